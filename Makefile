@@ -1,0 +1,46 @@
+# Two commands do everything on a machine with Python 3.11 and make:
+#   make demo   installs what it needs and shows the detector at work
+#   make test   installs the rest and runs every test
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := .venv/run.stamp
+DEV := .venv/dev.stamp
+
+.PHONY: demo test lint types check lock clean
+
+demo: $(RUN)
+	$(BIN)/stream-app demo
+
+test: $(DEV)
+	$(BIN)/pytest
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+check: lint types test
+
+# The lock files pin every package by hash; change pyproject.toml, then `make lock`.
+lock: $(DEV)
+	$(BIN)/pip-compile -q --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host \
+	  --extra build --extra worker -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile -q --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host \
+	  --extra build --extra worker --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+$(RUN): $(BIN)/python requirements.lock pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEV): $(RUN) requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+clean:
+	rm -rf .venv build dist out .hypothesis .mypy_cache .pytest_cache .ruff_cache

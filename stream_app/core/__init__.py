@@ -1,0 +1,1 @@
+"""The functional core: deterministic, no input or output, no clock, no logging."""
