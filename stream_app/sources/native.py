@@ -1,0 +1,216 @@
+"""The native event (docs/events.md, schemas/event.schema.json): one JSON object, checked field by field.
+
+What leaves here is right: the core never checks again. Fields this version does not know are ignored, wherever
+they are, so that senders may be newer than the detector; `properties` has no such fields, every key is its owner's.
+
+The usual message (ASCII, no escapes, at most 1,024 bytes) cannot hold a control character or an over-long id, so
+those two checks, which look at every string, are left to the messages that can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_app.core.events import STATES, ArtifactRef, Event, Properties
+from stream_app.errors import MalformedEvent
+from stream_app.sources.strict_json import check_structure, parse, shown
+from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time, time_to_text
+
+#: Characters in an id, a type or the name of a property, and in the text of a property.
+MAX_ID = 1_024
+MAX_TEXT = 8_192
+#: Entries of `inputs`, of `outputs`, and of one `properties`.
+MAX_ARTIFACTS = 10_000
+MAX_PROPERTIES = 1_000
+#: Numbers in properties lie within plus and minus this; doubles are exact integers up to here.
+MAX_NUMBER = 1e15
+MAX_NODE_SECONDS = 1e12
+
+_ID = "a non-empty string"
+_NUMBER = f"a number from -{MAX_NUMBER:.0e} to {MAX_NUMBER:.0e}".replace("+", "")
+_NODE_SECONDS = f"a number from 0 to {MAX_NODE_SECONDS:.0e}".replace("+", "")
+_TIME = "an RFC 3339 time with its offset, such as 2026-03-01T12:34:56Z"
+_STATE = "one of " + ", ".join(STATES)
+_STATES = frozenset(STATES)
+
+
+def decode(message: bytes, latest_ms: int | None = None) -> Event:
+    """The event in a message.
+
+    Parameters: `message` is one JSON object in UTF-8; `latest_ms` the latest time it may bear (ms since 1970 UTC),
+    None for no bound but the year 9999.
+
+    Raises MalformedEvent with a reason that names the field and says what is expected there.
+    """
+    document = parse(message)
+    if type(document) is not dict:
+        raise MalformedEvent(f"expected a JSON object, got {shown(document)}")
+    get = document.get
+    time_ms = _time(document, latest_ms)
+    pipeline = _id(document, "pipeline")
+    execution = get("execution")
+    if type(execution) is not dict:
+        raise _wrong(document, "execution", "an object")
+    execution_id = _id(execution, "id", "execution.")
+    execution_type = _id(execution, "type", "execution.")
+    state = execution.get("state")
+    if type(state) is not str or state not in _STATES:
+        raise _wrong(execution, "state", _STATE, "execution.")
+    keys = len(document) + len(execution)
+    run = _id(document, "run") if "run" in document else None
+    inputs: tuple[ArtifactRef, ...] = ()
+    outputs: tuple[ArtifactRef, ...] = ()
+    properties: Properties = {}
+    node_ms = None
+    if "inputs" in document:
+        inputs, count = _artifacts(document, "inputs")
+        keys += count
+    if "outputs" in document:
+        outputs, count = _artifacts(document, "outputs")
+        keys += count
+    if "cost" in document:
+        node_ms = _node_ms(document)
+        keys += len(document["cost"])
+    if "properties" in document:
+        properties = _properties(document)
+        keys += len(properties)
+    sender_id = _id(document, "id") if "id" in document else None
+    check_structure(message, document, keys)
+    event = Event(
+        time_ms, pipeline, execution_id, execution_type, state, run, inputs, outputs, node_ms, properties, sender_id
+    )
+    if len(message) > MAX_ID or 0x5C in message or 0x7F in message or not message.isascii():
+        _check_strings(event)
+    return event
+
+
+def _time(document: dict[str, Any], latest_ms: int | None) -> int:
+    text = document.get("time")
+    if type(text) is not str:
+        raise _wrong(document, "time", _TIME)
+    try:
+        time_ms = text_to_time(text)
+    except ValueError:
+        raise _wrong(document, "time", _TIME) from None
+    if time_ms < EARLIEST_MS:
+        raise _wrong(document, "time", "a time in 1990 or after")
+    if latest_ms is not None and time_ms > latest_ms:
+        raise _wrong(document, "time", f"a time not after {time_to_text(latest_ms)}")
+    if time_ms >= LATEST_MS:
+        raise _wrong(document, "time", "a time before the year 9999")
+    return time_ms
+
+
+def _id(holder: dict[str, Any], key: str, prefix: str = "") -> str:
+    value = holder.get(key)
+    if type(value) is not str or not value:
+        raise _wrong(holder, key, _ID, prefix)
+    return value
+
+
+def _artifacts(document: dict[str, Any], field: str) -> tuple[tuple[ArtifactRef, ...], int]:
+    """The artifacts of a list, and the number of keys in it."""
+    entries = document[field]
+    if type(entries) is not list:
+        raise _wrong(document, field, "a list of artifacts")
+    if len(entries) > MAX_ARTIFACTS:
+        raise MalformedEvent(f"{field}: expected at most {MAX_ARTIFACTS:,} artifacts, got {len(entries):,}")
+    keys = 0
+    artifacts = []
+    for entry in entries:
+        if type(entry) is not dict:
+            raise MalformedEvent(f"{field}[{len(artifacts)}]: expected an object, got {shown(entry)}")
+        artifact_id, artifact_type = entry.get("id"), entry.get("type")
+        if type(artifact_id) is not str or not artifact_id:
+            raise _wrong(entry, "id", _ID, f"{field}[{len(artifacts)}].")
+        if type(artifact_type) is not str or not artifact_type:
+            raise _wrong(entry, "type", _ID, f"{field}[{len(artifacts)}].")
+        keys += len(entry)
+        if len(entry) == 2:
+            artifacts.append(ArtifactRef(artifact_id, artifact_type, {}))
+            continue
+        prefix = f"{field}[{len(artifacts)}]."
+        properties: Properties = {}
+        if "properties" in entry:
+            properties = _properties(entry, prefix)
+            keys += len(properties)
+        versioned = entry.get("versioned", True)
+        if type(versioned) is not bool:
+            raise _wrong(entry, "versioned", "true or false", prefix)
+        artifacts.append(ArtifactRef(artifact_id, artifact_type, properties, versioned))
+    return tuple(artifacts), keys
+
+
+def _node_ms(document: dict[str, Any]) -> int | None:
+    cost = document["cost"]
+    if type(cost) is not dict:
+        raise _wrong(document, "cost", "an object")
+    if "node_seconds" not in cost:
+        return None
+    seconds = cost["node_seconds"]
+    if (type(seconds) is not float and type(seconds) is not int) or not 0 <= seconds <= MAX_NODE_SECONDS:
+        raise _wrong(cost, "node_seconds", _NODE_SECONDS, "cost.")
+    return round(seconds * 1000)
+
+
+def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
+    properties = holder["properties"]
+    if type(properties) is not dict:
+        raise _wrong(holder, "properties", "an object", prefix)
+    if len(properties) > MAX_PROPERTIES:
+        raise MalformedEvent(f"{prefix}properties: expected at most {MAX_PROPERTIES:,}, got {len(properties):,}")
+    for value in properties.values():
+        kind = type(value)
+        if kind is str or kind is bool:
+            continue
+        if kind is not int and kind is not float:
+            expected = "a string, a number, true or false"
+        elif not -MAX_NUMBER <= value <= MAX_NUMBER:
+            expected = _NUMBER
+        else:
+            continue
+        key = next(key for key, other in properties.items() if other is value)
+        raise _wrong(properties, key, expected, f"{prefix}properties.")
+    if "" in properties:
+        raise MalformedEvent(f"{prefix}properties: expected {_ID} as the name of each property, got an empty one")
+    return properties
+
+
+def _check_strings(event: Event) -> None:
+    """Refuse over-long strings, and control characters in ids, types and the names of properties."""
+    _check_id("pipeline", event.pipeline)
+    _check_id("execution.id", event.execution_id)
+    _check_id("execution.type", event.execution_type)
+    if event.run is not None:
+        _check_id("run", event.run)
+    if event.id is not None:
+        _check_id("id", event.id)
+    _check_properties("properties", event.properties)
+    for field, artifacts in (("inputs", event.inputs), ("outputs", event.outputs)):
+        for index, artifact in enumerate(artifacts):
+            _check_id(f"{field}[{index}].id", artifact.id)
+            _check_id(f"{field}[{index}].type", artifact.type)
+            if artifact.properties:
+                _check_properties(f"{field}[{index}].properties", artifact.properties)
+
+
+def _check_properties(path: str, properties: Properties) -> None:
+    for name, value in properties.items():
+        _check_id(f"{path}: the name of a property", name)
+        if type(value) is str and len(value) > MAX_TEXT:
+            place = f"{path}.{shown(name)[1:-1]}"
+            raise MalformedEvent(f"{place}: expected at most {MAX_TEXT:,} characters, got {len(value):,}")
+
+
+def _check_id(path: str, value: str) -> None:
+    if len(value) > MAX_ID:
+        raise MalformedEvent(f"{path}: expected at most {MAX_ID:,} characters, got {len(value):,}")
+    if not value.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
+        raise MalformedEvent(f"{path}: expected no control characters, got {shown(value)}")
+
+
+def _wrong(holder: dict[str, Any], key: str, expected: str, prefix: str = "") -> MalformedEvent:
+    path = prefix + (key if key.isidentifier() and len(key) < 80 else shown(key))
+    if key not in holder:
+        return MalformedEvent(f"{path}: missing, expected {expected}")
+    return MalformedEvent(f"{path}: expected {expected}, got {shown(holder[key])}")

@@ -1,0 +1,130 @@
+"""JSON as RFC 8259 means it, for messages from strangers: bounded, and without what parsers pass over in silence.
+
+orjson already refuses bad UTF-8, lone surrogates, NaN, Infinity and numbers beyond a double. Left to do: size,
+depth, and keys that appear twice in one object, of which every parser silently keeps one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from stream_app.errors import MalformedEvent
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+#: The most characters of a value that a reason repeats.
+MAX_SHOWN = 80
+
+_SPACE = b" \t\r\n"
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+
+
+def parse(message: bytes) -> Any:
+    """The document in a message of at most 1 MiB; `check_structure` looks at the rest.
+
+    Raises MalformedEvent when it is too large or not JSON.
+    """
+    if len(message) > MAX_BYTES:
+        raise MalformedEvent(f"message of {len(message):,} bytes: expected at most {MAX_BYTES:,} (1 MiB)")
+    try:
+        return orjson.loads(message)
+    except orjson.JSONDecodeError as error:
+        raise MalformedEvent(_why_not_json(message, error)) from None
+
+
+def check_structure(message: bytes, document: Any, known_keys: int = 0) -> None:
+    """Refuse nesting deeper than 32 levels and keys that appear twice in one object.
+
+    `known_keys` is the number of keys in those objects of the document that the caller has walked through, none of
+    them deeper than level 8. The bytes hold at least as many `":` (spaces aside) as there are keys in the
+    text: when that is also the number of known keys, none was lost and no unknown object is hidden deeper. Only when
+    it differs, because of unknown objects, a `":` inside a string, or a duplicate, does it take a closer look.
+
+    Raises MalformedEvent.
+    """
+    colons = message.translate(None, _SPACE).count(b'":')
+    if colons == known_keys and message.count(b"[") <= MAX_DEPTH - 10:
+        return
+    if colons != _count_keys(document):
+        _find_duplicate(message)
+
+
+def shown(value: object) -> str:
+    """A value as a reason repeats it: as JSON, on one line, at most 80 characters."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    text = json.dumps(value[:MAX_SHOWN] if isinstance(value, str) else value, ensure_ascii=False)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+def _count_keys(document: Any) -> int:
+    """The number of keys of all objects, level by level."""
+    keys, depth, level = 0, 0, [document]
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise MalformedEvent(_TOO_DEEP)
+        below = []
+        for container in level:
+            if type(container) is dict:
+                keys += len(container)
+                container = container.values()
+            below += [value for value in container if type(value) is dict or type(value) is list]
+        level = below
+    return keys
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all of its keys, duplicates included."""
+
+
+def _find_duplicate(message: bytes) -> None:
+    try:  # numbers stay text: their values do not matter here, and long ones are refused by int()
+        document = json.loads(message.decode(), object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+    except RecursionError:  # a deep value behind a duplicate key, which orjson dropped
+        raise MalformedEvent(_TOO_DEEP) from None
+    stack = [("", document)]
+    while stack:
+        path, value = stack.pop()
+        if type(value) is _Pairs:
+            seen: set[str] = set()
+            for key, inner in value:
+                place = f"{path}.{key}" if path else key
+                if key in seen:
+                    raise MalformedEvent(f"{_one_line(place)}: the key appears twice in its object, expected once")
+                seen.add(key)
+                stack.append((place, inner))
+        elif type(value) is list:
+            stack += [(f"{path}[{index}]", inner) for index, inner in enumerate(value)]
+
+
+def _one_line(place: str) -> str:
+    return shown(place)[1:-1] if len(place) > MAX_SHOWN or not place.isprintable() else place
+
+
+_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"[ \t\r\n]*:')
+
+
+def _why_not_json(message: bytes, error: orjson.JSONDecodeError) -> str:
+    if not message.strip(_SPACE):
+        return "empty message: expected a JSON object"
+    try:
+        text = message.decode()
+    except UnicodeDecodeError as fault:
+        after = _last_key(message[: fault.start].decode())
+        return f"not UTF-8: byte 0x{message[fault.start]:02x} at offset {fault.start}{after}"
+    if "depth limit" in error.msg:
+        return _TOO_DEEP
+    return f"not JSON: {error.msg}, line {error.lineno} column {error.colno}{_last_key(text[: error.pos + 1])}"
+
+
+def _last_key(text: str) -> str:
+    keys = _KEY.findall(text)
+    return f', after the key "{_one_line(keys[-1])}"' if keys else ""
