@@ -1,1 +1,62 @@
-"""Sources turn the bytes of a message into events of the core, one module a format."""
+"""Sources turn the bytes of a message into an event of the core, one module a format.
+
+A source is a function of the message and the latest time it may bear (ms since 1970 UTC, or None), which
+returns an event or raises `MalformedEvent`. To add a format: write the function, enter it in `SOURCES`,
+teach `detect` its keys.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import orjson
+
+from stream_app.core.events import Event
+from stream_app.sources import native
+
+Decode = Callable[[bytes, int | None], Event]
+
+NATIVE, OPENLINEAGE = "native", "openlineage"
+
+#: The formats by the name that `--format` takes.
+SOURCES: Mapping[str, Decode] = MappingProxyType({NATIVE: native.decode})
+
+
+def detect(message: bytes) -> str:
+    """The format of a message, by its keys: `openlineage` when it has `eventTime` and not `execution`, else
+    `native`.
+
+    What cannot be read counts as native, whose decoder says what is wrong with it.
+    """
+    if b'"eventTime"' not in message:  # the usual case needs no second parse
+        return NATIVE
+    try:
+        document = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return NATIVE
+    if isinstance(document, dict) and "eventTime" in document and "execution" not in document:
+        return OPENLINEAGE
+    return NATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that is no event, kept whole."""
+
+    message: bytes
+    #: Where it came from: `file:line`, or `topic/partition/offset`.
+    place: str
+    #: What is wrong with it, for a person.
+    reason: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Its JSON form; the message as text, or as `message_base64` when its bytes are not UTF-8."""
+        letter = {"place": self.place, "reason": self.reason}
+        try:
+            letter["message"] = self.message.decode()
+        except UnicodeDecodeError:
+            letter["message_base64"] = base64.b64encode(self.message).decode()
+        return letter

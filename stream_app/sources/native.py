@@ -1,10 +1,11 @@
 """The native event (docs/events.md, schemas/event.schema.json): one JSON object, checked field by field.
 
-What leaves here is right: the core never checks again. Fields this version does not know are ignored, wherever
-they are, so that senders may be newer than the detector; `properties` has no such fields, every key is its owner's.
+What leaves here is right: the core never checks again. Fields this version does not know are ignored,
+wherever they are, so that senders may be newer than the detector; `properties` has no such fields, every
+key is its owner's.
 
-The usual message (ASCII, no escapes, at most 1,024 bytes) cannot hold a control character or an over-long id, so
-those two checks, which look at every string, are left to the messages that can.
+The usual message (ASCII, no escapes, at most 1,024 bytes) cannot hold a control character or an over-long
+id, so those two checks, which look at every string, are left to the messages that can.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _STATES = frozenset(STATES)
 def decode(message: bytes, latest_ms: int | None = None) -> Event:
     """The event in a message.
 
-    Parameters: `message` is one JSON object in UTF-8; `latest_ms` the latest time it may bear (ms since 1970 UTC),
-    None for no bound but the year 9999.
+    Parameters: `message` is one JSON object in UTF-8; `latest_ms` the latest time it may bear (ms since
+    1970 UTC), None for no bound but the year 9999.
 
     Raises MalformedEvent with a reason that names the field and says what is expected there.
     """
@@ -77,7 +78,17 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     sender_id = _id(document, "id") if "id" in document else None
     check_structure(message, document, keys)
     event = Event(
-        time_ms, pipeline, execution_id, execution_type, state, run, inputs, outputs, node_ms, properties, sender_id
+        time_ms,
+        pipeline,
+        execution_id,
+        execution_type,
+        state,
+        run,
+        inputs,
+        outputs,
+        node_ms,
+        properties,
+        sender_id,
     )
     if len(message) > MAX_ID or 0x5C in message or 0x7F in message or not message.isascii():
         _check_strings(event)
@@ -116,7 +127,7 @@ def _artifacts(document: dict[str, Any], field: str) -> tuple[tuple[ArtifactRef,
     if len(entries) > MAX_ARTIFACTS:
         raise MalformedEvent(f"{field}: expected at most {MAX_ARTIFACTS:,} artifacts, got {len(entries):,}")
     keys = 0
-    artifacts = []
+    artifacts: list[ArtifactRef] = []
     for entry in entries:
         if type(entry) is not dict:
             raise MalformedEvent(f"{field}[{len(artifacts)}]: expected an object, got {shown(entry)}")
@@ -158,7 +169,9 @@ def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
     if type(properties) is not dict:
         raise _wrong(holder, "properties", "an object", prefix)
     if len(properties) > MAX_PROPERTIES:
-        raise MalformedEvent(f"{prefix}properties: expected at most {MAX_PROPERTIES:,}, got {len(properties):,}")
+        raise MalformedEvent(
+            f"{prefix}properties: expected at most {MAX_PROPERTIES:,}, got {len(properties):,}"
+        )
     for value in properties.values():
         kind = type(value)
         if kind is str or kind is bool:
@@ -172,7 +185,9 @@ def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
         key = next(key for key, other in properties.items() if other is value)
         raise _wrong(properties, key, expected, f"{prefix}properties.")
     if "" in properties:
-        raise MalformedEvent(f"{prefix}properties: expected {_ID} as the name of each property, got an empty one")
+        raise MalformedEvent(
+            f"{prefix}properties: expected {_ID} as the name of each property, got an empty one"
+        )
     return properties
 
 

@@ -1,7 +1,7 @@
-"""JSON as RFC 8259 means it, for messages from strangers: bounded, and without what parsers pass over in silence.
+"""JSON as RFC 8259 means it, for messages from strangers: bounded, and nothing passed over in silence.
 
-orjson already refuses bad UTF-8, lone surrogates, NaN, Infinity and numbers beyond a double. Left to do: size,
-depth, and keys that appear twice in one object, of which every parser silently keeps one.
+orjson already refuses bad UTF-8, lone surrogates, NaN, Infinity and numbers beyond a double. Left to do:
+size, depth, and keys that appear twice in one object, of which every parser silently keeps one.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def parse(message: bytes) -> Any:
 def check_structure(message: bytes, document: Any, known_keys: int = 0) -> None:
     """Refuse nesting deeper than 32 levels and keys that appear twice in one object.
 
-    `known_keys` is the number of keys in those objects of the document that the caller has walked through, none of
-    them deeper than level 8. The bytes hold at least as many `":` (spaces aside) as there are keys in the
-    text: when that is also the number of known keys, none was lost and no unknown object is hidden deeper. Only when
-    it differs, because of unknown objects, a `":` inside a string, or a duplicate, does it take a closer look.
+    `known_keys` is the number of keys in those objects of the document that the caller has walked through,
+    none of them deeper than level 8. The bytes hold at least as many `":` (spaces aside) as there are keys
+    in the text: when that is also the number of known keys, none was lost and no unknown object is hidden
+    deeper. Only when it differs, because of unknown objects, a `":` inside a string, or a duplicate, does
+    it take a closer look.
 
     Raises MalformedEvent.
     """
@@ -90,26 +91,42 @@ def _find_duplicate(message: bytes) -> None:
         document = json.loads(message.decode(), object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
     except RecursionError:  # a deep value behind a duplicate key, which orjson dropped
         raise MalformedEvent(_TOO_DEEP) from None
-    stack = [("", document)]
+    stack: list[tuple[_Trail, Any]] = [(None, document)]
     while stack:
-        path, value = stack.pop()
+        trail, value = stack.pop()
         if type(value) is _Pairs:
             seen: set[str] = set()
             for key, inner in value:
-                place = f"{path}.{key}" if path else key
                 if key in seen:
-                    raise MalformedEvent(f"{_one_line(place)}: the key appears twice in its object, expected once")
+                    raise MalformedEvent(
+                        f"{_path((trail, key))}: the key appears twice in its object, expected once"
+                    )
                 seen.add(key)
-                stack.append((place, inner))
+                stack.append(((trail, key), inner))
         elif type(value) is list:
-            stack += [(f"{path}[{index}]", inner) for index, inner in enumerate(value)]
+            stack += [((trail, index), inner) for index, inner in enumerate(value)]
 
 
-def _one_line(place: str) -> str:
-    return shown(place)[1:-1] if len(place) > MAX_SHOWN or not place.isprintable() else place
+#: A place in a document: its holder's place and the key or index there. Written out only when there is a
+#: fault, since a stranger's long key would be repeated for all that is below it.
+_Trail = tuple[Any, str | int] | None
+
+
+def _path(trail: _Trail) -> str:
+    steps: list[str] = []
+    while trail is not None:
+        trail, step = trail
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step[:MAX_SHOWN]}")
+    return _one_line("".join(reversed(steps)).removeprefix("."))
+
+
+def _one_line(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN and text.isprintable() else shown(text)[1:-1]
 
 
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"[ \t\r\n]*:')
+#: How far before a fault its key is looked for: the search is quadratic in the worst case.
+_KEY_WITHIN = 500
 
 
 def _why_not_json(message: bytes, error: orjson.JSONDecodeError) -> str:
@@ -120,11 +137,14 @@ def _why_not_json(message: bytes, error: orjson.JSONDecodeError) -> str:
     except UnicodeDecodeError as fault:
         after = _last_key(message[: fault.start].decode())
         return f"not UTF-8: byte 0x{message[fault.start]:02x} at offset {fault.start}{after}"
-    if "depth limit" in error.msg:
+    if "limit" in error.msg:
         return _TOO_DEEP
-    return f"not JSON: {error.msg}, line {error.lineno} column {error.colno}{_last_key(text[: error.pos + 1])}"
+    here = text[error.pos : error.pos + 16]
+    at = f", at {shown(here)}" if here else ""
+    after = _last_key(text[: error.pos + 1])
+    return f"not JSON: {error.msg}, line {error.lineno} column {error.colno}{at}{after}"
 
 
 def _last_key(text: str) -> str:
-    keys = _KEY.findall(text)
+    keys = _KEY.findall(text[-_KEY_WITHIN:])
     return f', after the key "{_one_line(keys[-1])}"' if keys else ""
