@@ -1,0 +1,225 @@
+"""The wire forms hold every field, fit their schemas, and come back as they went."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.core.events import STATES, ArtifactRef, Event
+from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
+from stream_app.errors import StateError
+from stream_app.sources.native import decode
+from stream_app.wire import (
+    AlertKind,
+    alert,
+    event_to_dict,
+    example_from_dict,
+    example_to_dict,
+    outcome_to_dict,
+    verdict_to_dict,
+)
+
+from .test_schemas import validator
+
+TIMES = st.integers(631_152_000_000, 4_102_444_800_000)
+NAMES = st.text("ab/#:é", min_size=1, max_size=5)
+MAYBE = st.none() | NAMES
+CHANCES = st.floats(0, 1)
+COSTS = st.floats(0, 1e12)
+DECISIONS = st.sampled_from(["continue", "warn", "prune"])
+CAUSES = st.sampled_from(["pushed", "pruned", "failed", "run_ended", "superseded", "expired"])
+LABELS = st.none() | st.booleans()
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+VERDICTS = st.builds(
+    Verdict,
+    graphlet=NAMES,
+    pipeline=NAMES,
+    run=MAYBE,
+    trainer=MAYBE,
+    stage=st.sampled_from(STAGES),
+    validator=MAYBE,
+    p_push=CHANCES,
+    decision=DECISIONS,
+    threshold=st.none() | COSTS,
+    score=COSTS,
+    cost=COSTS,
+    cost_left=COSTS,
+    reasons=st.lists(NAMES, max_size=3),
+    model=NAMES,
+    policy=NAMES,
+    holdout=st.booleans(),
+    propensity=CHANCES,
+    revision=st.integers(1, 99),
+    time_ms=TIMES,
+)
+STAGE_RECORDS = st.builds(
+    StageRecord,
+    stage=st.sampled_from(STAGES),
+    validator=MAYBE,
+    time_ms=TIMES,
+    features=st.dictionaries(NAMES, FINITE, max_size=3),
+    p=CHANCES,
+    baseline=CHANCES,
+    score=COSTS,
+    eligible=st.booleans(),
+    cost=COSTS,
+    cost_left=COSTS,
+    actual_left=COSTS,
+    decision=DECISIONS,
+    flagged=st.lists(st.sampled_from([0.01, 0.02, 0.05, 0.1]), max_size=2),
+    propensity=CHANCES,
+)
+EXAMPLES = st.builds(
+    Example,
+    graphlet=NAMES,
+    pipeline=NAMES,
+    run=MAYBE,
+    trainer=MAYBE,
+    owner=NAMES | st.just(""),
+    pushed=LABELS,
+    cause=CAUSES,
+    time_ms=TIMES,
+    said_ms=TIMES,
+    label_revision=st.integers(1, 2),
+    stages=st.lists(STAGE_RECORDS, max_size=2),
+    inherited=st.lists(STAGE_RECORDS, max_size=1),
+)
+PROPERTIES = st.dictionaries(
+    NAMES, NAMES | st.booleans() | st.integers(-(10**15), 10**15) | st.floats(-1e15, 1e15), max_size=2
+)
+ARTIFACTS = st.lists(st.builds(ArtifactRef, NAMES, NAMES, PROPERTIES, st.booleans()), max_size=2).map(tuple)
+EVENTS = st.builds(
+    Event,
+    time_ms=TIMES,
+    pipeline=NAMES,
+    execution_id=NAMES,
+    execution_type=NAMES,
+    state=st.sampled_from(STATES),
+    run=MAYBE,
+    inputs=ARTIFACTS,
+    outputs=ARTIFACTS,
+    node_ms=st.none() | st.integers(0, 10**15),
+    properties=PROPERTIES,
+    id=MAYBE,
+)
+
+
+def _names(output: type, times: dict[str, str]) -> set[str]:
+    """The fields of a dataclass as the wire names them."""
+    return {times.get(field.name, field.name) for field in fields(output)}
+
+
+@given(EVENTS)
+def test_an_event_decodes_to_itself(event: Event) -> None:
+    """The native form is exact, compute included."""
+    document = event_to_dict(event)
+
+    validator("event").validate(document)
+    assert event == decode(orjson.dumps(document))
+
+
+@given(EXAMPLES)
+def test_an_example_read_back_is_the_one_written(example: Example) -> None:
+    """Bytes and values both survive a round trip, so that a model folded from the log is the same model."""
+    written = orjson.dumps(example_to_dict(example))
+
+    read = example_from_dict(orjson.loads(written))
+
+    assert example == read
+    assert written == orjson.dumps(example_to_dict(read))
+    validator("example").validate(orjson.loads(written))
+
+
+@given(VERDICTS)
+def test_a_verdict_fits_its_schema(verdict: Verdict) -> None:
+    """Every field of a verdict is sent, under its own name."""
+    document = verdict_to_dict(verdict)
+
+    validator("verdict").validate(document)
+    assert {"id"} | _names(Verdict, {"time_ms": "time"}) == set(document)
+    assert f"{verdict.graphlet}#{verdict.revision}" == document["id"]
+
+
+@given(NAMES, MAYBE, LABELS, CAUSES, TIMES)
+def test_an_outcome_fits_its_schema(
+    graphlet: str, trainer: str | None, pushed: bool | None, cause: str, time_ms: int
+) -> None:
+    """An outcome has exactly the five fields of its schema."""
+    document = outcome_to_dict(
+        graphlet=graphlet, trainer=trainer, pushed=pushed, cause=cause, time_ms=time_ms
+    )
+
+    validator("outcome").validate(document)
+
+
+@given(EXAMPLES.filter(lambda example: example.stages))
+def test_every_field_of_an_example_is_written(example: Example) -> None:
+    """A field added to the dataclasses must be added to the wire."""
+    document = example_to_dict(example)
+
+    assert {"id"} | _names(Example, {"time_ms": "time", "said_ms": "said"}) == set(document)
+    assert _names(StageRecord, {"time_ms": "time"}) == set(document["stages"][0])
+
+
+@given(VERDICTS, st.sampled_from(["flagged", "withdrawn"]))
+def test_an_alert_about_a_verdict_is_a_cloud_event(verdict: Verdict, kind: AlertKind) -> None:
+    """Its data is the verdict, and its id is the same each time it is built."""
+    data = verdict_to_dict(verdict)
+    document = alert(kind, data, verdict.revision)
+
+    validator("alert").validate(document)
+    assert (verdict.graphlet, data) == (document["subject"], document["data"])
+    assert alert(kind, data, verdict.revision)["id"] == document["id"]
+
+
+def test_alerts_about_one_graphlet_have_ids_of_their_own() -> None:
+    """A flag, its withdrawal and the outcome, and the outcome's correction, are four alerts."""
+    data = {"graphlet": "ads/train-1", "time": "2026-03-01T06:12:40.000Z"}
+    alerts = [
+        alert("flagged", data, 1),
+        alert("withdrawn", data, 2),
+        alert("resolved", data, 1),
+        alert("resolved", data, 2),
+    ]
+
+    assert len(alerts) == len({sent["id"] for sent in alerts})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"graphlet": ...}, "without the field 'graphlet'"),
+        ({"stages": [{}]}, "without the field 'stage'"),
+        ({"time": "noon"}, "not an RFC 3339 time"),
+        ({"time": None}, "cannot be read"),
+        ({"stages": None}, "cannot be read"),
+        ({"stages": [None]}, "cannot be read"),
+    ],
+)
+def test_an_example_that_cannot_be_read_is_a_state_error(change: dict[str, Any], reason: str) -> None:
+    """The log is our own: a record that is none means that something is wrong, and nothing is guessed."""
+    record: dict[str, Any] = {
+        "graphlet": "ads/train-1",
+        "pipeline": "ads",
+        "run": None,
+        "trainer": "train-1",
+        "owner": "",
+        "pushed": True,
+        "cause": "pushed",
+        "time": "2026-03-01T06:12:40.000Z",
+        "said": "2026-03-01T06:12:40.000Z",
+        "label_revision": 1,
+        "stages": [],
+        "inherited": [],
+    }
+    assert example_from_dict(record).pushed
+    broken = {key: value for key, value in (record | change).items() if value is not ...}
+
+    with pytest.raises(StateError, match=reason):
+        example_from_dict(broken)
