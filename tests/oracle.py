@@ -229,22 +229,13 @@ class _Pipeline:
         for graphlet in self.graphlets:
             for key in graphlet.members | {graphlet.trainer.id}:
                 graphlets_of[key].add(outcomes[graphlet.trainer.id].outcome)
+        over = {x.run for x in self.executions.values() if x.group == RUN and x.end is not None}
+        trained = {x.run for x in self.executions.values() if x.group == TRAIN}
         for x in self.executions.values():
             if x.group != RUN:
-                sums[self._class(x, graphlets_of[x.id])] += x.cost
+                idle = x.run is not None and x.run in over - trained
+                sums[_class(graphlets_of[x.id], idle)] += x.cost
         return sums
-
-    def _class(self, x: Execution, outcomes: set[str]) -> str:
-        if "pushed" in outcomes:
-            return "useful"
-        if "open" in outcomes:
-            return "pending"
-        if outcomes:
-            return "wasted"
-        run = [y for y in self.executions.values() if x.run is not None and y.run == x.run]
-        over = any(y.group == RUN and y.end is not None for y in run)
-        trained = any(y.group == TRAIN for y in run)
-        return "wasted" if over and not trained else "unattributed"
 
     def wire(self, pipeline: str, graphlet: Graphlet, outcome: Outcome) -> dict[str, Any]:
         """One graphlet as plain values."""
@@ -264,6 +255,15 @@ class _Pipeline:
             "time": outcome.time,
             "cost": cost,
         }
+
+
+def _class(outcomes: set[str], idle: bool) -> str:
+    """The class of an execution by its graphlets' outcomes; `idle`: its run ended without a trainer."""
+    if "pushed" in outcomes:
+        return "useful"
+    if "open" in outcomes:
+        return "pending"
+    return "wasted" if outcomes or idle else "unattributed"
 
 
 # Facts

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for small event logs with every shape the rules must answer, and their arrival.
+"""Hypothesis strategies for small event logs with every shape the rules must have an answer for.
 
 `fleets()` are little pipelines as one meets them, somewhat disturbed; `noise()` is events over tiny pools
 of ids, where corners meet. `logs()` mixes both.
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stream_app.core.events import CACHED, CANCELED, COMPLETE, ENDS, FAILED, NEW, RUNNING, ArtifactRef, Event
 from stream_app.core.operators import ANALYSIS, CUSTOM, TRAIN, Operators
 
-from .builders import Ref, artifact, happened
+from .builders import MINUTE, Ref, artifact, happened
 
 #: Some types are the user's own, some operators cost several nodes or a part of one.
 OPERATORS = Operators(
@@ -23,7 +23,7 @@ OPERATORS = Operators(
     nodes={"Trainer": 4, "Transform": 2.5, "Fit": 0.3},
 )
 #: Minutes. Logs span up to about 60: graphlets expire in some worlds and not in others.
-HORIZONS = (12, 40, 14 * 24 * 60)
+HORIZONS = (5, 8, 10, 40, 14 * 24 * 60)
 
 TYPES = (
     "CsvExampleGen", "StatisticsGen", "SchemaGen", "Transform", "Tuner", "Trainer", "Evaluator", "Pusher",
@@ -48,19 +48,23 @@ class _Role:
 _REFS: tuple[Ref, ...] = (
     "a", "b", "c", "d", "a", "b", artifact("d", versioned=False), artifact("u", versioned=False),
     artifact("v", versioned=False), "u", artifact("a", pushed=0), artifact("b", pushed=1),
-    artifact("u", pushed="false"),
+    artifact("o", pushed=0), artifact("o", pushed=True), artifact("o", pushed="0"),
+    artifact("o", pushed="yes"),
 )  # fmt: skip
 #: There from the start, so that small worlds have something to label.
 _LEADS = (
     _Role("t1", "Trainer", "r1", ("a",), ("b",)),
     _Role("t2", "Trainer", "r2", ("a",), ("c",)),
-    _Role("p1", "Pusher", "r1", ("b",), ()),
+    _Role("p1", "Pusher", "r1", ("b",), ("o",)),
+    _Role("r1", "PipelineRun", "r1"),
     _Role("g1", "CsvExampleGen", None, (), ("a",)),
+    _Role("again", "PipelineRun", "r1"),
     _Role("s1", "StatisticsGen", "r1", ("a",), ("d",)),
+    _Role("p2", "Pusher", "r2", ("c",)),
 )
-_IDS = ("e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8")
+_IDS = ("e1", "e2", "e3", "e4", "e5", "e6")
 _PROPERTIES: tuple[dict[str, str], ...] = ({}, {}, {}, {}, {}, {"pruned_by": "v#1"})
-_COSTS = (None, None, 0, 1, 70_000, 500_000)
+_COSTS = (None, None, None, None, None, None, None, 0, 70_000, 500_000)
 #: What an event says beside its role: another type, run or pipeline.
 _SLIPS = ("", "", "", "", "", "", "", "", "Trainer", "Evaluator", "StatisticsGen", "r1", "r2", "q")
 
@@ -72,18 +76,19 @@ def _few_refs() -> st.SearchStrategy[tuple[Ref, ...]]:
 @st.composite
 def _casts(draw: st.DrawFn) -> list[_Role]:
     told = st.tuples(st.sampled_from(TYPES), st.sampled_from(RUNS), _few_refs(), _few_refs())
-    extras = draw(st.lists(told, min_size=draw(st.sampled_from((0, 3, 6))), max_size=len(_IDS)))
-    return [*_LEADS, *(_Role(id_, *extra) for id_, extra in zip(_IDS, extras, strict=False))]
+    extras = draw(st.lists(told, min_size=draw(st.sampled_from((0, 2, 4))), max_size=len(_IDS)))
+    leads = _LEADS[: draw(st.sampled_from((3, 4, 5, 8)))]
+    return [*leads, *(_Role(id_, *extra) for id_, extra in zip(_IDS, extras, strict=False))]
 
 
 @st.composite
 def noise(draw: st.DrawFn, max_events: int = 40) -> list[Event]:
-    """Events of up to thirteen executions that read and write anything, in any state, at any time."""
+    """Events of up to fourteen executions that read and write anything, in any state, at any time."""
     nothing: st.SearchStrategy[tuple[Ref, ...]] = st.just(())
     one = st.builds(
         _noisy,
         st.sampled_from(draw(_casts())),
-        st.integers(0, 15),
+        st.integers(0, 10),
         st.sampled_from(STATES),
         st.one_of(nothing, nothing, _few_refs()),
         st.one_of(nothing, nothing, _few_refs()),
@@ -91,7 +96,7 @@ def noise(draw: st.DrawFn, max_events: int = 40) -> list[Event]:
         st.sampled_from(_PROPERTIES),
         st.sampled_from(_SLIPS),
     )
-    return draw(st.lists(one, min_size=draw(st.sampled_from((1, 10, 20))), max_size=max_events))
+    return draw(st.lists(one, min_size=draw(st.sampled_from((1, 15, 25))), max_size=max_events))
 
 
 def _noisy(
@@ -129,10 +134,8 @@ class _Run:
     number: int
     start: int
     shapes: frozenset[str]
-    #: Of its one or two trainers: how each ends.
-    trainers: list[str]
-    #: What the pusher says; None is no pusher.
-    push: str | None
+    #: How each of its trainers ends, and what the pusher of its model says (None is no pusher).
+    trainers: list[tuple[str, str | None]]
     #: How the run ends; None is a run that never does.
     end: str | None
     #: How a step tells of itself, used in turn.
@@ -144,12 +147,14 @@ class _Run:
         return None if "runless" in self.shapes else f"r{self.number}"
 
 
+#: What a run does, each half of the time, ...
 SHAPES = (
-    "hub schema", "own schema", "statistics", "transform", "tuner", "resolver", "baseline", "warm start",
-    "shared spans", "unversioned", "evaluator", "runless", "cycle", "self-edge", "late pusher", "lint",
-    "ingests",
+    "ingests", "statistics", "hub schema", "own schema", "transform", "tuner", "evaluator", "baseline",
+    "resolver", "shared spans", "warm start",
 )  # fmt: skip
-PUSHES = ("yes", "yes", "refused", "said yes", "failed", None)
+#: ... and what is seen less often.
+QUIRKS = ("runless", "unversioned", "cycle", "self-edge", "late pusher", "lint")
+PUSHES = ("yes", "yes", "refused", "said yes", "unclear", "failed", None, None)
 TRAINER_MANNERS = ("both", "both", "costed", "failed", "cached", "start only")
 MANNERS = (
     "both",
@@ -166,33 +171,41 @@ MANNERS = (
 
 
 @st.composite
-def _runs(draw: st.DrawFn, pipeline: str, number: int) -> _Run:
+def _runs(draw: st.DrawFn, pipeline: str, number: int, always: frozenset[str]) -> _Run:
+    habits = draw(st.integers(0, 2 ** len(SHAPES) - 1))
+    trainer = st.tuples(st.sampled_from(TRAINER_MANNERS), st.sampled_from(PUSHES))
     return _Run(
         pipeline,
         number,
-        start=10 * number + draw(st.integers(0, 8)),
-        shapes=frozenset(draw(st.lists(st.sampled_from(SHAPES), max_size=9))),
-        trainers=draw(st.lists(st.sampled_from(TRAINER_MANNERS), max_size=2)),
-        push=draw(st.sampled_from(PUSHES)),
-        end=draw(st.sampled_from((COMPLETE, FAILED, CANCELED, "pruned", None, None))),
+        start=5 * number + draw(st.integers(0, 8)),
+        shapes=frozenset(shape for bit, shape in enumerate(SHAPES) if habits >> bit & 1)
+        | frozenset(draw(st.lists(st.sampled_from(QUIRKS), max_size=2)))
+        | always,
+        trainers=draw(st.lists(trainer, min_size=draw(st.sampled_from((1, 1, 0))), max_size=2)),
+        end=draw(st.sampled_from((None, None, None, None, COMPLETE, CANCELED, "retried", "pruned"))),
         manners=draw(st.lists(st.sampled_from(MANNERS), min_size=1, max_size=4)),
-    )  # fmt: skip
+    )
 
 
 @st.composite
 def fleets(draw: st.DrawFn, max_runs: int = 4) -> list[Event]:
-    """One or two pipelines of a few runs each, and up to four disturbances."""
+    """One or two pipelines of a few runs each, and up to eight disturbances."""
     events: list[Event] = []
     for pipeline in draw(st.sampled_from((("p",), ("p",), ("p", "q")))):
+        always = draw(st.sampled_from(((), (), ("unversioned", "ingests"), ("late pusher",))))
         for number in range(1, 1 + draw(st.integers(1, max_runs // (1 if pipeline == "p" else 2)))):
-            events += _play(draw(_runs(pipeline, number)))
+            events += _play(draw(_runs(pipeline, number, frozenset(always))))
     if not events:
         return [happened(0, "alone", "Trainer", RUNNING)]
     disturbances = st.tuples(
-        st.integers(0, len(events) - 1), st.sampled_from(DISTURBANCES), st.integers(0, 30)
+        st.integers(0, len(events) - 1),
+        st.sampled_from(DISTURBANCES),
+        st.integers(0, 30),
+        st.sampled_from((0, 0, 0, -1, 1, 2, -10, 20)),
     )
-    for where, kind, number in draw(st.lists(disturbances, max_size=4)):
-        events.append(_disturbed(events[where], kind, number))
+    few = draw(st.sampled_from((0, 2, 4)))
+    for where, kind, number, minutes in draw(st.lists(disturbances, min_size=few, max_size=8)):
+        events.append(_disturbed(events[where], kind, number, minutes))
     return events
 
 
@@ -232,28 +245,33 @@ def _play(run: _Run) -> list[Event]:
 
 
 def _train_and_deploy(run: _Run, steps: _Steps, data: list[Ref], judged_with: list[Ref]) -> None:
-    shapes, n = run.shapes, run.number
+    shapes, n, before = run.shapes, run.number, f"model{run.number - 1}a"
     models: list[Ref] = []
-    for letter, manner in zip("ab", run.trainers, strict=False):
-        warm: list[Ref] = [f"model{n - 1}a"] if "warm start" in shapes else []
+    for letter, (manner, _) in zip("ab", run.trainers, strict=False):
         # A cached trainer hands out the model that an earlier run trained.
-        model = f"model{n - 1}a" if manner == "cached" else f"model{n}{letter}"
-        type_ = "Fit" if letter == "b" else "Trainer"
-        steps.add(f"train{letter}", type_, [*data, *warm], [model], manner)
-        models.append(model)
+        models.append(before if manner == "cached" else f"model{n}{letter}")
+        warm: list[Ref] = [before] if "warm start" in shapes else []
+        steps.add(
+            f"train{letter}", "Trainer" if letter == "a" else "Fit", [*data, *warm], models[-1:], manner
+        )
+        steps.minute -= 1
+    steps.minute += 1
     verdicts: list[Ref] = []
     if "evaluator" in shapes:
         steps.add("eval", "Evaluator", [*models, *judged_with], [f"blessing{n}"])
         verdicts = [f"blessing{n}"]
     if "cycle" in shapes:
         steps.add("feedback", "Notify", [*models, *verdicts], [f"span{n}", f"params{n}"])
-    if run.push is not None:
-        said = {"refused": 0, "said yes": 1}.get(run.push)
-        out = artifact(f"out{n}") if said is None else artifact(f"out{n}", pushed=said)
-        steps.minute += 12 if "late pusher" in shapes else 0
-        steps.add(
-            "push", "Pusher", [*models[:1], *verdicts], [out], "failed" if run.push == "failed" else "both"
-        )
+    steps.minute += 12 if "late pusher" in shapes else 0
+    for letter, model, (_, push) in zip("ab", models, run.trainers, strict=False):
+        if push is not None:
+            said = {"refused": 0, "said yes": 1, "unclear": "no"}.get(push)
+            out = artifact(f"out{n}{letter}") if said is None else artifact(f"out{n}{letter}", pushed=said)
+            manner = "failed" if push == "failed" else "both"
+            steps.add(f"push{letter}", "Pusher", [model, *verdicts], [out], manner)
+        if push == "unclear":
+            # At the same time it also says that it did not push: one of the two wins, whichever comes first.
+            run.events.append(replace(run.events[-1], outputs=(artifact(f"out{n}{letter}", pushed=0),)))
 
 
 class _Steps:
@@ -296,50 +314,64 @@ class _Steps:
         self.minute += 1
 
     def end_run(self, how: str) -> None:
-        run = self.run
-        properties = {"pruned_by": "v#1"} if how == "pruned" else {}
-        state = CANCELED if how == "pruned" else how
-        # A run that lists its datasets must not join everything it contains.
-        run.events.append(
-            happened(
-                self.minute, f"r{run.number}", "PipelineRun", state,
-                run=run.id, pipeline=run.pipeline, properties=properties,
-                reads=["schema", f"model{run.number - 1}a"], writes=[f"span{run.number}"],
-            )
-        )  # fmt: skip
+        """The run's own end; a run that lists its datasets must not join everything it contains."""
+        n, run = self.run.number, self.run
+        where: dict[str, Any] = {
+            "run": run.id, "pipeline": run.pipeline,
+            "reads": ["schema", f"model{n - 1}a"], "writes": [f"span{n}"],
+        }  # fmt: skip
+        if how == "retried":
+            self._ended(f"r{n}", FAILED, where)
+            self._ended(f"r{n}-again", COMPLETE, where)
+        elif how == "pruned":
+            if run.trainers:
+                trainer = {"run": run.id, "pipeline": run.pipeline}
+                self._ended(f"traina{n}", CANCELED, trainer, "Trainer", {"pruned_by": "v#1"})
+            self._ended(f"r{n}", CANCELED, where, properties={"pruned_by": "v#1"})
+        else:
+            self._ended(f"r{n}", how, where)
+
+    def _ended(
+        self,
+        id_: str,
+        state: str,
+        where: dict[str, Any],
+        type_: str = "PipelineRun",
+        properties: dict[str, str] | None = None,
+    ) -> None:
+        self.run.events.append(happened(self.minute, id_, type_, state, properties=properties, **where))
+        self.minute += 1
 
 
 DISTURBANCES = (
-    "type", "trainer", "run", "no run", "end state", "start", "earlier", "later", "self-edge", "reads schema",
-    "reads a model", "writes a model", "unversioned", "cost", "pushed no", "pruned", "other pipeline",
-    "no cost",
+    "type", "trainer", "run", "no run", "end state", "start", "again", "self-edge", "reads schema",
+    "reads a model", "writes a model", "unversioned", "cost", "no cost", "pushed", "pruned", "other pipeline",
 )  # fmt: skip
 
 
-def _disturbed(event: Event, kind: str, number: int) -> Event:
+def _disturbed(event: Event, kind: str, number: int, minutes: int) -> Event:
     """A further event of the same execution that says something else, often at the same time."""
     run, model = f"r{1 + number % 3}", artifact(f"model{number % 4}a")
     choices: dict[str, dict[str, Any]] = {
         "type": {"execution_type": TYPES[number % len(TYPES)]},
-        "trainer": {"execution_type": "Trainer", "time_ms": event.time_ms - 60_000 * (number % 3)},
-        "run": {"run": run, "time_ms": event.time_ms - 60_000 * (number % 3)},
+        "trainer": {"execution_type": "Trainer"},
+        "run": {"run": run},
         "no run": {"run": None},
         "end state": {"state": sorted(ENDS)[number % 4]},
         "start": {"state": RUNNING},
-        "earlier": {"time_ms": event.time_ms - 60_000 * number},
-        "later": {"time_ms": event.time_ms + 60_000 * number},
+        "again": {},
         "self-edge": {"inputs": event.outputs, "outputs": event.inputs},
         "reads schema": {"inputs": (artifact("schema"),)},
         "reads a model": {"inputs": (model,)},
         "writes a model": {"outputs": (model,)},
         "unversioned": {"inputs": tuple(replace(ref, versioned=False) for ref in event.inputs)},
         "cost": {"node_ms": 10_000 * number},
-        "pushed no": {"outputs": tuple(_with_pushed(ref, number % 2) for ref in event.outputs)},
+        "pushed": {"outputs": tuple(_with_pushed(ref, number % 2) for ref in event.outputs)},
         "pruned": {"state": CANCELED, "properties": {"pruned_by": "v#2"}},
         "other pipeline": {"pipeline": "q"},
         "no cost": {"node_ms": None},
     }
-    return replace(event, **choices[kind])
+    return replace(event, time_ms=event.time_ms + MINUTE * minutes, **choices[kind])
 
 
 def _with_pushed(ref: ArtifactRef, said: int) -> ArtifactRef:
@@ -349,37 +381,3 @@ def _with_pushed(ref: ArtifactRef, said: int) -> ArtifactRef:
 def logs() -> st.SearchStrategy[list[Event]]:
     """Event logs of both kinds, in the order in which they were written."""
     return st.one_of(fleets(), noise())
-
-
-# Arrivals
-
-
-@st.composite
-def shuffled(draw: st.DrawFn, events: list[Event]) -> list[Event]:
-    """The same events in another order."""
-    return draw(st.permutations(events))
-
-
-@st.composite
-def duplicated(draw: st.DrawFn, events: list[Event]) -> list[Event]:
-    """The events shuffled, some of them several times."""
-    again = draw(st.lists(st.sampled_from(events), min_size=1, max_size=len(events)))
-    return draw(st.permutations([*events, *again]))
-
-
-@st.composite
-def late(draw: st.DrawFn, events: list[Event]) -> list[Event]:
-    """The events in the order of their times, except those that a broken sender kept back until the end."""
-    kept_back = draw(st.sets(st.integers(0, len(events) - 1), min_size=1))
-    order = sorted(range(len(events)), key=lambda i: (events[i].time_ms, i))
-    return [events[i] for i in order if i not in kept_back] + [events[i] for i in order if i in kept_back]
-
-
-def any_arrival(events: list[Event]) -> st.SearchStrategy[list[Event]]:
-    """In any of these ways, or as written."""
-    return st.one_of(st.just(events), shuffled(events), duplicated(events), late(events))
-
-
-def cuts(length: int) -> st.SearchStrategy[list[int]]:
-    """Up to three places at which a log of that length is cut, rising."""
-    return st.lists(st.integers(0, length), min_size=1, max_size=3).map(sorted)

@@ -1,0 +1,35 @@
+"""What all tests share: the profiles of Hypothesis, and detectors that are checked when a test ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.watched import Watched
+
+# The normal run tries the same cases each time; `pytest --hypothesis-profile deep` looks for new ones.
+settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+settings.register_profile("deep", deadline=None, database=None, max_examples=5000, print_blob=True)
+settings.load_profile("steady")
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watched]]:
+    """Makes detectors from settings; when the test ends, their invariants must hold."""
+    # Here, so that tests of other parts do not load the detector.
+    from stream_app.core.detector import Detector, Settings
+    from tests.watched import Watched
+
+    made: list[Watched] = []
+
+    def make(**changes: Any) -> Watched:
+        made.append(Watched(Detector(Settings(**changes), learner=None)))
+        return made[-1]
+
+    yield make
+    for watched in made:
+        watched.detector.validate()
