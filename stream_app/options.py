@@ -1,0 +1,200 @@
+"""Settings: one TOML file, then `STREAM_APP_*` variables, then flags, each overriding the one before.
+
+An option is `section.key`; its variable is `STREAM_APP_SECTION_KEY`, which holds JSON where the option is a
+table. A key that is not known is an error. Nothing else in the project reads the environment, and nobody
+below the shells sees an `Options`: they take plain values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+
+from stream_app.errors import OptionsError
+from stream_app.sources.strict_json import shown
+
+_PREFIX = "STREAM_APP_"
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+#: The share of would-be pushes that may be flagged, by mode.
+DEFAULT_BUDGETS = {"observe": 0.05, "enforce": 0.01}
+
+
+def _decoded(value: object) -> object:
+    """A table from a variable, which holds it as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("should be a JSON object") from None
+
+
+_Table = (NoDecode, BeforeValidator(_decoded))
+
+Group = Literal["ingest", "analysis", "preprocess", "tune", "train", "validate", "deploy", "run", "custom"]
+
+
+class OperatorOptions(BaseModel):
+    """What execution types mean, beside the default operators."""
+
+    model_config = _FROZEN
+
+    #: Execution type to operator group; extends and overrides the defaults.
+    groups: Annotated[dict[str, Group], *_Table] = Field(default_factory=dict)
+    #: Execution type to its number of nodes, for executions whose sender tells no cost.
+    nodes: Annotated[dict[str, Annotated[float, Field(gt=0)]], *_Table] = Field(default_factory=dict)
+
+
+class DetectorOptions(BaseModel):
+    """How the detector decides and how long it remembers."""
+
+    model_config = _FROZEN
+
+    mode: Literal["observe", "enforce"] = "observe"
+    #: The share of would-be pushes that may be flagged; if not set, 0.05 in `observe`, 0.01 in `enforce`.
+    budget: float = Field(
+        default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1
+    )
+    #: Of the hash that draws the holdout; changing it draws other runs.
+    salt: str = Field(default="stream-app", min_length=1)
+    #: Of the models.
+    seed: int = Field(default=0, ge=0)
+    #: Days of event time that a record is kept after it was last touched, beside the lateness.
+    retention_days: int = Field(default=30, ge=1, le=3650)
+    #: Days that an event may be behind its pipeline's clock.
+    lateness_days: int = Field(default=7, ge=0, le=365)
+    #: Days after a trainer's start at which a graphlet without an outcome has expired.
+    horizon_days: int = Field(default=14, ge=1, le=365)
+
+    @model_validator(mode="after")
+    def _remembers_until_the_horizon(self) -> DetectorOptions:
+        if self.horizon_days > self.retention_days:
+            raise ValueError("horizon_days should be at most retention_days")
+        return self
+
+
+class RateOptions(BaseModel):
+    """The rate card: what compute costs."""
+
+    model_config = _FROZEN
+
+    #: Money for a node-hour; without it, compute is told in node-hours only.
+    node_hour: float | None = Field(default=None, ge=0)
+    #: ISO 4217.
+    currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+
+
+class Options(BaseModel):
+    """All options. Made directly: the defaults and what is passed; `load` reads file and environment."""
+
+    model_config = _FROZEN
+
+    operators: OperatorOptions = OperatorOptions()
+    detector: DetectorOptions = DetectorOptions()
+    rates: RateOptions = RateOptions()
+
+
+class _Variables(Options, BaseSettings):
+    """The same options as variables name them."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="_", env_nested_max_split=1)
+
+
+def load(path: Path | None = None, flags: Mapping[str, object] | None = None) -> Options:
+    """The options of a file (None: no file), the environment, and flags as `{"detector.mode": "enforce"}`.
+
+    A flag that is None was not given.
+
+    Raises OptionsError with one line that names the place, the key and what is expected there.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    places: dict[str, str] = {}
+    for name, place, value in [*_from_file(path), *_from_environment(), *_from_flags(flags or {})]:
+        section, key = name.split(".", 1)
+        values.setdefault(section, {})[key] = value
+        places[name] = place
+    try:
+        return Options.model_validate(values)
+    except ValidationError as error:
+        raise OptionsError(_first_line(error, places)) from None
+
+
+_KNOWN = [
+    f"{section}.{key}"
+    for section, field in Options.model_fields.items()
+    for key in type(field.default).model_fields
+]
+
+#: The name of an option, where it was set, and its value.
+_Setting = tuple[str, str, Any]
+
+
+def _from_file(path: Path | None) -> list[_Setting]:
+    if path is None:
+        return []
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionsError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: not TOML: {error}") from None
+    settings = []
+    for section, table in document.items():
+        if section not in Options.model_fields or not isinstance(table, dict):
+            inner = next(iter(table)) if isinstance(table, dict) and table else None
+            raise OptionsError(_unknown(f"{path}: ", f"{section}.{inner}" if inner else section))
+        for key, value in table.items():
+            if f"{section}.{key}" not in _KNOWN:
+                raise OptionsError(_unknown(f"{path}: ", f"{section}.{key}"))
+            settings.append((f"{section}.{key}", f"{path}: {section}.{key}", value))
+    return settings
+
+
+def _from_environment() -> list[_Setting]:
+    variables = {f"{_PREFIX}{name.replace('.', '_')}".upper(): name for name in _KNOWN}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(_PREFIX) and variable.upper() not in variables:
+            closest = difflib.get_close_matches(variable.upper(), variables, 1, cutoff=0)[0]
+            raise OptionsError(f"{variable}: unknown variable, the closest known one is {closest}")
+    names = {name: variable for variable, name in variables.items()}
+    return [
+        (f"{section}.{key}", names[f"{section}.{key}"], value)
+        for section, table in EnvSettingsSource(_Variables)().items()
+        for key, value in table.items()
+    ]
+
+
+def _from_flags(flags: Mapping[str, object]) -> list[_Setting]:
+    for name in flags:
+        if name not in _KNOWN:
+            raise OptionsError(_unknown("flags: ", name))
+    return [(name, f"flag {name}", value) for name, value in flags.items() if value is not None]
+
+
+def _unknown(place: str, name: str) -> str:
+    closest = difflib.get_close_matches(name, _KNOWN, 1, cutoff=0)[0]
+    return f"{place}unknown key {shown(name)[1:-1]}, the closest known one is {closest}"
+
+
+def _first_line(error: ValidationError, places: Mapping[str, str]) -> str:
+    """The first fault, on one line, and where the value was set."""
+    fault = error.errors()[0]
+    steps = [str(step) for step in fault["loc"]]
+    name = ".".join(steps[:2])
+    inner = "".join(f".{step}" for step in steps[2:])
+    if name not in places:  # a fault between options of a section, at least one of which was set
+        name = next(
+            known for known in places if known.startswith(f"{name}.") and known.split(".")[1] in fault["msg"]
+        )
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    got = f", got {shown(fault['input'])}" if len(steps) > 1 else ""
+    return f"{places[name]}{shown(inner)[1:-1]}: {message[0].lower()}{message[1:]}{got}"

@@ -1,0 +1,193 @@
+"""Options come from a file, variables and flags, in rising order, and a mistake is told in one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from stream_app.core.operators import GROUPS
+from stream_app.errors import OptionsError
+from stream_app.options import Group, Options, load
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests do not depend on the environment they run in."""
+    for name in list(os.environ):
+        if name.upper().startswith("STREAM_APP_"):
+            monkeypatch.delenv(name)
+
+
+def _file(directory: Path, text: str) -> Path:
+    path = directory / "stream-app.toml"
+    path.write_text(text)
+    return path
+
+
+def test_nothing_needs_to_be_set() -> None:
+    """The defaults observe, at a budget of 5 %."""
+    options = load()
+
+    assert options == Options()
+    assert options.detector.mode == "observe"
+    assert options.detector.budget == 0.05
+    assert (
+        options.detector.retention_days,
+        options.detector.lateness_days,
+        options.detector.horizon_days,
+    ) == (30, 7, 14)
+    assert (options.rates.node_hour, options.rates.currency) == (None, "USD")
+
+
+def test_the_default_budget_depends_on_the_mode() -> None:
+    """Enforcing is five times as careful, unless the user says otherwise."""
+    assert load(flags={"detector.mode": "enforce"}).detector.budget == 0.01
+    assert load(flags={"detector.mode": "enforce", "detector.budget": 0.1}).detector.budget == 0.1
+
+
+def test_later_sources_override_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable overrides the file, a flag both; a flag that was not given overrides nothing."""
+    path = _file(
+        tmp_path, '[detector]\nseed = 1\nsalt = "file"\nretention_days = 60\n[rates]\nnode_hour = 2.5'
+    )
+    monkeypatch.setenv("STREAM_APP_DETECTOR_SALT", "variable")
+    monkeypatch.setenv("STREAM_APP_DETECTOR_RETENTION_DAYS", "90")
+
+    options = load(path, {"detector.retention_days": 120, "detector.seed": None})
+
+    assert options.detector.seed == 1
+    assert options.detector.salt == "variable"
+    assert options.detector.retention_days == 120
+    assert options.rates.node_hour == 2.5
+
+
+def test_tables_come_from_files_and_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operators of a platform are named in the file, or in a variable as JSON; their case is kept."""
+    path = _file(tmp_path, '[operators.groups]\nMyTrainer = "train"\n[operators.nodes]\nMyTrainer = 8')
+    monkeypatch.setenv("STREAM_APP_OPERATORS_NODES", '{"MyTrainer": 16}')
+
+    options = load(path)
+
+    assert options.operators.groups == {"MyTrainer": "train"}
+    assert options.operators.nodes == {"MyTrainer": 16}
+
+
+def test_the_groups_are_those_of_the_core() -> None:
+    """A group that the core knows can be configured, and no other."""
+    assert get_args(Group) == GROUPS
+
+
+def test_options_do_not_change() -> None:
+    """The tree is frozen: what was read at the start holds to the end."""
+    options = load()
+
+    with pytest.raises(ValueError, match="frozen"):
+        options.detector.seed = 2  # type: ignore[misc]
+    with pytest.raises(ValueError, match="frozen"):
+        options.detector = options.detector  # type: ignore[misc]
+
+
+def test_only_load_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options made directly are what they are made of."""
+    monkeypatch.setenv("STREAM_APP_DETECTOR_SEED", "3")
+
+    assert Options().detector.seed == 0
+    assert load().detector.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("detector = 1", "unknown key detector, the closest known one is detector."),
+        ('mode = "enforce"', "unknown key mode, the closest known one is detector.mode"),
+        ("[detectors]\nseed = 1", "unknown key detectors.seed, the closest known one is detector.seed"),
+        ("[detectors]", "unknown key detectors, the closest known one is detector."),
+        (
+            "[detector]\nretention = 1",
+            "unknown key detector.retention, the closest known one is detector.retention_days",
+        ),
+        ('[detector]\nmode = "on"', "detector.mode: expected 'observe' or 'enforce', got \"on\""),
+        ("[detector]\nbudget = 0", "detector.budget: expected greater than 0, got 0"),
+        ("[detector]\nbudget = 1.5", "detector.budget: expected less than 1, got 1.5"),
+        ("[detector]\nbudget = nan", "detector.budget: expected a finite number, got NaN"),
+        ("[detector]\nretention_days = 1.5", "detector.retention_days: expected a valid integer"),
+        (
+            "[detector]\nhorizon_days = 31",
+            "detector.horizon_days: horizon_days should be at most retention_days",
+        ),
+        (
+            "[detector]\nseed = 1\nretention_days = 7",
+            "detector.retention_days: horizon_days should be at most",
+        ),
+        ('[operators.groups]\nX = "training"', "operators.groups.X: expected 'ingest', 'analysis'"),
+        ("[operators.nodes]\nX = 0", "operators.nodes.X: expected greater than 0, got 0"),
+        ("[operators]\nnodes = 3", "operators.nodes: expected a valid dictionary, got 3"),
+        ('[rates]\ncurrency = "dollars"', "rates.currency: string should match pattern '^[A-Z]{3}$'"),
+        ("[detector", "not TOML: "),
+        ("[detector]\nseed = 1\nseed = 2", "not TOML: "),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line(tmp_path: Path, text: str, reason: str) -> None:
+    """The line names the file, the key and what is expected."""
+    path = _file(tmp_path, text)
+
+    with pytest.raises(OptionsError) as caught:
+        load(path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert reason in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        (
+            "STREAM_APP_DETECTOR_MOD",
+            "x",
+            "unknown variable, the closest known one is STREAM_APP_DETECTOR_MODE",
+        ),
+        ("STREAM_APP_DETECTOR", "{}", "unknown variable, the closest known one is STREAM_APP_DETECTOR_"),
+        ("STREAM_APP_DETECTOR_SEED", "-1", 'expected greater than or equal to 0, got "-1"'),
+        (
+            "STREAM_APP_DETECTOR_SEED",
+            "",
+            'expected a valid integer, unable to parse string as an integer, got ""',
+        ),
+        ("STREAM_APP_OPERATORS_NODES", "{", 'should be a JSON object, got "{"'),
+        ("STREAM_APP_OPERATORS_NODES", "[1]", "expected a valid dictionary"),
+        ("STREAM_APP_OPERATORS_GROUPS", '{"X": "y"}', "expected 'ingest'"),
+    ],
+)
+def test_a_mistake_in_a_variable_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
+) -> None:
+    """The line names the variable."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(OptionsError) as caught:
+        load()
+
+    assert str(caught.value).startswith(variable)
+    assert reason in str(caught.value)
+
+
+def test_a_mistake_in_a_flag_is_one_line() -> None:
+    """The line names the option, and says so too when there is none such."""
+    with pytest.raises(OptionsError, match=r"^flag detector\.budget: expected less than 1, got 2$"):
+        load(flags={"detector.budget": 2})
+    with pytest.raises(OptionsError, match=r"^flags: unknown key detector\.bugdet, .* is detector\.budget$"):
+        load(flags={"detector.bugdet": 2})
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    """A file that was named must exist and must be text."""
+    with pytest.raises(OptionsError, match=r"stream-app\.toml: No such file or directory$"):
+        load(tmp_path / "stream-app.toml")
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(OptionsError, match=r"binary\.toml: not TOML: "):
+        load(path)
