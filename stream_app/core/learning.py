@@ -1,0 +1,272 @@
+"""The learner: models, thresholds and metrics as one fold over the examples log.
+
+Everything here is a function of the log so far: the same records in the same order give the same model, bit
+for bit, on every worker. It never looks at a clock and draws nothing at random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stream_app.core.calibration import PushCalibration
+from stream_app.core.drift import ChangeDetector, Watch
+from stream_app.core.models import Prediction, StageModel
+from stream_app.core.outputs import STAGES, Example, StageRecord
+from stream_app.core.prequential import Quality, Scoring
+from stream_app.core.remembering import Memory
+from stream_app.core.savings import Savings
+
+BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
+
+#: Labels from which a fresh model is made when the old one has failed.
+_REFOLD = 2000
+#: A correction is learned as one more positive of this weight: it outweighs the negative learned before.
+_CORRECTION = 2.0
+#: A stage with less of the run's expected cost ahead than this share gets no budget.
+_AHEAD_MIN = 0.05
+#: Records over which the share ahead, and labels over which the fleet's push rate, is averaged.
+_AHEAD_OVER, _RATE_OVER = 500, 5000
+#: What is believed of the fleet before any label: one push in five runs, worth five runs.
+_PRIOR_PUSHES, _PRIOR_RUNS = 1.0, 5.0
+#: No propensity below this is believed; the holdout's are 2 % at least.
+_PROPENSITY_MIN = 0.01
+#: Numbers kept for each label counted: stage, weight, p, baseline, what the two thresholds said.
+_COUNTED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class StageMetrics:
+    """Prequential metrics of one stage."""
+
+    #: Labels and pushes among them, weighted by one over the propensity.
+    support: float
+    pushes: float
+    model: Quality
+    baseline: Quality
+    #: Whether the stage answers with the baseline while a fresh model is on trial.
+    on_trial: bool
+    drifts: int
+
+
+class _Stage:
+    """What is learned about one stage."""
+
+    def __init__(self) -> None:
+        self.model = StageModel()
+        self.watch = Watch()
+        self.change = ChangeDetector()
+        #: The watch of a fresh model that has to prove itself; None while the model answers.
+        self.trial: Watch | None = None
+        #: (vector, label, weight) of the last labels.
+        self.recent: deque[tuple[array[float], bool, float]] = deque(maxlen=_REFOLD)
+        self.scoring = Scoring()
+        self.baseline_scoring = Scoring()
+        self.support = self.pushes = 0.0
+        #: Mean share of the run's expected cost still ahead, and records in it up to its window.
+        self.ahead = 0.0
+        self.ahead_records = 0
+
+    def learn(self, record: StageRecord, pushed: bool, weight: float) -> bool:
+        """Judge and teach the model; whether it failed and was replaced by a fresh one."""
+        space = self.model.space
+        if not space.knows(record.features):
+            space.admit(list(record.features))
+        vector = space.vector(record.features, record.baseline)
+        failed = self._judge(record, vector, pushed)
+        self.recent.append((array("d", vector), pushed, weight))
+        if failed:
+            self._refold()
+        else:
+            self.model.learn(vector, pushed, weight)
+        return failed
+
+    def _judge(self, record: StageRecord, vector: list[float], pushed: bool) -> bool:
+        p, baseline = _unit(record.p), _unit(record.baseline)
+        self.change.add(p, pushed)
+        if self.trial is None:
+            self.watch.add(p, baseline, pushed)
+            return self.watch.worse
+        self.trial.add(self.model.p(vector), baseline, pushed)
+        if self.model.ready and self.trial.better:
+            self.trial, self.watch = None, Watch()
+        return False
+
+    def _refold(self) -> None:
+        discarded = self.model.discarded
+        self.model = StageModel(self.model.space.names)
+        self.model.discarded = discarded
+        self.trial = Watch()
+        for vector, pushed, weight in self.recent:
+            self.model.learn(vector.tolist(), pushed, weight)
+
+    def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
+        """Count a label in the metrics; what the thresholds of model and baseline said."""
+        self.support += weight
+        self.pushes += weight * pushed
+        return self.scoring.add(p, pushed, weight), self.baseline_scoring.add(baseline, pushed, weight)
+
+    def discount(self, pushed: bool, weight: float, p: float, baseline: float, said: tuple[bool, bool]) -> None:
+        """Take a label out of the metrics."""
+        self.support -= weight
+        self.pushes -= weight * pushed
+        self.scoring.remove(p, pushed, weight, said[0])
+        self.baseline_scoring.remove(baseline, pushed, weight, said[1])
+
+    def note_cost(self, record: StageRecord) -> None:
+        """Take in what share of the run's expected cost was ahead."""
+        total = record.cost + record.cost_left
+        if 0.0 < total < math.inf:
+            self.ahead_records = min(self.ahead_records + 1, _AHEAD_OVER)
+            self.ahead += (record.cost_left / total - self.ahead) / self.ahead_records
+
+    @property
+    def spends(self) -> bool:
+        """Whether enough cost is ahead here for the stage to get a share of the budgets."""
+        return self.ahead >= _AHEAD_MIN
+
+
+class Learner:
+    """Folds the examples log; answers with probabilities, thresholds and metrics."""
+
+    def __init__(self, budgets: Sequence[float] = BUDGETS) -> None:
+        self._stages = {stage: _Stage() for stage in STAGES}
+        self._calibration = PushCalibration(budgets)
+        self._memory = Memory()
+        self.savings = Savings()
+        #: Examples folded, duplicates not counted.
+        self.records = 0
+        #: Times a stage's model fell behind the past push rate and was replaced.
+        self.rollbacks = 0
+        self._rate_pushes, self._rate_runs = _PRIOR_PUSHES, _PRIOR_RUNS
+        self._schema = _schema(self._stages)
+
+    def predict(self, stage: str, features: Mapping[str, float], baseline: float) -> Prediction:
+        """The calibrated probability of a push; the baseline while the stage has no model to trust."""
+        found = self._stages[stage]
+        return found.model.fallback(baseline) if found.trial else found.model.predict(features, baseline)
+
+    def threshold(self, stage: str, budget: float) -> float | None:
+        """Flag strictly below this score; None: pushes are missing, or the stage gets no budget."""
+        return self._calibration.threshold(stage, budget) if self._stages[stage].spends else None
+
+    def missing(self, budget: float) -> int:
+        """Labelled pushes still missing before this budget has thresholds."""
+        return self._calibration.missing(budget)
+
+    def tentative(self, stage: str) -> float | None:
+        """The smallest score of a labelled push at this stage; None where no budget is spent."""
+        return self._calibration.tentative(stage) if self._stages[stage].spends else None
+
+    def stopped(self, budget: float) -> bool:
+        """Whether flags under this budget must stop: too many of the last labelled pushes were flagged."""
+        return self._calibration.stopped(budget)
+
+    def fleet_rate(self) -> float:
+        """The recent share of pushes among labels, over all pipelines; the prior of one without history."""
+        return self._rate_pushes / self._rate_runs
+
+    @property
+    def version(self) -> str:
+        """Records folded and the features they had: equal versions of one log are equal models."""
+        return f"{self.records}-{self._schema}"
+
+    @property
+    def discarded(self) -> int:
+        """Updates refused because they would have left the finite numbers."""
+        return sum(stage.model.discarded for stage in self._stages.values())
+
+    @property
+    def drifts(self) -> int:
+        """Changes of the log loss that the drift detectors saw."""
+        return sum(stage.change.detections for stage in self._stages.values())
+
+    def metrics(self) -> dict[str, StageMetrics]:
+        """Prequential metrics by stage, of what was said at the time."""
+        return {
+            name: StageMetrics(
+                support=stage.support,
+                pushes=stage.pushes,
+                model=stage.scoring.quality(),
+                baseline=stage.baseline_scoring.quality(),
+                on_trial=stage.trial is not None,
+                drifts=stage.change.detections,
+            )
+            for name, stage in self._stages.items()
+        }
+
+    def learn(self, example: Example) -> None:
+        """Fold one record of the log; one seen before, or overtaken by its correction, is ignored."""
+        if self._memory.known(example):
+            return
+        self.records += 1
+        earlier = self._memory.counted(example)
+        if earlier is None:
+            self.savings.add(example)
+        counted = array("d")
+        if example.pushed is not None:
+            weight = 1.0 / max(_PROPENSITY_MIN, _propensity(example))
+            if earlier:
+                self._discount(earlier, not example.pushed)
+            self._learn_rate(example.pushed, weight, corrects=bool(earlier))
+            counted = self._learn_stages(example, example.pushed, weight)
+            if example.pushed and example.trainer is not None:
+                self._calibrate(example, weight)
+        self._memory.keep(example, counted)
+
+    def _learn_stages(self, example: Example, pushed: bool, weight: float) -> array[float]:
+        counted = array("d")
+        model_weight = weight * (_CORRECTION if example.label_revision > 1 else 1.0)
+        for record in example.stages:
+            stage = self._stages[record.stage]
+            p, baseline = _unit(record.p), _unit(record.baseline)
+            said = stage.count(p, baseline, pushed, weight)
+            counted.extend((STAGES.index(record.stage), weight, p, baseline, *said))
+            stage.note_cost(record)
+            names = len(stage.model.space.names)
+            self.rollbacks += stage.learn(record, pushed, model_weight)
+            if len(stage.model.space.names) != names:
+                self._schema = _schema(self._stages)
+        return counted
+
+    def _discount(self, counted: array[float], pushed: bool) -> None:
+        for at in range(0, len(counted), _COUNTED):
+            stage, weight, p, baseline, *said = counted[at : at + _COUNTED]
+            said_both = (bool(said[0]), bool(said[1]))
+            self._stages[STAGES[int(stage)]].discount(pushed, weight, p, baseline, said_both)
+
+    def _learn_rate(self, pushed: bool, weight: float, corrects: bool) -> None:
+        if not corrects:
+            keep = 1.0 - 1.0 / _RATE_OVER
+            self._rate_pushes *= keep
+            self._rate_runs = self._rate_runs * keep + weight
+        self._rate_pushes += weight * pushed
+
+    def _calibrate(self, example: Example, weight: float) -> None:
+        scores: dict[str, float] = {}
+        records = (*example.inherited, *example.stages)
+        for record in records:
+            if record.eligible:
+                scores[record.stage] = min(record.score, scores.get(record.stage, record.score))
+        flagged = {budget for record in records for budget in record.flagged}
+        spending = [name for name, stage in self._stages.items() if stage.spends]
+        self._calibration.add(example.graphlet, scores, flagged, weight, spending)
+
+
+def _unit(p: float) -> float:
+    """A probability as a record gives it; a half when it is none."""
+    return p if 0.0 <= p <= 1.0 else 0.5
+
+
+def _propensity(example: Example) -> float:
+    """The probability that the graphlet was left to run: one draw a run, so that of its likeliest prune."""
+    return min((record.propensity for record in (*example.inherited, *example.stages)), default=1.0)
+
+
+def _schema(stages: Mapping[str, _Stage]) -> str:
+    names = ";".join(f"{name}:{','.join(sorted(stage.model.space.names))}" for name, stage in stages.items())
+    return hashlib.sha256(names.encode()).hexdigest()[:8]
