@@ -1,0 +1,72 @@
+"""The outbox: a batch's outputs word for word, kept as a row of the state they were made with.
+
+Outputs are sent after the state is saved. Should the process die in between, whoever takes the partition over
+sends the outbox again: the same records, byte for byte, made by nobody a second time.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Headers = tuple[tuple[str, bytes], ...]
+
+_LENGTH = struct.Struct(">i")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A record to be sent; Kafka's default partitioner places it by its key."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+def pack(messages: Iterable[Message]) -> bytes:
+    """Encode messages: each field its length (-1: None) and its bytes, headers after their number."""
+    parts: list[bytes] = []
+    for message in messages:
+        fields = [message.topic.encode(), message.key, message.value]
+        for name, content in message.headers:
+            fields += [name.encode(), content]
+        parts.append(_LENGTH.pack(len(message.headers)))
+        for field in fields:
+            parts.append(_LENGTH.pack(-1 if field is None else len(field)))
+            if field is not None:
+                parts.append(field)
+    return b"".join(parts)
+
+
+def unpack(packed: bytes) -> list[Message]:
+    """Decode what `pack` encoded."""
+    messages: list[Message] = []
+    place = 0
+
+    def number() -> int:
+        nonlocal place
+        (value,) = _LENGTH.unpack_from(packed, place)
+        place += _LENGTH.size
+        return int(value)
+
+    def optional() -> bytes | None:
+        nonlocal place
+        length = number()
+        if length < 0:
+            return None
+        place += length
+        return packed[place - length : place]
+
+    def required() -> bytes:
+        field = optional()
+        assert field is not None
+        return field
+
+    while place < len(packed):
+        count = number()
+        topic, key, value = required().decode(), optional(), optional()
+        headers = tuple((required().decode(), required()) for _ in range(count))
+        messages.append(Message(topic, key, value, headers))
+    return messages

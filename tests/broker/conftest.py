@@ -1,0 +1,46 @@
+"""One broker for the whole folder; a topic of a new name for each test that wants one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from tests.broker.broker import Broker, find_broker
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    found = find_broker()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def admin(broker: Broker) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A name that no other test's topics and groups begin with."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+MakeTopic = Callable[..., str]
+
+
+@pytest.fixture
+def topic(admin: KafkaAdminClient, prefix: str) -> MakeTopic:
+    """Make a topic: `topic("events", partitions=3, **{"retention.ms": "1"})` returns its full name."""
+
+    def make(name: str, partitions: int = 1, **config: str) -> str:
+        full = f"{prefix}-{name}"
+        admin.create_topics([NewTopic(full, partitions, 1, topic_configs=config)], wait_for_metadata=True)
+        return full
+
+    return make
