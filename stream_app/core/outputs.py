@@ -11,6 +11,9 @@ STAGES = (INPUT, PREPROCESS, TRAIN, VALIDATE)
 
 CONTINUE, WARN, PRUNE = "continue", "warn", "prune"
 
+#: What can become of a graphlet.
+OPEN, PUSHED, PRUNED, NOT_PUSHED = "open", "pushed", "pruned", "not_pushed"
+
 #: Why a graphlet was not pushed, the first that holds; `pushed` and `pruned` are the two other outcomes.
 FAILED, RUN_ENDED, SUPERSEDED, EXPIRED = "failed", "run_ended", "superseded", "expired"
 

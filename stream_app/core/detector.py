@@ -1,0 +1,237 @@
+"""The detector: `step` is the only way in which state changes, and says what came of it.
+
+One detector holds any number of pipelines, which share nothing but the learner that is asked for probabilities and
+thresholds. It never teaches the learner: examples are outputs, and whoever runs the detector folds them in
+(`replay` at once, the worker from the examples log).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream_app.core import labels, ledger, outcomes, retention, rows, stages
+from stream_app.core.edges import apply
+from stream_app.core.events import Event
+from stream_app.core.graphlets import listed
+from stream_app.core.invariants import check
+from stream_app.core.learning import Learner
+from stream_app.core.ledger import Ledger
+from stream_app.core.operators import DEPLOY, RUN, Operators
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
+from stream_app.core.policy import Policy
+from stream_app.core.state import DAY_MS, Execution, Graphlet, Pipeline
+from stream_app.core.verdicts import predict
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a detector is told once."""
+
+    operators: Operators = field(default_factory=Operators)
+    policy: Policy = field(default_factory=Policy)
+    #: When a graphlet that nothing decided counts as not pushed: this long after its trainer's start.
+    horizon_ms: int = 14 * DAY_MS
+    #: How long what nothing touches is kept, and how late an event may come.
+    retention_ms: int = 30 * DAY_MS
+    lateness_ms: int = 7 * DAY_MS
+
+    def __post_init__(self) -> None:
+        if self.horizon_ms > self.retention_ms:
+            raise ValueError("the horizon must not be longer than the retention: outcomes would be evicted unsaid")
+
+
+class Detector:
+    """Graphlets, outcomes, ledger and verdicts of some pipelines, kept up to date event by event.
+
+    Parameters
+    ----------
+    settings
+        What it is told once.
+    learner
+        Asked for probabilities and thresholds; None: no predictions and no examples are made.
+    keep_rows
+        Whether changed state is collected for `take_rows`.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, learner: Learner | None = None, *, keep_rows: bool = False
+    ) -> None:
+        self.settings = settings or Settings()
+        self.learner = learner
+        self.keep_rows = keep_rows
+        self.pipelines: dict[str, Pipeline] = {}
+        #: Events dropped because they touch only what was evicted.
+        self.dropped = 0
+        self._touched: dict[Pipeline, None] = {}
+        self._gone: dict[tuple[str, str, str], None] = {}
+
+    def step(self, event: Event, log_ms: int | None = None) -> list[Output]:
+        """Applies an event; returns the verdicts, examples and closed graphlets that came of it.
+
+        Parameters
+        ----------
+        log_ms
+            When the event was logged (a Kafka record's own time); the event's time where there is no log.
+        """
+        pipeline = self._pipeline(event.pipeline)
+        if event.time_ms < pipeline.cutoff_ms and event.execution_id not in pipeline.executions:
+            self.dropped += 1
+            return []
+        if event.time_ms >= pipeline.last_event_ms:
+            pipeline.last_event_ms = event.time_ms
+            pipeline.last_log_ms = event.time_ms if log_ms is None else log_ms
+        if event.time_ms > pipeline.clock_ms:
+            pipeline.clock_ms = event.time_ms
+        execution = apply(pipeline, event, self.settings.operators)
+        unsettle(pipeline, execution)
+        return self._settle(pipeline, execution, event.time_ms)
+
+    def tick(self, log_ms: int) -> list[Output]:
+        """Moves every pipeline's clock by the log time passed since its last event; returns what came of it."""
+        outputs: list[Output] = []
+        for pipeline in self.pipelines.values():
+            clock_ms = pipeline.last_event_ms + max(0, log_ms - pipeline.last_log_ms)
+            if clock_ms > pipeline.clock_ms:
+                pipeline.clock_ms = clock_ms
+                outputs.extend(self._settle(pipeline, None, clock_ms))
+        return outputs
+
+    def _pipeline(self, name: str) -> Pipeline:
+        pipeline = self.pipelines.get(name)
+        if pipeline is None:
+            pipeline = self.pipelines[name] = Pipeline(name)
+            if self.keep_rows:
+                pipeline.changed = {}
+        return pipeline
+
+    def _settle(self, pipeline: Pipeline, execution: Execution | None, now_ms: int) -> list[Output]:
+        """Brings outcomes up to date, predicts the stages reached, says outcomes that are due, evicts."""
+        settings = self.settings
+        if self.keep_rows:
+            self._touched[pipeline] = None
+        if pipeline.horizons and pipeline.horizons[0][0] <= pipeline.clock_ms:
+            outcomes.expire(pipeline)
+        runs = dict.fromkeys(pipeline.unsettled_runs)
+        changed = outcomes.settle(pipeline, settings.horizon_ms)
+        outputs: list[Output] = []
+        if self.learner is not None:
+            if execution is not None:
+                for stage in stages.reached(pipeline, execution):
+                    outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
+            runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
+            labels.schedule(pipeline, changed, runs, settings.horizon_ms)
+            if pipeline.unsaid and pipeline.unsaid[0][0] <= pipeline.clock_ms:
+                outputs.extend(self._say(pipeline))
+        if pipeline.clock_ms >= pipeline.next_sweep_ms:
+            outputs.extend(self._sweep(pipeline))
+        return outputs
+
+    def _say(self, pipeline: Pipeline) -> list[Output]:
+        settings = self.settings
+        budgets = len(settings.policy.budgets)
+        return list(labels.say_due(pipeline, settings.horizon_ms, settings.operators.nodes, budgets))
+
+    def _sweep(self, pipeline: Pipeline) -> list[Output]:
+        """Closes and drops what nothing has touched for the retention."""
+        settings = self.settings
+        closing = retention.due(pipeline, settings.retention_ms + settings.lateness_ms)
+        if not pipeline.cutoff_ms:
+            return []
+        ledger.settle(pipeline, settings.operators.nodes)
+        outputs: list[Output] = [self._closed(graphlet, pipeline) for graphlet in closing]
+        gone: list[tuple[str, str]] = []
+        retention.evict(pipeline, closing, gone)
+        if self.keep_rows:
+            self._gone.update(dict.fromkeys((kind, pipeline.name, name) for kind, name in gone))
+        return outputs
+
+    def _closed(self, graphlet: Graphlet, pipeline: Pipeline) -> Closed:
+        record = describe(pipeline, graphlet, self.settings.operators)
+        return Closed(record, outcome_record(record))
+
+    def graphlets(self) -> Iterator[dict[str, Any]]:
+        """The graphlets kept, as they stand: ids, sorted members, outcome, cause, time, cost by group in node-ms."""
+        for pipeline in self.pipelines.values():
+            for graphlet in sorted(pipeline.graphlets.values(), key=lambda graphlet: graphlet.id):
+                yield describe(pipeline, graphlet, self.settings.operators)
+
+    def ledger(self, pipeline: str) -> Ledger:
+        """The ledger of a pipeline as it stands, evicted compute included."""
+        return ledger.settle(self.pipelines[pipeline], self.settings.operators.nodes)
+
+    def take_rows(self) -> list[tuple[bytes, bytes | None]]:
+        """The rows of state changed since the last call; a value of None says that the row is gone."""
+        taken = rows.changed_rows(self._touched, self._gone)
+        self._touched.clear()
+        self._gone.clear()
+        return taken
+
+    @classmethod
+    def load(cls, settings: Settings, saved: Mapping[bytes, bytes], learner: Learner | None = None) -> Detector:
+        """A detector from all rows of another: indices, membership, outcomes and ledger are computed anew.
+
+        Raises
+        ------
+        StateError
+            A row cannot be read.
+        """
+        detector = cls(settings, learner, keep_rows=True)
+        for pipeline in rows.load(saved, settings.operators):
+            outcomes.settle(pipeline, settings.horizon_ms)
+            labels.schedule(pipeline, list(pipeline.graphlets.values()), list(pipeline.runs), settings.horizon_ms)
+            pipeline.changed = {}
+            detector.pipelines[pipeline.name] = pipeline
+        return detector
+
+    def validate(self) -> None:
+        """Asserts every invariant of the state, by recomputing what is kept incrementally."""
+        for pipeline in self.pipelines.values():
+            ledger.settle(pipeline, self.settings.operators.nodes)
+            check(pipeline, self.settings.operators)
+
+
+def unsettle(pipeline: Pipeline, execution: Execution) -> None:
+    """What an event of this execution may have decided is to be looked at again."""
+    if execution.graphlet is not None:
+        pipeline.unsettled[execution.graphlet] = None
+    if execution.group == DEPLOY:
+        pipeline.unsettled.update(dict.fromkeys(execution.members_of or ()))
+    elif execution.group == RUN and execution.run is not None:
+        pipeline.unsettled_runs[execution.run] = None
+
+
+def describe(pipeline: Pipeline, graphlet: Graphlet, operators: Operators) -> dict[str, Any]:
+    """A graphlet as a plain value; cost in node-milliseconds by operator group."""
+    up, down, side = listed(graphlet)
+    cost: dict[str, int] = {}
+    for execution in (graphlet.trainer, *graphlet.members):
+        node_ms = execution.node_ms(operators.nodes.get(execution.type, 1.0))
+        cost[execution.group] = cost.get(execution.group, 0) + node_ms
+    return {
+        "graphlet": graphlet.id,
+        "pipeline": pipeline.name,
+        "run": graphlet.trainer.run,
+        "trainer": graphlet.trainer.id,
+        "up": up,
+        "down": down,
+        "side": side,
+        "outcome": graphlet.kind,
+        "cause": graphlet.cause,
+        "time_ms": graphlet.time_ms,
+        "cost": dict(sorted(cost.items())),
+    }
+
+
+def outcome_record(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The outcome of a described graphlet, or None while it is open; `pushed` is None for a pruned one."""
+    if record["outcome"] == OPEN:
+        return None
+    return {
+        "graphlet": record["graphlet"],
+        "trainer": record["trainer"],
+        "pushed": {PRUNED: None, NOT_PUSHED: False}.get(record["outcome"], True),
+        "cause": record["cause"],
+        "time_ms": record["time_ms"],
+    }

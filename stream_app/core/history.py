@@ -1,0 +1,128 @@
+"""What a pipeline remembers of its past graphlets: the ground of its features, guards and expected costs.
+
+It changes when an outcome is said, never when a graphlet is evicted, and it is one small value per pipeline.
+Unlabelled (pruned) graphlets are missing in it, never negatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: How many pushes, outcomes and delays are remembered.
+REMEMBERED = 20
+#: How many graphlets under way are remembered, and how many code versions.
+STARTED_MAX = 4
+CODES_MAX = 8
+#: Weight of the newest value in exponentially weighted means.
+NEWEST = 0.15
+HOUR_MS = 3_600_000
+#: The grace after a run's end before "no push" is said: at first, and at most.
+GRACE_FIRST_MS = HOUR_MS
+GRACE_MAX_MS = 7 * 24 * HOUR_MS
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A graphlet as later ones are compared with it."""
+
+    #: Its run, or its trainer when it stands alone.
+    subject: str = ""
+    time_ms: int = 0
+    code_version: str = ""
+    #: Hashes of its data artifacts, sorted.
+    data: list[int] = field(default_factory=list)
+    #: Numeric property name -> value, of its data (`data.`), training (`train.`) and validation (`validate.`).
+    numbers: dict[str, float] = field(default_factory=dict)
+    #: Node-seconds.
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class Spread:
+    """Exponentially weighted mean and variance of one number."""
+
+    count: int = 0
+    mean: float = 0.0
+    variance: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        weight = max(NEWEST, 1.0 / self.count)
+        difference = value - self.mean
+        self.mean += weight * difference
+        self.variance = (1.0 - weight) * (self.variance + weight * difference * difference)
+
+
+@dataclass(slots=True, eq=False)
+class History:
+    """See the module. Lists keep the newest last."""
+
+    #: Graphlets labelled, and pushed among them.
+    labelled: int = 0
+    pushes: int = 0
+    #: 1 pushed, 0 not, of the last labelled.
+    outcomes: list[int] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
+    push_ms: list[int] = field(default_factory=list)
+    #: Labelled graphlets from push to push, and since the last.
+    runs_between: list[int] = field(default_factory=list)
+    runs_since: int = 0
+    #: From the run's end to the push, ms; negative when pushed before.
+    push_delays_ms: list[int] = field(default_factory=list)
+    #: Consecutive graphlets blessed by their validators but not pushed.
+    blessed_unpushed: int = 0
+    #: Code version -> [labelled, pushed, failed] of the last few versions.
+    codes: dict[str, list[int]] = field(default_factory=dict)
+    last: Snapshot | None = None
+    last_pushed: Snapshot | None = None
+    #: The last graphlets seen to start: what is under way counts too.
+    started: list[Snapshot] = field(default_factory=list)
+    start_gap: Spread = field(default_factory=Spread)
+    #: Numeric property name -> its spread over labelled graphlets.
+    numbers: dict[str, Spread] = field(default_factory=dict)
+    #: Stage -> node-seconds used from it on; and those of whole graphlets ("total").
+    costs: dict[str, Spread] = field(default_factory=dict)
+    #: Bits of the budgets whose policy had flagged each of the last pushes.
+    push_flags: list[int] = field(default_factory=list)
+    #: Index of a budget -> consecutive graphlets its policy flagged.
+    flag_streaks: dict[int, int] = field(default_factory=dict)
+    failed: Spread = field(default_factory=Spread)
+    pushed: Spread = field(default_factory=Spread)
+
+    def grace_ms(self) -> int:
+        """How long after a run's end a push may still come, judged by past delays."""
+        if len(self.push_delays_ms) < 3:
+            return GRACE_FIRST_MS
+        return min(GRACE_MAX_MS, max(0, max(self.push_delays_ms) * 3 // 2))
+
+    def usual_interval_ms(self) -> float | None:
+        """Median time between the last pushes; None before the third push."""
+        if len(self.push_ms) < 3:
+            return None
+        return median([later - sooner for sooner, later in zip(self.push_ms, self.push_ms[1:], strict=False)])
+
+    def started_before(self, subject: str) -> Snapshot | None:
+        """The newest graphlet that started, other than the one asked for."""
+        return next((snapshot for snapshot in reversed(self.started) if snapshot.subject != subject), None)
+
+    def usual_runs_between(self) -> float | None:
+        """Median number of graphlets from push to push; None before the third push."""
+        return median(self.runs_between) if len(self.push_ms) >= 3 else None
+
+
+def median(values: list[int]) -> float:
+    """The median of a list that is not empty."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return float(ordered[middle])
+    return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def remember(values: list[T], value: T) -> None:
+    """Appends to a list that keeps its newest few."""
+    values.append(value)
+    del values[:-REMEMBERED]

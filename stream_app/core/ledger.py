@@ -1,0 +1,159 @@
+"""The ledger of compute: what each execution cost and what became of it, every execution counted once.
+
+Amounts are whole node-milliseconds, so sums depend on no order. Classes move back (a span used later, a corrected
+label), so an execution is booked under what holds now and booked anew when that changes: gauges, never counters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, TypeVar
+
+from stream_app.core.outputs import OPEN, PUSHED
+
+if TYPE_CHECKING:
+    from stream_app.core.state import Execution, Pipeline, Talk
+
+USEFUL, WASTED, PENDING, UNATTRIBUTED = "useful", "wasted", "pending", "unattributed"
+
+K = TypeVar("K")
+
+#: Bits of `Execution.frozen`.
+FROZEN_PUSHED, FROZEN_NOT_PUSHED = 1, 2
+
+#: (class, cause of the waste, operator group, node-milliseconds, policies whose flag would have saved it)
+Charge = tuple[str, str, str, int, int]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Sums in node-milliseconds; those by policy (see `Talk.flag_ms`) are sparse.
+
+    An execution is flagged by a policy when that had flagged every graphlet it served before it began.
+    """
+
+    useful: int = 0
+    wasted: int = 0
+    pending: int = 0
+    unattributed: int = 0
+    #: Policy -> flagged compute that turned out wasted (avoidable), useful, or is pending.
+    saved: dict[int, int] = field(default_factory=dict)
+    harmed: dict[int, int] = field(default_factory=dict)
+    undecided: dict[int, int] = field(default_factory=dict)
+    #: (operator group, cause) -> node-milliseconds of waste.
+    wasted_by: dict[tuple[str, str], int] = field(default_factory=dict)
+    #: Expected compute left when runs were pruned: never spent, hence an estimate.
+    avoided: int = 0
+
+    def book(self, charge: Charge, sign: int) -> None:
+        """Books (sign 1) or takes back (sign -1) one execution's charge."""
+        kind, cause, group, node_ms, policies = charge
+        amount = sign * node_ms
+        if kind == USEFUL:
+            self.useful += amount
+        elif kind == WASTED:
+            self.wasted += amount
+            add(self.wasted_by, (group, cause), amount)
+        elif kind == PENDING:
+            self.pending += amount
+        else:
+            self.unattributed += amount
+        if policies and kind != UNATTRIBUTED:
+            by_policy = self.saved if kind == WASTED else self.harmed if kind == USEFUL else self.undecided
+            for policy in range(policies.bit_length()):
+                if policies >> policy & 1:
+                    add(by_policy, policy, amount)
+
+    def merge(self, other: Ledger) -> None:
+        """Adds another ledger, sum by sum."""
+        for name in (entry.name for entry in fields(other)):
+            amount = getattr(other, name)
+            if isinstance(amount, dict):
+                for key, value in amount.items():
+                    add(getattr(self, name), key, value)
+            else:
+                setattr(self, name, getattr(self, name) + amount)
+
+    def total(self) -> int:
+        return self.useful + self.wasted + self.pending + self.unattributed
+
+
+def add(sums: dict[K, int], key: K, amount: int) -> None:
+    """Adds to a sparse sum; what falls to zero leaves, so equal ledgers compare equal."""
+    value = sums.get(key, 0) + amount
+    if value:
+        sums[key] = value
+    else:
+        sums.pop(key, None)
+
+
+def settle(pipeline: Pipeline, nodes_of: dict[str, float]) -> Ledger:
+    """Books every stale execution under what holds now and returns the pipeline's ledger."""
+    ledger = pipeline.ledger
+    for execution in pipeline.stale:
+        charge = charge_of(pipeline, execution, nodes_of)
+        if charge == execution.charged:
+            continue
+        if execution.charged is not None:
+            ledger.book(execution.charged, -1)
+        if charge is not None:
+            ledger.book(charge, 1)
+        execution.charged = charge
+    pipeline.stale.clear()
+    return ledger
+
+
+def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: dict[str, float]) -> Charge | None:
+    """What an execution is booked under now; None for executions of group run, which cost nothing themselves."""
+    if execution.group == "run":
+        return None
+    node_ms = execution.node_ms(nodes_of.get(execution.type, 1.0))
+    graphlets = list(execution.members_of) if execution.members_of else []
+    if execution.graphlet is not None:
+        graphlets.append(execution.graphlet)
+    if not graphlets:
+        return charge_without_graphlet(pipeline, execution, node_ms)
+    kinds = {graphlet.kind for graphlet in graphlets}
+    if PUSHED in kinds or execution.frozen & FROZEN_PUSHED:
+        kind, cause = USEFUL, ""
+    elif OPEN in kinds:
+        kind, cause = PENDING, ""
+    else:
+        latest = max(graphlets, key=lambda graphlet: graphlet.trainer.sort_key())
+        kind, cause = WASTED, latest.cause or latest.kind
+    policies = -1
+    for graphlet in graphlets:
+        policies &= policies_before(execution, graphlet.talk, run_talk(pipeline, graphlet.trainer.run))
+        if not policies:
+            break
+    return (kind, cause, execution.group, node_ms, policies)
+
+
+def charge_without_graphlet(pipeline: Pipeline, execution: Execution, node_ms: int) -> Charge:
+    """Of no graphlet: wasted when its run ended without a trainer, else unattributed, unless an evicted one tells."""
+    policies = policies_before(execution, None, run_talk(pipeline, execution.run))
+    if execution.frozen:
+        kind = USEFUL if execution.frozen & FROZEN_PUSHED else WASTED
+        return (kind, "" if kind == USEFUL else "evicted", execution.group, node_ms, policies)
+    run = pipeline.runs.get(execution.run) if execution.run is not None else None
+    if run is not None and not run.trainers and not run.had_trainer and run.end_ms() is not None:
+        return (WASTED, "no_trainer", execution.group, node_ms, policies)
+    return (UNATTRIBUTED, "", execution.group, node_ms, 0)
+
+
+def run_talk(pipeline: Pipeline, run_id: str | None) -> Talk | None:
+    """What was said of a run while its trainer was not known."""
+    run = pipeline.runs.get(run_id) if run_id is not None else None
+    return run.talk if run is not None else None
+
+
+def policies_before(execution: Execution, own: Talk | None, inherited: Talk | None) -> int:
+    """Bits of the policies that had flagged a graphlet when the execution began."""
+    bits = 0
+    start_ms = execution.start_ms
+    for talk in (own, inherited):
+        if talk is not None:
+            for policy, flag_ms in talk.flag_ms.items():
+                if flag_ms <= start_ms:
+                    bits |= 1 << policy
+    return bits

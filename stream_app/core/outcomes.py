@@ -1,0 +1,212 @@
+"""What became of a graphlet: a function of the facts and of how far the pipeline's clock has come.
+
+The rules are those of docs/decisions/0001-graphlets.md. When an outcome is *said* is decided in `labels`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass
+
+from stream_app.core.events import CANCELED, COMPLETE
+from stream_app.core.events import FAILED as FAILED_STATE
+from stream_app.core.outputs import (
+    EXPIRED,
+    FAILED,
+    NOT_PUSHED,
+    OPEN,
+    PRUNED,
+    PUSHED,
+    RUN_ENDED,
+    SUPERSEDED,
+)
+from stream_app.core.state import Execution, Graphlet, Pipeline, Run
+
+#: The property that names the verdict which stopped an execution.
+PRUNED_BY = "pruned_by"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome, why a graphlet was not pushed, and the event time; the time is None while open."""
+
+    kind: str
+    cause: str | None
+    time_ms: int | None
+
+
+#: After every time.
+NEVER_MS = 1 << 62
+
+NOTHING_YET = Outcome(OPEN, None, None)
+
+
+def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
+    """Brings the outcomes of all graphlets up to date; returns those whose outcome changed, in a fixed order."""
+    changed: dict[Graphlet, None] = {}
+    while pipeline.unsettled or pipeline.unsettled_runs:
+        for run_id in pipeline.unsettled_runs:
+            unsettle_run(pipeline, run_id)
+        pipeline.unsettled_runs.clear()
+        graphlets = sorted(pipeline.unsettled, key=lambda graphlet: graphlet.trainer.sort_key())
+        pipeline.unsettled.clear()
+        for graphlet in graphlets:
+            if settle_one(pipeline, graphlet, horizon_ms):
+                changed[graphlet] = None
+    return list(changed)
+
+
+def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
+    """The run's own executions changed: its trainers, and what has none, are looked at again."""
+    run = pipeline.runs.get(run_id)
+    if run is None:
+        return
+    for trainer in run.trainers:
+        if trainer.graphlet is not None:
+            pipeline.unsettled[trainer.graphlet] = None
+    if not run.trainers:
+        for execution in run.executions.values():
+            pipeline.stale[execution] = None
+
+
+def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
+    """Computes one outcome anew and lets the rest of the pipeline follow; True if it changed."""
+    alive = graphlet.trainer.graphlet is graphlet
+    outcome = outcome_of(pipeline, graphlet, horizon_ms) if alive else NOTHING_YET
+    trainer = graphlet.trainer
+    push = (trainer.start_ms, trainer.id, outcome.time_ms or 0) if outcome.kind == PUSHED else None
+    move_push(pipeline, graphlet, push)
+    pipeline.open.pop(graphlet, None)
+    pipeline.superseded.pop(graphlet, None)
+    if not alive:
+        return False
+    if outcome.kind == OPEN:
+        pipeline.open[graphlet] = None
+        if graphlet.horizon_ms != trainer.start_ms + horizon_ms:
+            graphlet.horizon_ms = trainer.start_ms + horizon_ms
+            heapq.heappush(pipeline.horizons, (graphlet.horizon_ms, trainer.id))
+    elif outcome.cause == SUPERSEDED or outcome.cause == EXPIRED:
+        pipeline.superseded[graphlet] = None
+    if (graphlet.kind, graphlet.cause, graphlet.time_ms) == (outcome.kind, outcome.cause, outcome.time_ms):
+        return False
+    if graphlet.kind != outcome.kind or graphlet.cause != outcome.cause:
+        pipeline.stale[trainer] = None
+        pipeline.stale.update(dict.fromkeys(graphlet.members))
+    graphlet.kind, graphlet.cause, graphlet.time_ms = outcome.kind, outcome.cause, outcome.time_ms
+    return True
+
+
+def outcome_of(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> Outcome:
+    """The outcome that the facts give now."""
+    pushes = [execution.end_ms for execution in graphlet.deploys if pushed(pipeline, execution)]
+    if pushes:
+        return Outcome(PUSHED, None, min(ms for ms in pushes if ms is not None))
+    trainer = graphlet.trainer
+    run = pipeline.runs.get(trainer.run) if trainer.run is not None else None
+    prunes = [
+        execution.end_ms
+        for execution in [trainer, *(run.run_executions if run is not None else ())]
+        if execution.ever(CANCELED) and execution.property(PRUNED_BY) is not None
+    ]
+    if prunes:
+        return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
+    if trainer.end_ms is not None and trainer.end_state in (FAILED_STATE, CANCELED):
+        return Outcome(NOT_PUSHED, FAILED, trainer.end_ms)
+    run_end_ms = run.end_ms() if run is not None else None
+    if run_end_ms is not None:
+        return Outcome(NOT_PUSHED, RUN_ENDED, run_end_ms)
+    later = pipeline.pushed[bisect_right(pipeline.pushed, (trainer.start_ms, trainer.id, NEVER_MS)) :]
+    if later:
+        return Outcome(NOT_PUSHED, SUPERSEDED, min(push_ms for _, _, push_ms in later))
+    if pipeline.clock_ms >= trainer.start_ms + horizon_ms:
+        return Outcome(NOT_PUSHED, EXPIRED, trainer.start_ms + horizon_ms)
+    return NOTHING_YET
+
+
+def pushed(pipeline: Pipeline, execution: Execution) -> bool:
+    """Whether a deploy execution pushed: it was ever COMPLETE and its outputs do not say otherwise.
+
+    TFX's Pusher ends COMPLETE and writes `pushed` = 0 when it refused to push.
+    """
+    if not execution.ever(COMPLETE):
+        return False
+    told = [
+        value
+        for artifact_id in execution.outputs or ()
+        if (value := pipeline.artifacts[artifact_id].property("pushed")) is not None
+    ]
+    return not told or any(is_true(value) for value in told)
+
+
+def is_true(value: str | float | bool) -> bool:
+    """A property read as a yes or no: "", "0" and "false" are no."""
+    return value.lower() not in ("", "0", "false") if isinstance(value, str) else bool(value)
+
+
+def move_push(pipeline: Pipeline, graphlet: Graphlet, push: tuple[int, str, int] | None) -> None:
+    """Keeps the sorted list of pushes; who was or may be superseded by a change is looked at again."""
+    before = pipeline.push_of.get(graphlet)
+    if before == push:
+        return
+    superseders = [p for p in (before, push) if p is not None]
+    if before is not None:
+        pipeline.pushed.pop(bisect_left(pipeline.pushed, before))
+        del pipeline.push_of[graphlet]
+    if push is not None:
+        insort(pipeline.pushed, push)
+        pipeline.push_of[graphlet] = push
+    latest = max(superseders)
+    for waiting in (pipeline.open, pipeline.superseded):
+        for other in waiting:
+            key = other.trainer.sort_key()
+            if key >= latest[:2]:
+                continue
+            if (
+                waiting is pipeline.superseded
+                and before is None
+                and push is not None
+                and other.cause == SUPERSEDED
+                and other.time_ms is not None
+                and other.time_ms <= push[2]
+            ):
+                continue
+            pipeline.unsettled[other] = None
+
+
+def expire(pipeline: Pipeline) -> None:
+    """Graphlets whose horizon the clock has passed are looked at again."""
+    while pipeline.horizons and pipeline.horizons[0][0] <= pipeline.clock_ms:
+        _, trainer_id = heapq.heappop(pipeline.horizons)
+        graphlet = pipeline.graphlets.get(trainer_id)
+        if graphlet is not None and graphlet.kind == OPEN:
+            pipeline.unsettled[graphlet] = None
+
+
+def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
+    """The outcome of a run's provisional graphlet: whether any trainer of the run is pushed."""
+    graphlets = [trainer.graphlet for trainer in run.trainers if trainer.graphlet is not None]
+    times = [g.time_ms for g in graphlets if g.kind == PUSHED and g.time_ms is not None]
+    if times:
+        return Outcome(PUSHED, None, min(times))
+    prunes = [
+        execution.end_ms
+        for execution in run.run_executions
+        if execution.ever(CANCELED) and execution.property(PRUNED_BY) is not None
+    ]
+    if prunes:
+        return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
+    end_ms = run.end_ms()
+    if end_ms is not None:
+        if any(graphlet.kind == PRUNED for graphlet in graphlets):
+            return Outcome(PRUNED, None, end_ms)
+        causes = {graphlet.cause for graphlet in graphlets}
+        return Outcome(NOT_PUSHED, FAILED if causes == {FAILED} else RUN_ENDED, end_ms)
+    ended = [graphlet for graphlet in graphlets if graphlet.cause in (SUPERSEDED, EXPIRED)]
+    if ended and all(graphlet.kind != OPEN for graphlet in graphlets):
+        last = max(ended, key=lambda graphlet: graphlet.trainer.sort_key())
+        return Outcome(NOT_PUSHED, last.cause, last.time_ms)
+    first_ms = min((execution.first_ms for execution in run.executions.values()), default=0)
+    if pipeline.clock_ms >= first_ms + horizon_ms and all(g.kind != OPEN for g in graphlets):
+        return Outcome(NOT_PUSHED, EXPIRED, first_ms + horizon_ms)
+    return NOTHING_YET

@@ -1,0 +1,182 @@
+"""From a score to a decision: guards, budgeted thresholds, hysteresis, and the holdout of `enforce`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from stream_app.core.history import REMEMBERED, History
+from stream_app.core.learning import Learner
+from stream_app.core.outputs import CONTINUE, PRUNE, WARN
+from stream_app.core.state import DAY_MS, Talk
+
+OBSERVE, ENFORCE = "observe", "enforce"
+
+#: A pipeline's first labelled graphlets are never flagged.
+FIRST_GRAPHLETS = 5
+#: A stage with less of the cost ahead is not worth a flag.
+LEFT_SHARE_MIN = 0.05
+#: At most this share of a pipeline's last pushes may have been flagged.
+PIPELINE_SHARE_MAX = 0.2
+#: A pipeline without a usual number of runs between pushes runs every so many.
+RUNS_AT_MOST = 20
+#: A flag is withdrawn at this multiple of the threshold.
+WITHDRAW_AT = 2.0
+#: Chances with which a flagged run runs on in `enforce`: far below the threshold, and at it.
+HOLDOUT_LEAST, HOLDOUT_MOST = 0.02, 0.5
+#: Share of pipeline-weeks in which nothing is pruned.
+FREE_WEEKS = 0.05
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the user chose.
+
+    `budget` is the largest share of would-be pushes that may be flagged; `budgets` are those whose policies run
+    beside it, to show what each would do, and include it.
+    """
+
+    mode: str = OBSERVE
+    budget: float = 0.05
+    budgets: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+    salt: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budgets", tuple(sorted({*self.budgets, self.budget})))
+
+    @property
+    def active(self) -> int:
+        """Index of the budget in force."""
+        return self.budgets.index(self.budget)
+
+    @property
+    def hindsight(self) -> int:
+        """The index in `Talk.flag_ms` that stands for knowing every outcome at the first stage."""
+        return len(self.budgets)
+
+    def __str__(self) -> str:
+        return f"{self.mode} {self.budget * 100:g} %"
+
+
+@dataclass(slots=True)
+class Decision:
+    """What is said at a stage, and why."""
+
+    decision: str
+    threshold: float | None
+    #: Whether the budget-independent guards let the stage be flagged.
+    eligible: bool
+    #: Indices of budgets that flag here.
+    flagged: list[int]
+    holdout: bool = False
+    propensity: float = 1.0
+    #: What the policy, rather than the model, has to say.
+    notes: list[str] = field(default_factory=list)
+
+
+def score_of(p: float, cost_left: float) -> float:
+    """The odds of a push over the compute expected left in node-hours: what a flag risks for what it saves."""
+    return p / (1.0 - p) / (max(cost_left, 1.0) / 3600.0)
+
+
+def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> str | None:
+    """Why a graphlet may not be flagged under any budget, or None."""
+    if keep:
+        return "tagged keep"
+    if history.labelled < FIRST_GRAPHLETS:
+        return f"among the pipeline's first {FIRST_GRAPHLETS} graphlets"
+    if cost_left < LEFT_SHARE_MIN * (cost + cost_left):
+        return "nothing left worth saving"
+    usual_ms = history.usual_interval_ms()
+    if usual_ms is not None and now_ms - history.push_ms[-1] > usual_ms:
+        return "a push is due by the pipeline's usual interval"
+    return None
+
+
+def budget_guard(history: History, budget: int) -> str | None:
+    """Why the policy of one budget (by index) may not flag another graphlet of this pipeline, or None."""
+    usual_runs = history.usual_runs_between() or RUNS_AT_MOST
+    if history.flag_streaks.get(budget, 0) >= max(1.0, usual_runs):
+        return "as many consecutive flags as the pipeline has runs between pushes"
+    flagged = sum(1 for bits in history.push_flags if bits >> budget & 1)
+    if flagged + 1 > PIPELINE_SHARE_MAX * REMEMBERED:
+        return "the pipeline's last pushes were flagged often enough"
+    return None
+
+
+def decide(
+    policy: Policy, learner: Learner, stage: str, score: float, guarded: str | None, history: History,
+    talks: Sequence[Talk], pipeline_name: str, subject: str, now_ms: int,
+) -> Decision:  # fmt: skip
+    """Decides on a stage.
+
+    Parameters
+    ----------
+    guarded
+        What `guard` said.
+    talks
+        What was said before of the graphlet and of its run: their flags are inherited.
+    subject
+        The run, or the graphlet that stands alone: what the holdout draws for.
+    """
+    active = policy.active
+    flagged, blocked = [], guarded
+    for index, budget in enumerate(policy.budgets):
+        limit = learner.threshold(stage, budget)
+        if guarded is not None or limit is None or score >= limit or learner.stopped(budget):
+            continue
+        reason = budget_guard(history, index)
+        if reason is None:
+            flagged.append(index)
+        elif index == active:
+            blocked = reason
+    threshold = learner.threshold(stage, policy.budget)
+    decision = Decision(CONTINUE, threshold, guarded is None, flagged)
+    was_flagged = any(talk.decision == PRUNE for talk in talks)
+    if active in flagged or (was_flagged and threshold is not None and score < WITHDRAW_AT * threshold):
+        decision.decision = PRUNE
+        if policy.mode == ENFORCE:
+            hold_out(decision, policy, score, pipeline_name, subject, now_ms)
+    elif was_flagged:
+        decision.notes.append("flag withdrawn: the score recovered")
+    else:
+        warn(decision, policy, learner, stage, score, blocked)
+    return decision
+
+
+def warn(decision: Decision, policy: Policy, learner: Learner, stage: str, score: float, blocked: str | None) -> None:
+    """Where a flag would be due but is not allowed, says so and why."""
+    threshold, missing = decision.threshold, learner.missing(policy.budget)
+    if missing:
+        least = learner.tentative(stage)
+        if blocked is None and least is not None and score < least:
+            decision.decision = WARN
+            decision.notes.append(f"no flags yet: {missing} more labelled pushes are needed at this budget")
+    elif threshold is not None and score < threshold:
+        decision.decision = WARN
+        if learner.stopped(policy.budget):
+            decision.notes.append("flags are stopped: too many of the last pushes had been flagged")
+        elif blocked is not None:
+            decision.notes.append(f"not flagged: {blocked}")
+
+
+def hold_out(decision: Decision, policy: Policy, score: float, pipeline_name: str, subject: str, now_ms: int) -> None:
+    """Draws whether a flagged run runs on, to be learned from; the same draw at every stage of a run."""
+    threshold = decision.threshold or score
+    nearness = min(1.0, score / threshold) if threshold > 0 else 0.0
+    chance = HOLDOUT_LEAST + (HOLDOUT_MOST - HOLDOUT_LEAST) * nearness
+    week = now_ms // (7 * DAY_MS)
+    free_week = draw(policy.salt, "week", pipeline_name, str(week)) < FREE_WEEKS
+    decision.propensity = FREE_WEEKS + (1.0 - FREE_WEEKS) * chance
+    if free_week or draw(policy.salt, "run", pipeline_name, subject) < chance:
+        decision.decision = CONTINUE
+        decision.holdout = True
+        decision.notes.append("held out: runs on to be learned from")
+
+
+def draw(*names: str) -> float:
+    """A number in [0, 1) that depends on the names alone."""
+    digest = hashlib.blake2b("\x00".join(names).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / math.ldexp(1.0, 64)

@@ -1,0 +1,97 @@
+"""Reasons in words: what a feature means to a person, with its value and the way it pushed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+Words = Callable[[float], str]
+
+
+def number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def percent(value: float) -> str:
+    return f"{value * 100:.0f} %"
+
+
+def count(value: float) -> str:
+    """A count that was stored as log(1 + n)."""
+    return f"{math.expm1(value):.0f}"
+
+
+def times(value: float) -> str:
+    """A ratio that was stored as its logarithm."""
+    return f"{math.exp(value):.2g} times"
+
+
+def yes(word: str, otherwise: str) -> Words:
+    return lambda value: word if value else otherwise
+
+
+WORDS: Mapping[str, Words] = {
+    "baseline": lambda v: f"past push rate {percent(v)}",
+    "blessed_unpushed": lambda v: f"{count(v)} blessed in a row, none pushed",
+    "cached_steps": lambda v: f"{number(v)} cached steps",
+    "code_fail_rate": lambda v: f"{percent(v)} of this code's runs failed",
+    "code_labelled": lambda v: f"{count(v)} runs of this code so far",
+    "code_push_rate": lambda v: f"{percent(v)} of this code's runs were pushed",
+    "code_same_last": yes("same code as the last run", "code changed since the last run"),
+    "code_same_pushed": yes("same code as the last push", "code changed since the last push"),
+    "cost": lambda v: f"{count(v)} node-seconds so far",
+    "cost_to_usual": lambda v: f"cost so far {times(v)} the usual",
+    "data": lambda v: f"{count(v)} data artifacts",
+    "data_new_last": lambda v: f"{count(v)} data artifacts new since the last run",
+    "data_new_pushed": lambda v: f"{count(v)} data artifacts new since the last push",
+    "data_overlap_last": lambda v: f"{percent(v)} data in common with the last run",
+    "data_overlap_pushed": lambda v: f"{percent(v)} data in common with the last push",
+    "executions": lambda v: f"{count(v)} executions so far",
+    "failed_5": lambda v: f"{number(v)} of the last 5 runs failed",
+    "failed_rate": lambda v: f"{percent(v)} of recent runs failed",
+    "failed_steps": lambda v: f"{number(v)} failed steps",
+    "gap": lambda v: f"{count(v)} hours after the last run",
+    "gap_to_usual": lambda v: f"{times(v)} the usual time after the last run",
+    "hours_since_push": lambda v: f"{count(v)} hours since the last push",
+    "labelled": lambda v: f"{count(v)} labelled runs",
+    "last_failed": yes("the last run failed", "the last run did not fail"),
+    "last_pushed": yes("the last run was pushed", "the last run was not pushed"),
+    "open": lambda v: f"{count(v)} runs open",
+    "push_rate": lambda v: f"{percent(v)} of recent runs were pushed",
+    "push_rate_20": lambda v: f"{percent(v)} of the last 20 runs were pushed",
+    "push_rate_5": lambda v: f"{percent(v)} of the last 5 runs were pushed",
+    "push_rate_all": lambda v: f"{percent(v)} of all runs were pushed",
+    "repeated_steps": lambda v: f"{number(v)} repeated steps",
+    "runs_since_push": lambda v: f"{count(v)} runs since the last push",
+    "runs_to_usual": lambda v: f"{times(v)} the usual runs since the last push",
+    "since_push_to_least": lambda v: f"{times(v)} the shortest time between pushes has passed",
+    "since_push_to_usual": lambda v: f"{times(v)} the usual time between pushes has passed",
+    "train_hours": lambda v: f"trained for {math.expm1(v):.2g} hours",
+    "trainers": lambda v: f"{number(v)} trainers in the run",
+    "validators": lambda v: f"{number(v)} validators so far",
+    "validators_failed": lambda v: f"{number(v)} validators failed",
+    "warm_start": yes("warm start", "no warm start"),
+}
+
+
+def in_words(effects: Iterable[tuple[str, float]], features: Mapping[str, float]) -> list[str]:
+    """The features that moved a probability, in words; `effects` are (feature, change of the log-odds)."""
+    return [
+        f"{describe(name, features.get(name))} ({'for' if effect > 0 else 'against'} a push)"
+        for name, effect in effects
+    ]
+
+
+def describe(name: str, value: float | None) -> str:
+    """A feature and its value as a person says it."""
+    if value is None:
+        return f"{name.replace('_', ' ')} not known"
+    if name in WORDS:
+        return WORDS[name](value)
+    if name.endswith(".to_mean"):
+        return f"{name.removesuffix('.to_mean')} {value:+.2g} spreads off its mean"
+    if name.endswith(".to_pushed"):
+        return f"{name.removesuffix('.to_pushed')} {value:+.2g} spreads off the last push's"
+    if name.startswith("model_type."):
+        return "the model's type"
+    return f"{name} {math.copysign(math.expm1(abs(value)), value):.3g}"

@@ -1,0 +1,145 @@
+"""What bounds the state: what nothing has touched for the retention leaves, and its sums stay.
+
+An execution is touched by its own events and by those that read what it wrote. Once a day of a pipeline's event
+time, graphlets whose trainer is untouched are closed, and executions that are untouched and in no graphlet any more
+are dropped. Their compute stays in the frozen ledger under the class it had.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from stream_app.core.edges import drop, remove_reader
+from stream_app.core.graphlets import clear
+from stream_app.core.ledger import FROZEN_NOT_PUSHED, FROZEN_PUSHED
+from stream_app.core.operators import RUN
+from stream_app.core.outputs import PUSHED
+from stream_app.core.state import DAY_MS, Artifact, Execution, Graphlet, Pipeline, Run, Version
+
+
+def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:
+    """Moves the cutoff and returns the graphlets to be closed, in the order of their trainers' starts.
+
+    Parameters
+    ----------
+    keep_ms
+        Retention and lateness together.
+    """
+    pipeline.next_sweep_ms = (pipeline.clock_ms // DAY_MS + 1) * DAY_MS
+    cutoff_day = (pipeline.clock_ms - keep_ms) // DAY_MS
+    if cutoff_day * DAY_MS <= pipeline.cutoff_ms:
+        return []
+    pipeline.cutoff_ms = cutoff_day * DAY_MS
+    untouched = [g for g in pipeline.graphlets.values() if g.trainer.touched_day < cutoff_day]
+    return sorted(untouched, key=lambda graphlet: graphlet.trainer.sort_key())
+
+
+def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet], gone: list[tuple[str, str]]) -> None:
+    """Closes graphlets and drops what is untouched and in none; appends (kind, id) of rows that go to `gone`."""
+    closed = list(graphlets)
+    for graphlet in closed:
+        close(pipeline, graphlet)
+        gone.append(("graphlet", graphlet.trainer.id))
+    cutoff_day = pipeline.cutoff_ms // DAY_MS
+    for execution in list(pipeline.executions.values()):
+        if execution.touched_day < cutoff_day and not execution.members_of and execution.graphlet is None:
+            if execution.group == RUN and others_of_run(pipeline, execution):
+                continue
+            remove(pipeline, execution, gone)
+            gone.append(("execution", execution.id))
+    forget_pushes(pipeline)
+
+
+def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
+    """Takes a graphlet out, leaving on its members what became of it."""
+    frozen = FROZEN_PUSHED if graphlet.kind == PUSHED else FROZEN_NOT_PUSHED
+    for execution in (graphlet.trainer, *graphlet.members):
+        if not execution.frozen & frozen:
+            execution.frozen |= frozen
+            if pipeline.changed is not None:
+                pipeline.changed[execution] = None
+    clear(pipeline, graphlet)
+    trainer = graphlet.trainer
+    trainer.graphlet = None
+    del pipeline.graphlets[trainer.id]
+    for waiting in (pipeline.unsettled, pipeline.open, pipeline.superseded):
+        waiting.pop(graphlet, None)
+    pipeline.push_of.pop(graphlet, None)
+    if pipeline.changed is not None:
+        pipeline.changed.pop(graphlet, None)
+
+
+def others_of_run(pipeline: Pipeline, execution: Execution) -> bool:
+    """Whether anything but executions of group run is left of its run: its end still counts for them."""
+    run = pipeline.runs.get(execution.run) if execution.run is not None else None
+    return run is not None and any(other.group != RUN for other in run.executions.values())
+
+
+def remove(pipeline: Pipeline, execution: Execution, gone: list[tuple[str, str]]) -> None:
+    """Drops an execution with its edges; its charge moves to the frozen ledger."""
+    if execution.charged is not None:
+        pipeline.frozen_ledger.book(execution.charged, 1)
+    pipeline.stale.pop(execution, None)
+    if pipeline.changed is not None:
+        pipeline.changed.pop(execution, None)
+    del pipeline.executions[execution.id]
+    for version in execution.reads:
+        remove_reader(version, execution, execution.run)
+    for version in execution.writes:
+        version.writers.remove(execution)
+    for artifact_id in sorted((execution.inputs or set()) | (execution.outputs or set())):
+        artifact = pipeline.artifacts.get(artifact_id)
+        if artifact is not None and release(artifact, execution):
+            del pipeline.artifacts[artifact_id]
+            if pipeline.changed is not None:
+                pipeline.changed.pop(artifact, None)
+            gone.append(("artifact", artifact_id))
+    run = pipeline.runs.get(execution.run) if execution.run is not None else None
+    if run is not None:
+        leave(pipeline, run, execution, gone)
+
+
+def leave(pipeline: Pipeline, run: Run, execution: Execution, gone: list[tuple[str, str]]) -> None:
+    """Takes an execution out of its run, and the run out of the pipeline when it was the last."""
+    run.executions.pop(execution.id, None)
+    if execution in run.run_executions:
+        run.run_executions.remove(execution)
+    if execution in run.trainers:
+        run.trainers.remove(execution)
+        run.had_trainer = True
+        if pipeline.changed is not None:
+            pipeline.changed[run] = None
+    if not run.executions:
+        del pipeline.runs[run.id]
+        if pipeline.changed is not None:
+            pipeline.changed.pop(run, None)
+        gone.append(("run", run.id))
+
+
+def release(artifact: Artifact, execution: Execution) -> bool:
+    """Takes an execution off an artifact's lists; True when nothing is left of the artifact."""
+    unversioned = artifact.unversioned
+    if unversioned is None:
+        return is_bare(artifact.version)
+    if execution.id in unversioned.chosen:
+        del unversioned.chosen[execution.id]
+        drop(unversioned.starts, (execution.start_ms, execution.id))
+    if execution.end_ms is not None:
+        drop(unversioned.ends, (execution.end_ms, execution.id))
+    for writer_id in [name for name, version in unversioned.by_writer.items() if is_bare(version)]:
+        del unversioned.by_writer[writer_id]
+    return not unversioned.by_writer
+
+
+def is_bare(version: Version) -> bool:
+    return not version.readers and not version.writers
+
+
+def forget_pushes(pipeline: Pipeline) -> None:
+    """Pushes of closed graphlets count for `superseded` as long as an earlier graphlet is kept."""
+    first = min((graphlet.trainer.sort_key() for graphlet in pipeline.graphlets.values()), default=None)
+    if first is None:
+        pipeline.pushed.clear()
+    else:
+        del pipeline.pushed[: bisect_left(pipeline.pushed, (*first, 0))]

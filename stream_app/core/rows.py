@@ -1,0 +1,263 @@
+"""State as rows: small values keyed by kind, pipeline and id, for a table with a changelog.
+
+Only facts and what was said are stored. `load` lays the edges anew and lets graphlets find their members; outcomes
+and ledger follow from `outcomes.settle` and `ledger.settle`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from stream_app.core.edges import enter_run, read_version, write_version
+from stream_app.core.graphlets import reads_own_trainer, refresh_graphlet, spread_from_trainer
+from stream_app.core.history import History, Snapshot, Spread
+from stream_app.core.ledger import Ledger
+from stream_app.core.operators import Operators
+from stream_app.core.state import Artifact, Execution, Graphlet, Pipeline, Run, Said, Talk, Unversioned
+from stream_app.errors import StateError
+
+#: Raised when the form of a row changes; rows of another version are refused.
+VERSION = 1
+
+PIPELINE, HISTORY, EXECUTION, ARTIFACT, GRAPHLET, RUN = (
+    "pipeline",
+    "history",
+    "execution",
+    "artifact",
+    "graphlet",
+    "run",
+)
+
+
+def key(kind: str, pipeline: str, name: str) -> bytes:
+    """The key of a row."""
+    return "\x00".join((kind, pipeline, name)).encode()
+
+
+def changed_rows(
+    pipelines: Iterable[Pipeline], gone: Iterable[tuple[str, str, str]]
+) -> list[tuple[bytes, bytes | None]]:
+    """The rows of all entities marked as changed in some pipelines, and a None for each that is gone."""
+    rows: dict[bytes, bytes | None] = {key(*place): None for place in gone}
+    for pipeline in pipelines:
+        rows[key(PIPELINE, pipeline.name, "")] = encode(pipeline_row(pipeline))
+        for entity in pipeline.changed or ():
+            kind, name, value = entity_row(entity)
+            rows[key(kind, pipeline.name, name)] = encode(value)
+        pipeline.changed = {}
+    return list(rows.items())
+
+
+def encode(value: Any) -> bytes:
+    return orjson.dumps([VERSION, value], option=orjson.OPT_NON_STR_KEYS)
+
+
+def entity_row(entity: Execution | Artifact | Graphlet | Run | History) -> tuple[str, str, Any]:
+    """(kind, id, value) of an entity's row."""
+    if isinstance(entity, Execution):
+        return EXECUTION, entity.id, execution_row(entity)
+    if isinstance(entity, Artifact):
+        return ARTIFACT, entity.id, [entity.unversioned is None, entity.properties]
+    if isinstance(entity, Graphlet):
+        return GRAPHLET, entity.trainer.id, [entity.said_kind, entity.label_revision, talk_row(entity.talk)]
+    if isinstance(entity, Run):
+        value = [entity.said_kind, entity.label_revision, talk_row(entity.talk), entity.had_trainer]
+        return RUN, entity.id, value
+    return HISTORY, "", asdict(entity)
+
+
+def pipeline_row(pipeline: Pipeline) -> list[Any]:
+    """Clocks, cutoff, frozen sums, and the pushes of graphlets that are closed."""
+    kept = set(pipeline.push_of.values())
+    return [
+        pipeline.clock_ms,
+        pipeline.last_event_ms,
+        pipeline.last_log_ms,
+        pipeline.cutoff_ms,
+        pipeline.next_sweep_ms,
+        ledger_row(pipeline.frozen_ledger),
+        [push for push in pipeline.pushed if push not in kept],
+    ]
+
+
+def ledger_row(ledger: Ledger) -> dict[str, Any]:
+    row = asdict(ledger)
+    row["wasted_by"] = [[group, cause, amount] for (group, cause), amount in ledger.wasted_by.items()]
+    return row
+
+
+def execution_row(execution: Execution) -> list[Any]:
+    return [
+        execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
+        execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
+        sorted(execution.inputs or ()), sorted(execution.outputs or ()), execution.properties,
+        execution.touched_day, execution.frozen,
+    ]  # fmt: skip
+
+
+def talk_row(talk: Talk | None) -> list[Any] | None:
+    if talk is None:
+        return None
+    return [
+        talk.revision,
+        talk.decision,
+        talk.flag_ms,
+        talk.propensity,
+        [said_row(said) for said in talk.stages],
+    ]
+
+
+def said_row(said: Said) -> dict[str, Any]:
+    row = {name: getattr(said, name) for name in Said.__slots__}
+    row["values"] = said.values.tolist()
+    return row
+
+
+def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipeline]:
+    """The pipelines of some rows, their graphlets rebuilt.
+
+    Raises
+    ------
+    StateError
+        A row has another version, or is no row of ours.
+    """
+    by_pipeline: dict[str, list[tuple[str, str, Any]]] = {}
+    for row_key, row in sorted(saved.items()):
+        try:
+            kind, pipeline, name = row_key.decode().split("\x00")
+            version, value = orjson.loads(row)
+        except (ValueError, TypeError) as error:
+            raise StateError(f"row {row_key[:80]!r} cannot be read: {error}") from error
+        if version != VERSION:
+            raise StateError(f"row {row_key[:80]!r} has version {version}, this program reads {VERSION}")
+        by_pipeline.setdefault(pipeline, []).append((kind, name, value))
+    for pipeline, entries in by_pipeline.items():
+        yield load_pipeline(pipeline, entries, operators)
+
+
+def load_pipeline(name: str, entries: list[tuple[str, str, Any]], operators: Operators) -> Pipeline:
+    """One pipeline of its rows."""
+    pipeline = Pipeline(name)
+    by_kind: dict[str, list[tuple[str, Any]]] = {}
+    for kind, entity, value in entries:
+        by_kind.setdefault(kind, []).append((entity, value))
+    for _, value in by_kind.get(PIPELINE, ()):
+        load_clocks(pipeline, value)
+    for _, value in by_kind.get(HISTORY, ()):
+        pipeline.history = load_history(value)
+    for entity, (versioned, properties) in by_kind.get(ARTIFACT, ()):
+        artifact = pipeline.artifacts[entity] = Artifact(entity)
+        artifact.properties = load_properties(properties)
+        if not versioned:
+            artifact.unversioned = Unversioned()
+    for entity, value in by_kind.get(EXECUTION, ()):
+        load_execution(pipeline, entity, value, operators)
+    connect(pipeline)
+    for entity, value in by_kind.get(GRAPHLET, ()):
+        load_graphlet(pipeline.graphlets[entity], value)
+    for entity, value in by_kind.get(RUN, ()):
+        load_run(pipeline, entity, value)
+    return pipeline
+
+
+def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
+    (
+        pipeline.clock_ms, pipeline.last_event_ms, pipeline.last_log_ms, pipeline.cutoff_ms, pipeline.next_sweep_ms,
+        frozen, pushes,
+    ) = value  # fmt: skip
+    for ledger in (pipeline.frozen_ledger, pipeline.ledger):
+        ledger.merge(load_ledger(frozen))
+    pipeline.pushed = [(start_ms, trainer, push_ms) for start_ms, trainer, push_ms in pushes]
+
+
+def load_ledger(row: dict[str, Any]) -> Ledger:
+    row = dict(row)
+    row["wasted_by"] = {(group, cause): amount for group, cause, amount in row["wasted_by"]}
+    for name in ("saved", "harmed", "undecided"):
+        row[name] = {int(policy): amount for policy, amount in row[name].items()}
+    return Ledger(**row)
+
+
+def load_history(row: dict[str, Any]) -> History:
+    row = dict(row)
+    for name in ("last", "last_pushed"):
+        row[name] = Snapshot(**row[name]) if row[name] is not None else None
+    row["started"] = [Snapshot(**snapshot) for snapshot in row["started"]]
+    for name in ("start_gap", "failed", "pushed"):
+        row[name] = Spread(**row[name])
+    for name in ("numbers", "costs"):
+        row[name] = {entry: Spread(**spread) for entry, spread in row[name].items()}
+    row["flag_streaks"] = {int(budget): streak for budget, streak in row["flag_streaks"].items()}
+    return History(**row)
+
+
+def load_properties(row: dict[str, list[Any]] | None) -> dict[str, tuple[int, Any]] | None:
+    return None if row is None else {name: (time_ms, value) for name, (time_ms, value) in row.items()}
+
+
+def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> None:
+    execution = pipeline.executions[name] = Execution(name)
+    (
+        execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
+        execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
+        inputs, outputs, properties, execution.touched_day, execution.frozen,
+    ) = row  # fmt: skip
+    execution.inputs = set(inputs) if inputs else None
+    execution.outputs = set(outputs) if outputs else None
+    execution.properties = load_properties(properties)
+    execution.group = operators.group(execution.type)
+    enter_run(pipeline, execution)
+    pipeline.stale[execution] = None
+
+
+def connect(pipeline: Pipeline) -> None:
+    """Lays every edge, then lets every graphlet find its members."""
+    executions = list(pipeline.executions.values())
+    for execution in executions:
+        for artifact_id in sorted(execution.outputs or ()):
+            artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
+            write_version(artifact, execution)
+    for execution in executions:
+        for artifact_id in sorted(execution.inputs or ()):
+            artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
+            read_version(artifact, execution)
+    for execution in executions:
+        for version in execution.reads:
+            version.touched_day = max(version.touched_day, execution.touched_day)
+        execution.own_trainer = reads_own_trainer(execution)
+        refresh_graphlet(pipeline, execution)
+    for graphlet in pipeline.graphlets.values():
+        spread_from_trainer(pipeline, graphlet)
+
+
+def load_graphlet(graphlet: Graphlet, row: list[Any]) -> None:
+    graphlet.said_kind, graphlet.label_revision, talk = row
+    graphlet.talk = load_talk(talk)
+
+
+def load_run(pipeline: Pipeline, name: str, row: list[Any]) -> None:
+    run = pipeline.runs.setdefault(name, Run(name))
+    run.said_kind, run.label_revision, talk, run.had_trainer = row
+    run.talk = load_talk(talk)
+
+
+def load_talk(row: list[Any] | None) -> Talk | None:
+    if row is None:
+        return None
+    talk = Talk()
+    talk.revision, talk.decision, flags, talk.propensity, stages = row
+    talk.flag_ms = {int(policy): time_ms for policy, time_ms in flags.items()}
+    for stage in stages:
+        said = Said()
+        for name, value in stage.items():
+            setattr(said, name, value)
+        said.names = tuple(stage["names"])
+        said.values = array("d", stage["values"])
+        said.flagged = tuple(stage["flagged"])
+        talk.stages.append(said)
+    return talk

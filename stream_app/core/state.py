@@ -1,0 +1,370 @@
+"""The entities of one pipeline's state. Facts are stored; membership and indices are derived and never stored.
+
+Facts are joins over events (docs/decisions/0001-graphlets.md), so a duplicate changes nothing and order does not
+matter. Everything else here is a function of the facts, kept up to date by `graphlets`, `outcomes` and `ledger`.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from stream_app.core.events import CACHED, ENDS, NEW, RUNNING, STATES, Event, Scalar
+from stream_app.core.history import History
+from stream_app.core.ledger import Ledger
+from stream_app.core.operators import CUSTOM, TRAIN
+from stream_app.core.outputs import OPEN
+
+#: How an execution belongs to a graphlet; an execution may have several bits.
+UP, DOWN, SIDE = 1, 2, 4
+
+STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
+DAY_MS = 86_400_000
+
+
+class Execution:
+    """One run of an operator: its facts, then what is derived from them."""
+
+    __slots__ = (
+        "charged", "end_ms", "end_state", "first_ms", "frozen", "graphlet", "group", "id", "inputs", "members_of",
+        "outputs", "own_trainer", "properties", "reads", "run", "run_ms", "running_ms", "seen", "told_node_ms",
+        "touched_day", "type", "type_ms", "writes",
+    )  # fmt: skip
+
+    def __init__(self, execution_id: str) -> None:
+        self.id = execution_id
+        #: Of the earliest event; ties take the smaller.
+        self.type = ""
+        self.type_ms = 0
+        self.run: str | None = None
+        self.run_ms = 0
+        #: Bits of all states seen.
+        self.seen = 0
+        #: The earliest event, the earliest RUNNING event (None: none seen).
+        self.first_ms = 0
+        self.running_ms: int | None = None
+        #: The end that decides: the latest, then the greater name.
+        self.end_ms: int | None = None
+        self.end_state = ""
+        self.told_node_ms: int | None = None
+        #: Artifact ids.
+        self.inputs: set[str] | None = None
+        self.outputs: set[str] | None = None
+        #: Name -> (event time, value); None while there is none.
+        self.properties: dict[str, tuple[int, Scalar]] | None = None
+        #: Day of the last event that named this execution or read what it wrote; retention counts from it.
+        self.touched_day = 0
+        #: What evicted graphlets made of this execution: bit 1, one was pushed; bit 2, one was not.
+        self.frozen = 0
+
+        self.group = CUSTOM
+        #: The versions behind `inputs` and `outputs`.
+        self.reads: list[Version] = []
+        self.writes: list[Version] = []
+        #: Whether it reads a model that a trainer of its own run wrote.
+        self.own_trainer = False
+        #: Graphlet -> bits UP, DOWN, SIDE.
+        self.members_of: dict[Graphlet, int] | None = None
+        #: The graphlet of a trainer that is not CACHED.
+        self.graphlet: Graphlet | None = None
+        #: The ledger class and amounts it is booked under now (see `ledger`).
+        self.charged: tuple[Any, ...] | None = None
+
+    @property
+    def state(self) -> str:
+        if self.end_ms is not None:
+            return self.end_state
+        return NEW if self.running_ms is None else RUNNING
+
+    @property
+    def start_ms(self) -> int:
+        return self.first_ms if self.running_ms is None else self.running_ms
+
+    def property(self, name: str) -> Scalar | None:
+        """The value of a property, or None when it was never told."""
+        if self.properties is None or name not in self.properties:
+            return None
+        return self.properties[name][1]
+
+    def ever(self, state: str) -> bool:
+        """Whether any event gave this state."""
+        return bool(self.seen & STATE_BITS[state])
+
+    def node_ms(self, nodes: float) -> int:
+        """Compute in node-milliseconds: told, or the duration times `nodes`; 0 when CACHED."""
+        if self.end_ms is not None and self.end_state == CACHED:
+            return 0
+        if self.told_node_ms is not None:
+            return self.told_node_ms
+        if self.end_ms is None:
+            return 0
+        return max(0, int((self.end_ms - self.start_ms) * nodes))
+
+    def sort_key(self) -> tuple[int, str]:
+        return (self.start_ms, self.id)
+
+
+class Version:
+    """One version of an artifact: what one writer wrote, or for a versioned artifact what all its writers did."""
+
+    __slots__ = ("down", "reach", "readers", "touched_day", "up", "writers")
+
+    def __init__(self) -> None:
+        self.writers: list[Execution] = []
+        #: Readers by run: a schema read by every run is looked up by the runs of one graphlet.
+        self.readers: dict[str | None, list[Execution]] = {}
+        #: Graphlets whose trainer it leads to; that lead to it; whose side set starts or passes here.
+        self.up: set[Graphlet] | None = None
+        self.down: set[Graphlet] | None = None
+        self.reach: set[Graphlet] | None = None
+        self.touched_day = 0
+
+    def all_readers(self) -> Iterator[Execution]:
+        for readers in self.readers.values():
+            yield from readers
+
+
+class Artifact:
+    """An artifact id with its joined properties and its version, or versions."""
+
+    __slots__ = ("id", "properties", "unversioned", "version")
+
+    def __init__(self, artifact_id: str) -> None:
+        self.id = artifact_id
+        self.properties: dict[str, tuple[int, Scalar]] | None = None
+        #: Of a versioned artifact.
+        self.version = Version()
+        #: None until an event says `versioned: false`; then `version` is not used any more.
+        self.unversioned: Unversioned | None = None
+
+    def property(self, name: str) -> Scalar | None:
+        """The value of a property, or None when it was never told."""
+        if self.properties is None or name not in self.properties:
+            return None
+        return self.properties[name][1]
+
+
+class Unversioned:
+    """The versions of an artifact whose source cannot tell them apart, one for each writer."""
+
+    __slots__ = ("by_writer", "chosen", "ends", "starts")
+
+    def __init__(self) -> None:
+        #: Writer id, or None for what was there before any writer -> version.
+        self.by_writer: dict[str | None, Version] = {}
+        #: Reader id -> id of the writer whose version it reads.
+        self.chosen: dict[str, str | None] = {}
+        #: Sorted: (end, id) of finished writers, (start, id) of readers.
+        self.ends: list[tuple[int, str]] = []
+        self.starts: list[tuple[int, str]] = []
+
+
+class Talk:
+    """What was said of a graphlet: the stages predicted, and the flags that came of them."""
+
+    __slots__ = ("decision", "flag_ms", "propensity", "revision", "stages")
+
+    def __init__(self) -> None:
+        self.stages: list[Said] = []
+        #: Revision and decision of the last verdict.
+        self.revision = 0
+        self.decision = ""
+        #: Index of a deployment budget -> event time at which its policy first flagged; the index after the last
+        #: budget stands for hindsight: the time of the first stage.
+        self.flag_ms: dict[int, int] = {}
+        #: The smallest chance with which a flagged run ran on; 1 when it was never at stake.
+        self.propensity = 1.0
+
+
+class Said:
+    """One predicted stage, frozen; features are packed (names shared, values in an array)."""
+
+    __slots__ = (
+        "baseline", "cost", "cost_left", "decision", "eligible", "flagged", "names", "p", "propensity", "score",
+        "stage", "time_ms", "validator", "values",
+    )  # fmt: skip
+
+    stage: str
+    validator: str | None
+    time_ms: int
+    names: tuple[str, ...]
+    values: array[float]
+    p: float
+    baseline: float
+    score: float
+    eligible: bool
+    cost: float
+    cost_left: float
+    decision: str
+    flagged: tuple[float, ...]
+    propensity: float
+
+
+class Graphlet:
+    """All the work behind one trainer execution, and what was said of it."""
+
+    __slots__ = (
+        "cause", "deploys", "horizon_ms", "id", "kind", "label_revision", "members", "oversized", "runs", "said_kind",
+        "talk", "time_ms", "trainer",
+    )  # fmt: skip
+
+    def __init__(self, graphlet_id: str, trainer: Execution) -> None:
+        self.id = graphlet_id
+        self.trainer = trainer
+        #: Execution -> bits; the trainer itself is not among them.
+        self.members: dict[Execution, int] = {}
+        #: The runs of the trainer and of its up set.
+        self.runs: set[str] = set()
+        #: Executions of group deploy in its down set.
+        self.deploys: list[Execution] = []
+        self.oversized = False
+        #: The outcome that the facts give now, its cause and time.
+        self.kind = OPEN
+        self.cause: str | None = None
+        self.time_ms: int | None = None
+        #: When it expires if nothing decides it; None before that was first asked.
+        self.horizon_ms: int | None = None
+        #: The outcome said last ("" for none) and how often one was said.
+        self.said_kind = ""
+        self.label_revision = 0
+        #: What was said of it; None before the first stage.
+        self.talk: Talk | None = None
+
+
+class Run:
+    """One pass of a pipeline: its executions so far, and the provisional graphlet's words."""
+
+    __slots__ = (
+        "executions",
+        "had_trainer",
+        "id",
+        "label_revision",
+        "run_executions",
+        "said_kind",
+        "talk",
+        "trainers",
+    )
+
+    def __init__(self, run_id: str) -> None:
+        self.id = run_id
+        self.executions: dict[str, Execution] = {}
+        #: Those of group run, and those of group train.
+        self.run_executions: list[Execution] = []
+        self.trainers: list[Execution] = []
+        #: Whether an evicted trainer was its.
+        self.had_trainer = False
+        self.said_kind = ""
+        self.label_revision = 0
+        #: What was said while no trainer was known; its trainers inherit it.
+        self.talk: Talk | None = None
+
+    def end_ms(self) -> int | None:
+        """The latest end of the run, or None while it has none."""
+        return max((e.end_ms for e in self.run_executions if e.end_ms is not None), default=None)
+
+
+class Pipeline:
+    """Everything known of one pipeline. Pipelines share nothing, so each can live on another worker."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        #: Latest event time seen, moved on by ticks; and the log time of the event that set it.
+        self.clock_ms = 0
+        self.last_event_ms = 0
+        self.last_log_ms = 0
+        self.executions: dict[str, Execution] = {}
+        self.artifacts: dict[str, Artifact] = {}
+        self.runs: dict[str, Run] = {}
+        #: Trainer id -> graphlet.
+        self.graphlets: dict[str, Graphlet] = {}
+        #: Run -> graphlets that have it among their `runs`.
+        self.graphlets_of_run: dict[str, set[Graphlet]] = {}
+        self.oversized: set[Graphlet] = set()
+        #: Pushed graphlets, sorted: (trainer start, trainer id, push time).
+        self.pushed: list[tuple[int, str, int]] = []
+        #: Graphlets that no fact has decided, and those decided by a later push alone.
+        self.open: dict[Graphlet, None] = {}
+        self.superseded: dict[Graphlet, None] = {}
+        #: To be looked at again: outcome, ledger class.
+        self.unsettled: dict[Graphlet, None] = {}
+        self.unsettled_runs: dict[str, None] = {}
+        self.stale: dict[Execution, None] = {}
+        self.ledger = Ledger()
+        #: Sums of evicted executions, part of `ledger`.
+        self.frozen_ledger = Ledger()
+        self.push_of: dict[Graphlet, tuple[int, str, int]] = {}
+        #: Heaps: (horizon, trainer id) of open graphlets; (when, 0 and trainer id or 1 and run) of outcomes to be said.
+        self.horizons: list[tuple[int, str]] = []
+        self.unsaid: list[tuple[int, int, str]] = []
+        self.cutoff_ms = 0
+        #: Entities changed since the rows were last taken; None when nobody takes them.
+        self.changed: dict[Execution | Artifact | Graphlet | Run | History, None] | None = None
+        self.next_sweep_ms = 0
+        self.history = History()
+
+
+def join(execution: Execution, event: Event) -> bool:
+    """Joins an event's facts, artifacts apart, into an execution that has seen an event; True if any changed."""
+    changed = False
+    time_ms = event.time_ms
+    if (time_ms, event.execution_type) < (execution.type_ms, execution.type):
+        execution.type_ms, execution.type = time_ms, event.execution_type
+        changed = True
+    if event.run is not None and (execution.run is None or (time_ms, event.run) < (execution.run_ms, execution.run)):
+        execution.run_ms, execution.run = time_ms, event.run
+        changed = True
+    return join_progress(execution, event) or changed
+
+
+def join_progress(execution: Execution, event: Event) -> bool:
+    """Joins state, times, cost and properties; True if any changed."""
+    changed = False
+    time_ms, state = event.time_ms, event.state
+    bit = STATE_BITS[state]
+    if not execution.seen & bit:
+        execution.seen |= bit
+        changed = True
+    if time_ms < execution.first_ms:
+        execution.first_ms = time_ms
+        changed = True
+    if state in ENDS:
+        if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
+            execution.end_ms, execution.end_state = time_ms, state
+            changed = True
+    elif state == RUNNING and (execution.running_ms is None or time_ms < execution.running_ms):
+        execution.running_ms = time_ms
+        changed = True
+    if event.node_ms is not None and (execution.told_node_ms is None or event.node_ms > execution.told_node_ms):
+        execution.told_node_ms = event.node_ms
+        changed = True
+    if event.properties:
+        joined, grew = join_properties(execution.properties, event.properties.items(), time_ms)
+        execution.properties = joined
+        changed |= grew
+    return changed
+
+
+def join_properties(
+    known: dict[str, tuple[int, Scalar]] | None, told: Iterable[tuple[str, Scalar]], time_ms: int
+) -> tuple[dict[str, tuple[int, Scalar]], bool]:
+    """Joins properties key by key: the later event, then the greater encoding. Returns them and whether any changed."""
+    joined = {} if known is None else known
+    changed = False
+    for name, value in told:
+        before = joined.get(name)
+        if before is None or time_ms > before[0] or (time_ms == before[0] and encoding(value) > encoding(before[1])):
+            joined[name] = (time_ms, value)
+            changed = True
+    return joined, changed
+
+
+def encoding(value: Scalar) -> str:
+    """The JSON text of a property value: a total order over strings, numbers and booleans."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def has_graphlet(execution: Execution) -> bool:
+    """A trainer that did not end CACHED has one."""
+    return execution.group == TRAIN and not (execution.end_ms is not None and execution.end_state == CACHED)
