@@ -1,4 +1,7 @@
-"""A simulator of pipelines, for tests, demonstrations and benchmarks. docs/simulator.md says what it assumes."""
+"""A simulator of pipelines, for tests, demonstrations and benchmarks.
+
+docs/simulator.md says what it assumes.
+"""
 
 from stream_app.fleet.fleet import Fleet, Prune
 from stream_app.fleet.options import FleetOptions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from stream_app.core.events import COMPLETE, FAILED
@@ -18,7 +19,7 @@ from stream_app.fleet.chances import (
 from stream_app.fleet.draws import generator
 from stream_app.fleet.options import HOUR_MS
 from stream_app.fleet.plan import STAGGER_MS, Plan
-from stream_app.fleet.standing import APPROVED, UNBLESSED, Pushed, chances, push_chance
+from stream_app.fleet.standing import Pushed, chances, push_chance
 from stream_app.fleet.story import Candidate
 from stream_app.fleet.timeline import RETRY_AFTER_MS, Json, Step, Timeline, Work, artifact
 from stream_app.fleet.traits import METRICS
@@ -43,7 +44,9 @@ class Branch:
     rng: Random
     #: The model served when the run started: what a candidate is measured against.
     baseline: Pushed | None
+    #: Chances of a push when blessed and when not, before the Pusher's own failures.
     due: float
+    overruled: float
 
     @property
     def suffix(self) -> str:
@@ -55,6 +58,7 @@ def open_branch(plan: Plan, slot: int, input_ms: int, inputs: list[Json]) -> Bra
     """Freeze what decides about a slot's candidate when the run starts."""
     pipeline, traits = plan.pipeline, plan.traits
     standing, rules = pipeline.standing, pipeline.rules
+    due = push_chance(traits, standing, rules, slot, plan.start_ms)
     return Branch(
         plan=plan,
         slot=slot,
@@ -64,15 +68,19 @@ def open_branch(plan: Plan, slot: int, input_ms: int, inputs: list[Json]) -> Bra
         moved_preprocess=generator(pipeline.seed, plan.key, "preprocess").gauss(0.0, PREPROCESS_SIGMA),
         rng=generator(pipeline.seed, plan.key, "slot", slot),
         baseline=standing.pushed.get(slot),
-        due=push_chance(traits, standing, rules, slot, plan.start_ms),
+        due=due,
+        overruled=min(due, rules.policy.overrule),
     )
 
 
 def resolve_baselines(plan: Plan, ready_ms: int) -> None:
-    """A resolver finds the served models at the start of a run: it reads and writes the same artifacts."""
-    served = [artifact(pushed.model, "Model") for _, pushed in sorted(plan.pipeline.standing.pushed.items())]
-    if plan.traits.baseline == "resolver" and served:
-        work = Work("Resolver", "Resolver", 4.0, 0.1, SURE, served, served, prunable=False)
+    """Resolvers find the served models at the start of a run: each reads and writes the same artifact."""
+    if plan.traits.baseline != "resolver":
+        return
+    for slot, pushed in sorted(plan.pipeline.standing.pushed.items()):
+        suffix = f".{slot + 1}" if plan.traits.slots > 1 else ""
+        served = [artifact(pushed.model, "Model")]
+        work = Work("Resolver", f"Resolver{suffix}", 4.0, 0.1, SURE, served, served, prunable=False)
         plan.perform(ready_ms, work)
 
 
@@ -90,7 +98,10 @@ def train(branch: Branch, ready_ms: int) -> None:
         return
     for attempt in range(1, 3 if plan.traits.retries else 2):
         # Drawn whether or not the attempt comes to anything, so that later draws stay where they are.
-        moved_train, moved_evaluate = branch.rng.gauss(0.0, TRAIN_SIGMA), branch.rng.gauss(0.0, EVALUATE_SIGMA)
+        moved_train, moved_evaluate = (
+            branch.rng.gauss(0.0, TRAIN_SIGMA),
+            branch.rng.gauss(0.0, EVALUATE_SIGMA),
+        )
         noise = branch.rng.gauss(0.0, TRAIN_METRIC_SIGMA)
         moved = (branch.moved_preprocess + moved_train, moved_evaluate)
         candidate = _train_once(branch, ready_ms, attempt, moved[0] + noise)
@@ -109,7 +120,7 @@ def _train_once(branch: Branch, ready_ms: int, attempt: int, quality: float) -> 
     work.inputs = branch.inputs
     if plan.traits.warm_start and slot in standing.trained:
         work.inputs = [*work.inputs, artifact(standing.trained[slot], "Model")]
-    model = _model(branch, attempt)
+    model = f"{plan.key}/model{branch.suffix}" + (f"~{attempt}" if attempt > 1 else "")
     work.outputs = [artifact(model, "Model")]
     work.properties |= {"model_type": plan.traits.model_type}
     work.results = {plan.traits.metric: _metric(branch, quality), "loss": round(0.7 - 0.03 * quality, 4)}
@@ -119,21 +130,11 @@ def _train_once(branch: Branch, ready_ms: int, attempt: int, quality: float) -> 
         (branch.input_ms, INPUT, before.at_input()),
         (ready_ms, PREPROCESS, before.at_preprocess(branch.moved_preprocess)),
     ]
-    candidate = Candidate(step, stages)
+    candidate = Candidate(step, model, stages)
     plan.candidates.append(candidate)
     if step.state == COMPLETE:
-        fingerprint = plan.fingerprint
-
-        def trained() -> None:
-            standing.trained[slot] = model
-            standing.trained_on[slot] = fingerprint
-
-        plan.timeline.do(step.end_ms, trained)
+        plan.timeline.do(step.end_ms, partial(standing.train, slot, model, plan.fingerprint))
     return candidate
-
-
-def _model(branch: Branch, attempt: int) -> str:
-    return f"{branch.plan.key}/model{branch.suffix}" + (f"~{attempt}" if attempt > 1 else "")
 
 
 def _metric(branch: Branch, quality: float) -> float:
@@ -151,7 +152,7 @@ def _validate(branch: Branch, candidate: Candidate, moved: float, moved_evaluate
     margin = branch.chances.lead + moved + moved_evaluate
     blessed = not plan.traits.has_evaluator or margin > 0.0
     servable = not plan.traits.has_infra_validator or branch.rng.random() < SERVABLE
-    model = artifact(trainer_model(trainer, branch), "Model")
+    model = artifact(candidate.model, "Model")
     judgements: list[Json] = []
     ends = []
     for place, operator in enumerate(("Evaluator", "InfraValidator")):
@@ -179,12 +180,6 @@ def _validate(branch: Branch, candidate: Candidate, moved: float, moved_evaluate
     _push(branch, candidate, max(ends, default=trainer.end_ms), [model, *judgements], (blessed, servable))
 
 
-def trainer_model(trainer: Step, branch: Branch) -> str:
-    """The artifact id of the model that a trainer wrote."""
-    _, _, attempt = trainer.id.partition("~")
-    return _model(branch, int(attempt or 1))
-
-
 def _evaluate(branch: Branch, work: Work, model: Json, margin: float, moved: float) -> None:
     plan, metric = branch.plan, branch.plan.traits.metric
     work.inputs = [plan.window[-1], model]
@@ -196,18 +191,16 @@ def _evaluate(branch: Branch, work: Work, model: Json, margin: float, moved: flo
     work.outputs = [artifact(f"{plan.key}/evaluation{branch.suffix}", "ModelEvaluation")]
 
 
-def _push(
-    branch: Branch, candidate: Candidate, ready_ms: int, inputs: list[Json], fit: tuple[bool, bool]
-) -> None:
+def _push(branch: Branch, candidate: Candidate, ready_ms: int, inputs: list[Json], fit: tuple[bool, bool]) -> None:
     plan, traits, standing = branch.plan, branch.plan.traits, branch.plan.pipeline.standing
     blessed, servable = fit
     luck = branch.rng.random()
     wait = branch.rng.random()
-    chance = (branch.due if blessed else min(branch.due, UNBLESSED)) if servable else 0.0
+    chance = (branch.due if blessed else branch.overruled) if servable else 0.0
     pushes = luck < chance
-    if branch.due == APPROVED and blessed:
+    if traits.pusher == "approval" and blessed and branch.due > branch.overruled:
         # Offered to a person: nothing else is, while it waits.
-        plan.timeline.do(ready_ms, lambda: standing.offered.__setitem__(branch.slot, ready_ms))
+        plan.timeline.do(ready_ms, partial(standing.offer, branch.slot, ready_ms))
     if traits.pusher == "none" or not (pushes or traits.pusher == "always"):
         return
     timeline = plan.timeline
@@ -237,4 +230,4 @@ def _serve_from(branch: Branch, timeline: Timeline, pusher: Step, model: str) ->
     plan = branch.plan
     span, quality, standing = plan.span, plan.pipeline.code.quality, plan.pipeline.standing
     pushed = Pushed(model, span.index, span.drift, quality)
-    timeline.do(pusher.end_ms, lambda: standing.push(branch.slot, pushed, pusher.end_ms))
+    timeline.do(pusher.end_ms, partial(standing.push, branch.slot, pushed, pusher.end_ms))

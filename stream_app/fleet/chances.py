@@ -1,9 +1,10 @@
 """The chance of a push, as the world itself knows it at each stage.
 
-What decides is frozen when a run starts: the release policy, the time since the last push, the data and code the
-pushed model has not seen. What is left is luck, drawn step by step and independently: each step may fail, hang or be
-cancelled; quality moves in preprocessing, in training and in the measurement; a push may be overruled either way. So
-the chances below are exact, given that the trainer starts (where it never starts, there is no trainer to speak of).
+What decides is frozen when a run starts: the release policy, the time since the last push, the data and code
+the pushed model has not seen. What is left is luck, drawn step by step and independently: each step may fail,
+hang or be cancelled; quality moves in preprocessing, in training and in the measurement; a push may be
+overruled either way. So the chances below are exact, given that the trainer starts (where it never starts,
+there is no trainer to speak of).
 """
 
 from __future__ import annotations

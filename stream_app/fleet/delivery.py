@@ -16,7 +16,10 @@ LOST, DOUBLED = 0.25, 1.0
 
 
 def delays(traits: Traits, rng: Random) -> tuple[int, ...]:
-    """The delays in ms after which an event arrives, one for each arrival. Draws one number for most events."""
+    """The delays in ms after which an event arrives, one for each arrival.
+
+    Draws one number for most events.
+    """
     luck = rng.random() / traits.late
     if luck >= 1.0 + LOST + DOUBLED:
         return (0,)

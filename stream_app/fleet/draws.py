@@ -1,7 +1,7 @@
 """Random draws by name: every pipeline, run and step has a generator of its own.
 
-So what happens in one place never shifts the draws of another: a pruned run leaves all other pipelines as they were,
-and its own pipeline meets the same luck in the same steps of later runs.
+So what happens in one place never shifts the draws of another: a pruned run leaves all other pipelines as
+they were, and its own pipeline meets the same luck in the same steps of later runs.
 """
 
 from __future__ import annotations

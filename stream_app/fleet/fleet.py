@@ -67,9 +67,9 @@ class Fleet:
     def events(self, prune: Prune | None = None) -> Iterator[Json]:
         """Native events in the order of arrival, from the beginning; each is a dict of its own.
 
-        With `prune` the loop is closed: it is asked before each step from preprocessing on, and a minute into the
-        longer ones, after all events that have arrived by then were handed out. When it names a verdict, the run is
-        cancelled there, nothing of it is pushed, and its pipeline lives on with that.
+        With `prune` the loop is closed: it is asked before each step from preprocessing on, and a minute into
+        the longer ones, after all events that have arrived by then were handed out. When it names a verdict,
+        the run is cancelled there, nothing of it is pushed, and its pipeline lives on with that.
         """
         self._truth.clear()
         agenda = _Agenda()
@@ -98,9 +98,10 @@ class Fleet:
     def truth(self) -> Iterator[Json]:
         """What the fleet knows about its trainers, for those decided since the last call, in order of decision.
 
-        A row: `graphlet`, `pipeline`, `run`, `trainer` (execution id), `pushed`, `pruned_by` (a verdict or None),
-        `p` (stage reached -> the world's own chance of a push then, given that the trainer starts) and
-        `cost_node_seconds` (the trainer's, its validators' and Pushers', and an equal part of its run's other steps).
+        A row: `graphlet`, `pipeline`, `run`, `trainer` (execution id), `pushed`, `pruned_by` (a verdict or
+        None), `p` (stage reached -> the world's own chance of a push then, given that the trainer starts) and
+        `cost_node_seconds` (the trainer's, its validators' and Pushers', and an equal part of its run's other
+        steps).
         """
         while self._truth:
             yield self._truth.popleft()

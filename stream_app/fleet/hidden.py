@@ -1,7 +1,7 @@
 """What happens to a pipeline from outside, whatever it runs: its data, its code, freezes and changes of policy.
 
-Nothing here depends on what was run or pruned, and time only moves forward: each stream makes what happened up to
-an instant and keeps no more of it than a run can still read.
+Nothing here depends on what was run or pruned, and time only moves forward: each stream makes what happened
+up to an instant and keeps no more of it than a run can still read.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Code:
         self._per_day = spread(self._rng, 0.25, 0.8, 0.03, 2.0)
         self._breaks = spread(self._rng, 0.14, 0.5, 0.03, 0.5)
         self._next_ms = traits.born_ms + round(self._rng.expovariate(self._per_day) * DAY_MS)
-        #: What broken code does: "" when it is sound, `transform` and `train` crash, `silent` makes bad models.
+        #: What broken code does: "" when it is sound, `transform` and `train` crash, `silent` makes bad
+        #: models.
         self.broken = ""
         self.quality = 0.0
         self.version = f"{self._rng.getrandbits(28):07x}"

@@ -16,8 +16,8 @@ HOUR_MS = 3_600_000
 class FleetOptions:
     """A fleet is a function of these values alone.
 
-    `days` bounds the starts of runs: those in flight at the end run to their ends. `runs_per_day` is the fleet's
-    mean per pipeline. `push_scale` 1 gives about 11 % of the trained models pushed, 0.1 about 1 %. On
+    `days` bounds the starts of runs: those in flight at the end run to their ends. `runs_per_day` is the
+    fleet's mean per pipeline. `push_scale` 1 gives about 11 % of the trained models pushed, 0.1 about 1 %. On
     `regime_change_day` every pipeline's release policy is drawn anew, and all of them stricter.
 
     Raises OptionsError for a value that makes no fleet.

@@ -1,10 +1,13 @@
 """One run, planned whole when it starts: which steps it takes, how they end, and what that leaves behind.
 
-The plan draws everything at once, so that a pruned run and its twin that ran on are the same up to the cut. What is
-drawn early is not *known* early: the chances told with each trainer use only what has happened by their stage.
+The plan draws everything at once, so that a pruned run and its twin that ran on are the same up to the cut.
+What is drawn early is not *known* early: the chances told with each trainer use only what has happened by
+their stage.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, RUNNING
 from stream_app.fleet.hidden import Span
@@ -79,7 +82,10 @@ class Plan:
         return self.start_ms + 5000
 
     def ingest(self, ready_ms: int) -> int | None:
-        """Take in the spans that are new, or find the last one cached. Returns when the data is there, if ever."""
+        """Take in the spans that are new, or find the last one cached.
+
+        Returns when the data is there, if ever.
+        """
         standing, name = self.pipeline.standing, self.traits.name
         new = [span for span in self.pipeline.spans.recent if span.index > standing.ingested][-CATCH_UP:]
         done_ms = ready_ms
@@ -141,8 +147,7 @@ class Plan:
         step = self.perform(ready_ms, work)
         if step.state != COMPLETE:
             return None, []
-        made = (self.fingerprint, f"{self.key}/transform_graph")
-        self.timeline.do(step.end_ms, lambda: setattr(standing, "transformed", made))
+        self.timeline.do(step.end_ms, partial(standing.transform, graph["id"], self.fingerprint))
         return step.end_ms, [*self.window, graph]
 
     def tune(self, ready_ms: int, inputs: list[Json]) -> tuple[int | None, list[Json]]:

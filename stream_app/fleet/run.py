@@ -57,7 +57,7 @@ def _explore(plan: Plan, data_ms: int) -> list[Story]:
         work.inputs, work.outputs = plan.window, [model]
         step = timeline.attempt(ready_ms, work)
         before = work.odds.once * PUSHES
-        candidate = Candidate(step, [(ready_ms, INPUT, before), (ready_ms, PREPROCESS, before)])
+        candidate = Candidate(step, model["id"], [(ready_ms, INPUT, before), (ready_ms, PREPROCESS, before)])
         candidates.append(candidate)
         if step.state == COMPLETE:
             candidate.stages.append((step.end_ms, TRAIN, PUSHES))

@@ -9,10 +9,6 @@ from stream_app.fleet.hidden import Code, Rules, Span
 from stream_app.fleet.options import DAY_MS
 from stream_app.fleet.traits import Traits
 
-#: Chances that a due and blessed model is pushed: by a Pusher, by a person.
-AUTOMATIC, APPROVED = 0.985, 0.82
-#: Chances of a push that is not due, while frozen, at a free weekend, and of a due one that was not blessed.
-OVERRIDE, FROZEN, WEEKEND, UNBLESSED = 0.006, 0.01, 0.02, 0.006
 #: What broken data and silently broken code do to quality.
 BAD_SPAN, SILENT_BREAK = -2.0, -3.5
 #: Drift beyond this since the push is worth no more.
@@ -48,6 +44,19 @@ class Standing:
     #: Slot -> when a model was last pushed, or offered for approval: the throttle counts from here.
     offered: dict[int, int] = field(default_factory=dict)
 
+    def transform(self, graph: str, worked_on: tuple[int, str]) -> None:
+        """A Transform completed."""
+        self.transformed = (worked_on, graph)
+
+    def train(self, slot: int, model: str, worked_on: tuple[int, str]) -> None:
+        """A trainer completed."""
+        self.trained[slot] = model
+        self.trained_on[slot] = worked_on
+
+    def offer(self, slot: int, now_ms: int) -> None:
+        """A model is offered for approval: nothing else is pushed while it waits."""
+        self.offered[slot] = now_ms
+
     def push(self, slot: int, pushed: Pushed, now_ms: int) -> None:
         """That model is served from now on."""
         self.pushed[slot] = pushed
@@ -60,7 +69,9 @@ def odds(operator: str, broken: str) -> Odds:
     return CRASHING if crashes else SOUND.get(operator, SURE)
 
 
-def chances(traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int, now_ms: int) -> Chances:
+def chances(
+    traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int, now_ms: int
+) -> Chances:
     """The chances of a trainer of that slot in a run that starts now and ends with that span."""
     validates = 1.0
     if traits.has_evaluator:
@@ -75,7 +86,7 @@ def chances(traits: Traits, standing: Standing, rules: Rules, code: Code, span: 
         trains=odds("Trainer", code.broken).once,
         validates=validates,
         push_blessed=due * pusher,
-        push_unblessed=min(due, UNBLESSED) * pusher if due else 0.0,
+        push_unblessed=min(due, rules.policy.overrule) * pusher,
     )
 
 
@@ -83,14 +94,12 @@ def push_chance(traits: Traits, standing: Standing, rules: Rules, slot: int, now
     """Chance that a blessed model is pushed, before its Pusher's own failures."""
     if not rules.policy.pushes or traits.pusher == "none":
         return 0.0
-    if rules.frozen:
-        return FROZEN
-    if rules.policy.weekdays_only and (now_ms // DAY_MS + 3) % 7 >= 5:
-        return WEEKEND
     offered = standing.offered.get(slot)
-    if offered is not None and now_ms - offered < rules.policy.gap_ms:
-        return OVERRIDE
-    return APPROVED if traits.pusher == "approval" else AUTOMATIC
+    throttled = offered is not None and now_ms - offered < rules.policy.gap_ms
+    weekend = rules.policy.weekdays_only and (now_ms // DAY_MS + 3) % 7 >= 5
+    if rules.frozen or throttled or weekend:
+        return rules.policy.overrule
+    return rules.policy.takes
 
 
 def lead(traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int) -> float:

@@ -12,6 +12,8 @@ class Candidate:
     """A trainer and the hidden truth about its model."""
 
     step: Step
+    #: Artifact id.
+    model: str
     #: (when, stage, chance of a push then), in order.
     stages: list[tuple[int, str, float]]
     #: When its push completed, or will unless the run is pruned.

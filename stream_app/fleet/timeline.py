@@ -1,6 +1,7 @@
-"""The events of one run in the making: steps in, native events (design of the wire in docs/events.md) out.
+"""The events of one run in the making: steps in, native events out.
 
-A timeline is made whole when its run starts, then walked through event by event, and cut where the run is pruned.
+A timeline is made whole when its run starts, then walked through event by event, and cut where the run is
+pruned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from stream_app.fleet.traits import Traits
 from stream_app.times import time_to_text
 
 Json = dict[str, Any]
-#: When; the event to send, or what to do to the pipeline's standing, or (neither) a point where the run may be pruned.
+#: When; the event to send, or what to do to the pipeline's standing, or (neither) a point where the run may
+#: be pruned.
 Moment = tuple[int, Json | None, Callable[[], None] | None]
 
 #: A step this long is asked about once more shortly after its start, when the detector has seen it start.
@@ -156,12 +158,15 @@ class Timeline:
         self.steps.append(step)
         if work.prunable:
             self.ask(ready_ms)
-        if queue_ms:
-            self.tell(ready_ms, step.id, step.operator, NEW)
         properties = {"owner": traits.owner, **work.properties}
         if attempt > 1:
             properties["attempt"] = attempt
-        self.tell(start_ms, step.id, step.operator, RUNNING, inputs=work.inputs, properties=properties)
+        first = {"inputs": work.inputs, "properties": properties}
+        if queue_ms:
+            self.tell(ready_ms, step.id, step.operator, NEW, **first)
+            self.tell(start_ms, step.id, step.operator, RUNNING)
+        else:
+            self.tell(start_ms, step.id, step.operator, RUNNING, **first)
         if work.prunable and duration_ms > 2 * ASK_AFTER_MS:
             self.ask(start_ms + ASK_AFTER_MS)
         if traits.tells_progress and work.operator == "Trainer":
@@ -195,10 +200,22 @@ class Timeline:
         cost = {"node_seconds": 0.0} if self.traits.tells_cost else None
         properties = {"owner": self.traits.owner}
         execution = f"{self.key}/{label}"
-        self.tell(at_ms, execution, operator, "CACHED", inputs=inputs, outputs=outputs, cost=cost, properties=properties)
+        self.tell(
+            at_ms,
+            execution,
+            operator,
+            "CACHED",
+            inputs=inputs,
+            outputs=outputs,
+            cost=cost,
+            properties=properties,
+        )
 
     def prune(self, now_ms: int, verdict: str) -> list[Json]:
-        """Cut the run here. Returns the events that tell of it: what is running, and the run, are canceled."""
+        """Cut the run here.
+
+        Returns the events that tell of it: what is running, and the run, are canceled.
+        """
         told = []
         properties = {"pruned_by": verdict}
         for step in self.steps:

@@ -1,6 +1,7 @@
 """What a pipeline is like, for good, and its release policy, which a regime change draws anew.
 
-Compute is dealt out as a share of the fleet's, cut off at `LARGEST_SHARE` equal shares: no pipeline dominates.
+Compute is dealt out as a share of the fleet's, cut off at `LARGEST_SHARE` equal shares: no pipeline
+dominates.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from stream_app.fleet.options import DAY_MS, FleetOptions
 EQUAL_SHARE = 400_000.0
 #: The largest pipeline's compute in equal shares before chance: 3 % of a fleet of 200.
 LARGEST_SHARE = 6.0
+#: Median runs from one push to the next, and the chance that a refused push happens all the same.
+USUAL_RUNS, OVERRULE = 8.0, 0.007
 
 DOMAINS = ("ads", "churn", "eta", "feed", "fraud", "maps", "rank", "search", "speech", "vision")
 MODEL_TYPES = ("dnn", "gbdt", "linear", "transformer", "two_tower")
@@ -37,6 +40,10 @@ class Policy:
     drift_gain: float
     #: No pushes at weekends.
     weekdays_only: bool
+    #: Chance that a due and blessed model is pushed: a canary's word, a person's, or room in serving.
+    takes: float
+    #: Chance that a push happens that these rules refuse.
+    overrule: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,8 @@ class Traits:
     baseline: str
     has_evaluator: bool
     has_infra_validator: bool
-    #: `always`: a Pusher runs and may refuse; `blessed`: it runs only to push; `approval`: a person pushes later;
-    #: `none`: there is no Pusher.
+    #: `always`: a Pusher runs and may refuse; `blessed`: it runs only to push; `approval`: a person pushes
+    #: later; `none`: there is no Pusher.
     pusher: str
     #: The approved push is an execution without a run, or else of a run of its own.
     push_stands_alone: bool
@@ -161,8 +168,11 @@ def draw_policy(options: FleetOptions, traits: Traits, name: str, strict: bool) 
     """The release policy of that name; `strict` is what a fleet-wide change of regime asks for."""
     rng = generator(options.seed, "policy", traits.index, name)
     gated = rng.random() < 0.3
-    runs_between = spread(rng, 1.0, 0.4, 0.3, 3.0) if gated else spread(rng, 6.0, 0.6, 1.5, 30.0)
-    runs_between *= (2.0 if strict else 1.0) / options.push_scale
+    # A gated pipeline pushes every few runs as it is: its gap is what scaling adds to that.
+    runs_between = spread(rng, USUAL_RUNS, 0.6, 1.5, 40.0) * (2.0 if strict else 1.0) / options.push_scale
+    if gated:
+        runs_between -= USUAL_RUNS
+    by_hand = traits.pusher == "approval"
     margin = rng.gauss(2.3, 0.4) if gated else rng.gauss(0.7, 0.6)
     return Policy(
         pushes=rng.random() < 0.88,
@@ -171,4 +181,6 @@ def draw_policy(options: FleetOptions, traits: Traits, name: str, strict: bool) 
         data_gain=rng.gauss(1.1, 0.3),
         drift_gain=abs(rng.gauss(0.5, 0.25)),
         weekdays_only=rng.random() < 0.15,
+        takes=0.5 + 0.45 * rng.random() if by_hand or rng.random() < 0.4 else 0.985,
+        overrule=OVERRULE * min(1.0, options.push_scale),
     )
