@@ -61,9 +61,7 @@ class DetectorOptions(BaseModel):
 
     mode: Literal["observe", "enforce"] = "observe"
     #: The share of would-be pushes that may be flagged; if not set, 0.05 in `observe`, 0.01 in `enforce`.
-    budget: float = Field(
-        default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1
-    )
+    budget: float = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
     #: Of the hash that draws the holdout; changing it draws other runs.
     salt: str = Field(default="stream-app", min_length=1)
     #: Of the models.
@@ -129,9 +127,7 @@ def load(path: Path | None = None, flags: Mapping[str, object] | None = None) ->
 
 
 _KNOWN = [
-    f"{section}.{key}"
-    for section, field in Options.model_fields.items()
-    for key in type(field.default).model_fields
+    f"{section}.{key}" for section, field in Options.model_fields.items() for key in type(field.default).model_fields
 ]
 
 #: The name of an option, where it was set, and its value.
@@ -192,9 +188,7 @@ def _first_line(error: ValidationError, places: Mapping[str, str]) -> str:
     name = ".".join(steps[:2])
     inner = "".join(f".{step}" for step in steps[2:])
     if name not in places:  # a fault between options of a section, at least one of which was set
-        name = next(
-            known for known in places if known.startswith(f"{name}.") and known.split(".")[1] in fault["msg"]
-        )
+        name = next(known for known in places if known.startswith(f"{name}.") and known.split(".")[1] in fault["msg"])
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     got = f", got {shown(fault['input'])}" if len(steps) > 1 else ""
     return f"{places[name]}{shown(inner)[1:-1]}: {message[0].lower()}{message[1:]}{got}"

@@ -50,9 +50,7 @@ def test_the_default_budget_depends_on_the_mode() -> None:
 
 def test_later_sources_override_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable overrides the file, a flag both; a flag that was not given overrides nothing."""
-    path = _file(
-        tmp_path, '[detector]\nseed = 1\nsalt = "file"\nretention_days = 60\n[rates]\nnode_hour = 2.5'
-    )
+    path = _file(tmp_path, '[detector]\nseed = 1\nsalt = "file"\nretention_days = 60\n[rates]\nnode_hour = 2.5')
     monkeypatch.setenv("STREAM_APP_DETECTOR_SALT", "variable")
     monkeypatch.setenv("STREAM_APP_DETECTOR_RETENTION_DAYS", "90")
 

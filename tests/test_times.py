@@ -14,11 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-@given(
-    st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31)).map(
-        lambda t: t.replace(tzinfo=UTC)
-    )
-)
+@given(st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31)).map(lambda t: t.replace(tzinfo=UTC)))
 def test_times_agree_with_the_calendar(time: datetime) -> None:
     """Both directions give what datetime gives, and each undoes the other; twice, as minutes are kept."""
     time_ms = (time - EPOCH) // MILLISECOND

@@ -151,9 +151,7 @@ def test_an_outcome_fits_its_schema(
     graphlet: str, trainer: str | None, pushed: bool | None, cause: str, time_ms: int
 ) -> None:
     """An outcome has exactly the five fields of its schema."""
-    document = outcome_to_dict(
-        graphlet=graphlet, trainer=trainer, pushed=pushed, cause=cause, time_ms=time_ms
-    )
+    document = outcome_to_dict(graphlet=graphlet, trainer=trainer, pushed=pushed, cause=cause, time_ms=time_ms)
 
     validator("outcome").validate(document)
 

@@ -169,9 +169,7 @@ def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
     if type(properties) is not dict:
         raise _wrong(holder, "properties", "an object", prefix)
     if len(properties) > MAX_PROPERTIES:
-        raise MalformedEvent(
-            f"{prefix}properties: expected at most {MAX_PROPERTIES:,}, got {len(properties):,}"
-        )
+        raise MalformedEvent(f"{prefix}properties: expected at most {MAX_PROPERTIES:,}, got {len(properties):,}")
     for value in properties.values():
         kind = type(value)
         if kind is str or kind is bool:
@@ -185,9 +183,7 @@ def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
         key = next(key for key, other in properties.items() if other is value)
         raise _wrong(properties, key, expected, f"{prefix}properties.")
     if "" in properties:
-        raise MalformedEvent(
-            f"{prefix}properties: expected {_ID} as the name of each property, got an empty one"
-        )
+        raise MalformedEvent(f"{prefix}properties: expected {_ID} as the name of each property, got an empty one")
     return properties
 
 

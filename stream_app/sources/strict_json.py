@@ -98,9 +98,7 @@ def _find_duplicate(message: bytes) -> None:
             seen: set[str] = set()
             for key, inner in value:
                 if key in seen:
-                    raise MalformedEvent(
-                        f"{_path((trail, key))}: the key appears twice in its object, expected once"
-                    )
+                    raise MalformedEvent(f"{_path((trail, key))}: the key appears twice in its object, expected once")
                 seen.add(key)
                 stack.append(((trail, key), inner))
         elif type(value) is list:

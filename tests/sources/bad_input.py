@@ -47,9 +47,7 @@ def with_field(path: str, value: Any) -> dict[str, Any]:
 
 
 def _field(path: str, value: Any, reason: str, name: str = "") -> BadInput:
-    return BadInput(
-        f"{path} {name or json.dumps(value)}", json.dumps(with_field(path, value)).encode(), reason
-    )
+    return BadInput(f"{path} {name or json.dumps(value)}", json.dumps(with_field(path, value)).encode(), reason)
 
 
 def _missing(path: str) -> BadInput:
@@ -102,9 +100,7 @@ for _ in range(32):
     _NESTED = [_NESTED]
 
 _STRUCTURE = [
-    BadInput(
-        "32 levels below the top", json.dumps(VALID | {"extra": _NESTED}).encode(), "nested deeper than 32"
-    ),
+    BadInput("32 levels below the top", json.dumps(VALID | {"extra": _NESTED}).encode(), "nested deeper than 32"),
     BadInput("2,000 levels", b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", "nested deeper than 32"),
     BadInput("100,000 levels, open", b"[" * 100_000, "nested deeper than 32"),
     _replaced(
@@ -119,9 +115,7 @@ _STRUCTURE = [
         b'"time": "2026-03-01T06:12:40.250Z", "time"',
         "time: the key appears twice",
     ),
-    _replaced(
-        "state twice", '"state"', b'"state" : "NEW", "state"', "execution.state: the key appears twice"
-    ),
+    _replaced("state twice", '"state"', b'"state" : "NEW", "state"', "execution.state: the key appears twice"),
     _replaced("cost twice", '"cost"', b'"cost":{},"cost"', "cost: the key appears twice"),
     _replaced(
         "node_seconds twice",
@@ -129,13 +123,9 @@ _STRUCTURE = [
         b'"node_seconds":1,"node_seconds"',
         "cost.node_seconds: the key",
     ),
-    _replaced(
-        "artifact id twice", '"id": "model-1"', b'"id":"m","id":"model-1"', "outputs[0].id: the key appears"
-    ),
+    _replaced("artifact id twice", '"id": "model-1"', b'"id":"m","id":"model-1"', "outputs[0].id: the key appears"),
     _replaced("property twice", '"auc"', b'"auc"\n:0,"auc"', "properties.auc: the key appears twice"),
-    _replaced(
-        "property twice, escaped", '"auc"', b'"a\\u0075c":0,"auc"', "properties.auc: the key appears twice"
-    ),
+    _replaced("property twice, escaped", '"auc"', b'"a\\u0075c":0,"auc"', "properties.auc: the key appears twice"),
     _replaced("unknown key twice", '"cost"', b'"x":{"y":1,"y":2},"cost"', "x.y: the key appears twice"),
     _replaced(
         "property twice beside a string that looks like a key",
@@ -206,9 +196,7 @@ _FIELDS = [
     _field("inputs.0.versioned", None, "inputs[0].versioned: expected true or false, got null"),
     _field("outputs", "model-1", 'outputs: expected a list of artifacts, got "model-1"'),
     _field("outputs.0.properties", [], "outputs[0].properties: expected an object, got a list"),
-    _field(
-        "outputs.0.properties", {"a": {}}, "outputs[0].properties.a: expected a string, a number, true or"
-    ),
+    _field("outputs.0.properties", {"a": {}}, "outputs[0].properties.a: expected a string, a number, true or"),
     _field("cost", 3, "cost: expected an object, got 3"),
     _field("cost", None, "cost: expected an object, got null"),
     _field("cost.node_seconds", "3", 'cost.node_seconds: expected a number from 0 to 1e12, got "3"'),
@@ -225,9 +213,7 @@ _FIELDS = [
     _field("properties.auc", 1e308, "properties.auc: expected a number from -1e15 to 1e15, got 1e+308"),
     _field("properties.auc", 10**15 + 1, "properties.auc: expected a number from -1e15 to 1e15"),
     _field("properties.auc", -(10**16), "properties.auc: expected a number from -1e15 to 1e15"),
-    _field(
-        "outputs.0.properties.size_mb", 1e300, "outputs[0].properties.size_mb: expected a number from -1e15"
-    ),
+    _field("outputs.0.properties.size_mb", 1e300, "outputs[0].properties.size_mb: expected a number from -1e15"),
     _field("properties.note", "x" * 8193, "properties.note: expected at most 8,192 characters", "over-long"),
     _field("properties", {"": 1}, "properties: expected a non-empty string as the name of each property"),
     _field("properties", {"a\tb": 1}, "properties: the name of a property: expected no control characters"),

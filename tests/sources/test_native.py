@@ -74,9 +74,7 @@ def test_layout_does_not_matter(indent: int | None, separators: tuple[str, str])
     assert _decode(VALID) == decode(json.dumps(VALID, indent=indent, separators=separators).encode())
 
 
-@pytest.mark.parametrize(
-    "text", ['":', '" :', '{"a":1,"a":2}', ":::", "a\\", '"', "[[[[", "[" * 40, 'owner": "x']
-)
+@pytest.mark.parametrize("text", ['":', '" :', '{"a":1,"a":2}', ":::", "a\\", '"', "[[[[", "[" * 40, 'owner": "x'])
 def test_strings_that_look_like_json_are_strings(text: str) -> None:
     """What stands in a string is no duplicate key and no nesting."""
     event = with_field("pipeline", text)
@@ -124,9 +122,7 @@ def test_thirty_two_levels_pass() -> None:
 
 def test_lists_may_be_empty() -> None:
     """Empty lists and objects say what leaving them out says."""
-    assert _decode(SMALLEST) == _decode(
-        SMALLEST | {"inputs": [], "outputs": [], "properties": {}, "cost": {}}
-    )
+    assert _decode(SMALLEST) == _decode(SMALLEST | {"inputs": [], "outputs": [], "properties": {}, "cost": {}})
 
 
 @pytest.mark.parametrize(

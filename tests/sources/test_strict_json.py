@@ -14,9 +14,7 @@ from stream_app.sources.strict_json import MAX_DEPTH, check_structure, parse, sh
 
 #: Keys that are often the same, and strings that look like JSON.
 KEYS = st.sampled_from(["a", "b", "c", '"', '":', ":", "", "\\", "é", " :"])
-SCALARS = (
-    KEYS | st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(['"a":1', '","a":', "[[[", '\\"'])
-)
+SCALARS = KEYS | st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(['"a":1', '","a":', "[[[", '\\"'])
 SPACES = st.sampled_from(["", "", " ", "\t", "\r\n", "  "])
 
 
