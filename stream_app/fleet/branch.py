@@ -19,7 +19,7 @@ from stream_app.fleet.chances import (
 from stream_app.fleet.draws import generator
 from stream_app.fleet.options import HOUR_MS
 from stream_app.fleet.plan import STAGGER_MS, Plan
-from stream_app.fleet.standing import Pushed, chances, push_chance
+from stream_app.fleet.standing import Pushed, chances
 from stream_app.fleet.story import Candidate
 from stream_app.fleet.timeline import RETRY_AFTER_MS, Json, Step, Timeline, Work, artifact
 from stream_app.fleet.traits import METRICS
@@ -44,9 +44,6 @@ class Branch:
     rng: Random
     #: The model served when the run started: what a candidate is measured against.
     baseline: Pushed | None
-    #: Chances of a push when blessed and when not, before the Pusher's own failures.
-    due: float
-    overruled: float
 
     @property
     def suffix(self) -> str:
@@ -58,18 +55,15 @@ def open_branch(plan: Plan, slot: int, input_ms: int, inputs: list[Json]) -> Bra
     """Freeze what decides about a slot's candidate when the run starts."""
     pipeline, traits = plan.pipeline, plan.traits
     standing, rules = pipeline.standing, pipeline.rules
-    due = push_chance(traits, standing, rules, slot, plan.start_ms)
     return Branch(
         plan=plan,
         slot=slot,
         input_ms=input_ms,
         inputs=inputs,
-        chances=chances(traits, standing, rules, pipeline.code, plan.span, slot, plan.start_ms),
+        chances=chances(traits, standing, rules, pipeline.code, plan.span, slot, plan.turn),
         moved_preprocess=generator(pipeline.seed, plan.key, "preprocess").gauss(0.0, PREPROCESS_SIGMA),
         rng=generator(pipeline.seed, plan.key, "slot", slot),
         baseline=standing.pushed.get(slot),
-        due=due,
-        overruled=min(due, rules.policy.overrule),
     )
 
 
@@ -196,11 +190,11 @@ def _push(branch: Branch, candidate: Candidate, ready_ms: int, inputs: list[Json
     blessed, servable = fit
     luck = branch.rng.random()
     wait = branch.rng.random()
-    chance = (branch.due if blessed else branch.overruled) if servable else 0.0
+    chance = (plan.turn.blessed if blessed else plan.turn.unblessed) if servable else 0.0
     pushes = luck < chance
-    if traits.pusher == "approval" and blessed and branch.due > branch.overruled:
+    if traits.pusher == "approval" and blessed and plan.turn.due:
         # Offered to a person: nothing else is, while it waits.
-        plan.timeline.do(ready_ms, partial(standing.offer, branch.slot, ready_ms))
+        plan.timeline.do(ready_ms, partial(standing.offer, ready_ms))
     if traits.pusher == "none" or not (pushes or traits.pusher == "always"):
         return
     timeline = plan.timeline

@@ -47,10 +47,10 @@ class Pipeline:
         """Put models in service that were pushed before the log begins."""
         rng, traits = self._rng, self.traits
         spans = self.spans.recent
+        age_ms = round((self.rules.policy.gap_ms + traits.period_ms) * rng.random())
+        seen = int(age_ms / traits.period_ms / traits.span_periods) + 1
+        span = spans[max(0, len(spans) - 1 - seen)]
         for slot in range(traits.slots):
-            age_ms = round((self.rules.policy.gap_ms + traits.period_ms) * rng.random())
-            seen = int(age_ms / traits.period_ms / traits.span_periods) + 1
-            span = spans[max(0, len(spans) - 1 - seen)]
             model = f"{traits.name}/model/{slot}"
             pushed = Pushed(model, span.index, span.drift, self.code.quality)
             self.standing.push(slot, pushed, self.next_ms - age_ms)

@@ -12,7 +12,7 @@ from functools import partial
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, RUNNING
 from stream_app.fleet.hidden import Span
 from stream_app.fleet.pipeline import Pipeline
-from stream_app.fleet.standing import odds
+from stream_app.fleet.standing import odds, take_turn
 from stream_app.fleet.story import Candidate
 from stream_app.fleet.timeline import HUNG, Json, Step, Timeline, Work, artifact
 
@@ -38,6 +38,7 @@ class Plan:
         self.traits = traits = pipeline.traits
         self.key = f"{traits.name}-{self.number:05d}"
         self.timeline = Timeline(pipeline.seed, traits, self.key, self.key if traits.tells_runs else None)
+        self.turn = take_turn(traits, pipeline.standing, pipeline.rules, self.key, self.start_ms)
         self.candidates: list[Candidate] = []
         self.steps: list[Step] = []
         #: The newest span the run reads, and the training window as artifacts.
@@ -165,10 +166,12 @@ class Plan:
         """Tell of the run's end, unless a step of it hangs, and put everything in order of time."""
         timeline = self.timeline
         states = {step.state for step in self.steps}
+        end_ms = max([self.start_ms + 5000, *(step.end_ms for step in timeline.steps)]) + STAGGER_MS
         if self.traits.tells_run_ends and HUNG not in states:
             state = next((state for state in (FAILED, CANCELED) if state in states), COMPLETE)
-            end_ms = max([self.start_ms + 5000, *(step.end_ms for step in timeline.steps)]) + STAGGER_MS
             timeline.tell(end_ms, self.key, "PipelineRun", state)
+        if self.turn.due:
+            timeline.at_end(end_ms, partial(self.pipeline.standing.release, self.key))
         for release in self.releases:
             timeline.moments += release.moments
         timeline.moments.sort(key=lambda moment: moment[0])

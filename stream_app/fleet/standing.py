@@ -41,8 +41,10 @@ class Standing:
     #: Slot -> artifact id of the last trained model, and what is served.
     trained: dict[int, str] = field(default_factory=dict)
     pushed: dict[int, Pushed] = field(default_factory=dict)
-    #: Slot -> when a model was last pushed, or offered for approval: the throttle counts from here.
-    offered: dict[int, int] = field(default_factory=dict)
+    #: When a model was last pushed, or offered for approval: the throttle counts from here.
+    offered_ms: int | None = None
+    #: The key of the run in flight whose models may be pushed; while there is one, no other's may.
+    turn: str | None = None
 
     def transform(self, graph: str, worked_on: tuple[int, str]) -> None:
         """A Transform completed."""
@@ -53,14 +55,43 @@ class Standing:
         self.trained[slot] = model
         self.trained_on[slot] = worked_on
 
-    def offer(self, slot: int, now_ms: int) -> None:
+    def offer(self, now_ms: int) -> None:
         """A model is offered for approval: nothing else is pushed while it waits."""
-        self.offered[slot] = now_ms
+        self.offered_ms = now_ms
 
     def push(self, slot: int, pushed: Pushed, now_ms: int) -> None:
         """That model is served from now on."""
         self.pushed[slot] = pushed
-        self.offered[slot] = max(now_ms, self.offered.get(slot, 0))
+        self.offered_ms = now_ms if self.offered_ms is None else max(now_ms, self.offered_ms)
+
+    def release(self, key: str) -> None:
+        """That run has had its turn to push, used or not."""
+        if self.turn == key:
+            self.turn = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the release policy will make of a run's models, decided when the run starts."""
+
+    #: Chances of a push of a blessed model, and of another, before the Pusher's own failures.
+    blessed: float
+    unblessed: float
+    #: Whether it is the run's turn to push, or a push takes an overrule.
+    due: bool
+
+
+def take_turn(traits: Traits, standing: Standing, rules: Rules, key: str, now_ms: int) -> Turn:
+    """Whether a run that starts now may push; where it may, its turn lasts until it is released."""
+    policy = rules.policy
+    if not policy.pushes or traits.pusher == "none":
+        return Turn(0.0, 0.0, due=False)
+    throttled = standing.offered_ms is not None and now_ms - standing.offered_ms < policy.gap_ms
+    weekend = policy.weekdays_only and (now_ms // DAY_MS + 3) % 7 >= 5
+    if rules.frozen or throttled or weekend or standing.turn is not None:
+        return Turn(policy.overrule, policy.overrule, due=False)
+    standing.turn = key
+    return Turn(policy.takes, policy.overrule, due=True)
 
 
 def odds(operator: str, broken: str) -> Odds:
@@ -69,37 +100,22 @@ def odds(operator: str, broken: str) -> Odds:
     return CRASHING if crashes else SOUND.get(operator, SURE)
 
 
-def chances(
-    traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int, now_ms: int
-) -> Chances:
+def chances(traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int, turn: Turn) -> Chances:
     """The chances of a trainer of that slot in a run that starts now and ends with that span."""
     validates = 1.0
     if traits.has_evaluator:
-        validates *= odds("Evaluator", "").completes(traits.retries)
+        validates *= SOUND["Evaluator"].completes(traits.retries)
     if traits.has_infra_validator:
-        validates *= odds("InfraValidator", "").completes(traits.retries) * SERVABLE
-    due = push_chance(traits, standing, rules, slot, now_ms)
+        validates *= SOUND["InfraValidator"].completes(traits.retries) * SERVABLE
     pusher = SOUND["Pusher"].completes(traits.retries)
     return Chances(
         lead=lead(traits, standing, rules, code, span, slot),
         has_evaluator=traits.has_evaluator,
         trains=odds("Trainer", code.broken).once,
         validates=validates,
-        push_blessed=due * pusher,
-        push_unblessed=min(due, rules.policy.overrule) * pusher,
+        push_blessed=turn.blessed * pusher,
+        push_unblessed=turn.unblessed * pusher,
     )
-
-
-def push_chance(traits: Traits, standing: Standing, rules: Rules, slot: int, now_ms: int) -> float:
-    """Chance that a blessed model is pushed, before its Pusher's own failures."""
-    if not rules.policy.pushes or traits.pusher == "none":
-        return 0.0
-    offered = standing.offered.get(slot)
-    throttled = offered is not None and now_ms - offered < rules.policy.gap_ms
-    weekend = rules.policy.weekdays_only and (now_ms // DAY_MS + 3) % 7 >= 5
-    if rules.frozen or throttled or weekend:
-        return rules.policy.overrule
-    return rules.policy.takes
 
 
 def lead(traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int) -> float:

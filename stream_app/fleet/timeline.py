@@ -89,10 +89,16 @@ class Timeline:
         self.steps: list[Step] = []
         self._seed = seed
         self._events = 0
+        self._at_end: list[Callable[[], None]] = []
 
     def do(self, at_ms: int, effect: Callable[[], None]) -> None:
         """Change the pipeline's standing at that time."""
         self.moments.append((at_ms, None, effect))
+
+    def at_end(self, at_ms: int, effect: Callable[[], None]) -> None:
+        """Change the standing at that time, when the run ends, or else when it is pruned."""
+        self.do(at_ms, effect)
+        self._at_end.append(effect)
 
     def ask(self, at_ms: int) -> None:
         """Let the run be pruned at that time."""
@@ -224,6 +230,8 @@ class Timeline:
                 told.append(self.event(now_ms, step.id, step.operator, CANCELED, cost=cost, properties=properties))
         if self.run is not None:
             told.append(self.event(now_ms, self.run, "PipelineRun", CANCELED, properties=properties))
+        for effect in self._at_end:
+            effect()
         self.moments.clear()
         return told
 

@@ -17,7 +17,7 @@ EQUAL_SHARE = 400_000.0
 #: The largest pipeline's compute in equal shares before chance: 3 % of a fleet of 200.
 LARGEST_SHARE = 6.0
 #: Median runs from one push to the next, and the chance that a refused push happens all the same.
-USUAL_RUNS, OVERRULE = 8.0, 0.007
+USUAL_RUNS, OVERRULE = 7.0, 0.007
 
 DOMAINS = ("ads", "churn", "eta", "feed", "fraud", "maps", "rank", "search", "speech", "vision")
 MODEL_TYPES = ("dnn", "gbdt", "linear", "transformer", "two_tower")
