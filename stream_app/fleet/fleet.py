@@ -14,8 +14,8 @@ from stream_app.fleet.draws import generator
 from stream_app.fleet.options import FleetOptions
 from stream_app.fleet.pipeline import Pipeline
 from stream_app.fleet.run import start_run
+from stream_app.fleet.steps import Json
 from stream_app.fleet.story import Story
-from stream_app.fleet.timeline import Json
 
 #: Asked with a pipeline and a run: the id of a verdict prunes the run, None lets it go on.
 Prune = Callable[[str, str], str | None]
@@ -118,7 +118,8 @@ class Fleet:
             _, event, effect = moments[walk.place]
             walk.place += 1
             if event is not None:
-                yield from self._deliver(agenda, walk, index, now_ms, event)
+                if _arrives(agenda, walk, index, now_ms, event):
+                    yield event
             elif effect is not None:
                 effect()
             elif prune is not None:
@@ -126,13 +127,17 @@ class Fleet:
                 if verdict is not None:
                     self._truth.extend(walk.story.truth(now_ms, verdict))
                     for told in timeline.prune(now_ms, verdict):
-                        yield from self._deliver(agenda, walk, index, now_ms, told)
+                        if _arrives(agenda, walk, index, now_ms, told):
+                            yield told
                     return
 
-    def _deliver(self, agenda: _Agenda, walk: _Walk, index: int, now_ms: int, event: Json) -> Iterator[Json]:
-        """Hand out an event, or put its arrivals on the agenda."""
-        for delay in delays(walk.story.timeline.traits, walk.delivery):
-            if delay == 0:
-                yield event
-            else:
-                agenda.add(now_ms + delay, index, event)
+
+def _arrives(agenda: _Agenda, walk: _Walk, index: int, now_ms: int, event: Json) -> bool:
+    """Whether an event arrives as it happens; its later arrivals go on the agenda."""
+    at_once = False
+    for delay in delays(walk.story.timeline.traits, walk.delivery):
+        if delay == 0:
+            at_once = True
+        else:
+            agenda.add(now_ms + delay, index, event)
+    return at_once

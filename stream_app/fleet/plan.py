@@ -13,8 +13,9 @@ from stream_app.core.events import CANCELED, COMPLETE, FAILED, RUNNING
 from stream_app.fleet.hidden import Span
 from stream_app.fleet.pipeline import Pipeline
 from stream_app.fleet.standing import odds, take_turn
+from stream_app.fleet.steps import HUNG, Json, Step, Work, artifact
 from stream_app.fleet.story import Candidate
-from stream_app.fleet.timeline import HUNG, Json, Step, Timeline, Work, artifact
+from stream_app.fleet.timeline import Timeline
 
 #: Shares of a usual run's compute, and of a Trainer's time, by operator.
 COST = {"ExampleGen": 0.03, "StatisticsGen": 0.02, "Transform": 0.12, "Tuner": 0.4, "Trainer": 0.7}
@@ -39,6 +40,8 @@ class Plan:
         self.key = f"{traits.name}-{self.number:05d}"
         self.timeline = Timeline(pipeline.seed, traits, self.key, self.key if traits.tells_runs else None)
         self.turn = take_turn(traits, pipeline.standing, pipeline.rules, self.key, self.start_ms)
+        #: Attempts at a step before it has failed.
+        self.attempts = 2 if traits.retries else 1
         self.candidates: list[Candidate] = []
         self.steps: list[Step] = []
         #: The newest span the run reads, and the training window as artifacts.
@@ -66,7 +69,7 @@ class Plan:
 
     def perform(self, ready_ms: int, work: Work) -> Step:
         """Do the work, with the pipeline's retries."""
-        step = self.timeline.perform(ready_ms, work, 2 if self.traits.retries else 1)
+        step = self.timeline.perform(ready_ms, work, self.attempts)
         self.steps.append(step)
         return step
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from stream_app.core.events import COMPLETE
 from stream_app.core.outputs import INPUT, PREPROCESS, TRAIN
-from stream_app.fleet.branch import open_branch, resolve_baselines, train
+from stream_app.fleet.branch import open_branch
 from stream_app.fleet.draws import generator
 from stream_app.fleet.options import HOUR_MS
 from stream_app.fleet.pipeline import Pipeline
 from stream_app.fleet.plan import STAGGER_MS, Plan
+from stream_app.fleet.steps import artifact
 from stream_app.fleet.story import Candidate, Story
-from stream_app.fleet.timeline import Timeline, artifact
+from stream_app.fleet.timeline import Timeline
+from stream_app.fleet.training import resolve_baselines, train
 
 #: Chances that somebody looks at the data by hand beside a run, trains a model by hand, and pushes that.
 LOOKS, TRAINS, PUSHES = 0.3, 0.1, 0.03

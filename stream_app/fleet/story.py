@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream_app.fleet.timeline import Json, Step, Timeline
+from stream_app.fleet.steps import Json, Step
+from stream_app.fleet.timeline import Timeline
 
 
 @dataclass(slots=True)
