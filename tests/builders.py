@@ -118,9 +118,7 @@ def run_ended(minute: float, run: str = "r1", *, state: str = COMPLETE, pipeline
 
 def run_pruned(minute: float, run: str = "r1", *, verdict: str = "v#1", pipeline: str = "p") -> Event:
     """The run was canceled because a verdict said so."""
-    return happened(
-        minute, run, "PipelineRun", CANCELED, run=run, properties={"pruned_by": verdict}, pipeline=pipeline
-    )
+    return happened(minute, run, "PipelineRun", CANCELED, run=run, properties={"pruned_by": verdict}, pipeline=pipeline)
 
 
 def _ref(ref: Ref) -> ArtifactRef:

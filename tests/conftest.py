@@ -9,25 +9,26 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from stream_app.core.learning import Learner
     from tests.watched import Watched
 
 # The normal run tries the same cases each time; `pytest --hypothesis-profile deep` looks for new ones.
-settings.register_profile("steady", deadline=None, derandomize=True, database=None)
-settings.register_profile("deep", deadline=None, database=None, max_examples=5000, print_blob=True)
+settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=100)
+settings.register_profile("deep", deadline=None, database=None, max_examples=2000, print_blob=True)
 settings.load_profile("steady")
 
 
 @pytest.fixture
 def watch() -> Iterator[Callable[..., Watched]]:
-    """Makes detectors from settings; when the test ends, their invariants must hold."""
+    """Makes detectors from settings, without a learner unless given one; in the end invariants must hold."""
     # Here, so that tests of other parts do not load the detector.
     from stream_app.core.detector import Detector, Settings
     from tests.watched import Watched
 
     made: list[Watched] = []
 
-    def make(**changes: Any) -> Watched:
-        made.append(Watched(Detector(Settings(**changes), learner=None)))
+    def make(learner: Learner | None = None, **changes: Any) -> Watched:
+        made.append(Watched(Detector(Settings(**changes), learner=learner)))
         return made[-1]
 
     yield make

@@ -101,9 +101,7 @@ class _Pipeline:
     def __init__(self, events: list[Event], operators: Operators, max_members: int) -> None:
         self.executions = _executions(events, operators)
         self.artifact_properties = _artifact_properties(events)
-        unversioned = {
-            ref.id for event in events for ref in (*event.inputs, *event.outputs) if not ref.versioned
-        }
+        unversioned = {ref.id for event in events for ref in (*event.inputs, *event.outputs) if not ref.versioned}
         self.graph = _graph(self.executions, unversioned)
         self.graphlets = [
             self._graphlet(execution, max_members)
@@ -182,11 +180,7 @@ class _Pipeline:
     def _outcome(self, trainer: Execution, pushes: Mapping[str, int], now: int, horizon_ms: int) -> Outcome:
         if trainer.id in pushes:
             return Outcome("pushed", None, pushes[trainer.id])
-        own_run = [
-            x
-            for x in self.executions.values()
-            if x.group == RUN and x.run is not None and x.run == trainer.run
-        ]
+        own_run = [x for x in self.executions.values() if x.group == RUN and x.run is not None and x.run == trainer.run]
         prunes = [x.end for x in (trainer, *own_run) if CANCELED in x.states and "pruned_by" in x.properties]
         if prunes:
             return Outcome("pruned", None, min(end for end in prunes if end is not None))
@@ -196,9 +190,7 @@ class _Pipeline:
         if ends:
             return Outcome("not_pushed", "run_ended", max(ends))
         later = [
-            time
-            for key, time in pushes.items()
-            if (self.executions[key].start, key) > (trainer.start, trainer.id)
+            time for key, time in pushes.items() if (self.executions[key].start, key) > (trainer.start, trainer.id)
         ]
         if later:
             return Outcome("not_pushed", "superseded", min(later))
@@ -353,7 +345,5 @@ def _graph(executions: Mapping[str, Execution], unversioned: set[str]) -> nx.DiG
 
 def _last_writer(reader: Execution, writers: list[Execution]) -> str | None:
     """The writer whose version of an unversioned artifact this reader reads."""
-    done = [
-        (w.end, w.id) for w in writers if w.id != reader.id and w.end is not None and w.end <= reader.start
-    ]
+    done = [(w.end, w.id) for w in writers if w.id != reader.id and w.end is not None and w.end <= reader.start]
     return max(done)[1] if done else None

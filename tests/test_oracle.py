@@ -14,9 +14,7 @@ from .oracle import recompute
 HORIZON_MS = 1000 * MINUTE
 
 
-def _recompute(
-    *events: Event | Iterable[Event], operators: Operators | None = None, **more: Any
-) -> dict[str, Any]:
+def _recompute(*events: Event | Iterable[Event], operators: Operators | None = None, **more: Any) -> dict[str, Any]:
     flat = [e for given in events for e in ([given] if isinstance(given, Event) else given)]
     return recompute(flat, operators=operators or Operators(), **{"horizon_ms": HORIZON_MS, **more})
 

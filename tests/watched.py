@@ -13,7 +13,7 @@ from stream_app.core.outputs import Example, Output
 
 @dataclass
 class Watched:
-    """A detector without models, and what it has said."""
+    """A detector, and what it has said."""
 
     detector: Detector
     outputs: list[Output] = field(default_factory=list)

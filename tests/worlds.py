@@ -215,9 +215,7 @@ def _play(run: _Run) -> list[Event]:
     versioned = "unversioned" not in shapes
     span = artifact("spans" if not versioned else f"span{n}", versioned=versioned)
     spans: list[Ref] = [span, f"span{earlier}"] if "shared spans" in shapes else [span]
-    schema: list[Ref] = (
-        ["schema"] if "hub schema" in shapes else [f"schema{n}"] if "own schema" in shapes else []
-    )
+    schema: list[Ref] = ["schema"] if "hub schema" in shapes else [f"schema{n}"] if "own schema" in shapes else []
     baseline: list[Ref] = [f"model{earlier}a"] if "baseline" in shapes else []
     steps = _Steps(run)
     if "ingests" in shapes:
@@ -251,9 +249,7 @@ def _train_and_deploy(run: _Run, steps: _Steps, data: list[Ref], judged_with: li
         # A cached trainer hands out the model that an earlier run trained.
         models.append(before if manner == "cached" else f"model{n}{letter}")
         warm: list[Ref] = [before] if "warm start" in shapes else []
-        steps.add(
-            f"train{letter}", "Trainer" if letter == "a" else "Fit", [*data, *warm], models[-1:], manner
-        )
+        steps.add(f"train{letter}", "Trainer" if letter == "a" else "Fit", [*data, *warm], models[-1:], manner)
         steps.minute -= 1
     steps.minute += 1
     verdicts: list[Ref] = []
@@ -286,9 +282,7 @@ class _Steps:
         while True:
             yield from self.run.manners
 
-    def add(
-        self, name: str, type_: str, reads: list[Ref], writes: list[Ref], manner: str | None = None
-    ) -> None:
+    def add(self, name: str, type_: str, reads: list[Ref], writes: list[Ref], manner: str | None = None) -> None:
         """One step; costs are told only in manner `costed` and `retried`."""
         manner = manner or next(self._manners)
         self_edge: list[Ref] = writes[:1] if "self-edge" in self.run.shapes else []
@@ -304,9 +298,7 @@ class _Steps:
             writes=writes, node_ms=90_000 if manner in ("costed", "retried") else None, **where,
         )  # fmt: skip
         if manner not in ("end only", "cached"):
-            self.run.events.append(
-                happened(minute + (5 if manner == "end first" else 0), id_, type_, RUNNING, **where)
-            )
+            self.run.events.append(happened(minute + (5 if manner == "end first" else 0), id_, type_, RUNNING, **where))
         if manner == "retried":
             self.run.events.append(happened(minute + 1, id_, type_, FAILED, node_ms=30_000, **where))
         if manner != "start only":

@@ -11,25 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import currently_in_test_context, given, note, settings
 from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import ArtifactRef, Event
+from stream_app.core.learning import Learner
 from stream_app.core.operators import Operators
 from tests.arrivals import any_arrival, cuts, duplicated, late, shuffled
 from tests.builders import MINUTE, T0, artifact, ran, run_ended, run_pruned
 from tests.oracle import recompute
 from tests.worlds import HORIZONS, OPERATORS, fleets, logs, noise
 
-#: Cases of each of the larger tests; the profile `deep` takes more.
-CASES = max(250, settings().max_examples)
+#: 1,170 cases in the normal run; the profile `deep` takes many more.
+MORE = settings().max_examples // 100
 HORIZON_MS = st.sampled_from(HORIZONS).map(lambda minutes: minutes * MINUTE)
 
 
 @pytest.mark.parametrize("world", [fleets, noise])
 @pytest.mark.parametrize("arrival", [shuffled, duplicated, late])
-@settings(max_examples=CASES)
+@settings(max_examples=140 * MORE)
 @given(data=st.data(), horizon_ms=HORIZON_MS)
 def test_the_order_and_number_of_events_do_not_matter(
     world: Callable[[], st.SearchStrategy[list[Event]]],
@@ -46,18 +47,19 @@ def test_the_order_and_number_of_events_do_not_matter(
     _assert_equal(detector, events, arrived, horizon_ms)
 
 
-@settings(max_examples=CASES)
-@given(data=st.data(), horizon_ms=HORIZON_MS)
+@settings(max_examples=270 * MORE)
+@given(data=st.data(), horizon_ms=HORIZON_MS, predicting=st.booleans())
 def test_a_log_may_be_cut_anywhere_with_the_state_saved_and_loaded_between(
-    data: st.DataObject, horizon_ms: int
+    data: st.DataObject, horizon_ms: int, predicting: bool
 ) -> None:
-    """Each part is done by a detector that knows nothing but the rows of those before it."""
+    """Each part is done by a detector that knows nothing but the rows before it, whether it predicts or not."""
     events = data.draw(logs(), label="log")
     arrived = data.draw(any_arrival(events), label="arrived")
     places = data.draw(cuts(len(arrived)), label="cuts")
     rows: dict[bytes, bytes] = {}
     for first, last in zip([0, *places], [*places, len(arrived)], strict=True):
-        detector = Detector.load(_settings(horizon_ms), dict(rows))
+        learner = Learner() if predicting else None
+        detector = Detector.load(_settings(horizon_ms), dict(rows), learner)
         for event in arrived[first:last]:
             detector.step(event)
         _save(detector, rows)
@@ -67,11 +69,9 @@ def test_a_log_may_be_cut_anywhere_with_the_state_saved_and_loaded_between(
     _assert_equal(reloaded, events, arrived, horizon_ms)
 
 
-@settings(max_examples=max(60, CASES // 5))
+@settings(max_examples=60 * MORE)
 @given(data=st.data(), horizon_ms=HORIZON_MS)
-def test_the_state_is_right_and_its_invariants_hold_after_every_event(
-    data: st.DataObject, horizon_ms: int
-) -> None:
+def test_the_state_is_right_and_its_invariants_hold_after_every_event(data: st.DataObject, horizon_ms: int) -> None:
     """A detector is never wrong on the way either."""
     arrived = data.draw(logs().flatmap(any_arrival), label="arrived")
     detector = Detector(_settings(horizon_ms), learner=None)
@@ -119,7 +119,8 @@ def _save(detector: Detector, rows: dict[bytes, bytes]) -> None:
 
 
 def _assert_equal(detector: Detector, events: list[Event], arrived: list[Event], horizon_ms: int) -> None:
-    note(f"horizon {horizon_ms // MINUTE} minutes; the events as they arrived:\n{_script(arrived)}")
+    if currently_in_test_context():
+        note(f"horizon {horizon_ms // MINUTE} minutes; the events as they arrived:\n{_script(arrived)}")
     expected = recompute(events, operators=OPERATORS, horizon_ms=horizon_ms)
     differences = _differences(expected, _final(detector, events))
     assert not differences, "\n".join(["detector and oracle differ:", *differences])
@@ -148,15 +149,11 @@ def _differences(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
         for key in sorted({*expected[kind], *actual[kind]}):
             oracle, ours = expected[kind].get(key), actual[kind].get(key)
             if oracle is None or ours is None:
-                lines.append(
-                    f"{kind} {key}: only {'the detector' if oracle is None else 'the oracle'} has it"
-                )
+                lines.append(f"{kind} {key}: only {'the detector' if oracle is None else 'the oracle'} has it")
                 continue
             for name in sorted({*oracle, *ours}):
                 if oracle.get(name) != ours.get(name):
-                    lines.append(
-                        f"{kind} {key} {name}: oracle {oracle.get(name)!r}, detector {ours.get(name)!r}"
-                    )
+                    lines.append(f"{kind} {key} {name}: oracle {oracle.get(name)!r}, detector {ours.get(name)!r}")
     return lines
 
 
@@ -228,9 +225,7 @@ pickle.dump(rows, open(path, "wb"))
 """
 
 
-def _in_own_process(
-    folder: Path, hash_seed: int, events: list[Event], rows: dict[bytes, bytes]
-) -> dict[bytes, bytes]:
+def _in_own_process(folder: Path, hash_seed: int, events: list[Event], rows: dict[bytes, bytes]) -> dict[bytes, bytes]:
     path = folder / "part.pickle"
     path.write_bytes(pickle.dumps((events, rows)))
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}

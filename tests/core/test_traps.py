@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import CACHED, CANCELED, COMPLETE, FAILED
+from stream_app.core.learning import Learner
 from tests.builders import (
     DAY,
     HOUR,
@@ -152,9 +154,7 @@ def test_a_cached_trainer_has_no_graphlet_and_still_cuts(watch: Watch) -> None:
     """Its model is another trainer's: what the run does with it belongs to that trainer."""
     detector = watch().feed(
         ran(0, "train", "Trainer", reads=["data"], writes=["model"]),
-        ended(
-            5, "again", "Trainer", run="r2", state=CACHED, reads=["model", "data"], writes=["model", "logs"]
-        ),
+        ended(5, "again", "Trainer", run="r2", state=CACHED, reads=["model", "data"], writes=["model", "logs"]),
         ran(6, "push", "Pusher", run="r2", reads=["model"]),
         ran(7, "read", "Evaluator", run="r2", reads=["logs"]),
     )
@@ -169,6 +169,15 @@ def test_a_trainer_found_to_be_cached_loses_its_graphlet(watch: Watch) -> None:
     assert detector.outcome("train")[0] == "open"
     detector.feed(ended(1, "train", "Trainer", state=CACHED))
     assert [graphlet["trainer"] for graphlet in detector.detector.graphlets()] == []
+
+
+def test_a_trainer_found_to_be_cached_does_not_spoil_the_saved_state() -> None:
+    """What was said about it is let go with its graphlet: a restart reads the state without it."""
+    first = Detector.load(Settings(), {}, Learner())
+    first.step(started(0, "train", "Trainer", reads=["data"]))
+    first.step(ended(1, "train", "Trainer", state=CACHED))
+    saved = {key: value for key, value in first.take_rows() if value is not None}
+    assert list(Detector.load(Settings(), saved).graphlets()) == []
 
 
 def test_an_event_may_come_before_its_inputs_producers(watch: Watch) -> None:
@@ -226,7 +235,7 @@ def test_a_run_that_never_ends_expires(watch: Watch) -> None:
 
 def test_a_late_push_after_a_negative_corrects_it(watch: Watch) -> None:
     """The first label is not taken back, a second one follows; the ledger moves the cost over."""
-    detector = watch().feed(ran(0, "train", "Trainer", writes=["model"]), run_ended(2))
+    detector = watch(learner=Learner()).feed(ran(0, "train", "Trainer", writes=["model"]), run_ended(2))
     assert detector.outcome("train") == ("not_pushed", "run_ended", at(2))
     assert detector.ledger()["wasted"] == MINUTE
     days = 24 * 60
@@ -246,11 +255,11 @@ def test_a_pruned_run_has_no_label(watch: Watch, whose: str) -> None:
         if whose == "run"
         else ended(2, "train", "Trainer", state=CANCELED, properties={"pruned_by": "p/train#1"})
     )
-    detector = watch().feed(
+    detector = watch(learner=Learner()).feed(
         started(0, "train", "Trainer"), pruned, ran(30 * 24 * 60, "other", "CsvExampleGen", run="r2")
     )
     assert detector.outcome("train") == ("pruned", None, at(2))
-    assert [pushed for _, pushed in detector.labels("train") if pushed is not None] == []
+    assert detector.labels("train") == [(1, None)]
     assert detector.ledger()["wasted"] == detector.graphlet("train")["cost"]["train"]
 
 
