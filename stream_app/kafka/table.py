@@ -139,6 +139,10 @@ class PartitionTable:
     def _mark(self) -> Mark:
         return Mark(self._topics.changelog_id, self._end, self._epoch, self.position)
 
+    def rows(self) -> dict[bytes, bytes]:
+        """The rows as last committed, those of the shell included."""
+        return self._store.rows()
+
     async def still_owned(self) -> bool:
         """Whether nobody else has written since: taking over writes, so then nobody else was the owner."""
         async with LogReader(self._client, self.at) as log:

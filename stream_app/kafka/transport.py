@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import faust
 from aiokafka.errors import IllegalStateError
@@ -34,7 +34,8 @@ BATCH_BYTES = 1 << 20
 #: Seconds to wait for the position of an idle partition.
 POSITION_SECONDS = 1.0
 
-Records = list[ConsumerRecord[bytes | None, bytes | None]]
+Record: TypeAlias = ConsumerRecord[bytes | None, bytes | None]
+Records = list[Record]
 Positions = Callable[[], Mapping[TP, int]]
 
 
@@ -82,6 +83,8 @@ class BatchConsumer(driver.Consumer):
         #: End of the last batch handed over, and of the last one acknowledged as done, by topic partition.
         self._handed: dict[TP, int] = {}
         self._finished: dict[TP, int] = {}
+        #: The offset up to which everything is done, holes included.
+        self._reached: dict[TP, int] = {}
         #: Partitions in which a batch was acknowledged without being done: none after it counts.
         self._stuck: set[TP] = set()
 
@@ -103,6 +106,12 @@ class BatchConsumer(driver.Consumer):
                 continue  # a rebalance or a broker that does not answer: the next idle fetch tries again
             if position is not None and self._handed.get(tp) == self._finished.get(tp):
                 self._acked[tp] = [position - 1]
+                self._reached[tp] = position
+
+    def lag(self, tp: TP) -> int | None:
+        """Offsets of an assigned partition that are not done; None while it is not known."""
+        highwater, reached = self.highwater(tp), self._reached.get(tp)
+        return None if highwater is None or reached is None else max(0, highwater - reached)
 
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         first = record.records[0]
@@ -140,7 +149,7 @@ class BatchConsumer(driver.Consumer):
         if not batch.done:
             self._stuck.add(tp)
         elif tp not in self._stuck:
-            self._finished[tp] = batch.end
+            self._finished[tp] = self._reached[tp] = batch.end
             self._acked[tp] = [batch.end - 1]
 
     def _new_offset(self, tp: TP) -> int | None:
@@ -151,6 +160,7 @@ class BatchConsumer(driver.Consumer):
         await super().perform_seek()
         self._handed.clear()
         self._finished.clear()
+        self._reached.clear()
         self._stuck.clear()
         assigned = self.assignment()
         positions = {tp: offset for tp, offset in self.transport.positions().items() if tp in assigned}

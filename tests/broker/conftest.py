@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import orjson
 import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from stream_app.fleet import Fleet, FleetOptions
+from stream_app.kafka.topics import Names
 from tests.broker.broker import Broker, find_broker
+from tests.broker.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +49,18 @@ def topic(admin: KafkaAdminClient, prefix: str) -> MakeTopic:
         return full
 
     return make
+
+
+@pytest.fixture(scope="session")
+def fleet() -> list[bytes]:
+    """Some days of a small fleet, one message an event, in the order of arrival."""
+    return [orjson.dumps(event) for event in Fleet(FleetOptions(pipelines=9, days=4, seed=3)).events()]
+
+
+@pytest.fixture
+def cluster(broker: Broker, admin: KafkaAdminClient, prefix: str, tmp_path: Path) -> Iterator[Cluster]:
+    """A deployment with its topics made and no worker yet; workers left over are killed."""
+    made = Cluster(broker.bootstrap, admin, tmp_path, Names(prefix, (f"{prefix}-source",)))
+    made.make_topics()
+    yield made
+    made.stop()

@@ -1,0 +1,87 @@
+"""Which partitions of the events topic this worker has, and taking them over when Faust says so."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import faust
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from stream_app.kafka.partition import Partition
+from stream_app.kafka.transport import BatchConsumer
+
+log = logging.getLogger(__name__)
+
+
+class Assignment:
+    """The open partitions of this worker.
+
+    Parameters: `make` makes the partition of a number, not yet open.
+    """
+
+    def __init__(self, app: faust.App, topic: str, make: Callable[[int], Partition]) -> None:
+        self._app = app
+        self._topic = topic
+        self._make = make
+        self.partitions: dict[int, Partition] = {}
+        #: Whether what Faust assigned last is open.
+        self.complete = False
+        #: Rebalances whose partitions were taken over, and partitions restored.
+        self.rebalances = 0
+        self.restored = 0
+
+    async def take(self) -> None:
+        """Close what is no longer ours and open what is new; Faust fetches only after this.
+
+        What stays ours is kept as it is, unless somebody else wrote to its changelog meanwhile.
+
+        Raises ForeignAppendError when somebody else keeps writing.
+        """
+        self.complete = False
+        generation = self._app.consumer_generation_id
+        assigned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topic}
+        for number in sorted(self.partitions.keys() - assigned):
+            self._close(number)
+        for number in sorted(assigned):
+            if self._app.consumer_generation_id != generation:
+                return  # another rebalance has begun; it will call again
+            await self._keep_or_open(number)
+        self.complete = True
+        self.rebalances += 1
+        log.info("partitions %s of %s are open", sorted(self.partitions), self._topic)
+
+    async def _keep_or_open(self, number: int) -> None:
+        if number in self.partitions:
+            if await self.partitions[number].table.still_owned():
+                return
+            self._close(number)
+        partition = self._make(number)
+        try:
+            await partition.open()
+        except BaseException:
+            partition.table.close()
+            raise
+        self.partitions[number] = partition
+        self.restored += 1
+
+    def _close(self, number: int) -> None:
+        self.partitions.pop(number).table.close()
+
+    def positions(self) -> dict[TP, int]:
+        """The next offset to read in each open partition."""
+        return {TP(self._topic, number): p.table.position for number, p in self.partitions.items()}
+
+    def lag(self, number: int) -> int | None:
+        """Records of an open partition that are not applied yet; None while it is not known."""
+        consumer = self._app.consumer
+        assert isinstance(consumer, BatchConsumer)
+        try:
+            return consumer.lag(TP(self._topic, number))
+        except IllegalStateError:  # a rebalance took it away
+            return None
+
+    def close(self) -> None:
+        for number in list(self.partitions):
+            self._close(number)

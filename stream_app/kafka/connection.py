@@ -1,0 +1,135 @@
+"""How to reach Kafka: addresses, TLS and logins, in the words of each client library."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from stream_app.errors import OptionsError
+
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+_PROBE_SECONDS = 5.0
+_ADMIN_MS = 5_000
+
+
+class UnreachableError(OptionsError):
+    """Kafka does not answer, or refuses us; the message says which and what to look at."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where Kafka is and how to log in. The password is in no text made of this.
+
+    Raises OptionsError when the parts do not fit together.
+    """
+
+    #: `host:port`, several separated by commas.
+    bootstrap_servers: str
+    protocol: Protocol = "PLAINTEXT"
+    #: Certificate authorities to trust instead of the system's, as a PEM file.
+    ca_file: Path | None = None
+    #: Our own certificate with its key, both PEM, where the broker asks for one.
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    mechanism: Mechanism = "SCRAM-SHA-512"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for server in self.servers:
+            host, _, port = server.rpartition(":")
+            if not host or not port.isdigit():
+                raise OptionsError(f"bootstrap server {server!r}: expected host:port, such as localhost:9092")
+        if self.sasl and not (self.username and self.password):
+            raise OptionsError(f"protocol {self.protocol} needs a user name and a password")
+        if not self.sasl and (self.username or self.password):
+            raise OptionsError(f"a user name or password is of no use with protocol {self.protocol}: use SASL_SSL")
+
+    @property
+    def servers(self) -> list[str]:
+        return [server.strip() for server in self.bootstrap_servers.split(",")]
+
+    @property
+    def sasl(self) -> bool:
+        return self.protocol.startswith("SASL_")
+
+    def tls(self) -> ssl.SSLContext | None:
+        """TLS 1.2 or later with the host name checked; None for a protocol without TLS.
+
+        Raises OptionsError when a certificate file cannot be read.
+        """
+        if not self.protocol.endswith("SSL"):
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.certificate_file is not None:
+                context.load_cert_chain(self.certificate_file, self.key_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise OptionsError(f"cannot read the certificates for {self.bootstrap_servers}: {error}") from error
+        return context
+
+    def client(self) -> dict[str, Any]:
+        """Settings of an aiokafka or kafka-python client."""
+        settings: dict[str, Any] = {
+            "bootstrap_servers": self.servers,
+            "security_protocol": self.protocol,
+            "ssl_context": self.tls(),
+        }
+        if self.sasl:
+            settings["sasl_mechanism"] = self.mechanism
+            settings["sasl_plain_username"] = self.username
+            settings["sasl_plain_password"] = self.password
+        return settings
+
+    def admin(self) -> KafkaAdminClient:
+        """An admin client, to be closed.
+
+        Raises UnreachableError.
+        """
+        try:
+            return KafkaAdminClient(**self.client(), bootstrap_timeout_ms=_ADMIN_MS, request_timeout_ms=_ADMIN_MS * 6)
+        except KafkaError as error:
+            raise UnreachableError(self._why()) from error
+
+    def _why(self) -> str:
+        """Why Kafka cannot be reached, found by going the same way step by step."""
+        place = f"cannot reach Kafka at {self.bootstrap_servers}"
+        host, _, port = self.servers[0].rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS) as plain:
+                context = self.tls()
+                if context is not None:
+                    context.wrap_socket(plain, server_hostname=host.strip("[]")).close()
+        except ssl.SSLCertVerificationError as error:
+            return f"{place}: its certificate is not trusted ({error.verify_message}); check the CA file"
+        except ssl.SSLError as error:
+            return f"{place}: no TLS there ({error.reason}); check the protocol ({self.protocol})"
+        except OSError as error:
+            return f"{place}: {error.strerror or error}"
+        if self.sasl:
+            return f"{place}: it refused {self.username!r} ({self.mechanism}); check user name and password"
+        return f"{place}: it does not answer as a Kafka broker; check the protocol ({self.protocol})"
+
+
+def read_secret(value: str | None, file: Path | None, name: str) -> str | None:
+    """A secret given as it is, or in a file, without the line break at its end.
+
+    Raises OptionsError when both are given or the file cannot be read; the message never holds the secret.
+    """
+    if file is None:
+        return value
+    if value is not None:
+        raise OptionsError(f"{name} is given both as it is and as a file; give one")
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{name}: cannot read {file}: {error}") from None

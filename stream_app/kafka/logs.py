@@ -1,0 +1,50 @@
+"""Log lines of the Kafka clients, made fit to be read.
+
+While Kafka is away they say so many times a second, each of their tasks for itself.
+"""
+
+from __future__ import annotations
+
+import logging
+
+#: Seconds in which a line that differs from an earlier one only in its figures is not said again.
+QUIET_SECONDS = 30.0
+
+_CHATTY = (
+    "aiokafka",
+    "aiokafka.consumer.consumer",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.consumer.subscription_state",
+    "aiokafka.producer.sender",
+)
+#: Faust's own account of its services; what matters of it the worker says itself.
+_FAUST = ("faust", "mode")
+
+
+class Repeats(logging.Filter):
+    """Lets a warning or error through once in `QUIET_SECONDS`, whatever its arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        place = (record.pathname, record.lineno)
+        if record.created - self._said.get(place, 0.0) < QUIET_SECONDS:
+            return False
+        self._said[place] = record.created
+        return True
+
+
+def quieten() -> None:
+    """Call once, where logging is set up."""
+    repeats = Repeats()
+    for name in _CHATTY:
+        logging.getLogger(name).addFilter(repeats)
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _FAUST:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a failing admin call raises, and we say why

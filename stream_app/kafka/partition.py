@@ -1,0 +1,166 @@
+"""One partition of the events topic: its table, its detector, and the order in which things are done to them.
+
+Input is taken in slices of bounded time. A slice is decoded and given to the detector, then everything that
+changed is committed, then what was said is sent. Nothing of a slice is sent before it is saved, and input counts
+as read only when everything it led to is in Kafka.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_app.core.events import Event
+from stream_app.core.outputs import Output
+from stream_app.errors import MalformedEvent
+from stream_app.kafka.local_store import Row
+from stream_app.kafka.messages import Speaker, dead_letter
+from stream_app.kafka.outbox import Message
+from stream_app.kafka.placement import FORWARDED, TICK, partition_of
+from stream_app.kafka.table import PartitionTable
+from stream_app.kafka.topics import Names
+from stream_app.kafka.transport import Batch, Record
+from stream_app.sources import native
+
+#: Seconds of computing after which a slice is committed.
+SLICE_SECONDS = 0.1
+#: How far an event's time may be ahead of the record that carries it.
+FUTURE_MS = 86_400_000
+
+Send = Callable[[Iterable[Message]], Awaitable[None]]
+
+
+class Detector(Protocol):
+    """The part of `stream_app.core.detector.Detector` that a partition needs."""
+
+    def step(self, event: Event, log_ms: int) -> list[Output]: ...
+    def tick(self, log_ms: int) -> list[Output]: ...
+    def take_rows(self) -> list[Row]: ...
+
+
+#: Makes a detector from its rows.
+Load = Callable[[Mapping[bytes, bytes]], Detector]
+
+
+@dataclass
+class Counts:
+    """What a partition has done since it was opened."""
+
+    events: int = 0
+    ticks: int = 0
+    #: Records skipped because the state had them already.
+    skipped: int = 0
+    forwarded: int = 0
+    dead_letters: int = 0
+    commits: int = 0
+    #: Log time of the last record, in ms since 1970 UTC.
+    log_ms: int = 0
+
+
+class Partition:
+    """Applies batches of the events topic, in order.
+
+    Parameters: `number` is this partition's, of `partitions` in all; `observe` is told the outputs of a slice
+    after they were sent.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        partitions: int,
+        names: Names,
+        table: PartitionTable,
+        load: Load,
+        send: Send,
+        observe: Callable[[list[Output]], None],
+    ) -> None:
+        self.number = number
+        self.table = table
+        self.counts = Counts()
+        self._partitions = partitions
+        self._names = names
+        self._load = load
+        self._send = send
+        self._observe = observe
+        self._poison: dict[int, str] = {}
+
+    async def open(self) -> None:
+        """Restore the state, take the partition over, and send again what may not have been sent.
+
+        Raises ForeignAppendError when somebody else has it.
+        """
+        restored = await self.table.restore()
+        self._start(restored.rows)
+        await self._send(restored.outbox)
+
+    def _start(self, rows: Mapping[bytes, bytes]) -> None:
+        self._speaker = Speaker(self._names, rows)
+        self._detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
+
+    async def apply(self, batch: Batch, owned: Callable[[], bool]) -> None:
+        """Apply a batch and mark it done; stop between two slices when `owned` says no.
+
+        Raises ForeignAppendError when somebody else has the partition.
+        """
+        records = [record for record in batch.records if record.offset >= self.table.position]
+        self.counts.skipped += len(batch.records) - len(records)
+        taken = 0
+        while taken < len(records):
+            if not owned():
+                return
+            taken += await self._slice(records[taken:])
+        batch.done = True
+
+    async def _slice(self, records: list[Record]) -> int:
+        """Take records for a bounded time and commit; returns how many were taken."""
+        end = time.monotonic() + SLICE_SECONDS
+        outbox: list[Message] = []
+        outputs: list[Output] = []
+        taken = 0
+        for record in records:
+            try:
+                said = self._take(record, outbox)
+                outbox += self._speaker.messages(said)
+            except Exception as error:  # a defect of ours must not stop the partition for ever
+                self._poison[record.offset] = f"the detector failed on it: {type(error).__name__}: {error}"
+                self._start(self.table.rows())
+                return 0
+            outputs += said
+            taken += 1
+            if time.monotonic() >= end:
+                break
+        rows = [*self._detector.take_rows(), *self._speaker.take_rows()]
+        await self.table.commit(rows, outbox, records[taken - 1].offset + 1)
+        self.counts.commits += 1
+        self.counts.log_ms = records[taken - 1].timestamp
+        await self._send(outbox)
+        self._observe(outputs)
+        return taken
+
+    def _take(self, record: Record, outbox: list[Message]) -> list[Output]:
+        """Give a record to the detector, or put it into the outbox if it belongs elsewhere."""
+        headers = dict(record.headers)
+        if TICK in headers:
+            self.counts.ticks += 1
+            return self._detector.tick(record.timestamp)
+        reason = self._poison.get(record.offset)
+        if reason is None:
+            try:
+                event = native.decode(record.value or b"", record.timestamp + FUTURE_MS)
+            except MalformedEvent as error:
+                reason = str(error)
+        if reason is None:
+            if partition_of(event.pipeline, self._partitions) == self.number:
+                self.counts.events += 1
+                return self._detector.step(event, record.timestamp)
+            if FORWARDED not in headers:
+                self.counts.forwarded += 1
+                forwarded = (*record.headers, (FORWARDED, b""))
+                outbox.append(Message(self._names.events, event.pipeline.encode(), record.value, forwarded))
+                return []
+            reason = f"partition {self.number} is not that of pipeline {event.pipeline!r}, though forwarded"
+        self.counts.dead_letters += 1
+        outbox.append(dead_letter(self._names, record, reason))
+        return []

@@ -1,0 +1,42 @@
+"""From the source topics to the events topic: decoded, checked, and put where the pipeline belongs.
+
+This hop keeps no state. A batch read twice is written twice, which the detector does not mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from stream_app import wire
+from stream_app.errors import MalformedEvent
+from stream_app.kafka.messages import dead_letter
+from stream_app.kafka.outbox import Message
+from stream_app.kafka.partition import FUTURE_MS
+from stream_app.kafka.producing import Send
+from stream_app.kafka.topics import Names
+from stream_app.kafka.transport import Batch, Record
+from stream_app.sources import NATIVE, SOURCES, detect
+
+
+async def rekey(batch: Batch, names: Names, send: Send, owned: Callable[[], bool]) -> None:
+    """Write a batch of a source topic to the events topic and mark it done, unless `owned` says no."""
+    if owned():
+        await send(rekeyed(record, names) for record in batch.records)
+        batch.done = True
+
+
+def rekeyed(record: Record, names: Names) -> Message:
+    """What becomes of a record of a source topic: a native event keyed by its pipeline, or a dead letter."""
+    message = record.value or b""
+    form = detect(message)
+    decode = SOURCES.get(form)
+    if decode is None:
+        return dead_letter(names, record, f"no source reads the format {form}")
+    try:
+        event = decode(message, record.timestamp + FUTURE_MS)
+    except MalformedEvent as error:
+        return dead_letter(names, record, str(error))
+    native = message if form == NATIVE else orjson.dumps(wire.event_to_dict(event))
+    return Message(names.events, event.pipeline.encode(), native)

@@ -1,0 +1,237 @@
+"""A worker: one process that serves its share of the partitions until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from faust.types import TP
+
+from stream_app.core.outputs import Example, Output
+from stream_app.errors import OptionsError
+from stream_app.kafka import topics
+from stream_app.kafka.app import add_agent, make_app
+from stream_app.kafka.assignment import Assignment
+from stream_app.kafka.connection import Connection, UnreachableError
+from stream_app.kafka.examples import ExamplesLog
+from stream_app.kafka.local_store import LocalStore
+from stream_app.kafka.partition import Load, Partition
+from stream_app.kafka.producing import make_producer, sender
+from stream_app.kafka.rekeying import rekey
+from stream_app.kafka.table import PartitionTable, Topics
+from stream_app.kafka.ticking import Ticking
+from stream_app.kafka.topics import Found, Names
+from stream_app.kafka.transport import Batch
+from stream_app.kafka.watchdog import Progress, Watchdog
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two attempts to reach Kafka at the start.
+_AGAIN_SECONDS = 2.0
+#: Seconds that stopping may take; what is not done then is done by whoever takes the partitions over.
+_STOP_SECONDS = 18.0
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker is told once."""
+
+    connection: Connection
+    names: Names
+    #: Where local copies of the state lie; each worker needs a folder of its own.
+    folder: Path
+    #: Of the events topic, and copies of each topic: what `stream-app topics check` expects.
+    partitions: int = 12
+    replication: int = 3
+    #: Keeps this worker's partitions over a restart shorter than the session.
+    instance_id: str | None = None
+    #: Seconds after which a worker that does not answer loses its partitions.
+    session_seconds: float = 10.0
+    tick_seconds: float = 60.0
+
+
+class Worker:
+    """Runs one worker; see `run`.
+
+    Parameters: `load` makes a detector from the rows of a partition; `learn` takes each example of the log, or is
+    None when nothing is to be learned; `observe` is told outputs after they were sent.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        load: Load,
+        learn: Callable[[Example], None] | None,
+        observe: Callable[[list[Output]], None],
+    ) -> None:
+        self.settings = settings
+        self._load = load
+        self._learn = learn
+        self._observe = observe
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._exit_code = 0
+        self.watchdog = Watchdog(self._progress, settings.connection.servers)
+        self.assignment: Assignment | None = None
+        self.examples: ExamplesLog | None = None
+        #: Whether the worker serves partitions with a model that has caught up.
+        self.serving = False
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code: 0 when told to stop, 1 when it could not go on.
+
+        Raises OptionsError when the topics are not what they must be.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        self.watchdog.start()
+        self._start(self._turn())
+        try:
+            found = await self._find_topics()
+            if found is not None:
+                await self._serve(found)
+        finally:
+            self.watchdog.stop()
+            for task in self._tasks:
+                task.cancel()
+        return self._exit_code
+
+    def stop(self) -> None:
+        """Finish what is in hand and end; what takes too long is left to the next owner of the partitions."""
+        if not self._stopping.is_set():
+            log.info("stopping")
+            timer = threading.Timer(_STOP_SECONDS, os._exit, (0,))
+            timer.daemon = True
+            timer.start()
+            self._stopping.set()
+
+    async def _find_topics(self) -> dict[str, Found] | None:
+        """The topics as they are, once Kafka can be reached; None when told to stop before."""
+        said = ""
+        while not self._stopping.is_set():
+            try:
+                return await asyncio.to_thread(self._check_topics)
+            except UnreachableError as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.error("%s; trying again every %.0f s", said, _AGAIN_SECONDS)
+                await self._sleep(_AGAIN_SECONDS)
+        return None
+
+    def _check_topics(self) -> dict[str, Found]:
+        settings = self.settings
+        wanted = topics.catalogue(settings.names, settings.partitions, settings.replication)
+        admin = settings.connection.admin()
+        try:
+            problems = topics.check(admin, wanted)
+            if problems:
+                raise OptionsError("; ".join(problems))
+            return topics.find(admin, [topic.name for topic in wanted])
+        finally:
+            admin.close()
+
+    async def _serve(self, found: dict[str, Found]) -> None:
+        settings, names = self.settings, self.settings.names
+        producer = make_producer(settings.connection)
+        await producer.start()
+        try:
+            if self._learn is not None:
+                self.examples = ExamplesLog(settings.connection, names.examples, self._learn)
+                self._start(self.examples.run())
+                await self._first(self.examples.caught_up.wait())
+            if not self._stopping.is_set():
+                await self._serve_partitions(found, producer)
+        finally:
+            await producer.stop()
+
+    async def _serve_partitions(self, found: dict[str, Found], producer: AIOKafkaProducer) -> None:
+        settings, names = self.settings, self.settings.names
+        send = sender(producer)
+        app = make_app(
+            settings.connection,
+            names,
+            settings.folder,
+            lambda: assignment.positions(),
+            session_seconds=settings.session_seconds,
+            instance_id=settings.instance_id,
+        )
+        make = partial(self._partition, found, producer)
+        assignment = self.assignment = Assignment(app, names.events, make)
+
+        async def work(tp: TP, batch: Batch, owned: Callable[[], bool]) -> None:
+            if tp.topic == names.events:
+                await assignment.partitions[tp.partition].apply(batch, owned)
+            else:
+                await rekey(batch, names, send, owned)
+
+        lanes = add_agent(app, names, assignment, work)
+        await app.start()
+        self._start(Ticking(assignment, names.events, producer, settings.tick_seconds).run())
+        self.serving = True
+        await self._first(app.wait_until_stopped())
+        self.serving = False
+        if not self._stopping.is_set():
+            log.error("cannot go on: %r", app.crash_reason)
+            self._exit_code = 1
+        if self._exit_code:
+            lanes.stop()  # nothing more is to be done; what was begun is left to the next owner
+        await app.stop()
+        lanes.stop()
+        assignment.close()
+
+    def _partition(self, found: dict[str, Found], producer: AIOKafkaProducer, number: int) -> Partition:
+        settings, names = self.settings, self.settings.names
+        changelog, events = found[names.changelog], found[names.events]
+        table = PartitionTable(
+            number,
+            Topics(names.changelog, changelog.topic_id, events.topic_id),
+            settings.connection.client(),
+            producer,
+            LocalStore(settings.folder / "state" / str(number)),
+        )
+        return Partition(number, events.partitions, names, table, self._load, sender(producer), self._observe)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` beside everything else; when it fails, the worker cannot go on."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("cannot go on: %r", task.exception())
+            self._exit_code = 1
+            self._stopping.set()
+
+    async def _first(self, other: Coroutine[Any, Any, object]) -> None:
+        """Return when `other` is done or the worker is to stop."""
+        waits = [asyncio.create_task(other), asyncio.create_task(self._stopping.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._first(asyncio.sleep(seconds))
+
+    async def _turn(self) -> None:
+        while True:
+            self.watchdog.turn()
+            await asyncio.sleep(1.0)
+
+    def _progress(self) -> Progress:
+        assignment = self.assignment
+        if assignment is None:
+            return Progress(False, None)
+        done = {number: partition.table.position for number, partition in list(assignment.partitions.items())}
+        behind = any(assignment.lag(number) for number in done)
+        return Progress(behind or not assignment.complete, (done, assignment.rebalances))

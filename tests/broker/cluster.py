@@ -1,0 +1,224 @@
+"""Workers on a broker, what is fed to them, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.learning import Learner
+from stream_app.core.outputs import Output
+from stream_app.kafka import topics
+from stream_app.kafka.changelog import POSITION, Fold, LogReader, Rank
+from stream_app.kafka.topics import Names
+from stream_app.sources import native
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Process:
+    """A worker as a process; a killed one may be started again with the same folder."""
+
+    settings: Path
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    #: Where in the log the running process begins.
+    _begun: int = 0
+
+    def start(self) -> None:
+        self._begun = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.broker.worker_process", str(self.settings)],
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            )
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self, seconds: float = 30) -> int:
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def said(self, words: str, seconds: float = 30) -> None:
+        """Wait until the log of the process that runs has these words."""
+        end = time.monotonic() + seconds
+        while words.encode() not in self.log.read_bytes()[self._begun :]:
+            assert time.monotonic() < end, f"never said {words!r}\n{self.log.read_text()[-4000:]}"
+            time.sleep(0.1)
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+@dataclass
+class Cluster:
+    """The topics of one test and the workers on them."""
+
+    bootstrap: str
+    admin: KafkaAdminClient
+    folder: Path
+    names: Names
+    partitions: int = 6
+    learning: bool = False
+    session_seconds: float = 3.0
+    tick_seconds: float = 3600.0
+    horizon_ms: int = Settings().horizon_ms
+    workers: list[Process] = field(default_factory=list)
+
+    def make_topics(self) -> None:
+        wanted = topics.catalogue(self.names, self.partitions, 1)
+        topics.apply(self.admin, wanted, partitions=4, replication=1)
+
+    def worker(self) -> Process:
+        """A further worker, started."""
+        number = len(self.workers)
+        settings = self.folder / f"worker{number}.json"
+        given = {
+            "bootstrap": self.bootstrap,
+            "group": self.names.group,
+            "sources": self.names.sources,
+            "folder": str(self.folder / f"worker{number}"),
+            "partitions": self.partitions,
+            "session_seconds": self.session_seconds,
+            "tick_seconds": self.tick_seconds,
+            "learning": self.learning,
+            "horizon_ms": self.horizon_ms,
+        }
+        settings.write_text(json.dumps(given))
+        made = Process(settings, self.folder / f"worker{number}.log")
+        self.workers.append(made)
+        made.start()
+        return made
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.running:
+                worker.kill()
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {worker.log}\n{worker.log.read_text()[-6000:]}" for worker in self.workers)
+
+    async def produce(self, topic: str, records: Iterable[tuple[int | None, bytes | None, bytes]]) -> None:
+        """Write (partition or None, key, value) to a topic, in order."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=20, compression_type="lz4")
+        await producer.start()
+        for partition, key, value in records:
+            await producer.send(topic, value, key=key, partition=partition)
+        await producer.stop()
+
+    async def ends(self, topic: str, partitions: int) -> dict[TopicPartition, int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        await consumer.start()
+        try:
+            await asyncio.sleep(0)
+            tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+            found: dict[TopicPartition, int] = await consumer.end_offsets(tps)
+            return found
+        finally:
+            await consumer.stop()
+
+    async def read(self, topic: str, partitions: int) -> list[Any]:
+        """All records of a topic, partition by partition."""
+        records: list[Any] = []
+        for partition in range(partitions):
+            at = TopicPartition(topic, partition)
+            async with LogReader({"bootstrap_servers": self.bootstrap}, at) as log:
+                async for fetched in log.read(0, await log.end()):
+                    records += fetched
+        return records
+
+    async def rows(self) -> dict[int, dict[bytes, bytes]]:
+        """What the changelog of each partition amounts to."""
+        rows = {}
+        for partition in range(self.partitions):
+            at = TopicPartition(self.names.changelog, partition)
+            fold = Fold({}, Rank(0, 0))
+            async with LogReader({"bootstrap_servers": self.bootstrap}, at) as log:
+                async for records in log.read(0, await log.end()):
+                    for record in records:
+                        fold.add(record)
+            fold.finish()
+            rows[partition] = fold.rows
+        return rows
+
+    async def settled(self) -> bool:
+        """Whether all input is applied: sources committed to their ends, positions at the events' ends."""
+        try:
+            committed = self.admin.list_group_offsets(self.names.group)[self.names.group]
+        except KafkaError:  # the coordinator is not there yet
+            return False
+        for source in self.names.sources:
+            for at, end in (await self.ends(source, 4)).items():
+                if end and (at not in committed or committed[at].offset < end):
+                    return False
+        rows = await self.rows()
+        for at, end in (await self.ends(self.names.events, self.partitions)).items():
+            stored = rows[at.partition].get(POSITION)
+            if (orjson.loads(stored)["offset"] if stored else 0) < end:
+                return False
+        return True
+
+    async def settle(self, seconds: float = 60) -> None:
+        """Wait until all input is applied."""
+        end = time.monotonic() + seconds
+        while not await self.settled():
+            assert time.monotonic() < end, f"not settled after {seconds} s\n{self.logs()}"
+            await asyncio.sleep(0.5)
+
+    async def rows_of_core(self) -> list[dict[bytes, bytes]]:
+        """Rows that a detector is made of, for each partition."""
+        found = (await self.rows()).values()
+        return [{key: rows[key] for key in rows if not key.startswith(b"\x00")} for rows in found]
+
+    async def state(self) -> dict[str, Any]:
+        """Graphlets and ledgers as the changelogs have them."""
+        return state(Detector.load(Settings(), rows) for rows in await self.rows_of_core())
+
+
+def state(detectors: Iterable[Detector]) -> dict[str, Any]:
+    """Graphlets (with outcomes) and ledgers of several detectors, by id and by pipeline.
+
+    A pipeline held by two of them, that is a torn one, is an error.
+    """
+    graphlets: dict[str, Any] = {}
+    ledgers: dict[str, Any] = {}
+    for detector in detectors:
+        for graphlet in detector.graphlets():
+            assert graphlet["graphlet"] not in graphlets
+            graphlets[graphlet["graphlet"]] = graphlet
+        for name in detector.pipelines:
+            assert name not in ledgers
+            sums = detector.ledger(name)
+            ledgers[name] = (sums.useful, sums.wasted, sums.pending, sums.unattributed, sums.wasted_by)
+    return {"graphlets": graphlets, "ledgers": ledgers}
+
+
+def replay(messages: Iterable[bytes], learner: Learner | None = None) -> tuple[Detector, list[Output]]:
+    """One detector over all messages in order, without Kafka, and its outputs: what a cluster must equal."""
+    detector = Detector(Settings(), learner)
+    return detector, [output for message in messages for output in detector.step(native.decode(message))]

@@ -1,0 +1,130 @@
+"""Faults of all kinds, under load: nothing is lost, nothing counts twice, and no word is said in two ways."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from stream_app.kafka.topics import Names
+from tests.broker.broker import JavaBroker, free_port, start_java
+from tests.broker.cluster import Cluster
+from tests.broker.scenarios import check_outputs, check_state, keyed, kill_under_load, trickle
+
+#: Longer than a session, so that the group has forgotten the worker when the broker is back.
+OUTAGE_SECONDS = 8
+
+
+def test_kills_lose_nothing_and_double_nothing(cluster: Cluster, fleet: list[bytes]) -> None:
+    """Three workers, killed at random points under load: state and every word as in a replay."""
+
+    async def body() -> None:
+        for _ in range(3):
+            cluster.worker()
+        await kill_under_load(cluster, fleet, kills=3, seed=2)
+        await cluster.settle()
+        await check_state(cluster, fleet)
+        await check_outputs(cluster, fleet)
+
+    asyncio.run(body())
+
+
+def test_sigterm_drains_and_the_next_goes_on(cluster: Cluster, fleet: list[bytes]) -> None:
+    """A worker told to stop under load exits 0; with its folder deleted, the next one restores from Kafka."""
+
+    async def body() -> None:
+        await cluster.produce(cluster.names.events, keyed(fleet))
+        first = cluster.worker()
+        while not any(await cluster.rows_of_core()):
+            await asyncio.sleep(0.1)
+        first.signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+        shutil.rmtree(cluster.folder / "worker0")
+        first.start()
+        await cluster.settle()
+        await check_state(cluster, fleet)
+        await check_outputs(cluster, fleet)
+
+    asyncio.run(body())
+
+
+def test_a_worker_that_slept_through_its_session_overwrites_nothing(cluster: Cluster, fleet: list[bytes]) -> None:
+    """Stopped in the middle of its work and woken after another took its partitions: nothing is lost."""
+
+    async def body() -> None:
+        sleeper = cluster.worker()
+        load = asyncio.create_task(trickle(cluster, fleet, seconds=8))
+        while not any(await cluster.rows_of_core()):
+            await asyncio.sleep(0.1)
+        sleeper.signal(signal.SIGSTOP)
+        other = cluster.worker()
+        await asyncio.to_thread(other.said, "are open")
+        await load
+        await cluster.settle()
+        sleeper.signal(signal.SIGCONT)
+        await cluster.produce(cluster.names.events, keyed(fleet[:200]))
+        await cluster.settle()
+        await check_state(cluster, [*fleet, *fleet[:200]])
+        await check_outputs(cluster, fleet)
+
+    asyncio.run(body())
+
+
+def test_without_kafka_a_worker_waits_and_says_so_once(cluster: Cluster) -> None:
+    """It says in one line what it cannot reach, tries again, and ends well when told to."""
+    cluster.bootstrap = f"127.0.0.1:{free_port()}"
+    worker = cluster.worker()
+    worker.said("cannot reach Kafka at 127.0.0.1")
+    worker.signal(signal.SIGTERM)
+
+    assert worker.wait(20) == 0
+    assert worker.log.read_text().count("cannot reach Kafka") == 1
+
+
+def test_wrong_topics_are_told_at_the_start(cluster: Cluster) -> None:
+    """A worker refuses topics that are not what it needs, and says what to do."""
+    cluster.admin.delete_topics([cluster.names.alerts])
+    worker = cluster.worker()
+
+    assert worker.wait(20) != 0
+    assert f"{cluster.names.alerts} does not exist: run `stream-app topics apply`" in worker.log.read_text()
+
+
+@pytest.fixture
+def own_broker() -> Iterator[JavaBroker]:
+    """A broker that a test may stop."""
+    made = start_java()
+    yield made
+    made.close()
+
+
+def test_an_outage_of_kafka_is_waited_for(own_broker: JavaBroker, tmp_path: Path, fleet: list[bytes]) -> None:
+    """The broker stops under load and comes back: the same process goes on, and nothing is missing."""
+    admin = KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)
+    cluster = Cluster(own_broker.bootstrap, admin, tmp_path, Names("outage", ("outage-source",)))
+    cluster.make_topics()
+
+    async def body() -> None:
+        worker = cluster.worker()
+        load = asyncio.create_task(trickle(cluster, fleet, seconds=6))
+        while not any(await cluster.rows_of_core()):
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(own_broker.stop)
+        await asyncio.sleep(OUTAGE_SECONDS)
+        await asyncio.to_thread(own_broker.start)
+        await load
+        await cluster.settle(90)
+        assert worker.running
+        await check_state(cluster, fleet)
+        await check_outputs(cluster, fleet)
+
+    try:
+        asyncio.run(body())
+    finally:
+        cluster.stop()
+        admin.close()

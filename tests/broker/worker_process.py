@@ -1,0 +1,63 @@
+"""A worker as a process of its own, for tests that kill it: `python -m tests.broker.worker_process SETTINGS`.
+
+Its core is the real one; `learning` in the settings says whether the examples log is folded. When it was told
+to stop, it leaves what its model says in a file beside the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.learning import Learner
+from stream_app.core.outputs import STAGES
+from stream_app.kafka.connection import Connection
+from stream_app.kafka.logs import quieten
+from stream_app.kafka.topics import Names
+from stream_app.kafka.worker import Worker, WorkerSettings
+
+
+async def main(path: Path) -> int:
+    given = json.loads(path.read_text())
+    names = Names(given["group"], tuple(given["sources"]))
+    settings = WorkerSettings(
+        Connection(given["bootstrap"]),
+        names,
+        Path(given["folder"]),
+        partitions=given["partitions"],
+        replication=1,
+        session_seconds=given["session_seconds"],
+        tick_seconds=given["tick_seconds"],
+    )
+    learner = Learner()
+    detecting = Settings(horizon_ms=given["horizon_ms"])
+    worker = Worker(
+        settings,
+        load=lambda rows: Detector.load(detecting, rows, learner),
+        learn=learner.learn if given["learning"] else None,
+        observe=[].extend,
+    )
+    code = await worker.run()
+    path.with_suffix(".model").write_text(json.dumps(opinions(learner)))
+    return code
+
+
+def opinions(learner: Learner) -> list[object]:
+    """What a model says about made-up features, to the last bit, and how it got there."""
+    said: list[object] = [learner.version]
+    for stage in STAGES:
+        for number in range(20):
+            features = {f"feature{n}": (number * n) % 7 / 7 for n in range(5)}
+            prediction = learner.predict(stage, {**features, "ingest_count": float(number)}, 0.1)
+            said.append([stage, prediction.p.hex(), learner.threshold(stage, 0.05)])
+    return said
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    quieten()
+    sys.exit(asyncio.run(main(Path(sys.argv[1]))))
