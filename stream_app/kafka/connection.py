@@ -95,29 +95,34 @@ class Connection:
 
         Raises UnreachableError.
         """
+        failures = [self._try(server) for server in self.servers]
+        if all(failures):
+            raise UnreachableError(f"cannot reach Kafka at {self.bootstrap_servers}: {failures[0]}")
         try:
             return KafkaAdminClient(**self.client(), bootstrap_timeout_ms=_ADMIN_MS, request_timeout_ms=_ADMIN_MS * 6)
         except KafkaError as error:
-            raise UnreachableError(self._why()) from error
+            if self.sasl:
+                why = f"it refused {self.username!r} ({self.mechanism}); check user name and password"
+            else:
+                why = f"it does not answer as a Kafka broker; check the protocol ({self.protocol})"
+            raise UnreachableError(f"cannot reach Kafka at {self.bootstrap_servers}: {why}") from error
 
-    def _why(self) -> str:
-        """Why Kafka cannot be reached, found by going the same way step by step."""
-        place = f"cannot reach Kafka at {self.bootstrap_servers}"
-        host, _, port = self.servers[0].rpartition(":")
+    def _try(self, server: str) -> str | None:
+        """Why a connection to a server fails, TLS included; None when it does not."""
+        host, _, port = server.rpartition(":")
+        host = host.strip("[]")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS) as plain:
+            with socket.create_connection((host, int(port)), _PROBE_SECONDS) as plain:
                 context = self.tls()
                 if context is not None:
-                    context.wrap_socket(plain, server_hostname=host.strip("[]")).close()
+                    context.wrap_socket(plain, server_hostname=host).close()
         except ssl.SSLCertVerificationError as error:
-            return f"{place}: its certificate is not trusted ({error.verify_message}); check the CA file"
+            return f"its certificate is not trusted ({error.verify_message}); check the CA file"
         except ssl.SSLError as error:
-            return f"{place}: no TLS there ({error.reason}); check the protocol ({self.protocol})"
+            return f"no TLS there ({error.reason}); check the protocol ({self.protocol})"
         except OSError as error:
-            return f"{place}: {error.strerror or error}"
-        if self.sasl:
-            return f"{place}: it refused {self.username!r} ({self.mechanism}); check user name and password"
-        return f"{place}: it does not answer as a Kafka broker; check the protocol ({self.protocol})"
+            return error.strerror or str(error)
+        return None
 
 
 def read_secret(value: str | None, file: Path | None, name: str) -> str | None:

@@ -40,7 +40,10 @@ class Repeats(logging.Filter):
 
 
 def quieten() -> None:
-    """Call once, where logging is set up."""
+    """Call once, where logging is set up.
+
+    The clients are never heard below WARNING, whatever the level asked for: their DEBUG lines hold passwords.
+    """
     repeats = Repeats()
     for name in _CHATTY:
         logging.getLogger(name).addFilter(repeats)
