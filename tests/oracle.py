@@ -270,7 +270,9 @@ def _executions(events: list[Event], operators: Operators) -> dict[str, Executio
 
 def _execution(id: str, events: list[Event], operators: Operators) -> Execution:  # noqa: A002
     type_ = min((event.time_ms, event.execution_type) for event in events)[1]
+    own = [event for event in events if event.run is None and operators.group(event.execution_type) == RUN]
     runs = [(event.time_ms, event.run) for event in events if event.run is not None]
+    runs += [(event.time_ms, event.execution_id) for event in own]
     ends = [(event.time_ms, event.state) for event in events if event.state in ENDS]
     states = {event.state for event in events}
     state = max(ends)[1] if ends else RUNNING if RUNNING in states else NEW

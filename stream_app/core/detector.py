@@ -15,7 +15,7 @@ from stream_app.core import labels, ledger, outcomes, retention, rows, stages
 from stream_app.core.edges import apply
 from stream_app.core.events import Event
 from stream_app.core.graphlets import listed
-from stream_app.core.invariants import check
+from stream_app.core.invariants import check, check_touched
 from stream_app.core.learning import Learner
 from stream_app.core.ledger import Ledger
 from stream_app.core.operators import DEPLOY, RUN, Operators
@@ -36,6 +36,8 @@ class Settings:
     #: How long what nothing touches is kept, and how late an event may come.
     retention_ms: int = 30 * DAY_MS
     lateness_ms: int = 7 * DAY_MS
+    #: Whether each step checks the invariants of what it touched.
+    invariants: bool = False
 
     def __post_init__(self) -> None:
         if self.horizon_ms > self.retention_ms:
@@ -65,7 +67,6 @@ class Detector:
         #: Events dropped because they touch only what was evicted.
         self.dropped = 0
         self._touched: dict[Pipeline, None] = {}
-        self._gone: dict[tuple[str, str, str], None] = {}
 
     def step(self, event: Event, log_ms: int | None = None) -> list[Output]:
         """Applies an event; returns the verdicts, examples and closed graphlets that came of it.
@@ -126,12 +127,12 @@ class Detector:
                 outputs.extend(self._say(pipeline))
         if pipeline.clock_ms >= pipeline.next_sweep_ms:
             outputs.extend(self._sweep(pipeline))
+        if settings.invariants and execution is not None:
+            check_touched(pipeline, execution, settings.operators)
         return outputs
 
     def _say(self, pipeline: Pipeline) -> list[Output]:
-        settings = self.settings
-        budgets = len(settings.policy.budgets)
-        return list(labels.say_due(pipeline, settings.horizon_ms, settings.operators.nodes, budgets))
+        return list(labels.say_due(pipeline, self.settings.horizon_ms, self.settings.operators.nodes))
 
     def _sweep(self, pipeline: Pipeline) -> list[Output]:
         """Closes and drops what nothing has touched for the retention."""
@@ -141,10 +142,7 @@ class Detector:
             return []
         ledger.settle(pipeline, settings.operators.nodes)
         outputs: list[Output] = [self._closed(graphlet, pipeline) for graphlet in closing]
-        gone: list[tuple[str, str]] = []
-        retention.evict(pipeline, closing, gone)
-        if self.keep_rows:
-            self._gone.update(dict.fromkeys((kind, pipeline.name, name) for kind, name in gone))
+        retention.evict(pipeline, closing)
         return outputs
 
     def _closed(self, graphlet: Graphlet, pipeline: Pipeline) -> Closed:
@@ -163,9 +161,8 @@ class Detector:
 
     def take_rows(self) -> list[tuple[bytes, bytes | None]]:
         """The rows of state changed since the last call; a value of None says that the row is gone."""
-        taken = rows.changed_rows(self._touched, self._gone)
+        taken = rows.changed_rows(self._touched)
         self._touched.clear()
-        self._gone.clear()
         return taken
 
     @classmethod

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, insort
+from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.graphlets import (
@@ -40,6 +42,8 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
 
     Order and repetition of events do not matter to what the pipeline's graph ends as.
     """
+    if event.run is None and operators.group(event.execution_type) == RUN:
+        event = replace(event, run=event.execution_id)
     execution = pipeline.executions.get(event.execution_id)
     if execution is None:
         execution = enter(pipeline, event, operators)
@@ -55,7 +59,7 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
 def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     """A new execution, as its first event tells it."""
     execution = Execution(event.execution_id)
-    execution.type, execution.type_ms = event.execution_type, event.time_ms
+    execution.type, execution.type_ms = sys.intern(event.execution_type), event.time_ms
     execution.run, execution.run_ms = event.run, event.time_ms
     execution.first_ms = event.time_ms
     execution.group = operators.group(event.execution_type)
@@ -89,7 +93,7 @@ def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None
     def move() -> None:
         leave_run(pipeline, execution, run_before)
         enter_run(pipeline, execution)
-        for version in execution.reads:
+        for version in execution.reads.values():
             remove_reader(version, execution, run_before)
             version.readers.setdefault(execution.run, []).append(execution)
 
@@ -104,11 +108,11 @@ def enter_run(pipeline: Pipeline, execution: Execution) -> None:
     if run is None:
         run = pipeline.runs[execution.run] = Run(execution.run)
     execution.run = run.id
-    run.executions[execution.id] = execution
+    run.executions.append(execution)
     if execution.group == RUN:
-        run.run_executions.append(execution)
+        run.run_executions += (execution,)
     elif execution.group == TRAIN:
-        run.trainers.append(execution)
+        run.trainers += (execution,)
         restale(pipeline, run)
 
 
@@ -117,17 +121,21 @@ def leave_run(pipeline: Pipeline, execution: Execution, run_id: str | None) -> N
     if run_id is None:
         return
     run = pipeline.runs[run_id]
-    run.executions.pop(execution.id, None)
-    for listed in (run.run_executions, run.trainers):
-        if execution in listed:
-            listed.remove(execution)
+    take_out(run, execution)
     restale(pipeline, run)
     pipeline.unsettled_runs[run_id] = None
 
 
+def take_out(run: Run, execution: Execution) -> None:
+    """Takes an execution off all lists of a run."""
+    run.executions.remove(execution)
+    run.run_executions = tuple(other for other in run.run_executions if other is not execution)
+    run.trainers = tuple(other for other in run.trainers if other is not execution)
+
+
 def restale(pipeline: Pipeline, run: Run) -> None:
     """The run's executions are to be booked anew: whether it has a trainer, or has ended, may have changed."""
-    for execution in run.executions.values():
+    for execution in run.executions:
         pipeline.stale[execution] = None
 
 
@@ -135,7 +143,7 @@ def touch(pipeline: Pipeline, execution: Execution, day: int) -> None:
     """An event keeps its execution, and those whose outputs it reads, for another retention."""
     if day > execution.touched_day:
         execution.touched_day = day
-    for version in execution.reads:
+    for version in execution.reads.values():
         if day > version.touched_day:
             version.touched_day = day
             for writer in version.writers:
@@ -166,7 +174,7 @@ def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> None:
         return
     settle_own_trainers(pipeline, execution, reads, writes)
     for version in reads:
-        if version in execution.reads:
+        if version in execution.reads.values():
             spread_read(pipeline, version, execution)
     for version in writes:
         spread_write(pipeline, execution, version)
@@ -230,11 +238,8 @@ def versions_of(artifact: Artifact) -> list[Version]:
 def add_read(pipeline: Pipeline, reader: Execution, reference: ArtifactRef, time_ms: int) -> Version | None:
     """Registers an input; returns its version when the edge is new."""
     artifact = artifact_for(pipeline, reference, time_ms)
-    if reader.inputs is None:
-        reader.inputs = set()
-    if reference.id in reader.inputs:
+    if artifact.id in reader.reads:
         return None
-    reader.inputs.add(artifact.id)
     return read_version(artifact, reader)
 
 
@@ -245,23 +250,20 @@ def read_version(artifact: Artifact, reader: Execution) -> Version:
     else:
         insort(artifact.unversioned.starts, (reader.start_ms, reader.id))
         version = choose(artifact.unversioned, reader)
-    connect_read(version, reader)
+    connect_read(artifact.id, version, reader)
     return version
 
 
 def add_write(pipeline: Pipeline, writer: Execution, reference: ArtifactRef, time_ms: int) -> Version | None:
     """Registers an output; returns its version when the edge is new."""
     artifact = artifact_for(pipeline, reference, time_ms)
-    if writer.outputs is None:
-        writer.outputs = set()
-    if reference.id in writer.outputs:
+    if artifact.id in writer.writes:
         return None
-    writer.outputs.add(artifact.id)
     version = write_version(artifact, writer)
     if version.touched_day > writer.touched_day:
         writer.touched_day = version.touched_day
     if artifact.unversioned is not None and writer.end_ms is not None and writer.group != RUN:
-        choose_anew(pipeline, artifact.unversioned, writer.end_ms)
+        choose_anew(pipeline, artifact, writer.end_ms)
     return version
 
 
@@ -274,7 +276,7 @@ def write_version(artifact: Artifact, writer: Execution) -> Version:
         version = unversioned.by_writer.setdefault(writer.id, Version())
         if writer.end_ms is not None and writer.group != RUN:
             insort(unversioned.ends, (writer.end_ms, writer.id))
-    connect_write(writer, version)
+    connect_write(artifact.id, version, writer)
     return version
 
 
@@ -288,14 +290,18 @@ def choose(unversioned: Unversioned, reader: Execution) -> Version:
     return unversioned.by_writer.setdefault(writer_id, Version())
 
 
-def choose_anew(pipeline: Pipeline, unversioned: Unversioned, from_ms: int) -> None:
+def choose_anew(pipeline: Pipeline, artifact: Artifact, from_ms: int) -> None:
     """Lets the readers that started at or after a time choose again, and rebuilds round those that change."""
-    for _, reader_id in unversioned.starts[bisect_left(unversioned.starts, (from_ms, "")) :]:
-        rewire(pipeline, unversioned, pipeline.executions[reader_id])
+    assert artifact.unversioned is not None
+    starts = artifact.unversioned.starts
+    for _, reader_id in starts[bisect_left(starts, (from_ms, "")) :]:
+        rewire(pipeline, artifact, pipeline.executions[reader_id])
 
 
-def rewire(pipeline: Pipeline, unversioned: Unversioned, reader: Execution) -> None:
+def rewire(pipeline: Pipeline, artifact: Artifact, reader: Execution) -> None:
     """Lets one reader choose its version again."""
+    unversioned = artifact.unversioned
+    assert unversioned is not None
     before = unversioned.by_writer[unversioned.chosen[reader.id]]
     after = choose(unversioned, reader)
     if after is before:
@@ -303,22 +309,23 @@ def rewire(pipeline: Pipeline, unversioned: Unversioned, reader: Execution) -> N
 
     def move() -> None:
         remove_reader(before, reader, reader.run)
-        reader.reads.remove(before)
-        connect_read(after, reader)
+        connect_read(artifact.id, after, reader)
 
     rebuild(pipeline, [reader], move)
 
 
 def rechoose(pipeline: Pipeline, execution: Execution, start_ms: int, end_ms: int | None) -> None:
     """The start, the end or the group of an execution changed: unversioned artifacts look again who reads what."""
-    for artifact_id in sorted(execution.inputs or ()):
-        unversioned = pipeline.artifacts[artifact_id].unversioned
+    for artifact_id in sorted(execution.reads):
+        artifact = pipeline.artifacts[artifact_id]
+        unversioned = artifact.unversioned
         if unversioned is not None:
             drop(unversioned.starts, (start_ms, execution.id))
             insort(unversioned.starts, (execution.start_ms, execution.id))
-            rewire(pipeline, unversioned, execution)
-    for artifact_id in sorted(execution.outputs or ()):
-        unversioned = pipeline.artifacts[artifact_id].unversioned
+            rewire(pipeline, artifact, execution)
+    for artifact_id in sorted(execution.writes):
+        artifact = pipeline.artifacts[artifact_id]
+        unversioned = artifact.unversioned
         if unversioned is None:
             continue
         times = []
@@ -328,7 +335,7 @@ def rechoose(pipeline: Pipeline, execution: Execution, start_ms: int, end_ms: in
             insort(unversioned.ends, (execution.end_ms, execution.id))
             times.append(execution.end_ms)
         if times:
-            choose_anew(pipeline, unversioned, min(times))
+            choose_anew(pipeline, artifact, min(times))
 
 
 def drop(entries: list[tuple[int, str]], entry: tuple[int, str]) -> bool:
@@ -350,10 +357,8 @@ def unversion(pipeline: Pipeline, artifact: Artifact) -> None:
         artifact.unversioned = Unversioned()
         artifact.version = Version()
         for writer in writers:
-            writer.writes.remove(version)
             write_version(artifact, writer)
         for reader in readers:
-            reader.reads.remove(version)
             read_version(artifact, reader)
 
     rebuild(pipeline, [*readers, *writers], move)

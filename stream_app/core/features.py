@@ -75,7 +75,7 @@ def subject(run: Run | None, graphlet: Graphlet | None) -> list[Execution]:
     """The executions that a prediction looks at: of the run, and of the graphlet once its trainer is known."""
     if graphlet is None:
         assert run is not None
-        return sorted(run.executions.values(), key=Execution.sort_key)
+        return sorted(run.executions, key=Execution.sort_key)
     own_run = graphlet.trainer.run
     members = [e for e in graphlet.members if own_run is None or e.run == own_run]
     return sorted([graphlet.trainer, *members], key=Execution.sort_key)
@@ -133,9 +133,9 @@ def data_hashes(pipeline: Pipeline, executions: list[Execution]) -> list[int]:
     ids: set[str] = set()
     for execution in executions:
         if execution.group == INGEST:
-            ids.update(execution.outputs or ())
+            ids.update(execution.writes)
         elif execution.group in (PREPROCESS, TRAIN):
-            for artifact_id in execution.inputs or ():
+            for artifact_id in execution.reads:
                 artifact = pipeline.artifacts[artifact_id]
                 writers = artifact.version.writers if artifact.unversioned is None else ()
                 if not writers or any(writer.group == INGEST for writer in writers):
@@ -152,7 +152,7 @@ def numeric_properties(
         if execution.group not in groups:
             continue
         told = [execution.properties]
-        told.extend(pipeline.artifacts[artifact_id].properties for artifact_id in sorted(execution.outputs or ()))
+        told.extend(pipeline.artifacts[artifact_id].properties for artifact_id in sorted(execution.writes))
         for properties in told:
             for name, (_, value) in (properties or {}).items():
                 if not isinstance(value, str) and name not in RESERVED:
@@ -282,7 +282,7 @@ def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | Non
         own = execution.property("blessed")
         if own is not None:
             told.append(own)
-        for artifact_id in execution.outputs or ():
+        for artifact_id in execution.writes:
             value = pipeline.artifacts[artifact_id].property("blessed")
             if value is not None:
                 told.append(value)
@@ -294,7 +294,9 @@ def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | Non
 def warm_start(trainer: Execution) -> bool:
     """Whether the trainer reads a version that another trainer wrote."""
     return any(
-        writer.group == TRAIN and writer is not trainer for version in trainer.reads for writer in version.writers
+        writer.group == TRAIN and writer is not trainer
+        for version in trainer.reads.values()
+        for writer in version.writers
     )
 
 

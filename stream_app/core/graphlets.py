@@ -16,23 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from stream_app.core.marks import marked, unmarked
 from stream_app.core.operators import ANALYSIS, DEPLOY, INGEST, RUN, TRAIN
-from stream_app.core.state import DOWN, SIDE, UP, Execution, Graphlet, Pipeline, Version, has_graphlet
+from stream_app.core.state import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Pipeline, Version, has_graphlet
 
 #: A graphlet with more members gets no verdicts and keeps none of them.
 MEMBERS_MAX = 10_000
 
 
-def connect_read(version: Version, reader: Execution) -> None:
+def connect_read(artifact_id: str, version: Version, reader: Execution) -> None:
     """Registers the edge from a version to its reader without spreading anything."""
     version.readers.setdefault(reader.run, []).append(reader)
-    reader.reads.append(version)
+    if reader.reads is NOTHING:
+        reader.reads = {}
+    reader.reads[artifact_id] = version
 
 
-def connect_write(writer: Execution, version: Version) -> None:
+def connect_write(artifact_id: str, version: Version, writer: Execution) -> None:
     """Registers the edge from a writer to a version without spreading anything."""
     version.writers.append(writer)
-    writer.writes.append(version)
+    if writer.writes is NOTHING:
+        writer.writes = {}
+    writer.writes[artifact_id] = version
 
 
 def spread_read(pipeline: Pipeline, version: Version, reader: Execution) -> None:
@@ -85,10 +90,10 @@ def spread_from_trainer(pipeline: Pipeline, graphlet: Graphlet) -> None:
     trainer = graphlet.trainer
     if trainer.run is not None:
         add_run(pipeline, graphlet, trainer.run)
-    for version in trainer.reads:
+    for version in trainer.reads.values():
         spread_up(pipeline, graphlet, version)
         spread_reach(pipeline, graphlet, version)
-    for version in trainer.writes:
+    for version in trainer.writes.values():
         spread_down(pipeline, graphlet, version)
 
 
@@ -97,14 +102,12 @@ def spread_up(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
     versions = [version]
     while versions:
         version = versions.pop()
-        if version.up is None:
-            version.up = set()
         if graphlet in version.up or graphlet.oversized:
             continue
-        version.up.add(graphlet)
+        version.up = marked(version.up, graphlet)
         for writer in version.writers:
             if add_member(pipeline, graphlet, writer, UP):
-                versions.extend(writer.reads)
+                versions.extend(writer.reads.values())
                 entered_up(pipeline, graphlet, writer)
 
 
@@ -112,7 +115,7 @@ def add_up(pipeline: Pipeline, graphlet: Graphlet, writer: Execution) -> None:
     """The writer leads to the trainer, and so does all it reads."""
     if add_member(pipeline, graphlet, writer, UP):
         entered_up(pipeline, graphlet, writer)
-        for version in writer.reads:
+        for version in writer.reads.values():
             spread_up(pipeline, graphlet, version)
 
 
@@ -120,7 +123,7 @@ def entered_up(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> 
     """What an execution in the up set wrote is where the side set starts; its run may hold side members."""
     if execution.run is not None:
         add_run(pipeline, graphlet, execution.run)
-    for version in execution.writes:
+    for version in execution.writes.values():
         spread_reach(pipeline, graphlet, version)
         if execution.group == INGEST:
             spread_ingested(pipeline, graphlet, version)
@@ -131,20 +134,18 @@ def spread_down(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> Non
     versions = [version]
     while versions:
         version = versions.pop()
-        if version.down is None:
-            version.down = set()
         if graphlet in version.down or graphlet.oversized:
             continue
-        version.down.add(graphlet)
+        version.down = marked(version.down, graphlet)
         for reader in list(version.all_readers()):
             if may_enter(graphlet, reader) and add_member(pipeline, graphlet, reader, DOWN):
-                versions.extend(reader.writes)
+                versions.extend(reader.writes.values())
 
 
 def add_down(pipeline: Pipeline, graphlet: Graphlet, reader: Execution) -> None:
     """The trainer leads to the reader, if it may enter, and to all that writes."""
     if may_enter(graphlet, reader) and add_member(pipeline, graphlet, reader, DOWN):
-        for version in reader.writes:
+        for version in reader.writes.values():
             spread_down(pipeline, graphlet, version)
 
 
@@ -158,21 +159,28 @@ def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> No
     versions = [version]
     while versions:
         version = versions.pop()
-        if version.reach is None:
-            version.reach = set()
         if graphlet in version.reach or graphlet.oversized:
             continue
-        version.reach.add(graphlet)
-        for run in list(graphlet.runs):
-            for reader in version.readers.get(run, ()):
-                if reader.group == ANALYSIS and add_member(pipeline, graphlet, reader, SIDE):
-                    versions.extend(reader.writes)
+        version.reach = marked(version.reach, graphlet)
+        for reader in readers_of_runs(version, graphlet.runs):
+            if reader.group == ANALYSIS and add_member(pipeline, graphlet, reader, SIDE):
+                versions.extend(reader.writes.values())
+
+
+def readers_of_runs(version: Version, runs: tuple[str, ...]) -> list[Execution]:
+    """The readers of a version that are of some runs, found over whichever index is shorter."""
+    readers = version.readers
+    if not readers:
+        return []
+    if len(readers) <= len(runs):
+        return [reader for run, listed in readers.items() if run in runs for reader in listed]
+    return [reader for run in runs if run in readers for reader in readers[run]]
 
 
 def add_side(pipeline: Pipeline, graphlet: Graphlet, reader: Execution) -> None:
     """An analysis execution enters the side set; what it wrote is reached."""
     if add_member(pipeline, graphlet, reader, SIDE):
-        for version in reader.writes:
+        for version in reader.writes.values():
             spread_reach(pipeline, graphlet, version)
 
 
@@ -198,13 +206,13 @@ def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
     """A run joins the graphlet's runs: its analysis executions may enter from every version reached so far."""
     if run in graphlet.runs:
         return
-    graphlet.runs.add(run)
+    graphlet.runs = (*graphlet.runs, run)
     pipeline.graphlets_of_run.setdefault(run, set()).add(graphlet)
     entity = pipeline.runs.get(run)
     if entity is None:
         return
-    for execution in list(entity.executions.values()):
-        if execution.group == ANALYSIS and any(v.reach and graphlet in v.reach for v in execution.reads):
+    for execution in list(entity.executions):
+        if execution.group == ANALYSIS and any(graphlet in v.reach for v in execution.reads.values()):
             add_side(pipeline, graphlet, execution)
 
 
@@ -226,7 +234,7 @@ def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit
     execution.members_of[graphlet] = bits | bit
     pipeline.stale[execution] = None
     if bit == DOWN and execution.group == DEPLOY:
-        graphlet.deploys.append(execution)
+        graphlet.deploys = (*graphlet.deploys, execution)
         pipeline.unsettled[graphlet] = None
     return True
 
@@ -234,26 +242,25 @@ def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit
 def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
     """Takes all members out of a graphlet, and it off every version it passed."""
     trainer = graphlet.trainer
-    versions = set(trainer.reads)
-    versions.update(trainer.writes)
+    versions = {*trainer.reads.values(), *trainer.writes.values()}
     for execution in graphlet.members:
         assert execution.members_of is not None
         del execution.members_of[graphlet]
         pipeline.stale[execution] = None
-        versions.update(execution.reads)
-        versions.update(execution.writes)
+        versions.update(execution.reads.values())
+        versions.update(execution.writes.values())
     for version in versions:
-        for marks in (version.up, version.down, version.reach):
-            if marks is not None:
-                marks.discard(graphlet)
+        version.up = unmarked(version.up, graphlet)
+        version.down = unmarked(version.down, graphlet)
+        version.reach = unmarked(version.reach, graphlet)
     for run in graphlet.runs:
         of_run = pipeline.graphlets_of_run[run]
         of_run.discard(graphlet)
         if not of_run:
             del pipeline.graphlets_of_run[run]
     graphlet.members.clear()
-    graphlet.runs.clear()
-    graphlet.deploys.clear()
+    graphlet.runs = ()
+    graphlet.deploys = ()
     graphlet.oversized = False
     pipeline.oversized.discard(graphlet)
     pipeline.unsettled[graphlet] = None
@@ -287,7 +294,7 @@ def neighbourhood(changed: Iterable[Execution]) -> dict[Execution, None]:
     """The executions with the readers of what they wrote: whose own-run trainer may come or go with the change."""
     executions = dict.fromkeys(changed)
     for execution in list(executions):
-        for version in execution.writes:
+        for version in execution.writes.values():
             executions.update(dict.fromkeys(version.all_readers()))
     return executions
 
@@ -298,9 +305,9 @@ def respread(pipeline: Pipeline, execution: Execution) -> None:
         return
     if execution.graphlet is not None:
         spread_from_trainer(pipeline, execution.graphlet)
-    for version in execution.reads:
+    for version in execution.reads.values():
         spread_read(pipeline, version, execution)
-    for version in execution.writes:
+    for version in execution.writes.values():
         spread_write(pipeline, execution, version)
 
 
@@ -308,7 +315,7 @@ def reads_own_trainer(execution: Execution) -> bool:
     """Whether the execution reads a version written by a trainer of its own run that is not CACHED."""
     run = execution.run
     return run is not None and any(
-        writer.run == run and has_graphlet(writer) for version in execution.reads for writer in version.writers
+        writer.run == run and has_graphlet(writer) for version in execution.reads.values() for writer in version.writers
     )
 
 
@@ -317,7 +324,7 @@ def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:
     graphlet = execution.graphlet
     if has_graphlet(execution):
         if graphlet is None:
-            graphlet = Graphlet(f"{pipeline.name}/{execution.id}", execution)
+            graphlet = pipeline.retired.pop(execution.id, None) or Graphlet(pipeline.name, execution)
             execution.graphlet = graphlet
             pipeline.graphlets[execution.id] = graphlet
             pipeline.unsettled[graphlet] = None
@@ -325,6 +332,8 @@ def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:
     elif graphlet is not None:
         assert not graphlet.members
         execution.graphlet = None
+        graphlet.horizon_ms = None
+        pipeline.retired[execution.id] = graphlet
         del pipeline.graphlets[execution.id]
         pipeline.stale[execution] = None
         pipeline.unsettled[graphlet] = None

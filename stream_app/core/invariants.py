@@ -26,6 +26,14 @@ def check(pipeline: Pipeline, operators: Operators) -> None:
     assert pipeline.pushed == sorted(pipeline.pushed)
 
 
+def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators) -> None:
+    """Asserts the invariants of an execution and of the graphlets it is in: what one step can have touched first."""
+    check_execution(execution, operators)
+    for graphlet in (execution.graphlet, *(execution.members_of or ())):
+        if graphlet is not None:
+            check_graphlet(pipeline, graphlet)
+
+
 def check_execution(execution: Execution, operators: Operators) -> None:
     assert execution.group == operators.group(execution.type), execution.id
     assert (execution.graphlet is not None) == has_graphlet(execution), execution.id
@@ -49,7 +57,7 @@ def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
             assert execution.group == ANALYSIS, (graphlet.id, execution.id)
             assert execution.run is None or execution.run in graphlet.runs, (graphlet.id, execution.id)
         if bits & UP:
-            assert any(graphlet in (version.up or ()) for version in execution.writes), (
+            assert any(graphlet in version.up for version in execution.writes.values()), (
                 graphlet.id,
                 execution.id,
             )

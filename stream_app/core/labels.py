@@ -17,6 +17,7 @@ from stream_app.core.outputs import (
     FAILED,
     NOT_PUSHED,
     OPEN,
+    PRUNE,
     PRUNED,
     PUSHED,
     RUN_ENDED,
@@ -48,15 +49,13 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
             heapq.heappush(pipeline.unsaid, (when_ms, RUN, run_id))
 
 
-def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float], pushed_bits: int) -> list[Example]:
+def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> list[Example]:
     """Says every outcome whose time has come.
 
     Parameters
     ----------
     nodes
         Operator -> nodes, for costs.
-    pushed_bits
-        Number of budgets, whose flags on pushes are remembered.
     """
     examples: list[Example] = []
     while pipeline.unsaid and pipeline.unsaid[0][0] <= pipeline.clock_ms:
@@ -65,7 +64,7 @@ def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float], pus
         if what == GRAPHLET:
             graphlet = pipeline.graphlets.get(name)
             if graphlet is not None and graphlet.kind not in (OPEN, graphlet.said_kind):
-                example = say_graphlet(pipeline, graphlet, nodes, pushed_bits)
+                example = say_graphlet(pipeline, graphlet, nodes)
         else:
             run = pipeline.runs.get(name)
             if run is not None and run.talk is not None:
@@ -77,9 +76,7 @@ def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float], pus
     return examples
 
 
-def say_graphlet(
-    pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, float], pushed_bits: int
-) -> Example | None:
+def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, float]) -> Example | None:
     """Says a graphlet's outcome; None when no stage of it was ever predicted, so that nobody can learn from it."""
     graphlet.said_kind = graphlet.kind
     graphlet.label_revision += 1
@@ -90,12 +87,16 @@ def say_graphlet(
     executions = own_executions(graphlet)
     record_outcome(pipeline, run, graphlet, outcome, nodes)
     flags = {index for talk in (graphlet.talk, inherited) if talk is not None for index in talk.flag_ms}
-    record_flags(pipeline.history, outcome, flags, pushed_bits, graphlet.label_revision == 1)
+    record_flags(pipeline.history, outcome, flags, graphlet.label_revision == 1)
     if graphlet.talk is None and inherited is None:
         return None
     stages = records(graphlet.talk, executions, nodes)
+    if outcome.kind == PRUNED and graphlet.label_revision == 1:
+        spare(pipeline, graphlet.talk or inherited, len(run.trainers) if run is not None and not graphlet.talk else 1)
     if graphlet.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
+    if outcome.kind == PUSHED and graphlet.talk is not None:
+        graphlet.talk.forget_features()
     return Example(
         graphlet=graphlet.id,
         pipeline=pipeline.name,
@@ -108,7 +109,7 @@ def say_graphlet(
         said_ms=pipeline.clock_ms,
         label_revision=graphlet.label_revision,
         stages=stages,
-        inherited=records(inherited, run.executions.values() if run is not None else (), nodes),
+        inherited=records(inherited, run.executions if run is not None else (), nodes),
     )
 
 
@@ -117,11 +118,15 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
     run.said_kind = outcome.kind
     run.label_revision += 1
     mark(pipeline, run)
-    stages = records(run.talk, run.executions.values(), nodes)
+    stages = records(run.talk, run.executions, nodes)
+    if outcome.kind == PRUNED and run.label_revision == 1 and not run.trainers:
+        spare(pipeline, run.talk, 1)
     if run.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
         if not run.trainers:
             record_outcome(pipeline, run, None, outcome, nodes)
+    if outcome.kind == PUSHED and run.talk is not None:
+        run.talk.forget_features()
     return Example(
         graphlet=f"{pipeline.name}/run:{run.id}",
         pipeline=pipeline.name,
@@ -135,6 +140,15 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
         label_revision=run.label_revision,
         stages=stages,
     )
+
+
+def spare(pipeline: Pipeline, talk: Talk | None, shares: int) -> None:
+    """Books what a prune avoided: the cost expected left at its verdict, of which each of `shares` trainers has one."""
+    pruned = [said.cost_left for said in talk.stages if said.decision == PRUNE] if talk is not None else []
+    if pruned:
+        node_ms = int(pruned[-1] * 1000.0) // shares
+        pipeline.ledger.avoided += node_ms
+        pipeline.frozen_ledger.avoided += node_ms
 
 
 def own_executions(graphlet: Graphlet) -> list[Execution]:
@@ -237,14 +251,12 @@ def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int
         history.last_pushed = final
 
 
-def record_flags(history: History, outcome: Outcome, flags: set[int], budgets: int, first: bool) -> None:
+def record_flags(history: History, outcome: Outcome, flags: set[int], first: bool) -> None:
     """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard."""
     if outcome.kind == PUSHED:
-        remember(history.push_flags, sum(1 << index for index in flags if index < budgets))
+        remember(history.push_flags, sum(1 << index for index in flags))
     if first:
-        history.flag_streaks = {
-            index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags) if index < budgets
-        }
+        history.flag_streaks = {index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags)}
 
 
 def mark(pipeline: Pipeline, entity: Graphlet | Run | History) -> None:

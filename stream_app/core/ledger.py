@@ -6,6 +6,7 @@ label), so an execution is booked under what holds now and booked anew when that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,9 @@ USEFUL, WASTED, PENDING, UNATTRIBUTED = "useful", "wasted", "pending", "unattrib
 
 K = TypeVar("K")
 
+#: Stands among the policies for knowing every outcome at the first stage.
+HINDSIGHT = 63
+
 #: Bits of `Execution.frozen`.
 FROZEN_PUSHED, FROZEN_NOT_PUSHED = 1, 2
 
@@ -27,7 +31,7 @@ Charge = tuple[str, str, str, int, int]
 
 @dataclass(slots=True)
 class Ledger:
-    """Sums in node-milliseconds; those by policy (see `Talk.flag_ms`) are sparse.
+    """Sums in node-milliseconds; those by policy (the index of its budget, or HINDSIGHT) are sparse.
 
     An execution is flagged by a policy when that had flagged every graphlet it served before it began.
     """
@@ -60,9 +64,9 @@ class Ledger:
             self.unattributed += amount
         if policies and kind != UNATTRIBUTED:
             by_policy = self.saved if kind == WASTED else self.harmed if kind == USEFUL else self.undecided
-            for policy in range(policies.bit_length()):
-                if policies >> policy & 1:
-                    add(by_policy, policy, amount)
+            while policies:
+                add(by_policy, (policies & -policies).bit_length() - 1, amount)
+                policies &= policies - 1
 
     def merge(self, other: Ledger) -> None:
         """Adds another ledger, sum by sum."""
@@ -87,7 +91,7 @@ def add(sums: dict[K, int], key: K, amount: int) -> None:
         sums.pop(key, None)
 
 
-def settle(pipeline: Pipeline, nodes_of: dict[str, float]) -> Ledger:
+def settle(pipeline: Pipeline, nodes_of: Mapping[str, float]) -> Ledger:
     """Books every stale execution under what holds now and returns the pipeline's ledger."""
     ledger = pipeline.ledger
     for execution in pipeline.stale:
@@ -103,7 +107,7 @@ def settle(pipeline: Pipeline, nodes_of: dict[str, float]) -> Ledger:
     return ledger
 
 
-def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: dict[str, float]) -> Charge | None:
+def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, float]) -> Charge | None:
     """What an execution is booked under now; None for executions of group run, which cost nothing themselves."""
     if execution.group == "run":
         return None
@@ -153,6 +157,8 @@ def policies_before(execution: Execution, own: Talk | None, inherited: Talk | No
     start_ms = execution.start_ms
     for talk in (own, inherited):
         if talk is not None:
+            if talk.stages and talk.stages[0].time_ms <= start_ms:
+                bits |= 1 << HINDSIGHT
             for policy, flag_ms in talk.flag_ms.items():
                 if flag_ms <= start_ms:
                     bits |= 1 << policy

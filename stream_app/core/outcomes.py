@@ -66,7 +66,7 @@ def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
         if trainer.graphlet is not None:
             pipeline.unsettled[trainer.graphlet] = None
     if not run.trainers:
-        for execution in run.executions.values():
+        for execution in run.executions:
             pipeline.stale[execution] = None
 
 
@@ -133,7 +133,7 @@ def pushed(pipeline: Pipeline, execution: Execution) -> bool:
         return False
     told = [
         value
-        for artifact_id in execution.outputs or ()
+        for artifact_id in execution.writes
         if (value := pipeline.artifacts[artifact_id].property("pushed")) is not None
     ]
     return not told or any(is_true(value) for value in told)
@@ -206,7 +206,7 @@ def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
     if ended and all(graphlet.kind != OPEN for graphlet in graphlets):
         last = max(ended, key=lambda graphlet: graphlet.trainer.sort_key())
         return Outcome(NOT_PUSHED, last.cause, last.time_ms)
-    first_ms = min((execution.first_ms for execution in run.executions.values()), default=0)
+    first_ms = min((execution.first_ms for execution in run.executions), default=0)
     if pipeline.clock_ms >= first_ms + horizon_ms and all(g.kind != OPEN for g in graphlets):
         return Outcome(NOT_PUSHED, EXPIRED, first_ms + horizon_ms)
     return NOTHING_YET

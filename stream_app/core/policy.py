@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stream_app.core.history import REMEMBERED, History
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
-from stream_app.core.state import DAY_MS, Talk
+from stream_app.core.state import DAY_MS
 
 OBSERVE, ENFORCE = "observe", "enforce"
 
@@ -50,11 +49,6 @@ class Policy:
     def active(self) -> int:
         """Index of the budget in force."""
         return self.budgets.index(self.budget)
-
-    @property
-    def hindsight(self) -> int:
-        """The index in `Talk.flag_ms` that stands for knowing every outcome at the first stage."""
-        return len(self.budgets)
 
     def __str__(self) -> str:
         return f"{self.mode} {self.budget * 100:g} %"
@@ -106,22 +100,25 @@ def budget_guard(history: History, budget: int) -> str | None:
     return None
 
 
-def decide(
-    policy: Policy, learner: Learner, stage: str, score: float, guarded: str | None, history: History,
-    talks: Sequence[Talk], pipeline_name: str, subject: str, now_ms: int,
-) -> Decision:  # fmt: skip
-    """Decides on a stage.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be decided on: a stage of a graphlet."""
 
-    Parameters
-    ----------
-    guarded
-        What `guard` said.
-    talks
-        What was said before of the graphlet and of its run: their flags are inherited.
-    subject
-        The run, or the graphlet that stands alone: what the holdout draws for.
-    """
-    active = policy.active
+    stage: str
+    score: float
+    #: What `guard` said.
+    guarded: str | None
+    #: Whether the graphlet, or its run before the trainer was known, is flagged.
+    was_flagged: bool
+    pipeline: str
+    #: The run, or the trainer that stands alone: what the holdout draws for.
+    subject: str
+    now_ms: int
+
+
+def decide(policy: Policy, learner: Learner, history: History, question: Question) -> Decision:
+    """Decides on a stage, under the budget in force and beside it under every other."""
+    stage, score, guarded = question.stage, question.score, question.guarded
     flagged, blocked = [], guarded
     for index, budget in enumerate(policy.budgets):
         limit = learner.threshold(stage, budget)
@@ -130,16 +127,16 @@ def decide(
         reason = budget_guard(history, index)
         if reason is None:
             flagged.append(index)
-        elif index == active:
+        elif index == policy.active:
             blocked = reason
     threshold = learner.threshold(stage, policy.budget)
     decision = Decision(CONTINUE, threshold, guarded is None, flagged)
-    was_flagged = any(talk.decision == PRUNE for talk in talks)
-    if active in flagged or (was_flagged and threshold is not None and score < WITHDRAW_AT * threshold):
+    stays = question.was_flagged and threshold is not None and score < WITHDRAW_AT * threshold
+    if policy.active in flagged or stays:
         decision.decision = PRUNE
         if policy.mode == ENFORCE:
-            hold_out(decision, policy, score, pipeline_name, subject, now_ms)
-    elif was_flagged:
+            hold_out(decision, policy, question)
+    elif question.was_flagged:
         decision.notes.append("flag withdrawn: the score recovered")
     else:
         warn(decision, policy, learner, stage, score, blocked)
@@ -162,15 +159,15 @@ def warn(decision: Decision, policy: Policy, learner: Learner, stage: str, score
             decision.notes.append(f"not flagged: {blocked}")
 
 
-def hold_out(decision: Decision, policy: Policy, score: float, pipeline_name: str, subject: str, now_ms: int) -> None:
+def hold_out(decision: Decision, policy: Policy, question: Question) -> None:
     """Draws whether a flagged run runs on, to be learned from; the same draw at every stage of a run."""
-    threshold = decision.threshold or score
-    nearness = min(1.0, score / threshold) if threshold > 0 else 0.0
+    threshold = decision.threshold or question.score
+    nearness = min(1.0, question.score / threshold) if threshold > 0 else 0.0
     chance = HOLDOUT_LEAST + (HOLDOUT_MOST - HOLDOUT_LEAST) * nearness
-    week = now_ms // (7 * DAY_MS)
-    free_week = draw(policy.salt, "week", pipeline_name, str(week)) < FREE_WEEKS
+    week = str(question.now_ms // (7 * DAY_MS))
+    free_week = draw(policy.salt, "week", question.pipeline, week) < FREE_WEEKS
     decision.propensity = FREE_WEEKS + (1.0 - FREE_WEEKS) * chance
-    if free_week or draw(policy.salt, "run", pipeline_name, subject) < chance:
+    if free_week or draw(policy.salt, "run", question.pipeline, question.subject) < chance:
         decision.decision = CONTINUE
         decision.holdout = True
         decision.notes.append("held out: runs on to be learned from")

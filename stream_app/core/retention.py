@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from stream_app.core.edges import drop, remove_reader
+from stream_app.core.edges import drop, remove_reader, take_out
 from stream_app.core.graphlets import clear
 from stream_app.core.ledger import FROZEN_NOT_PUSHED, FROZEN_PUSHED
 from stream_app.core.operators import RUN
@@ -35,19 +35,16 @@ def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:
     return sorted(untouched, key=lambda graphlet: graphlet.trainer.sort_key())
 
 
-def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet], gone: list[tuple[str, str]]) -> None:
-    """Closes graphlets and drops what is untouched and in none; appends (kind, id) of rows that go to `gone`."""
-    closed = list(graphlets)
-    for graphlet in closed:
+def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
+    """Closes graphlets and drops what is untouched and in none."""
+    for graphlet in graphlets:
         close(pipeline, graphlet)
-        gone.append(("graphlet", graphlet.trainer.id))
     cutoff_day = pipeline.cutoff_ms // DAY_MS
     for execution in list(pipeline.executions.values()):
         if execution.touched_day < cutoff_day and not execution.members_of and execution.graphlet is None:
             if execution.group == RUN and others_of_run(pipeline, execution):
                 continue
-            remove(pipeline, execution, gone)
-            gone.append(("execution", execution.id))
+            remove(pipeline, execution)
     forget_pushes(pipeline)
 
 
@@ -66,55 +63,57 @@ def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
     for waiting in (pipeline.unsettled, pipeline.open, pipeline.superseded):
         waiting.pop(graphlet, None)
     pipeline.push_of.pop(graphlet, None)
-    if pipeline.changed is not None:
-        pipeline.changed.pop(graphlet, None)
+    forget(pipeline, "graphlet", graphlet.trainer.id, graphlet)
 
 
 def others_of_run(pipeline: Pipeline, execution: Execution) -> bool:
     """Whether anything but executions of group run is left of its run: its end still counts for them."""
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
-    return run is not None and any(other.group != RUN for other in run.executions.values())
+    return run is not None and any(other.group != RUN for other in run.executions)
 
 
-def remove(pipeline: Pipeline, execution: Execution, gone: list[tuple[str, str]]) -> None:
+def forget(pipeline: Pipeline, kind: str, name: str, entity: Execution | Artifact | Graphlet | Run) -> None:
+    """Notes that an entity's row is gone."""
+    if pipeline.changed is not None:
+        pipeline.changed.pop(entity, None)
+        pipeline.gone[(kind, name)] = None
+
+
+def remove(pipeline: Pipeline, execution: Execution) -> None:
     """Drops an execution with its edges; its charge moves to the frozen ledger."""
     if execution.charged is not None:
         pipeline.frozen_ledger.book(execution.charged, 1)
     pipeline.stale.pop(execution, None)
-    if pipeline.changed is not None:
-        pipeline.changed.pop(execution, None)
     del pipeline.executions[execution.id]
-    for version in execution.reads:
+    forget(pipeline, "execution", execution.id, execution)
+    retired = pipeline.retired.pop(execution.id, None)
+    if retired is not None:
+        forget(pipeline, "graphlet", execution.id, retired)
+    for version in execution.reads.values():
         remove_reader(version, execution, execution.run)
-    for version in execution.writes:
+    for version in execution.writes.values():
         version.writers.remove(execution)
-    for artifact_id in sorted((execution.inputs or set()) | (execution.outputs or set())):
+    for artifact_id in sorted({*execution.reads, *execution.writes}):
         artifact = pipeline.artifacts.get(artifact_id)
         if artifact is not None and release(artifact, execution):
             del pipeline.artifacts[artifact_id]
-            if pipeline.changed is not None:
-                pipeline.changed.pop(artifact, None)
-            gone.append(("artifact", artifact_id))
+            forget(pipeline, "artifact", artifact_id, artifact)
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is not None:
-        leave(pipeline, run, execution, gone)
+        leave(pipeline, run, execution)
 
 
-def leave(pipeline: Pipeline, run: Run, execution: Execution, gone: list[tuple[str, str]]) -> None:
+def leave(pipeline: Pipeline, run: Run, execution: Execution) -> None:
     """Takes an execution out of its run, and the run out of the pipeline when it was the last."""
-    run.executions.pop(execution.id, None)
-    if execution in run.run_executions:
-        run.run_executions.remove(execution)
-    if execution in run.trainers:
-        run.trainers.remove(execution)
+    had_trainer = execution in run.trainers
+    take_out(run, execution)
+    if had_trainer:
         run.had_trainer = True
         if pipeline.changed is not None:
             pipeline.changed[run] = None
     if not run.executions:
         del pipeline.runs[run.id]
-        if pipeline.changed is not None:
-            pipeline.changed.pop(run, None)
-        gone.append(("run", run.id))
+        forget(pipeline, "run", run.id, run)
 
 
 def release(artifact: Artifact, execution: Execution) -> bool:

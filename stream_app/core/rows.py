@@ -34,17 +34,22 @@ PIPELINE, HISTORY, EXECUTION, ARTIFACT, GRAPHLET, RUN = (
 )
 
 
+#: An execution with the ids of the artifacts it read and wrote.
+Ends = tuple[Execution, list[str], list[str]]
+
+
 def key(kind: str, pipeline: str, name: str) -> bytes:
     """The key of a row."""
     return "\x00".join((kind, pipeline, name)).encode()
 
 
-def changed_rows(
-    pipelines: Iterable[Pipeline], gone: Iterable[tuple[str, str, str]]
-) -> list[tuple[bytes, bytes | None]]:
+def changed_rows(pipelines: Iterable[Pipeline]) -> list[tuple[bytes, bytes | None]]:
     """The rows of all entities marked as changed in some pipelines, and a None for each that is gone."""
-    rows: dict[bytes, bytes | None] = {key(*place): None for place in gone}
+    rows: dict[bytes, bytes | None] = {}
     for pipeline in pipelines:
+        for kind, name in pipeline.gone:
+            rows[key(kind, pipeline.name, name)] = None
+        pipeline.gone = {}
         rows[key(PIPELINE, pipeline.name, "")] = encode(pipeline_row(pipeline))
         for entity in pipeline.changed or ():
             kind, name, value = entity_row(entity)
@@ -95,7 +100,7 @@ def execution_row(execution: Execution) -> list[Any]:
     return [
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
         execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
-        sorted(execution.inputs or ()), sorted(execution.outputs or ()), execution.properties,
+        sorted(execution.reads), sorted(execution.writes), execution.properties,
         execution.touched_day, execution.frozen,
     ]  # fmt: skip
 
@@ -155,11 +160,9 @@ def load_pipeline(name: str, entries: list[tuple[str, str, Any]], operators: Ope
         artifact.properties = load_properties(properties)
         if not versioned:
             artifact.unversioned = Unversioned()
-    for entity, value in by_kind.get(EXECUTION, ()):
-        load_execution(pipeline, entity, value, operators)
-    connect(pipeline)
+    connect(pipeline, [load_execution(pipeline, *entry, operators) for entry in by_kind.get(EXECUTION, ())])
     for entity, value in by_kind.get(GRAPHLET, ()):
-        load_graphlet(pipeline.graphlets[entity], value)
+        load_graphlet(pipeline, entity, value)
     for entity, value in by_kind.get(RUN, ()):
         load_run(pipeline, entity, value)
     return pipeline
@@ -200,34 +203,33 @@ def load_properties(row: dict[str, list[Any]] | None) -> dict[str, tuple[int, An
     return None if row is None else {name: (time_ms, value) for name, (time_ms, value) in row.items()}
 
 
-def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> None:
+def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> Ends:
+    """One execution, with the artifacts that its edges lead to, which are laid once all are known."""
     execution = pipeline.executions[name] = Execution(name)
     (
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
         execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
         inputs, outputs, properties, execution.touched_day, execution.frozen,
     ) = row  # fmt: skip
-    execution.inputs = set(inputs) if inputs else None
-    execution.outputs = set(outputs) if outputs else None
     execution.properties = load_properties(properties)
     execution.group = operators.group(execution.type)
     enter_run(pipeline, execution)
     pipeline.stale[execution] = None
+    return execution, inputs, outputs
 
 
-def connect(pipeline: Pipeline) -> None:
+def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
     """Lays every edge, then lets every graphlet find its members."""
-    executions = list(pipeline.executions.values())
-    for execution in executions:
-        for artifact_id in sorted(execution.outputs or ()):
+    for execution, _, outputs in ends:
+        for artifact_id in outputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
             write_version(artifact, execution)
-    for execution in executions:
-        for artifact_id in sorted(execution.inputs or ()):
+    for execution, inputs, _ in ends:
+        for artifact_id in inputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
             read_version(artifact, execution)
-    for execution in executions:
-        for version in execution.reads:
+    for execution, _, _ in ends:
+        for version in execution.reads.values():
             version.touched_day = max(version.touched_day, execution.touched_day)
         execution.own_trainer = reads_own_trainer(execution)
         refresh_graphlet(pipeline, execution)
@@ -235,7 +237,10 @@ def connect(pipeline: Pipeline) -> None:
         spread_from_trainer(pipeline, graphlet)
 
 
-def load_graphlet(graphlet: Graphlet, row: list[Any]) -> None:
+def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
+    graphlet = pipeline.graphlets.get(name)
+    if graphlet is None:
+        graphlet = pipeline.retired[name] = Graphlet(pipeline.name, pipeline.executions[name])
     graphlet.said_kind, graphlet.label_revision, talk = row
     graphlet.talk = load_talk(talk)
 
@@ -259,5 +264,5 @@ def load_talk(row: list[Any] | None) -> Talk | None:
         said.names = tuple(stage["names"])
         said.values = array("d", stage["values"])
         said.flagged = tuple(stage["flagged"])
-        talk.stages.append(said)
+        talk.stages += (said,)
     return talk

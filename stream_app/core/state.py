@@ -7,6 +7,7 @@ matter. Everything else here is a function of the facts, kept up to date by `gra
 from __future__ import annotations
 
 import json
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,11 +15,17 @@ from typing import Any
 from stream_app.core.events import CACHED, ENDS, NEW, RUNNING, STATES, Event, Scalar
 from stream_app.core.history import History
 from stream_app.core.ledger import Ledger
+from stream_app.core.marks import Marks
 from stream_app.core.operators import CUSTOM, TRAIN
 from stream_app.core.outputs import OPEN
 
 #: How an execution belongs to a graphlet; an execution may have several bits.
 UP, DOWN, SIDE = 1, 2, 4
+
+#: Of most executions there is one that reads, or writes, nothing. Never changed.
+NOTHING: dict[Any, Any] = {}
+
+NO_VALUES = array("d")
 
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
 DAY_MS = 86_400_000
@@ -28,8 +35,8 @@ class Execution:
     """One run of an operator: its facts, then what is derived from them."""
 
     __slots__ = (
-        "charged", "end_ms", "end_state", "first_ms", "frozen", "graphlet", "group", "id", "inputs", "members_of",
-        "outputs", "own_trainer", "properties", "reads", "run", "run_ms", "running_ms", "seen", "told_node_ms",
+        "charged", "end_ms", "end_state", "first_ms", "frozen", "graphlet", "group", "id", "members_of",
+        "own_trainer", "properties", "reads", "run", "run_ms", "running_ms", "seen", "told_node_ms",
         "touched_day", "type", "type_ms", "writes",
     )  # fmt: skip
 
@@ -49,9 +56,9 @@ class Execution:
         self.end_ms: int | None = None
         self.end_state = ""
         self.told_node_ms: int | None = None
-        #: Artifact ids.
-        self.inputs: set[str] | None = None
-        self.outputs: set[str] | None = None
+        #: Artifact id -> the version read, written; NOTHING while there is none.
+        self.reads: dict[str, Version] = NOTHING
+        self.writes: dict[str, Version] = NOTHING
         #: Name -> (event time, value); None while there is none.
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Day of the last event that named this execution or read what it wrote; retention counts from it.
@@ -60,9 +67,6 @@ class Execution:
         self.frozen = 0
 
         self.group = CUSTOM
-        #: The versions behind `inputs` and `outputs`.
-        self.reads: list[Version] = []
-        self.writes: list[Version] = []
         #: Whether it reads a model that a trainer of its own run wrote.
         self.own_trainer = False
         #: Graphlet -> bits UP, DOWN, SIDE.
@@ -116,9 +120,9 @@ class Version:
         #: Readers by run: a schema read by every run is looked up by the runs of one graphlet.
         self.readers: dict[str | None, list[Execution]] = {}
         #: Graphlets whose trainer it leads to; that lead to it; whose side set starts or passes here.
-        self.up: set[Graphlet] | None = None
-        self.down: set[Graphlet] | None = None
-        self.reach: set[Graphlet] | None = None
+        self.up: Marks = ()
+        self.down: Marks = ()
+        self.reach: Marks = ()
         self.touched_day = 0
 
     def all_readers(self) -> Iterator[Execution]:
@@ -167,15 +171,19 @@ class Talk:
     __slots__ = ("decision", "flag_ms", "propensity", "revision", "stages")
 
     def __init__(self) -> None:
-        self.stages: list[Said] = []
+        self.stages: tuple[Said, ...] = ()
         #: Revision and decision of the last verdict.
         self.revision = 0
         self.decision = ""
-        #: Index of a deployment budget -> event time at which its policy first flagged; the index after the last
-        #: budget stands for hindsight: the time of the first stage.
-        self.flag_ms: dict[int, int] = {}
+        #: Index of a deployment budget -> event time at which its policy first flagged; NOTHING while none did.
+        self.flag_ms: dict[int, int] = NOTHING
         #: The smallest chance with which a flagged run ran on; 1 when it was never at stake.
         self.propensity = 1.0
+
+    def forget_features(self) -> None:
+        """What ended in a push is never corrected to one: nobody learns from its features again."""
+        for said in self.stages:
+            said.names, said.values = (), NO_VALUES
 
 
 class Said:
@@ -206,19 +214,20 @@ class Graphlet:
     """All the work behind one trainer execution, and what was said of it."""
 
     __slots__ = (
-        "cause", "deploys", "horizon_ms", "id", "kind", "label_revision", "members", "oversized", "runs", "said_kind",
+        "cause", "deploys", "horizon_ms", "kind", "label_revision", "members", "oversized",
+        "pipeline", "runs", "said_kind",
         "talk", "time_ms", "trainer",
     )  # fmt: skip
 
-    def __init__(self, graphlet_id: str, trainer: Execution) -> None:
-        self.id = graphlet_id
+    def __init__(self, pipeline: str, trainer: Execution) -> None:
+        self.pipeline = pipeline
         self.trainer = trainer
         #: Execution -> bits; the trainer itself is not among them.
         self.members: dict[Execution, int] = {}
         #: The runs of the trainer and of its up set.
-        self.runs: set[str] = set()
+        self.runs: tuple[str, ...] = ()
         #: Executions of group deploy in its down set.
-        self.deploys: list[Execution] = []
+        self.deploys: tuple[Execution, ...] = ()
         self.oversized = False
         #: The outcome that the facts give now, its cause and time.
         self.kind = OPEN
@@ -231,6 +240,11 @@ class Graphlet:
         self.label_revision = 0
         #: What was said of it; None before the first stage.
         self.talk: Talk | None = None
+
+    @property
+    def id(self) -> str:
+        """Execution ids are unique only within a pipeline."""
+        return f"{self.pipeline}/{self.trainer.id}"
 
 
 class Run:
@@ -249,10 +263,10 @@ class Run:
 
     def __init__(self, run_id: str) -> None:
         self.id = run_id
-        self.executions: dict[str, Execution] = {}
+        self.executions: list[Execution] = []
         #: Those of group run, and those of group train.
-        self.run_executions: list[Execution] = []
-        self.trainers: list[Execution] = []
+        self.run_executions: tuple[Execution, ...] = ()
+        self.trainers: tuple[Execution, ...] = ()
         #: Whether an evicted trainer was its.
         self.had_trainer = False
         self.said_kind = ""
@@ -282,6 +296,9 @@ class Pipeline:
         #: Run -> graphlets that have it among their `runs`.
         self.graphlets_of_run: dict[str, set[Graphlet]] = {}
         self.oversized: set[Graphlet] = set()
+        #: Trainer id -> graphlet of a trainer that proved to be none, or CACHED: should it be one after all, what
+        #: was said of it still stands.
+        self.retired: dict[str, Graphlet] = {}
         #: Pushed graphlets, sorted: (trainer start, trainer id, push time).
         self.pushed: list[tuple[int, str, int]] = []
         #: Graphlets that no fact has decided, and those decided by a later push alone.
@@ -301,6 +318,8 @@ class Pipeline:
         self.cutoff_ms = 0
         #: Entities changed since the rows were last taken; None when nobody takes them.
         self.changed: dict[Execution | Artifact | Graphlet | Run | History, None] | None = None
+        #: (kind, id) of rows whose entity was dropped since.
+        self.gone: dict[tuple[str, str], None] = {}
         self.next_sweep_ms = 0
         self.history = History()
 
@@ -310,7 +329,7 @@ def join(execution: Execution, event: Event) -> bool:
     changed = False
     time_ms = event.time_ms
     if (time_ms, event.execution_type) < (execution.type_ms, execution.type):
-        execution.type_ms, execution.type = time_ms, event.execution_type
+        execution.type_ms, execution.type = time_ms, sys.intern(event.execution_type)
         changed = True
     if event.run is not None and (execution.run is None or (time_ms, event.run) < (execution.run_ms, execution.run)):
         execution.run_ms, execution.run = time_ms, event.run
@@ -331,7 +350,7 @@ def join_progress(execution: Execution, event: Event) -> bool:
         changed = True
     if state in ENDS:
         if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
-            execution.end_ms, execution.end_state = time_ms, state
+            execution.end_ms, execution.end_state = time_ms, sys.intern(state)
             changed = True
     elif state == RUNNING and (execution.running_ms is None or time_ms < execution.running_ms):
         execution.running_ms = time_ms
@@ -355,7 +374,7 @@ def join_properties(
     for name, value in told:
         before = joined.get(name)
         if before is None or time_ms > before[0] or (time_ms == before[0] and encoding(value) > encoding(before[1])):
-            joined[name] = (time_ms, value)
+            joined[name] = (time_ms, sys.intern(value) if type(value) is str else value)
             changed = True
     return joined, changed
 

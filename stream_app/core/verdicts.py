@@ -7,10 +7,11 @@ from array import array
 from stream_app.core import features
 from stream_app.core.history import STARTED_MAX, History, Snapshot
 from stream_app.core.labels import mark
-from stream_app.core.learning import Learner, Prediction
+from stream_app.core.learning import Learner
+from stream_app.core.models import Prediction
 from stream_app.core.operators import Operators
-from stream_app.core.outputs import Verdict
-from stream_app.core.policy import Decision, Policy, decide, guard, score_of
+from stream_app.core.outputs import PRUNE, Verdict
+from stream_app.core.policy import Decision, Policy, Question, decide, guard, score_of
 from stream_app.core.reasons import in_words
 from stream_app.core.stages import Reached
 from stream_app.core.state import Pipeline, Said, Talk
@@ -32,15 +33,13 @@ def predict(
     score = score_of(prediction.p, cost_left)
     keep = any(execution.property("keep") for execution in features.subject(run, graphlet))
     guarded = guard(history, now_ms, keep, now.cost, cost_left)
-    talk, talks = find_talk(reached)
-    decision = decide(
-        policy, learner, stage, score, guarded, history, talks, pipeline.name, now.subject, now_ms
-    )  # fmt: skip
-    note_flags(talk, decision, policy, now_ms)
+    talk = talk_of(reached)
+    question = Question(stage, score, guarded, talk.decision == PRUNE, pipeline.name, now.subject, now_ms)
+    decision = decide(policy, learner, history, question)
+    note_flags(talk, decision, now_ms)
     remember_start(history, now)
-    talk.stages.append(
-        freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
-    )  # fmt: skip
+    said = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
+    talk.stages = (*talk.stages, said)
     for entity in (history, graphlet if graphlet is not None else run):
         if entity is not None:
             mark(pipeline, entity)
@@ -72,25 +71,24 @@ def past_rate(history: History, fleet_rate: float) -> float:
     return (history.pushes + 2.0 * fleet_rate) / (history.labelled + 2.0)
 
 
-def find_talk(reached: Reached) -> tuple[Talk, list[Talk]]:
-    """The talk that a stage adds to, and all whose flags hold for it: its own and its run's."""
+def talk_of(reached: Reached) -> Talk:
+    """The talk that a stage adds to; a trainer's takes up where its run's left off."""
     entity = reached.graphlet if reached.graphlet is not None else reached.run
     assert entity is not None
-    inherited = reached.run.talk if reached.run is not None else None
     if entity.talk is None:
         entity.talk = Talk()
-        if reached.graphlet is not None and inherited is not None:
+        inherited = reached.run.talk if reached.run is not None and reached.graphlet is not None else None
+        if inherited is not None:
             entity.talk.decision = inherited.decision
             entity.talk.propensity = inherited.propensity
-    talk = entity.talk
-    return talk, [talk]
+    return entity.talk
 
 
-def note_flags(talk: Talk, decision: Decision, policy: Policy, now_ms: int) -> None:
+def note_flags(talk: Talk, decision: Decision, now_ms: int) -> None:
     """Keeps the first flag of every budget's policy, and where the graphlet stands."""
-    talk.flag_ms.setdefault(policy.hindsight, now_ms)
     for budget in decision.flagged:
-        talk.flag_ms.setdefault(budget, now_ms)
+        if budget not in talk.flag_ms:
+            talk.flag_ms = {**talk.flag_ms, budget: now_ms}
     talk.revision += 1
     talk.decision = decision.decision
     talk.propensity = min(talk.propensity, decision.propensity)
