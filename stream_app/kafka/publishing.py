@@ -1,0 +1,90 @@
+"""Writing files of events into Kafka, at their senders' place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from stream_app.kafka.connection import Connection, UnreachableError
+from stream_app.kafka.topics import MAX_MESSAGE_BYTES
+
+#: Messages between two looks at the clock and two words of progress.
+_STRIDE = 100
+
+
+def publish(
+    connection: Connection,
+    topic: str,
+    messages: Iterable[bytes],
+    rate: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write messages to a topic, keyed by their pipeline where they say one, in order.
+
+    Parameters: `rate` in messages a second, None for as fast as it goes; `progress` is told the messages written
+    so far, now and then.
+
+    Returns how many were written; when it returns, Kafka has them.
+
+    Raises UnreachableError when Kafka cannot be reached or does not take a message.
+    """
+    producer = make_producer(connection)
+    sent: list[Any] = []
+    count, began = 0, time.monotonic()
+    try:
+        for message in messages:
+            sent.append(producer.send(topic, message, key=pipeline_of(message)))
+            count += 1
+            if count % _STRIDE == 0:
+                settle(sent)
+                if progress is not None:
+                    progress(count)
+                if rate is not None:
+                    time.sleep(max(0.0, began + count / rate - time.monotonic()))
+        producer.flush()
+        settle(sent, all_of_them=True)
+    except KafkaError as error:
+        raise UnreachableError(f"cannot write to {topic} at {connection.bootstrap_servers}: {error}") from error
+    finally:
+        producer.close(timeout=1)
+    if progress is not None:
+        progress(count)
+    return count
+
+
+def make_producer(connection: Connection) -> Any:
+    """kafka-python's producer, which waits for every in-sync copy and writes nothing twice.
+
+    Raises UnreachableError.
+    """
+    connection.admin().close()  # says plainly what is wrong with the connection
+    return KafkaProducer(
+        **connection.client(),
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=20,
+        batch_size=1 << 18,
+        max_request_size=MAX_MESSAGE_BYTES,
+        max_block_ms=30_000,
+    )
+
+
+def settle(sent: list[Any], *, all_of_them: bool = False) -> None:
+    """Forget what Kafka has; raises KafkaError for what it did not take."""
+    while sent and (all_of_them or sent[0].is_done):
+        sent.pop(0).get(timeout=30)
+
+
+def pipeline_of(message: bytes) -> bytes | None:
+    """The key of a message: its pipeline; None for what has none, which the worker judges."""
+    try:
+        document = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return None
+    name = document.get("pipeline") if isinstance(document, dict) else None
+    return name.encode() if isinstance(name, str) else None
