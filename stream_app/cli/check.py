@@ -1,0 +1,59 @@
+"""`stream-app check`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, operators_of, time_of
+
+if TYPE_CHECKING:
+    from stream_app.checking import Checked
+
+
+def check(
+    events: Annotated[
+        list[str],
+        typer.Option("--events", metavar="FILE", help="A file of events, as replay reads them; may be repeated."),
+    ],
+    format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
+    config: ConfigFlag = None,
+    now: NowFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say which events are fine and which are not, and why. Ends with 1 when any is not.
+
+    [bold]Example:[/]  stream-app check --events events.jsonl
+    """
+    from stream_app.checking import check as run
+    from stream_app.core.state import DAY_MS
+
+    operators, now_ms = operators_of(load_options(config)), time_of(now)
+    found = run(events, operators, format.value, None if now_ms is None else now_ms + DAY_MS)
+    if json:
+        import orjson
+
+        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    else:
+        _print(found)
+    if found.dead_letters or not found.events:
+        raise typer.Exit(1)
+
+
+def _print(found: Checked) -> None:
+    period = f" from {found.first} to {found.last}" if found.first else ""
+    typer.echo(f"{found.events:,} events of {found.pipelines:,} pipelines{period}")
+    for group, types in found.types.items():
+        typer.echo(f"  {group:<12}{', '.join(f'{name} ({count:,})' for name, count in types.items())}")
+    for words in found.warnings:
+        typer.echo(f"note: {words}")
+    if found.dead_letters:
+        typer.echo(f"{found.dead_letters:,} messages are no events:")
+        for fault in found.faults:
+            typer.echo(f"  {fault.messages:,} x {fault.kind}\n      first at {fault.place}: {fault.reason}")
+    elif found.events:
+        typer.echo("all messages are events")
+    else:
+        typer.echo("there are no messages")

@@ -1,0 +1,134 @@
+"""`stream-app explain`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream_app.cli.flags import (
+    BudgetFlag,
+    ConfigFlag,
+    Files,
+    Format,
+    FormatFlag,
+    JsonFlag,
+    ModeFlag,
+    NowFlag,
+    load_options,
+    settings_of,
+    time_of,
+)
+
+if TYPE_CHECKING:
+    from stream_app.core.outputs import StageRecord, Verdict
+    from stream_app.explaining import Story
+
+#: Ids listed on one line.
+_LISTED = 6
+
+
+def explain(
+    graphlet: Annotated[str, typer.Argument(metavar="GRAPHLET", help="Such as ads/train-1, or ads/run:7.")],
+    files: Files,
+    format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
+    config: ConfigFlag = None,
+    mode: ModeFlag = None,
+    budget: BudgetFlag = None,
+    now: NowFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Tell the story of one graphlet: its events and members, what was said at each stage and why, and its outcome.
+
+    [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
+    """
+    from stream_app.core.learning import Learner
+    from stream_app.explaining import explain as run
+
+    settings = settings_of(load_options(config, mode, budget))
+    story = run(graphlet, files, settings, Learner(settings.policy.budgets), format.value, time_of(now))
+    if json:
+        import orjson
+
+        sys.stdout.buffer.write(orjson.dumps(_document(story), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        return
+    for line in _lines(story):
+        typer.echo(line)
+
+
+def _document(story: Story) -> dict[str, Any]:
+    from stream_app.replay.sinks import graphlet_to_dict, outcome_of
+    from stream_app.wire import event_to_dict, example_to_dict, verdict_to_dict
+
+    return {
+        "graphlet": graphlet_to_dict(story.record) if story.record is not None else None,
+        "outcome": outcome_of(story.record) if story.record is not None else None,
+        "verdicts": [verdict_to_dict(verdict) for verdict in story.verdicts],
+        "examples": [example_to_dict(example) for example in story.examples],
+        "events": [event_to_dict(event) for event in story.events],
+    }
+
+
+def _lines(story: Story) -> list[str]:
+    """The story in words."""
+    lines = [f"graphlet {story.graphlet}"]
+    record = story.record
+    if record is not None:
+        lines.append(f"  run      {record['run'] or 'none'}")
+        for name in ("up", "down", "side"):
+            more = f", and {len(record[name]) - _LISTED} more" if len(record[name]) > _LISTED else ""
+            lines.append(f"  {name:<8} {', '.join(record[name][:_LISTED]) or 'none'}{more}")
+        cost = ", ".join(f"{group} {node_ms / 3_600_000:.3g}" for group, node_ms in record["cost"].items())
+        lines.append(f"  cost     {cost or 'none'} (node-hours)")
+    lines += ["", "events", *_events(story), "", "verdicts"]
+    stages = story.stages()
+    for verdict in story.verdicts:
+        lines += _verdict(verdict, stages.get((verdict.stage, verdict.validator)))
+    if not story.verdicts:
+        lines.append("  none: no stage was reached in time")
+    return [*lines, "", "outcome", *_outcome(story)]
+
+
+def _events(story: Story) -> list[str]:
+    from stream_app.times import time_to_text
+
+    return [
+        f"  {time_to_text(event.time_ms)}  {event.execution_type:<18} {event.state:<9} {event.execution_id}"
+        for event in story.events
+    ] or ["  none"]
+
+
+def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
+    from stream_app.times import time_to_text
+
+    whose = f" after {verdict.validator}" if verdict.validator else ""
+    threshold = f"flagged below {verdict.threshold:.3g}" if verdict.threshold is not None else "no threshold"
+    lines = [
+        f"  {time_to_text(verdict.time_ms)}  {verdict.stage}{whose}: {verdict.decision} ({verdict.policy})",
+        f"      chance of a push {verdict.p_push:.1%}, score {verdict.score:.3g}, {threshold}",
+        f"      {verdict.cost / 3600:.3g} node-hours so far, {verdict.cost_left / 3600:.3g} expected to come"
+        + (f", {stage.actual_left / 3600:.3g} came" if stage is not None else ""),
+    ]
+    if stage is not None:
+        lines.append(f"      the pipeline's past push rate said {stage.baseline:.1%}; {len(stage.features)} features")
+    return [*lines, *(f"      - {reason}" for reason in verdict.reasons)]
+
+
+def _outcome(story: Story) -> list[str]:
+    from stream_app.replay.sinks import outcome_of
+    from stream_app.report.words import CAUSES, OUTCOMES
+    from stream_app.times import time_to_text
+
+    lines = []
+    outcome = outcome_of(story.record) if story.record is not None else None
+    if story.record is not None and outcome is None:
+        lines.append("  still open")
+    elif outcome is not None:
+        cause = CAUSES.get(outcome["cause"], OUTCOMES.get(outcome["cause"], outcome["cause"]))
+        lines.append(f"  {outcome['time']}  {cause}")
+    for example in story.examples:
+        said = "no label" if example.pushed is None else "pushed" if example.pushed else "not pushed"
+        correction = ", a correction" if example.label_revision > 1 else ""
+        lines.append(f"  {time_to_text(example.said_ms)}  learned as {said}: {example.graphlet}{correction}")
+    return lines or ["  not known"]

@@ -1,0 +1,121 @@
+"""Flags that commands share, and what they make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.errors import OptionsError
+
+if TYPE_CHECKING:
+    from stream_app.core.detector import Settings
+    from stream_app.core.operators import Operators
+    from stream_app.options import Options
+
+
+class Mode(StrEnum):
+    """What becomes of a flag."""
+
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+class Format(StrEnum):
+    """What messages look like."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    OPENLINEAGE = "openlineage"
+
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="Events: .jsonl, .json (a document, an array or lines), either gzipped; - for standard input.",
+        show_default=False,
+    ),
+]
+FormatFlag = Annotated[Format, typer.Option("--format", help="Format of the events; auto tells it from their keys.")]
+ConfigFlag = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.", show_default=False)
+]
+ModeFlag = Annotated[
+    Mode | None, typer.Option("--mode", help="What becomes of a flag (observe if not set).", show_default=False)
+]
+BudgetFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="SHARE",
+        help="Largest share of would-be pushes that may be flagged, such as 0.05.",
+        show_default=False,
+    ),
+]
+NowFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--now",
+        metavar="TIME",
+        help="RFC 3339 time at which the input ends: later events are refused (a day is allowed), runs that hang "
+        "since long before reach their horizon.",
+        show_default=False,
+    ),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def load_options(config: Path | None, mode: Mode | None = None, budget: float | None = None) -> Options:
+    """The options of file, environment and flags.
+
+    Raises OptionsError.
+    """
+    from stream_app.options import load
+
+    flags: Mapping[str, object] = {"detector.mode": mode.value if mode else None, "detector.budget": budget}
+    return load(config, flags)
+
+
+def operators_of(options: Options) -> Operators:
+    """The operators as the options have them."""
+    from stream_app.core.operators import Operators
+
+    return Operators(groups=dict(options.operators.groups), nodes=dict(options.operators.nodes))
+
+
+def settings_of(options: Options) -> Settings:
+    """A detector's settings as the options have them."""
+    from stream_app.core.detector import Settings
+    from stream_app.core.policy import Policy
+    from stream_app.core.state import DAY_MS
+
+    chosen = options.detector
+    return Settings(
+        operators=operators_of(options),
+        policy=Policy(mode=chosen.mode, budget=chosen.budget, salt=chosen.salt),
+        horizon_ms=chosen.horizon_days * DAY_MS,
+        retention_ms=chosen.retention_days * DAY_MS,
+        lateness_ms=chosen.lateness_days * DAY_MS,
+    )
+
+
+def time_of(text: str | None) -> int | None:
+    """The time of a flag in ms since 1970 UTC.
+
+    Raises OptionsError.
+    """
+    from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time
+
+    if text is None:
+        return None
+    try:
+        time_ms = text_to_time(text)
+    except ValueError:
+        time_ms = -1
+    if not EARLIEST_MS <= time_ms < LATEST_MS:
+        raise OptionsError(f"--now {text}: expected an RFC 3339 time with its offset, such as 2026-03-01T12:34:56Z")
+    return time_ms

@@ -1,0 +1,71 @@
+"""The application, and how every command ends: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from typing import Annotated, cast
+
+import typer
+
+from stream_app.cli import check, explain, replay, simulate
+from stream_app.errors import OptionsError, StreamAppError
+
+app = typer.Typer(
+    name="stream-app",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Find wasted compute in machine-learning pipelines while they run.",
+)
+app.command()(simulate.simulate)
+app.command()(replay.replay)
+app.command()(check.check)
+app.command()(explain.explain)
+
+#: What typer raises for wrong use; it has no public name.
+_UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"stream-app {importlib.metadata.version('stream-app')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    """Runs the command line and exits.
+
+    A mistake of the user's, or input that cannot be read, is one line on standard error. Anything else that goes
+    wrong is a defect of this program, and its traceback is shown.
+    """
+    try:
+        code = app(prog_name="stream-app", standalone_mode=False)
+    except StreamAppError as error:
+        code = _say(str(error), 2 if isinstance(error, OptionsError) else 1)
+    except _UsageError as error:
+        context = error.ctx
+        command = context.command_path if context is not None else "stream-app"
+        message = error.format_message().rstrip(".")
+        code = _say(f"{message[:1].lower()}{message[1:]}; see {command} --help", 2)
+    if code == 130:
+        _say("interrupted", code)
+    sys.exit(code)
+
+
+def _say(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"stream-app: {line}", file=sys.stderr)  # noqa: T201
+    return code

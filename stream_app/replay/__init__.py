@@ -1,0 +1,1 @@
+"""Files of events through the detector (`replay.replay`), and what came of it into files (`sinks`)."""

@@ -1,0 +1,45 @@
+"""From a message to an event, in whichever format it is; and what kind of fault a message has."""
+
+from __future__ import annotations
+
+import re
+
+from stream_app.core.events import Event
+from stream_app.errors import MalformedEvent
+from stream_app.sources import NATIVE, SOURCES, detect
+
+AUTO = "auto"
+
+_INDEX = re.compile(r"\[\d+\]")
+_SIZE = re.compile(r"^message of [\d,]+ bytes")
+
+
+def decode(message: bytes, source: str = AUTO, latest_ms: int | None = None) -> Event:
+    """The event of a message.
+
+    Parameters
+    ----------
+    source
+        The format by its name in `SOURCES`, or `auto`: told from the message's keys.
+    latest_ms
+        The latest time it may bear, in ms since 1970 UTC; None: no bound.
+
+    Raises
+    ------
+    MalformedEvent
+        It is no event.
+    """
+    name = detect(message) if source == AUTO else source
+    found = SOURCES.get(name)
+    if found is None:
+        raise MalformedEvent(f"format {name}: not read by this version, expected {NATIVE}")
+    return found(message, latest_ms)
+
+
+def kind_of(reason: str) -> str:
+    """What a reason says apart from the values it repeats, so that reasons can be counted."""
+    for kind in ("not JSON", "not UTF-8"):
+        if reason.startswith(kind):
+            return kind
+    kind = reason.split(", got ", 1)[0]
+    return _SIZE.sub("message too large", _INDEX.sub("[]", kind))

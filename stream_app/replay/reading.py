@@ -1,0 +1,225 @@
+"""Files of events, read message by message: JSON lines, JSON arrays and documents, gzipped or not, `-` for stdin.
+
+A message is bytes that a source is to decode. Whatever is wrong with one message is the decoder's to say; errors
+here are about whole files. Memory is bounded: by the longest message, and that by `MESSAGE_MAX`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import stat
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, cast
+
+import orjson
+
+from stream_app.errors import OptionsError, StreamAppError
+from stream_app.sources.strict_json import MAX_BYTES
+
+#: A longer message is cut here; all that exceed MAX_BYTES are refused by the decoder anyway.
+MESSAGE_MAX = 16 * MAX_BYTES
+STDIN = "-"
+
+_CHUNK = 1 << 20
+_SPACE = b" \t\r\n"
+_GZIP = b"\x1f\x8b"
+
+
+class InputError(StreamAppError):
+    """A file breaks off or is no text; it says where. What was read of it before is lost."""
+
+
+class Reading:
+    """The messages of some files, one file after the other; iterate over it once.
+
+    Parameters
+    ----------
+    files
+        Paths, or `-` for standard input. Names that end in `.json` or `.json.gz` may hold one document or an array;
+        everything else, and they too, one message a line.
+
+    Raises
+    ------
+    OptionsError
+        A file is missing, is a directory or may not be read.
+    InputError
+        While iterating: a file breaks off (a gzip stream, an array) or is no text.
+    """
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = tuple(files)
+        #: Bytes to read; None when there is a pipe among the files.
+        self.bytes_total = _size(self.files)
+        #: The file and the line of the last message.
+        self._file, self._line = "", 0
+        self._bytes_before = 0
+        self._stream: IO[bytes] | None = None
+
+    @property
+    def place(self) -> str:
+        """`file:line` of the last message."""
+        return f"{self._file}:{self._line}"
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes taken from the files so far, compressed where they are."""
+        return self._bytes_before + (self._stream.tell() if self._stream is not None else 0)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for name in self.files:
+            self._file, self._line = "stdin" if name == STDIN else name, 0
+            try:
+                with _opened(name) as raw:
+                    self._stream = raw if self.bytes_total is not None else None
+                    for self._line, message in _messages(name, raw):
+                        yield message
+                    self._bytes_before = self.bytes_read
+                    self._stream = None
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise InputError(f"{self.place}: damaged or cut off gzip data after this line ({error})") from None
+            except _BrokenFileError as error:
+                raise InputError(f"{self._file}: {error}") from None
+            except OSError as error:
+                raise InputError(f"{self.place}: reading failed after this line: {error.strerror}") from None
+
+
+class _BrokenFileError(Exception):
+    """What is wrong with the whole of a file."""
+
+
+def _size(files: Sequence[str]) -> int | None:
+    if not files:
+        raise OptionsError("no file given; name files of events, or - for standard input")
+    if files.count(STDIN) > 1:
+        raise OptionsError("standard input (-) can be read only once")
+    total: int | None = 0
+    for name in files:
+        if name == STDIN:
+            total = None
+            continue
+        try:
+            found = os.stat(name)
+        except OSError as error:
+            raise OptionsError(f"{name}: {(error.strerror or 'cannot be read').lower()}") from None
+        if stat.S_ISDIR(found.st_mode):
+            raise OptionsError(f"{name}: is a directory; name the files in it, such as {os.path.join(name, '*.jsonl')}")
+        if not os.access(name, os.R_OK):
+            raise OptionsError(f"{name}: permission denied")
+        total = total + found.st_size if total is not None and stat.S_ISREG(found.st_mode) else None
+    return total
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[io.BufferedReader]:
+    if name == STDIN:
+        yield cast(io.BufferedReader, sys.stdin.buffer)
+    else:
+        with open(name, "rb") as file:
+            yield file
+
+
+def _messages(name: str, raw: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """The messages of an opened file, each with the number of its (first) line."""
+    stream: io.BufferedReader = raw
+    if raw.peek(2)[:2] == _GZIP:
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK)
+    elif name.endswith(".gz") and raw.peek(1):
+        raise _BrokenFileError("is not gzip data, although its name ends in .gz")
+    if b"\0" in stream.peek(512)[:512]:
+        raise _BrokenFileError("is binary data; expected JSON lines, a JSON document or array, gzipped or not")
+    if not name.removesuffix(".gz").endswith(".json"):
+        return _lines(stream)
+    return _document_or_lines(stream)
+
+
+def _lines(stream: IO[bytes], number: int = 0) -> Iterator[tuple[int, bytes]]:
+    while line := stream.readline(MESSAGE_MAX):
+        number += 1
+        if line[-1:] == b"\n":
+            line = line[:-2] if line[-2:-1] == b"\r" else line[:-1]
+        elif len(line) == MESSAGE_MAX:
+            while (rest := stream.readline(MESSAGE_MAX)) and rest[-1:] != b"\n":
+                pass
+        yield number, line
+
+
+def _document_or_lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """A file whose name says JSON: an array, lines when the first is whole by itself, else one document."""
+    first, number = b"", 0
+    while not first.strip(_SPACE):
+        first = stream.readline(MESSAGE_MAX)
+        number += 1
+        if not first:
+            return
+    if first.lstrip(_SPACE)[:1] == b"[":
+        yield from _elements(stream, first, number)
+    elif _is_json(first):
+        yield number, first.rstrip(b"\r\n")
+        yield from _lines(stream, number)
+    else:
+        yield number, (first + stream.read(max(0, MESSAGE_MAX - len(first)))).rstrip(_SPACE)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+#: A string (with its closing quote, unless the buffer ends first), or what opens, closes and parts values.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
+
+
+def _elements(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int, bytes]]:
+    """The elements of an array that begins in `buffer`, as they stand in the text."""
+    start, depth = buffer.index(b"[") + 1, 0
+    place = start - 1
+    while True:
+        for token in _TOKEN.finditer(buffer, place):
+            mark = token[0]
+            place = token.end()
+            if mark[:1] == b'"':
+                if not token[1]:
+                    place = token.start()
+                    break
+            elif mark in (b"[", b"{"):
+                depth += 1
+            else:
+                depth -= mark != b","
+                if depth == 0 or (depth == 1 and mark == b","):
+                    element = buffer[start : place - 1]
+                    if depth == 1 or element.strip(_SPACE):
+                        yield line + _newlines_before(element), element.strip(_SPACE)
+                    line += element.count(b"\n")
+                    start = place
+                    if depth == 0:
+                        yield from _rest(stream, buffer[place:], line)
+                        return
+        else:
+            place = len(buffer)
+        if len(buffer) - start > MESSAGE_MAX:
+            raise _BrokenFileError(f"the value in the array at line {line} does not end within {MESSAGE_MAX:,} bytes")
+        more = stream.read(_CHUNK)
+        if not more:
+            line += buffer[start:].count(b"\n")
+            raise _BrokenFileError(f"the array breaks off at line {line}: it is never closed")
+        buffer, place, start = buffer[start:] + more, place - start, 0
+
+
+def _newlines_before(element: bytes) -> int:
+    return element[: len(element) - len(element.lstrip(_SPACE))].count(b"\n")
+
+
+def _rest(stream: IO[bytes], rest: bytes, line: int) -> Iterator[tuple[int, bytes]]:
+    """What follows the end of an array is no event, and is not passed over in silence."""
+    rest += stream.read(_CHUNK)
+    if rest.strip(_SPACE):
+        yield line + _newlines_before(rest), rest.strip(_SPACE)

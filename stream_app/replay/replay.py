@@ -1,0 +1,182 @@
+"""Events through the detector, one by one: decode, step, learn, write. The embedded form of the whole project.
+
+It needs no broker and no clock. The same input gives the same outputs, byte for byte.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import Event
+from stream_app.core.learning import Learner
+from stream_app.core.outputs import Closed, Example, Output, Verdict
+from stream_app.core.state import DAY_MS
+from stream_app.errors import MalformedEvent
+from stream_app.replay.decoding import AUTO, decode
+from stream_app.replay.reading import InputError, Reading
+from stream_app.replay.sinks import Sinks, Writing
+from stream_app.report.figures import Figures, Rates, figures
+from stream_app.report.gathering import Gathering
+from stream_app.sources import DeadLetter
+
+#: Messages between two words of progress.
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay found, and how long it took."""
+
+    figures: Figures
+    #: Wall-clock seconds, and events read in each.
+    seconds: float
+    events_per_second: float
+
+
+class Replay:
+    """A detector whose outputs are learned from, written and counted as they come.
+
+    Parameters
+    ----------
+    settings
+        The detector's.
+    learner
+        Taught every example at once; None: graphlets, outcomes and ledger only.
+    writing
+        Where outputs go.
+    """
+
+    def __init__(self, settings: Settings, learner: Learner | None, writing: Writing) -> None:
+        self.settings = settings
+        self.detector = Detector(settings, learner)
+        self.gathering = Gathering(settings.policy, learner)
+        self._learner = learner
+        self._writing = writing
+
+    def step(self, event: Event) -> list[Output]:
+        """Takes in an event; returns what the detector said."""
+        self.gathering.event(event.time_ms)
+        outputs = self.detector.step(event)
+        if outputs:
+            self._take(outputs)
+        return outputs
+
+    def tick(self, now_ms: int) -> None:
+        """Moves every pipeline's clock to a time, in ms since 1970 UTC."""
+        self._take(self.detector.tick(now_ms))
+
+    def refuse(self, letter: DeadLetter) -> None:
+        """Takes in a message that is no event."""
+        self.gathering.dead_letter(letter.reason)
+        self._writing.dead_letter(letter)
+
+    def _take(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            if type(output) is Verdict:
+                self._writing.verdict(output)
+            elif type(output) is Example:
+                if self._learner is not None:
+                    self._learner.learn(output)
+                self._writing.example(output)
+            elif type(output) is Closed:
+                self._writing.graphlet(output.graphlet)
+            self.gathering.output(output)
+
+    def finish(self, rates: Rates, seed: int = 0) -> Figures:
+        """Writes the graphlets still kept, and draws up the figures.
+
+        Parameters
+        ----------
+        rates
+            What compute costs.
+        seed
+            Of the resampling that gives the intervals.
+        """
+        if self._writing.wants_graphlets:
+            for record in self.detector.graphlets():
+                self._writing.graphlet(record)
+        kept: Counter[tuple[str, str]] = Counter(
+            (graphlet.kind, graphlet.cause or "")
+            for pipeline in self.detector.pipelines.values()
+            for graphlet in pipeline.graphlets.values()
+        )
+        return figures(self.gathering, self.detector, kept, rates, seed)
+
+
+def replay(
+    files: Sequence[str],
+    settings: Settings,
+    learner: Learner | None,
+    sinks: Sinks | None = None,
+    *,
+    source: str = AUTO,
+    now_ms: int | None = None,
+    rates: Rates | None = None,
+    seed: int = 0,
+    progress: Callable[[int, Reading], None] | None = None,
+) -> Replayed:
+    """Reads files of events through a detector.
+
+    Parameters
+    ----------
+    files
+        See `Reading`.
+    settings, learner, sinks
+        See `Replay` and `Sinks`.
+    source
+        The format by its name in `SOURCES`, or `auto`: told from each message's keys.
+    now_ms
+        No event may be more than a day after it; when the input ends, every pipeline's clock moves there. None: no
+        bound, and clocks stay at each pipeline's last event.
+    rates, seed
+        See `Replay.finish`.
+    progress
+        Told the events so far, now and then, and at the end.
+
+    Raises
+    ------
+    OptionsError
+        A file is missing or cannot be read or written.
+    InputError
+        A file breaks off, is binary, or none of its messages is an event.
+    """
+    reading = Reading(files)
+    began = time.monotonic()
+    with Writing(sinks or Sinks(), reading.files) as writing:
+        run = Replay(settings, learner, writing)
+        _read(run, reading, source, None if now_ms is None else now_ms + DAY_MS, progress)
+        if now_ms is not None:
+            run.tick(now_ms)
+        found = run.finish(rates or Rates(), seed)
+    seconds = time.monotonic() - began
+    return Replayed(found, seconds, found.events / seconds if seconds > 0 else 0.0)
+
+
+def _read(
+    run: Replay,
+    reading: Reading,
+    source: str,
+    latest_ms: int | None,
+    progress: Callable[[int, Reading], None] | None,
+) -> None:
+    gathering, first_reason = run.gathering, ""
+    for count, message in enumerate(reading, 1):
+        try:
+            event = decode(message, source, latest_ms)
+        except MalformedEvent as error:
+            first_reason = first_reason or f"{reading.place}: {error}"
+            run.refuse(DeadLetter(message, reading.place, str(error)))
+        else:
+            run.step(event)
+        if progress is not None and count % _BATCH == 0:
+            progress(gathering.events, reading)
+    if first_reason and not gathering.events:
+        raise InputError(
+            f"no event found; the first of {sum(gathering.dead_letters.values()):,} reasons: {first_reason}"
+        )
+    if progress is not None:
+        progress(gathering.events, reading)

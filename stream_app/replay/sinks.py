@@ -1,0 +1,186 @@
+"""Where a replay writes: JSON lines, the same bytes for the same input.
+
+Verdicts, examples and dead letters are written as they come; graphlets and outcomes are sorted by graphlet, so they
+wait in a temporary file until the end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import IO, Any
+
+import orjson
+
+from stream_app.core.outputs import OPEN, Example, Verdict
+from stream_app.errors import OptionsError
+from stream_app.sources import DeadLetter
+from stream_app.wire import example_to_dict, outcome_to_dict, verdict_to_dict
+
+STDOUT = "-"
+_BUFFER = 1 << 20
+_LABELS: Mapping[str, bool | None] = {"pushed": True, "not_pushed": False, "pruned": None}
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """Paths, or `-` for standard output; None: not written."""
+
+    verdicts: str | None = None
+    graphlets: str | None = None
+    outcomes: str | None = None
+    examples: str | None = None
+    dead_letters: str | None = None
+
+    def paths(self) -> dict[str, str]:
+        """Those given, by the name of the flag."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name.replace("_", "-"): path for name, path in given.items() if path is not None}
+
+
+class Writing:
+    """The opened sinks of one replay; a context manager.
+
+    Parameters
+    ----------
+    sinks
+        What is to be written where.
+    inputs
+        Files being read, which must not be written to.
+
+    Raises
+    ------
+    OptionsError
+        A path cannot be written, is an input, or is named twice.
+    """
+
+    def __init__(self, sinks: Sinks, inputs: Sequence[str] = ()) -> None:
+        check_outputs(sinks.paths(), inputs)
+        self._stack = ExitStack()
+        self._verdicts = self._open(sinks.verdicts)
+        self._examples = self._open(sinks.examples)
+        self._dead_letters = self._open(sinks.dead_letters)
+        self._graphlets = self._sorted(sinks.graphlets)
+        self._outcomes = self._sorted(sinks.outcomes)
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        with self._stack:
+            if kind is None:
+                for waiting in (self._graphlets, self._outcomes):
+                    if waiting is not None:
+                        waiting.write()
+
+    @property
+    def wants_graphlets(self) -> bool:
+        """Whether anybody reads what `graphlet` is told."""
+        return self._graphlets is not None or self._outcomes is not None
+
+    def verdict(self, verdict: Verdict) -> None:
+        """One revision of a verdict."""
+        if self._verdicts is not None:
+            self._verdicts.write(_line(verdict_to_dict(verdict)))
+
+    def example(self, example: Example) -> None:
+        """One record of the examples log."""
+        if self._examples is not None:
+            self._examples.write(_line(example_to_dict(example)))
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        """One message that was no event."""
+        if self._dead_letters is not None:
+            self._dead_letters.write(_line(letter.to_dict()))
+
+    def graphlet(self, record: Mapping[str, Any]) -> None:
+        """A graphlet as it ended, evicted or kept, as the detector describes it."""
+        name = record["graphlet"]
+        if self._graphlets is not None:
+            self._graphlets.add(name, _line(graphlet_to_dict(record)))
+        outcome = outcome_of(record) if self._outcomes is not None else None
+        if self._outcomes is not None and outcome is not None:
+            self._outcomes.add(name, _line(outcome))
+
+    def _open(self, path: str | None) -> IO[bytes] | None:
+        if path is None:
+            return None
+        if path == STDOUT:
+            self._stack.callback(sys.stdout.buffer.flush)
+            return sys.stdout.buffer
+        try:
+            return self._stack.enter_context(open(path, "wb", buffering=_BUFFER))
+        except OSError as error:
+            raise OptionsError(f"{path}: cannot be written: {(error.strerror or 'no reason given').lower()}") from None
+
+    def _sorted(self, path: str | None) -> _Sorted | None:
+        stream = self._open(path)
+        return _Sorted(stream, self._stack.enter_context(tempfile.TemporaryFile())) if stream is not None else None
+
+
+class _Sorted:
+    """Lines that are written in the order of their keys; only keys and places are held in memory."""
+
+    def __init__(self, stream: IO[bytes], waiting: IO[bytes]) -> None:
+        self._stream, self._waiting = stream, waiting
+        self._places: list[tuple[str, int, int]] = []
+        self._end = 0
+
+    def add(self, key: str, line: bytes) -> None:
+        self._places.append((key, self._end, len(line)))
+        self._waiting.write(line)
+        self._end += len(line)
+
+    def write(self) -> None:
+        for _, place, length in sorted(self._places):
+            self._waiting.seek(place)
+            self._stream.write(self._waiting.read(length))
+
+
+def graphlet_to_dict(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON form of a graphlet that the detector described; cost in node-seconds by operator group."""
+    names = ("graphlet", "pipeline", "run", "trainer", "up", "down", "side", "outcome", "cause")
+    cost = {group: node_ms / 1000 for group, node_ms in record["cost"].items()}
+    return {**{name: record[name] for name in names}, "cost": cost}
+
+
+def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The JSON form of the outcome of a graphlet that the detector described; None while it is open."""
+    if record["outcome"] == OPEN:
+        return None
+    return outcome_to_dict(
+        graphlet=record["graphlet"],
+        trainer=record["trainer"],
+        pushed=_LABELS[record["outcome"]],
+        cause=record["cause"] or record["outcome"],
+        time_ms=record["time_ms"],
+    )
+
+
+def check_outputs(paths: Mapping[str, str], inputs: Sequence[str]) -> None:
+    """Refuses to write to an input, or to one file twice.
+
+    Raises OptionsError.
+    """
+    read = {_same(path): path for path in inputs if path != STDOUT}
+    written: dict[str, str] = {}
+    for flag, path in paths.items():
+        name = _same(path)
+        if name in read:
+            raise OptionsError(f"--{flag} {path}: is one of the files to be read; name another")
+        if name in written:
+            raise OptionsError(f"--{flag} {path}: --{written[name]} writes there already; name another")
+        written[name] = flag
+
+
+def _same(path: str) -> str:
+    return path if path == STDOUT else os.path.realpath(path)
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
