@@ -211,9 +211,12 @@ def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
     entity = pipeline.runs.get(run)
     if entity is None:
         return
-    for execution in list(entity.executions):
-        if execution.group == ANALYSIS and any(graphlet in v.reach for v in execution.reads.values()):
-            add_side(pipeline, graphlet, execution)
+    for execution in entity.executions:
+        if execution.group == ANALYSIS:
+            for version in execution.reads.values():
+                if graphlet in version.reach:
+                    add_side(pipeline, graphlet, execution)
+                    break
 
 
 def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit: int) -> bool:
@@ -314,9 +317,13 @@ def respread(pipeline: Pipeline, execution: Execution) -> None:
 def reads_own_trainer(execution: Execution) -> bool:
     """Whether the execution reads a version written by a trainer of its own run that is not CACHED."""
     run = execution.run
-    return run is not None and any(
-        writer.run == run and has_graphlet(writer) for version in execution.reads.values() for writer in version.writers
-    )
+    if run is None:
+        return False
+    for version in execution.reads.values():
+        for writer in version.writers:
+            if writer.group == TRAIN and writer.run == run and has_graphlet(writer):
+                return True
+    return False
 
 
 def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:

@@ -156,22 +156,15 @@ def move_push(pipeline: Pipeline, graphlet: Graphlet, push: tuple[int, str, int]
     if push is not None:
         insort(pipeline.pushed, push)
         pipeline.push_of[graphlet] = push
-    latest = max(superseders)
+    later = max(superseders)[:2]
+    # A further push cannot move the time of who was superseded by an earlier one.
+    settled_ms = push[2] if before is None and push is not None else -1
     for waiting in (pipeline.open, pipeline.superseded):
         for other in waiting:
-            key = other.trainer.sort_key()
-            if key >= latest[:2]:
+            if other.cause == SUPERSEDED and (other.time_ms or 0) <= settled_ms:
                 continue
-            if (
-                waiting is pipeline.superseded
-                and before is None
-                and push is not None
-                and other.cause == SUPERSEDED
-                and other.time_ms is not None
-                and other.time_ms <= push[2]
-            ):
-                continue
-            pipeline.unsettled[other] = None
+            if other.trainer.sort_key() < later:
+                pipeline.unsettled[other] = None
 
 
 def expire(pipeline: Pipeline) -> None:
