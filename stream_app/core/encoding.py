@@ -1,16 +1,17 @@
-"""Features as a linear model can bend them: squashed, on a grid of standard deviations, missing as a value.
+"""Features as a linear model can bend them: each a curve over its own quantiles, missing as a value of its own.
 
-A feature may be heavy-tailed, a flag, a count or absent, and nobody says which. So each value is checked and
-bounded, squashed by a signed logarithm, and placed in units of its own running spread. From there two views
-are made: a *curve* (a straight line plus hats one standard deviation apart: any piecewise linear shape) and
-*cells* (one indicator for each third of a standard deviation: any step). Absence is an indicator of its own
-in both.
+A feature may be heavy-tailed, a flag, a count or absent, and nobody says which. So each value is checked, bounded
+and squashed, and placed between the *knots* of its feature: quantiles of its recent values, few at first and more
+as labels come. A value is then a weight on the two knots around it (a hat function each), plus a straight line
+through all of them, so that a linear model draws any piecewise linear curve and shares what the line explains.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 
 #: Larger magnitudes are cut to this; only what is no finite number at all becomes missing.
 BOUND = 1e9
@@ -18,15 +19,20 @@ BOUND = 1e9
 NAMES_MAX = 256
 #: The name under which the past push rate enters beside the features.
 BASELINE = "baseline"
+#: Keys of a view that belong to one feature: its knots from 0 on, its line, its absence.
+KEYS, LINE, MISSING = 64, 62, 63
 
-#: Standard deviations either side of the mean; values outside count as the edge.
-_EDGE = 5.0
-_MISSING, _LINE, _KEYS = 63, 62, 64
-#: Values (counted as `learn` counts them) after which a feature's mean and spread forget.
-_MEMORY = 500
-_NAN = math.nan
+#: Knots by vectors learned: more bend costs more labels to learn.
+_KNOTS = ((0, 5), (500, 8), (2000, 14))
+#: Knots are drawn anew after 16 vectors, then at each doubling, then every so many.
+_REDRAW_FIRST, _REDRAW_EVERY = 16, 4096
+#: Vectors remembered to draw knots from, and which share of them once that many were seen: the last 4,096.
+_SAMPLE, _THIN = 512, 8
+#: Values that a feature must have shown before it gets more than one knot.
+_VALUES_MIN = 8
 
 View = dict[int, float]
+Knots = list[float]
 
 
 def bounded(value: object) -> float:
@@ -36,60 +42,49 @@ def bounded(value: object) -> float:
     (nan, nan, True)
     """
     if not isinstance(value, (int, float)) or value != value or value in (math.inf, -math.inf):
-        return _NAN
+        return math.nan
     magnitude = math.log1p(float(min(abs(value), BOUND)))
     return magnitude if value >= 0 else -magnitude
 
 
 class FeatureSpace:
-    """The features a stage has seen, the grid of each, and its typical value."""
+    """The features a stage has seen, the knots of each, and its typical value."""
 
-    def __init__(self, names: list[str] | None = None) -> None:
+    def __init__(self, names: Iterable[str] = ()) -> None:
         #: In order of first sight, so that a vector made earlier is a prefix of one made later.
-        self.names: list[str] = [BASELINE]
-        self._known: set[str] = {BASELINE}
-        self._seen = 0
-        self._refit_at = 16
-        #: Of each feature: values seen, running mean and variance; the grid in use (origin, 1 / spread).
-        self._count: list[int] = []
-        self._mean: list[float] = []
-        self._variance: list[float] = []
-        self._origin: list[float] = []
-        self._scale: list[float] = []
-        #: Of each feature: how often each cell was seen on this grid, the commonest, the last value in that.
-        self._tally: list[dict[int, int]] = []
-        self._mode: list[int] = []
-        #: NaN where the feature is mostly missing.
+        self.names: list[str] = []
+        self._known: set[str] = set()
+        #: Of each feature, as are the next three: rising; one knot until there is more to go by.
+        self.knots: list[Knots] = []
+        #: The median of the values, NaN where most are missing; and the view of all these.
         self.typical: list[float] = []
-        self._extend()
-        if names:
-            self.admit(names)
+        self.typical_view: View = {}
+        #: Recent values, NaN where missing, and the vectors counted.
+        self._sample: list[array[float]] = []
+        self._seen = 0
+        self._redraw_at = _REDRAW_FIRST
+        self._add([BASELINE])
+        self._add([name for name in names if name != BASELINE])
 
-    def admit(self, names: list[str]) -> bool:
-        """Take in names not known yet, sorted; whether there were any."""
-        new = sorted(name for name in names if name not in self._known)[: NAMES_MAX - len(self.names)]
-        self.names.extend(new)
-        self._known.update(new)
-        self._extend()
+    def _add(self, names: list[str]) -> None:
+        for name in names:
+            self.names.append(name)
+            self._known.add(name)
+            self.knots.append([0.0])
+            self.typical.append(math.nan)
+            self._sample.append(array("d", [math.nan]) * min(self._seen, _SAMPLE))
+        self.typical_view = self.view(self.typical)
+
+    def admit(self, features: Iterable[str]) -> bool:
+        """Take in names not known yet, in alphabetical order; whether there were any."""
+        if self._known.issuperset(features):
+            return False
+        new = sorted(name for name in features if name not in self._known)[: NAMES_MAX - len(self.names)]
+        self._add(new)
         return bool(new)
 
-    def _extend(self) -> None:
-        for _ in range(len(self.names) - len(self._count)):
-            self._count.append(0)
-            self._mean.append(0.0)
-            self._variance.append(0.0)
-            self._origin.append(0.0)
-            self._scale.append(0.0)
-            self._tally.append({})
-            self._mode.append(_MISSING)
-            self.typical.append(_NAN)
-
-    def knows(self, features: Mapping[str, float]) -> bool:
-        """Whether every name is known, or could not be taken in any more."""
-        return len(self.names) >= NAMES_MAX or self._known.issuperset(features)
-
     def vector(self, features: Mapping[str, float], baseline: float) -> list[float]:
-        """The bounded values of the known features, the baseline's log-odds first; NaN where missing."""
+        """The baseline's log-odds, then the bounded values of the known features; NaN where missing."""
         get, log1p = features.get, math.log1p
         values = [log_odds(baseline)]
         for name in self.names[1:]:
@@ -97,82 +92,80 @@ class FeatureSpace:
             if value.__class__ is float and -BOUND <= value <= BOUND:
                 values.append(log1p(value) if value >= 0.0 else -log1p(-value))
             else:
-                values.append(_NAN if value is None else bounded(value))
+                values.append(math.nan if value is None else bounded(value))
         return values
 
-    def views(self, vector: list[float]) -> tuple[View, View]:
-        """The curve and the cells of a vector: key -> weight, keys apart for every feature."""
-        curve: View = {}
-        cells: View = {}
-        key, edge = 0, _EDGE
-        for value, origin, scale in zip(vector, self._origin, self._scale, strict=False):
+    def view(self, vector: Sequence[float]) -> View:
+        """What a vector puts on which knots, lines and absences: key -> amount."""
+        view: View = {}
+        key = 0
+        for value, knots in zip(vector, self.knots, strict=False):
             if value != value:
-                curve[key + _MISSING] = cells[key + _MISSING] = 1.0
+                view[key + MISSING] = 1.0
             else:
-                z = (value - origin) * scale
-                z = -edge if z < -edge else edge if z > edge else z
-                place = z + edge
-                knot = int(place)
-                part = place - knot
-                curve[key + knot] = 1.0 - part
+                last = len(knots) - 1
+                place = _place(knots, last, value)
+                below = int(place)
+                part = place - below
+                view[key + below] = 1.0 - part
                 if part:
-                    curve[key + knot + 1] = part
-                if z:
-                    curve[key + _LINE] = z
-                cells[key + int(z * 3.0 + 15.5)] = 1.0
-            key += _KEYS
-        return curve, cells
+                    view[key + below + 1] = part
+                if last:
+                    view[key + LINE] = 3.0 * place / last - 1.5
+            key += KEYS
+        return view
 
-    def parts(self, index: int, value: float) -> tuple[View, int]:
-        """What feature `index` puts into `views` when it has this (squashed) value: its curve, its cell."""
-        key = index * _KEYS
-        if value != value:
-            return {key + _MISSING: 1.0}, key + _MISSING
-        z = min(max((value - self._origin[index]) * self._scale[index], -_EDGE), _EDGE)
-        place = z + _EDGE
-        knot = int(place)
-        curve = {key + knot: 1.0 - (place - knot), key + knot + 1: place - knot, key + _LINE: z}
-        return curve, key + int(z * 3.0 + 15.5)
-
-    def learn(self, vector: list[float], cells: View) -> None:
-        """Move means, spreads and typical values towards a vector; an outlier counts as five spreads away.
-
-        After the first few hundred only every fourth vector counts: enough to follow, at a quarter the cost.
-        """
+    def learn(self, vector: Sequence[float]) -> list[tuple[int, Knots, Knots]]:
+        """Remember a vector; when it is time, draw the knots anew: (feature, old knots, new knots) where they moved."""
+        if self._seen < _SAMPLE:
+            for sample, value in zip(self._sample, vector, strict=True):
+                sample.append(value)
+        elif self._seen % _THIN == 0:
+            place = self._seen // _THIN % _SAMPLE
+            for sample, value in zip(self._sample, vector, strict=True):
+                sample[place] = value
         self._seen += 1
-        if self._seen >= self._refit_at:
-            self._refit()
-        elif self._seen > 512 and self._seen % 4:
-            return
-        counts, means, variances = self._count, self._mean, self._variance
-        for i, (value, key) in enumerate(zip(vector, cells, strict=True)):
-            tally = self._tally[i]
-            times = tally[key] = tally.get(key, 0) + 1
-            if times >= tally.get(self._mode[i], 0):
-                self._mode[i] = key
-                self.typical[i] = value
-            if value != value:
-                continue
-            count = counts[i] = counts[i] + 1
-            step, variance = value - means[i], variances[i]
-            if count > 30:
-                limit = max(1.0, _EDGE * math.sqrt(variance))
-                step = -limit if step < -limit else limit if step > limit else step
-            rate = 1.0 / (count if count < _MEMORY else _MEMORY)
-            means[i] += rate * step
-            variances[i] += rate * ((1.0 - rate) * step * step - variance)
+        return self._redraw() if self._seen >= self._redraw_at else []
 
-    def _refit(self) -> None:
-        """Put the grids where the values are; one that still fits stays, since weights hang on its places."""
-        self._refit_at = min(2 * self._seen, self._seen + 4096)
-        for i, (mean, variance) in enumerate(zip(self._mean, self._variance, strict=True)):
-            spread = math.sqrt(variance)
-            scale = self._scale[i]
-            if scale and abs(self._origin[i] - mean) * scale < 0.2 and 0.8 < spread * scale < 1.25:
+    def _redraw(self) -> list[tuple[int, Knots, Knots]]:
+        self._redraw_at = min(2 * self._seen, self._seen + _REDRAW_EVERY)
+        count = next(knots for labels, knots in reversed(_KNOTS) if self._seen >= labels)
+        moved = []
+        for i, sample in enumerate(self._sample):
+            values = sorted(value for value in sample if value == value)
+            self.typical[i] = values[len(values) // 2] if 2 * len(values) > len(sample) else math.nan
+            if len(values) < _VALUES_MIN:
                 continue
-            self._origin[i] = mean
-            self._scale[i] = 1.0 / spread if spread > 1e-9 else 0.0
-            self._tally[i].clear()
+            # A set: a value that is many quantiles is one knot.
+            last = len(values) - 1
+            knots = sorted({values[j * last // count] for j in range(count + 1)})
+            if knots != self.knots[i]:
+                moved.append((i, self.knots[i], knots))
+                self.knots[i] = knots
+        self.typical_view = self.view(self.typical)
+        return moved
+
+
+def _place(knots: Knots, last: int, value: float) -> float:
+    """Where a value lies among knots, from 0 at the first to `last` at the last, and not beyond them."""
+    if value <= knots[0]:
+        return 0.0
+    if value >= knots[last]:
+        return last
+    below = bisect_right(knots, value) - 1
+    return below + (value - knots[below]) / (knots[below + 1] - knots[below])
+
+
+def on_curve(knots: Knots, heights: Sequence[float], value: float) -> float:
+    """The height at `value` of the piecewise linear curve through `knots`, level beyond its ends.
+
+    >>> on_curve([0.0, 2.0], [1.0, 5.0], 0.5)
+    2.0
+    """
+    place = _place(knots, len(knots) - 1, value)
+    below = int(place)
+    part = place - below
+    return heights[below] + (part * (heights[below + 1] - heights[below]) if part else 0.0)
 
 
 def log_odds(p: float) -> float:

@@ -9,22 +9,19 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.core.calibration import PushCalibration
 from stream_app.core.drift import ChangeDetector, Watch
 from stream_app.core.models import Prediction, StageModel
-from stream_app.core.outputs import STAGES, Example, StageRecord
+from stream_app.core.outputs import PRUNE, STAGES, Example, StageRecord
 from stream_app.core.prequential import Quality, Scoring
 from stream_app.core.remembering import Memory
 from stream_app.core.savings import Savings
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
 
-#: Labels from which a fresh model is made when the old one has failed.
-_REFOLD = 2000
 #: A correction is learned as one more positive of this weight: it outweighs the negative learned before.
 _CORRECTION = 2.0
 #: A stage with less of the run's expected cost ahead than this share gets no budget.
@@ -62,8 +59,6 @@ class _Stage:
         self.change = ChangeDetector()
         #: The watch of a fresh model that has to prove itself; None while the model answers.
         self.trial: Watch | None = None
-        #: (vector, label, weight) of the last labels.
-        self.recent: deque[tuple[array[float], bool, float]] = deque(maxlen=_REFOLD)
         self.scoring = Scoring()
         self.baseline_scoring = Scoring()
         self.support = self.pushes = 0.0
@@ -73,16 +68,11 @@ class _Stage:
 
     def learn(self, record: StageRecord, pushed: bool, weight: float) -> bool:
         """Judge and teach the model; whether it failed and was replaced by a fresh one."""
-        space = self.model.space
-        if not space.knows(record.features):
-            space.admit(list(record.features))
-        vector = space.vector(record.features, record.baseline)
+        vector = self.model.space.vector(record.features, record.baseline)
         failed = self._judge(record, vector, pushed)
-        self.recent.append((array("d", vector), pushed, weight))
+        self.model.learn(vector, pushed, weight)
         if failed:
             self._refold()
-        else:
-            self.model.learn(vector, pushed, weight)
         return failed
 
     def _judge(self, record: StageRecord, vector: list[float], pushed: bool) -> bool:
@@ -97,12 +87,12 @@ class _Stage:
         return False
 
     def _refold(self) -> None:
-        discarded = self.model.discarded
-        self.model = StageModel(self.model.space.names)
-        self.model.discarded = discarded
+        old = self.model
+        self.model = StageModel(old.space.names)
+        self.model.discarded = old.discarded
         self.trial = Watch()
-        for vector, pushed, weight in self.recent:
-            self.model.learn(vector.tolist(), pushed, weight)
+        for vector, pushed, weight in old.recent():
+            self.model.learn(vector, pushed, weight)
 
     def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
         """Count a label in the metrics; what the thresholds of model and baseline said."""
@@ -227,10 +217,9 @@ class Learner:
             said = stage.count(p, baseline, pushed, weight)
             counted.extend((STAGES.index(record.stage), weight, p, baseline, *said))
             stage.note_cost(record)
-            names = len(stage.model.space.names)
-            self.rollbacks += stage.learn(record, pushed, model_weight)
-            if len(stage.model.space.names) != names:
+            if stage.model.space.admit(record.features):
                 self._schema = _schema(self._stages)
+            self.rollbacks += stage.learn(record, pushed, model_weight)
         return counted
 
     def _discount(self, counted: array[float], pushed: bool) -> None:
@@ -263,8 +252,12 @@ def _unit(p: float) -> float:
 
 
 def _propensity(example: Example) -> float:
-    """The probability that the graphlet was left to run: one draw a run, so that of its likeliest prune."""
-    return min((record.propensity for record in (*example.inherited, *example.stages)), default=1.0)
+    """The chance that the draw left the graphlet to run: one draw a run, so that of its likeliest prune.
+
+    What was told to stop and ran on regardless was no draw.
+    """
+    records = (*example.inherited, *example.stages)
+    return min((record.propensity for record in records if record.decision != PRUNE), default=1.0)
 
 
 def _schema(stages: Mapping[str, _Stage]) -> str:

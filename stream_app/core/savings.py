@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 from stream_app.core.outputs import PRUNE, Example
 
+#: Widest interval: a factor of e to this either way says that nothing is known.
+_LOG_MAX = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -32,21 +35,21 @@ class Saved:
 
 
 @dataclass(slots=True)
-class _Held:
-    """Cost left over the held-out runs of one pipeline, weighted by the prunes they stand for."""
+class _Pipeline:
+    """Node-seconds left, by pipeline: over its held-out runs weighted by the prunes they stand for, and pruned."""
 
     actual: float = 0.0
     expected: float = 0.0
+    pruned: float = 0.0
 
 
 class Savings:
     """Sums over examples; feed it each example once."""
 
     def __init__(self) -> None:
-        self._estimated = 0.0
         self._pruned = 0
         self._held_out = 0
-        self._held: dict[str, _Held] = {}
+        self._pipelines: dict[str, _Pipeline] = {}
         #: Weighted sums of actual squared, actual times expected, expected squared, over all held-out runs.
         self._squares = [0.0, 0.0, 0.0]
 
@@ -56,12 +59,14 @@ class Savings:
             prunes = [record for record in example.stages if record.decision == PRUNE]
             if prunes:
                 self._pruned += 1
-                self._estimated += prunes[-1].cost_left
+                self._pipelines.setdefault(example.pipeline, _Pipeline()).pruned += prunes[-1].cost_left
             return
-        if all(record.propensity >= 1.0 for record in example.stages):
+        flags = [record for record in example.stages if record.propensity < 1.0]
+        if not flags or any(record.decision == PRUNE for record in flags):
+            # Never flagged, or told to stop and run on regardless: that was no draw, so it stands for nobody.
             return
         self._held_out += 1
-        held = self._held.setdefault(example.pipeline, _Held())
+        held = self._pipelines.setdefault(example.pipeline, _Pipeline())
         before = min((record.propensity for record in example.inherited), default=1.0)
         last = min(before, *(record.propensity for record in example.stages))
         for record in example.stages:
@@ -75,22 +80,45 @@ class Savings:
 
     def saved(self) -> Saved:
         """The saving so far, estimated and verified."""
-        expected = math.fsum(held.expected for held in self._held.values())
+        pipelines = self._pipelines.values()
+        estimated = math.fsum(each.pruned for each in pipelines)
+        expected = math.fsum(each.expected for each in pipelines)
         if expected <= 0.0:
-            return Saved(self._estimated, None, None, None, self._pruned, self._held_out)
-        ratio = math.fsum(held.actual for held in self._held.values()) / expected
-        verified = ratio * self._estimated
-        error = self._standard_error(ratio, expected)
-        low, high = max(0.0, verified - 1.96 * error), verified + 1.96 * error
-        return Saved(self._estimated, verified, low, high, self._pruned, self._held_out)
+            return Saved(estimated, None, None, None, self._pruned, self._held_out)
+        ratio = math.fsum(each.actual for each in pipelines) / expected
+        verified = ratio * estimated
+        reach = _quantile(self._freedom()) * self._standard_error(ratio, expected, estimated)
+        if verified <= 0.0:
+            return Saved(estimated, verified, 0.0, reach, self._pruned, self._held_out)
+        # Costs are skewed, so is the error: an interval even in the logarithm misses equally on both sides.
+        factor = math.exp(min(reach / verified, _LOG_MAX))
+        return Saved(estimated, verified, verified / factor, verified * factor, self._pruned, self._held_out)
 
-    def _standard_error(self, ratio: float, expected: float) -> float:
+    def _standard_error(self, ratio: float, expected: float, estimated: float) -> float:
         """Of the verified saving less the true one: the ratio's part, by pipeline, and that of the draw."""
         ratio_part = 0.0
-        for held in self._held.values():
+        for each in self._pipelines.values():
             # A pipeline that is much of the sum pulls the ratio towards itself and looks better than it is.
-            leverage = min(held.expected / expected, 0.5)
-            ratio_part += ((held.actual - ratio * held.expected) / (1.0 - leverage)) ** 2
+            leverage = min(each.expected / expected, 0.5)
+            ratio_part += ((each.actual - ratio * each.expected) / (1.0 - leverage)) ** 2
         a, b, c = self._squares
-        pruned_part = max(0.0, a - 2.0 * ratio * b + ratio * ratio * c)
-        return math.sqrt((self._estimated / expected) ** 2 * ratio_part + pruned_part)
+        draw_part = max(0.0, a - 2.0 * ratio * b + ratio * ratio * c)
+        return math.sqrt((estimated / expected) ** 2 * ratio_part + draw_part)
+
+    def _freedom(self) -> float:
+        """Degrees of freedom: as many equal pipelines as vary like these, by what they hold of either sum, less one."""
+        least = math.inf
+        for amounts in ([p.expected for p in self._pipelines.values()], [p.pruned for p in self._pipelines.values()]):
+            squares = math.fsum(amount * amount for amount in amounts)
+            if squares > 0.0:
+                least = min(least, math.fsum(amounts) ** 2 / squares)
+        return max(1.0, least - 1.0)
+
+
+def _quantile(freedom: float) -> float:
+    """The 97.5 % quantile of Student's t (Cornish and Fisher's expansion; 3 % low at 2 degrees of freedom)."""
+    z = 1.959964
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
