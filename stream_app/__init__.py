@@ -1,0 +1,34 @@
+"""A streaming detector of wasted compute in machine-learning pipelines.
+
+`Detector` with a `Learner` is the whole of it, to be embedded; `decode` makes events of native JSON messages.
+Everything is loaded when it is first asked for, so that importing this package costs a pipeline nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stream_app.core.detector import Detector, Settings
+    from stream_app.core.learning import Learner
+    from stream_app.core.operators import Operators
+    from stream_app.core.policy import Policy
+    from stream_app.sources.native import decode
+
+_HOMES = {
+    "Detector": "stream_app.core.detector",
+    "Learner": "stream_app.core.learning",
+    "Operators": "stream_app.core.operators",
+    "Policy": "stream_app.core.policy",
+    "Settings": "stream_app.core.detector",
+    "decode": "stream_app.sources.native",
+}
+
+__all__ = ["Detector", "Learner", "Operators", "Policy", "Settings", "decode"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
