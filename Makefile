@@ -24,11 +24,10 @@ types: $(DEV)
 check: lint types test
 
 # The lock files pin every package by hash; change pyproject.toml, then `make lock`.
+LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml
 lock: $(DEV)
-	$(BIN)/pip-compile -q --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host \
-	  --extra build --extra worker -o requirements.lock pyproject.toml
-	$(BIN)/pip-compile -q --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host \
-	  --extra build --extra worker --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(LOCK) --extra build --extra worker -o requirements.lock
+	$(LOCK) --extra build --extra worker --extra dev -c requirements.lock -o requirements-dev.lock
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
