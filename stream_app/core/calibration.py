@@ -33,7 +33,7 @@ class _Push:
     graphlet: str
     #: Stage -> smallest score among the records of that stage that the guards let through.
     scores: dict[str, float]
-    flagged: frozenset[float]
+    flagged: tuple[float, ...]
     weight: float
 
 
@@ -59,14 +59,13 @@ class PushCalibration:
     ) -> None:
         """Count one more labelled push and draw the thresholds anew.
 
-        `scores` has the smallest eligible score at each stage, `flagged` the budgets whose policy flagged the
+        `scores` has the smallest eligible score (finite) at each stage, `flagged` the budgets whose policy flagged the
         push anywhere, `weight` is one over its propensity, `spending` names the stages that get a budget.
         """
-        finite = {stage: score for stage, score in scores.items() if math.isfinite(score)}
         self._number += 1
         self._forget(graphlet)
-        self._pushes.append(_Push(self._number, graphlet, finite, frozenset(flagged), weight))
-        for stage, score in finite.items():
+        self._pushes.append(_Push(self._number, graphlet, dict(scores), tuple(sorted(flagged)), weight))
+        for stage, score in scores.items():
             insort(self._ranked.setdefault(stage, []), (score, self._number))
         if len(self._pushes) > WINDOW:
             self._forget(self._pushes[0].graphlet)
@@ -86,7 +85,7 @@ class PushCalibration:
         self._thresholds.clear()
         ranked = {stage: self._ranked[stage] for stage in spending if self._ranked.get(stage)}
         total = math.fsum(push.weight for push in self._pushes)
-        room = {b: math.floor(b * (total + 1) + _ROUNDING) - 1 for b in self.budgets if not self.missing(b)}
+        room = {b: math.floor(b * (total + 1) + _ROUNDING) for b in self.budgets if not self.missing(b)}
         if not ranked or not room:
             return
         rank = _ranks_within(ranked, {p.number: p.weight for p in self._pushes}, room)
@@ -121,13 +120,18 @@ class PushCalibration:
 def _ranks_within(
     ranked: Mapping[str, _Ranked], weights: Mapping[int, float], room: Mapping[float, int]
 ) -> dict[float, int]:
-    """For each budget the largest common rank that touches pushes of no more weight than it has room for."""
+    """For each budget the largest common rank whose touched pushes, and the heaviest at its edge, it has room for.
+
+    The push at the edge stands for the next one, which may fall anywhere up to it. Where flagged pushes rarely run,
+    those few are heavy and far between: to count 1 for the edge, as among equals, flagged 6.3 % instead of 5 %.
+    """
     most = max(room.values())
     best: dict[float, int] = {}
     below = dict.fromkeys(ranked, 0)
     touched: set[int] = set()
     weight = 0.0
     for rank in range(1, max(map(len, ranked.values())) + 1):
+        edge = 0.0
         for stage, scores in ranked.items():
             threshold, place = scores[min(rank, len(scores)) - 1][0], below[stage]
             while scores[place][0] < threshold:
@@ -137,9 +141,10 @@ def _ranks_within(
                     weight += weights[number]
                 place += 1
             below[stage] = place
+            edge = max(edge, weights[scores[place][1]])
         if weight > most:
             break
-        best.update({budget: rank for budget, limit in room.items() if weight <= limit})
+        best.update({budget: rank for budget, limit in room.items() if weight + edge <= limit})
     return best
 
 

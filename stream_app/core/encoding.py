@@ -53,7 +53,8 @@ class FeatureSpace:
     def __init__(self, names: Iterable[str] = ()) -> None:
         #: In order of first sight, so that a vector made earlier is a prefix of one made later.
         self.names: list[str] = []
-        self._known: set[str] = set()
+        #: A dict for a set whose order, and with it the bytes of a pickle, does not depend on hash randomisation.
+        self._known: dict[str, None] = {}
         #: Of each feature, as are the next three: rising; one knot until there is more to go by.
         self.knots: list[Knots] = []
         #: The median of the values, NaN where most are missing; and the view of all these.
@@ -69,7 +70,7 @@ class FeatureSpace:
     def _add(self, names: list[str]) -> None:
         for name in names:
             self.names.append(name)
-            self._known.add(name)
+            self._known[name] = None
             self.knots.append([0.0])
             self.typical.append(math.nan)
             self._sample.append(array("d", [math.nan]) * min(self._seen, _SAMPLE))
@@ -77,7 +78,7 @@ class FeatureSpace:
 
     def admit(self, features: Iterable[str]) -> bool:
         """Take in names not known yet, in alphabetical order; whether there were any."""
-        if self._known.issuperset(features):
+        if all(map(self._known.__contains__, features)):
             return False
         new = sorted(name for name in features if name not in self._known)[: NAMES_MAX - len(self.names)]
         self._add(new)

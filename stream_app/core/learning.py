@@ -10,121 +10,33 @@ import hashlib
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from stream_app.core.calibration import PushCalibration
-from stream_app.core.drift import ChangeDetector, Watch
-from stream_app.core.models import Prediction, StageModel
-from stream_app.core.outputs import PRUNE, STAGES, Example, StageRecord
-from stream_app.core.prequential import Quality, Scoring
+from stream_app.core.models import Prediction
+from stream_app.core.outputs import PRUNE, STAGES, Example
 from stream_app.core.remembering import Memory
 from stream_app.core.savings import Savings
+from stream_app.core.stage_learning import StageLearning, StageMetrics, unit
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
 
 #: A correction is learned as one more positive of this weight: it outweighs the negative learned before.
 _CORRECTION = 2.0
-#: A stage with less of the run's expected cost ahead than this share gets no budget.
-_AHEAD_MIN = 0.05
-#: Records over which the share ahead, and labels over which the fleet's push rate, is averaged.
-_AHEAD_OVER, _RATE_OVER = 500, 5000
+#: Labels over which the fleet's push rate is averaged.
+_RATE_OVER = 5000
 #: What is believed of the fleet before any label: one push in five runs, worth five runs.
 _PRIOR_PUSHES, _PRIOR_RUNS = 1.0, 5.0
 #: No propensity below this is believed; the holdout's are 2 % at least.
 _PROPENSITY_MIN = 0.01
-#: Numbers kept for each label counted: stage, weight, p, baseline, what the two thresholds said.
-_COUNTED = 6
-
-
-@dataclass(frozen=True, slots=True)
-class StageMetrics:
-    """Prequential metrics of one stage."""
-
-    #: Labels and pushes among them, weighted by one over the propensity.
-    support: float
-    pushes: float
-    model: Quality
-    baseline: Quality
-    #: Whether the stage answers with the baseline while a fresh model is on trial.
-    on_trial: bool
-    drifts: int
-
-
-class _Stage:
-    """What is learned about one stage."""
-
-    def __init__(self) -> None:
-        self.model = StageModel()
-        self.watch = Watch()
-        self.change = ChangeDetector()
-        #: The watch of a fresh model that has to prove itself; None while the model answers.
-        self.trial: Watch | None = None
-        self.scoring = Scoring()
-        self.baseline_scoring = Scoring()
-        self.support = self.pushes = 0.0
-        #: Mean share of the run's expected cost still ahead, and records in it up to its window.
-        self.ahead = 0.0
-        self.ahead_records = 0
-
-    def learn(self, record: StageRecord, pushed: bool, weight: float) -> bool:
-        """Judge and teach the model; whether it failed and was replaced by a fresh one."""
-        vector = self.model.space.vector(record.features, record.baseline)
-        failed = self._judge(record, vector, pushed)
-        self.model.learn(vector, pushed, weight)
-        if failed:
-            self._refold()
-        return failed
-
-    def _judge(self, record: StageRecord, vector: list[float], pushed: bool) -> bool:
-        p, baseline = _unit(record.p), _unit(record.baseline)
-        self.change.add(p, pushed)
-        if self.trial is None:
-            self.watch.add(p, baseline, pushed)
-            return self.watch.worse
-        self.trial.add(self.model.p(vector), baseline, pushed)
-        if self.model.ready and self.trial.better:
-            self.trial, self.watch = None, Watch()
-        return False
-
-    def _refold(self) -> None:
-        old = self.model
-        self.model = StageModel(old.space.names)
-        self.model.discarded = old.discarded
-        self.trial = Watch()
-        for vector, pushed, weight in old.recent():
-            self.model.learn(vector, pushed, weight)
-
-    def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
-        """Count a label in the metrics; what the thresholds of model and baseline said."""
-        self.support += weight
-        self.pushes += weight * pushed
-        return self.scoring.add(p, pushed, weight), self.baseline_scoring.add(baseline, pushed, weight)
-
-    def discount(self, pushed: bool, weight: float, p: float, baseline: float, said: tuple[bool, bool]) -> None:
-        """Take a label out of the metrics."""
-        self.support -= weight
-        self.pushes -= weight * pushed
-        self.scoring.remove(p, pushed, weight, said[0])
-        self.baseline_scoring.remove(baseline, pushed, weight, said[1])
-
-    def note_cost(self, record: StageRecord) -> None:
-        """Take in what share of the run's expected cost was ahead."""
-        total = record.cost + record.cost_left
-        if 0.0 < total < math.inf:
-            self.ahead_records = min(self.ahead_records + 1, _AHEAD_OVER)
-            self.ahead += (record.cost_left / total - self.ahead) / self.ahead_records
-
-    @property
-    def spends(self) -> bool:
-        """Whether enough cost is ahead here for the stage to get a share of the budgets."""
-        return self.ahead >= _AHEAD_MIN
+#: Numbers kept for each label counted: stage, label, weight, p, baseline, what the two thresholds said.
+_COUNTED = 7
 
 
 class Learner:
     """Folds the examples log; answers with probabilities, thresholds and metrics."""
 
     def __init__(self, budgets: Sequence[float] = BUDGETS) -> None:
-        self._stages = {stage: _Stage() for stage in STAGES}
+        self._stages = {stage: StageLearning() for stage in STAGES}
         self._calibration = PushCalibration(budgets)
         self._memory = Memory()
         self.savings = Savings()
@@ -201,7 +113,7 @@ class Learner:
         if example.pushed is not None:
             weight = 1.0 / max(_PROPENSITY_MIN, _propensity(example))
             if earlier:
-                self._discount(earlier, not example.pushed)
+                self._discount(earlier)
             self._learn_rate(example.pushed, weight, corrects=bool(earlier))
             counted = self._learn_stages(example, example.pushed, weight)
             if example.pushed and example.trainer is not None:
@@ -213,20 +125,20 @@ class Learner:
         model_weight = weight * (_CORRECTION if example.label_revision > 1 else 1.0)
         for record in example.stages:
             stage = self._stages[record.stage]
-            p, baseline = _unit(record.p), _unit(record.baseline)
+            p, baseline = unit(record.p), unit(record.baseline)
             said = stage.count(p, baseline, pushed, weight)
-            counted.extend((STAGES.index(record.stage), weight, p, baseline, *said))
+            counted.extend((STAGES.index(record.stage), pushed, weight, p, baseline, *said))
             stage.note_cost(record)
             if stage.model.space.admit(record.features):
                 self._schema = _schema(self._stages)
             self.rollbacks += stage.learn(record, pushed, model_weight)
         return counted
 
-    def _discount(self, counted: array[float], pushed: bool) -> None:
+    def _discount(self, counted: array[float]) -> None:
         for at in range(0, len(counted), _COUNTED):
-            stage, weight, p, baseline, *said = counted[at : at + _COUNTED]
+            stage, pushed, weight, p, baseline, *said = counted[at : at + _COUNTED]
             said_both = (bool(said[0]), bool(said[1]))
-            self._stages[STAGES[int(stage)]].discount(pushed, weight, p, baseline, said_both)
+            self._stages[STAGES[int(stage)]].discount(bool(pushed), weight, p, baseline, said_both)
 
     def _learn_rate(self, pushed: bool, weight: float, corrects: bool) -> None:
         if not corrects:
@@ -239,16 +151,11 @@ class Learner:
         scores: dict[str, float] = {}
         records = (*example.inherited, *example.stages)
         for record in records:
-            if record.eligible:
+            if record.eligible and math.isfinite(record.score):
                 scores[record.stage] = min(record.score, scores.get(record.stage, record.score))
         flagged = {budget for record in records for budget in record.flagged}
         spending = [name for name, stage in self._stages.items() if stage.spends]
         self._calibration.add(example.graphlet, scores, flagged, weight, spending)
-
-
-def _unit(p: float) -> float:
-    """A probability as a record gives it; a half when it is none."""
-    return p if 0.0 <= p <= 1.0 else 0.5
 
 
 def _propensity(example: Example) -> float:
@@ -260,6 +167,6 @@ def _propensity(example: Example) -> float:
     return min((record.propensity for record in records if record.decision != PRUNE), default=1.0)
 
 
-def _schema(stages: Mapping[str, _Stage]) -> str:
+def _schema(stages: Mapping[str, StageLearning]) -> str:
     names = ";".join(f"{name}:{','.join(sorted(stage.model.space.names))}" for name, stage in stages.items())
     return hashlib.sha256(names.encode()).hexdigest()[:8]

@@ -16,8 +16,8 @@ GRAPHLETS_MAX = 500_000
 class _Pipeline:
     def __init__(self) -> None:
         self.clock_ms = 0
-        #: (when said, graphlet) in the order of the log.
-        self.said: deque[tuple[int, str]] = deque()
+        #: (when said, graphlet, label revision) in the order of the log.
+        self.said: deque[tuple[int, str, int]] = deque()
         #: Graphlet -> its highest label revision, and what the metrics counted for that.
         self.seen: dict[str, tuple[int, array[float]]] = {}
 
@@ -47,12 +47,13 @@ class Memory:
         self._pipelines.move_to_end(example.pipeline)
         self._size -= len(pipeline.seen)
         pipeline.clock_ms = max(pipeline.clock_ms, example.said_ms)
-        pipeline.said.append((example.said_ms, example.graphlet))
+        pipeline.said.append((example.said_ms, example.graphlet, example.label_revision))
         pipeline.seen[example.graphlet] = (example.label_revision, counted)
         oldest_ms = pipeline.clock_ms - RETENTION_MS
         while pipeline.said[0][0] < oldest_ms:
-            _, graphlet = pipeline.said.popleft()
-            pipeline.seen.pop(graphlet, None)
+            _, graphlet, revision = pipeline.said.popleft()
+            if pipeline.seen[graphlet][0] == revision:
+                del pipeline.seen[graphlet]
         self._size += len(pipeline.seen)
         while self._size > GRAPHLETS_MAX and len(self._pipelines) > 1:
             _, silent = self._pipelines.popitem(last=False)

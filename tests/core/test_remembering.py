@@ -1,0 +1,54 @@
+"""What was learned is remembered for the retention, and no longer."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+
+from stream_app.core import remembering
+from stream_app.core.remembering import RETENTION_MS, Memory
+from tests.core.labelled import example
+
+NOTHING = array("d")
+
+
+def test_a_label_is_known_once_kept_and_so_are_earlier_ones() -> None:
+    """The correction overtakes the first label; the next revision is news."""
+    memory = Memory()
+    memory.keep(example(1, True, revision=2), NOTHING)
+
+    assert memory.known(example(1, True, revision=2))
+    assert memory.known(example(1, False, revision=1))
+    assert not memory.known(example(1, True, revision=3))
+    assert not memory.known(example(2, True))
+
+
+def test_what_was_counted_comes_back() -> None:
+    """The numbers kept with a label are there for its correction."""
+    memory = Memory()
+    memory.keep(example(1, False), array("d", [1.0, 2.0]))
+
+    assert memory.counted(example(1, True, revision=2)) == array("d", [1.0, 2.0])
+    assert memory.counted(example(2, True)) is None
+
+
+def test_a_corrected_graphlet_is_kept_for_the_retention_after_its_correction() -> None:
+    """The first label's age does not take the correction with it."""
+    memory = Memory()
+    memory.keep(example(1, False, time_ms=0), NOTHING)
+    memory.keep(example(1, True, time_ms=RETENTION_MS, revision=2), NOTHING)
+    memory.keep(example(2, True, time_ms=RETENTION_MS + 1), NOTHING)
+
+    assert memory.known(example(1, True, revision=2))
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound the pipeline silent longest is forgotten whole."""
+    monkeypatch.setattr(remembering, "GRAPHLETS_MAX", 10)
+    memory = Memory()
+    for number in range(30):
+        memory.keep(example(number, False, pipeline=f"p{number // 3}"), NOTHING)
+
+    assert memory.known(example(29, False, pipeline="p9"))
+    assert not memory.known(example(0, False, pipeline="p0"))
