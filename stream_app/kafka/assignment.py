@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
+from stream_app.kafka.changelog import ForeignAppendError
 from stream_app.kafka.partition import Partition
-from stream_app.kafka.transport import BatchConsumer
+from stream_app.kafka.transport import Batch, BatchConsumer
 
 log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 1.0
+#: How often one batch may find that somebody else wrote.
+_RETAKES = 5
 
 
 class Assignment:
@@ -26,11 +32,11 @@ class Assignment:
         self._topic = topic
         self._make = make
         self.partitions: dict[int, Partition] = {}
+        self._heartbeat_seconds: float = app.conf.broker_heartbeat_interval
         #: Whether what Faust assigned last is open.
         self.complete = False
-        #: Rebalances whose partitions were taken over, and partitions restored.
+        #: Rebalances whose partitions were taken over.
         self.rebalances = 0
-        self.restored = 0
 
     async def take(self) -> None:
         """Close what is no longer ours and open what is new; Faust fetches only after this.
@@ -47,10 +53,22 @@ class Assignment:
         for number in sorted(assigned):
             if self._app.consumer_generation_id != generation:
                 return  # another rebalance has begun; it will call again
-            await self._keep_or_open(number)
+            while not await self._reached(number) and self._app.consumer_generation_id == generation:
+                await asyncio.sleep(_AGAIN_SECONDS)
         self.complete = True
         self.rebalances += 1
         log.info("partitions %s of %s are open", sorted(self.partitions), self._topic)
+
+    async def _reached(self, number: int) -> bool:
+        """Keep or open a partition; False when Kafka was away meanwhile, which is no reason to end."""
+        try:
+            await self._keep_or_open(number)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("partition %d cannot be restored now: %r", number, error)
+            return False
+        return True
 
     async def _keep_or_open(self, number: int) -> None:
         if number in self.partitions:
@@ -64,10 +82,34 @@ class Assignment:
             partition.table.close()
             raise
         self.partitions[number] = partition
-        self.restored += 1
 
     def _close(self, number: int) -> None:
         self.partitions.pop(number).table.close()
+
+    async def apply(self, number: int, batch: Batch, owned: Callable[[], bool]) -> None:
+        """Apply a batch to an open partition.
+
+        When somebody else wrote to its changelog, it is restored and taken over again, unless `owned` says by
+        then that it was lost: a worker that slept hears of it within a heartbeat.
+
+        Raises ForeignAppendError when somebody else keeps writing.
+        """
+        for _ in range(_RETAKES):
+            partition = self.partitions[number]
+            try:
+                return await partition.apply(batch, owned)
+            except ForeignAppendError as error:
+                log.warning("%s; restoring partition %d", error, number)
+            await asyncio.sleep(self._heartbeat_seconds * 2)
+            if not owned() or self.partitions.get(number) is not partition:
+                return None
+            await self._reopen(number)
+        raise ForeignAppendError(f"partition {number}: others keep writing to its changelog")
+
+    async def _reopen(self, number: int) -> None:
+        self._close(number)
+        while not await self._reached(number):
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def positions(self) -> dict[TP, int]:
         """The next offset to read in each open partition."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from stream_app.core.events import Event
+from stream_app.core.ledger import Ledger
 from stream_app.core.outputs import Output
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.local_store import Row
 from stream_app.kafka.messages import Speaker, dead_letter
+from stream_app.kafka.monitoring import Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.placement import FORWARDED, TICK, partition_of
 from stream_app.kafka.table import PartitionTable
@@ -38,32 +39,20 @@ class Detector(Protocol):
     def step(self, event: Event, log_ms: int) -> list[Output]: ...
     def tick(self, log_ms: int) -> list[Output]: ...
     def take_rows(self) -> list[Row]: ...
+    @property
+    def pipelines(self) -> Mapping[str, object]: ...
+    def ledger(self, pipeline: str) -> Ledger: ...
 
 
 #: Makes a detector from its rows.
 Load = Callable[[Mapping[bytes, bytes]], Detector]
 
 
-@dataclass
-class Counts:
-    """What a partition has done since it was opened."""
-
-    events: int = 0
-    ticks: int = 0
-    #: Records skipped because the state had them already.
-    skipped: int = 0
-    forwarded: int = 0
-    dead_letters: int = 0
-    commits: int = 0
-    #: Log time of the last record, in ms since 1970 UTC.
-    log_ms: int = 0
-
-
 class Partition:
     """Applies batches of the events topic, in order.
 
     Parameters: `number` is this partition's, of `partitions` in all; `observe` is told the outputs of a slice
-    after they were sent.
+    after they were sent, and the log time of its last record (ms since 1970 UTC).
     """
 
     def __init__(
@@ -74,11 +63,12 @@ class Partition:
         table: PartitionTable,
         load: Load,
         send: Send,
-        observe: Callable[[list[Output]], None],
+        counts: Counts,
+        observe: Callable[[list[Output], int], None],
     ) -> None:
         self.number = number
         self.table = table
-        self.counts = Counts()
+        self.counts = counts
         self._partitions = partitions
         self._names = names
         self._load = load
@@ -94,10 +84,11 @@ class Partition:
         restored = await self.table.restore()
         self._start(restored.rows)
         await self._send(restored.outbox)
+        self.counts.restored += 1
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
         self._speaker = Speaker(self._names, rows)
-        self._detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
+        self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
 
     async def apply(self, batch: Batch, owned: Callable[[], bool]) -> None:
         """Apply a batch and mark it done; stop between two slices when `owned` says no.
@@ -131,12 +122,12 @@ class Partition:
             taken += 1
             if time.monotonic() >= end:
                 break
-        rows = [*self._detector.take_rows(), *self._speaker.take_rows()]
+        rows = [*self.detector.take_rows(), *self._speaker.take_rows()]
         await self.table.commit(rows, outbox, records[taken - 1].offset + 1)
         self.counts.commits += 1
-        self.counts.log_ms = records[taken - 1].timestamp
+        self.counts.rows += len(rows)
         await self._send(outbox)
-        self._observe(outputs)
+        self._observe(outputs, records[taken - 1].timestamp)
         return taken
 
     def _take(self, record: Record, outbox: list[Message]) -> list[Output]:
@@ -144,7 +135,7 @@ class Partition:
         headers = dict(record.headers)
         if TICK in headers:
             self.counts.ticks += 1
-            return self._detector.tick(record.timestamp)
+            return self.detector.tick(record.timestamp)
         reason = self._poison.get(record.offset)
         if reason is None:
             try:
@@ -154,7 +145,7 @@ class Partition:
         if reason is None:
             if partition_of(event.pipeline, self._partitions) == self.number:
                 self.counts.events += 1
-                return self._detector.step(event, record.timestamp)
+                return self.detector.step(event, record.timestamp)
             if FORWARDED not in headers:
                 self.counts.forwarded += 1
                 forwarded = (*record.headers, (FORWARDED, b""))

@@ -12,6 +12,7 @@ import orjson
 from stream_app import wire
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.messages import dead_letter
+from stream_app.kafka.monitoring import Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.partition import FUTURE_MS
 from stream_app.kafka.producing import Send
@@ -20,10 +21,13 @@ from stream_app.kafka.transport import Batch, Record
 from stream_app.sources import NATIVE, SOURCES, detect
 
 
-async def rekey(batch: Batch, names: Names, send: Send, owned: Callable[[], bool]) -> None:
+async def rekey(batch: Batch, names: Names, send: Send, counts: Counts, owned: Callable[[], bool]) -> None:
     """Write a batch of a source topic to the events topic and mark it done, unless `owned` says no."""
     if owned():
-        await send(rekeyed(record, names) for record in batch.records)
+        messages = [rekeyed(record, names) for record in batch.records]
+        await send(messages)
+        counts.sourced += len(messages)
+        counts.dead_letters += sum(message.topic == names.dead_letters for message in messages)
         batch.done = True
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from stream_app.core.outputs import Example, Output
+from stream_app.core.learning import Learner
 from stream_app.errors import OptionsError
 from stream_app.kafka import topics
 from stream_app.kafka.app import add_agent, make_app
@@ -24,6 +24,7 @@ from stream_app.kafka.assignment import Assignment
 from stream_app.kafka.connection import Connection, UnreachableError
 from stream_app.kafka.examples import ExamplesLog
 from stream_app.kafka.local_store import LocalStore
+from stream_app.kafka.monitor import Monitor
 from stream_app.kafka.partition import Load, Partition
 from stream_app.kafka.producing import make_producer, sender
 from stream_app.kafka.rekeying import rekey
@@ -31,7 +32,7 @@ from stream_app.kafka.table import PartitionTable, Topics
 from stream_app.kafka.ticking import Ticking
 from stream_app.kafka.topics import Found, Names
 from stream_app.kafka.transport import Batch
-from stream_app.kafka.watchdog import Progress, Watchdog
+from stream_app.kafka.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -57,45 +58,41 @@ class WorkerSettings:
     #: Seconds after which a worker that does not answer loses its partitions.
     session_seconds: float = 10.0
     tick_seconds: float = 60.0
+    #: Whether the examples log is folded; if not, the learner stays as it is.
+    learning: bool = True
+    #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
+    host: str = "127.0.0.1"
+    port: int = 9464
 
 
 class Worker:
     """Runs one worker; see `run`.
 
-    Parameters: `load` makes a detector from the rows of a partition; `learn` takes each example of the log, or is
-    None when nothing is to be learned; `observe` is told outputs after they were sent.
+    Parameters: `load` makes a detector from the rows of a partition; `learner` is the one those detectors ask.
     """
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        load: Load,
-        learn: Callable[[Example], None] | None,
-        observe: Callable[[list[Output]], None],
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, load: Load, learner: Learner) -> None:
         self.settings = settings
         self._load = load
-        self._learn = learn
-        self._observe = observe
+        self._learner = learner
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = 0
-        self.watchdog = Watchdog(self._progress, settings.connection.servers)
-        self.assignment: Assignment | None = None
-        self.examples: ExamplesLog | None = None
-        #: Whether the worker serves partitions with a model that has caught up.
-        self.serving = False
+        self.monitor = Monitor(learner)
+        self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code: 0 when told to stop, 1 when it could not go on.
 
-        Raises OptionsError when the topics are not what they must be.
+        Raises OptionsError when the topics are not what they must be, OSError when the port is taken.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self.watchdog.start()
-        self._start(self._turn())
+        server = self.monitor.serve(self.settings.host, self.settings.port)
+        log.info("probes and metrics are at http://%s:%d", *server.server_address[:2])
+        self._start(self.monitor.run(self.watchdog))
         try:
             found = await self._find_topics()
             if found is not None:
@@ -104,15 +101,16 @@ class Worker:
             self.watchdog.stop()
             for task in self._tasks:
                 task.cancel()
+            server.shutdown()
+            server.server_close()
         return self._exit_code
 
     def stop(self) -> None:
         """Finish what is in hand and end; what takes too long is left to the next owner of the partitions."""
         if not self._stopping.is_set():
             log.info("stopping")
-            timer = threading.Timer(_STOP_SECONDS, os._exit, (0,))
-            timer.daemon = True
-            timer.start()
+            self.monitor.stopping = True
+            end_after(_STOP_SECONDS, 0)
             self._stopping.set()
 
     async def _find_topics(self) -> dict[str, Found] | None:
@@ -145,10 +143,11 @@ class Worker:
         producer = make_producer(settings.connection)
         await producer.start()
         try:
-            if self._learn is not None:
-                self.examples = ExamplesLog(settings.connection, names.examples, self._learn)
-                self._start(self.examples.run())
-                await self._first(self.examples.caught_up.wait())
+            if settings.learning:
+                examples = ExamplesLog(settings.connection, names.examples, self._learner.learn)
+                self.monitor.examples = examples
+                self._start(examples.run())
+                await self._first(examples.caught_up.wait())
             if not self._stopping.is_set():
                 await self._serve_partitions(found, producer)
         finally:
@@ -166,24 +165,24 @@ class Worker:
             instance_id=settings.instance_id,
         )
         make = partial(self._partition, found, producer)
-        assignment = self.assignment = Assignment(app, names.events, make)
+        assignment = self.monitor.assignment = Assignment(app, names.events, make)
 
         async def work(tp: TP, batch: Batch, owned: Callable[[], bool]) -> None:
             if tp.topic == names.events:
-                await assignment.partitions[tp.partition].apply(batch, owned)
+                await assignment.apply(tp.partition, batch, owned)
             else:
-                await rekey(batch, names, send, owned)
+                await rekey(batch, names, send, self.monitor.counts, owned)
 
         lanes = add_agent(app, names, assignment, work)
         await app.start()
         self._start(Ticking(assignment, names.events, producer, settings.tick_seconds).run())
-        self.serving = True
         await self._first(app.wait_until_stopped())
-        self.serving = False
+        self.monitor.stopping = True
         if not self._stopping.is_set():
             log.error("cannot go on: %r", app.crash_reason)
             self._exit_code = 1
         if self._exit_code:
+            end_after(_STOP_SECONDS, self._exit_code)
             lanes.stop()  # nothing more is to be done; what was begun is left to the next owner
         await app.stop()
         lanes.stop()
@@ -199,7 +198,16 @@ class Worker:
             producer,
             LocalStore(settings.folder / "state" / str(number)),
         )
-        return Partition(number, events.partitions, names, table, self._load, sender(producer), self._observe)
+        return Partition(
+            number,
+            events.partitions,
+            names,
+            table,
+            self._load,
+            sender(producer),
+            self.monitor.counts,
+            self.monitor.observe,
+        )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` beside everything else; when it fails, the worker cannot go on."""
@@ -223,15 +231,9 @@ class Worker:
     async def _sleep(self, seconds: float) -> None:
         await self._first(asyncio.sleep(seconds))
 
-    async def _turn(self) -> None:
-        while True:
-            self.watchdog.turn()
-            await asyncio.sleep(1.0)
 
-    def _progress(self) -> Progress:
-        assignment = self.assignment
-        if assignment is None:
-            return Progress(False, None)
-        done = {number: partition.table.position for number, partition in list(assignment.partitions.items())}
-        behind = any(assignment.lag(number) for number in done)
-        return Progress(behind or not assignment.complete, (done, assignment.rebalances))
+def end_after(seconds: float, code: int) -> None:
+    """End the process with this exit code if it is still there then: stopping must not hang."""
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,15 @@ class Process:
             assert time.monotonic() < end, f"never said {words!r}\n{self.log.read_text()[-4000:]}"
             time.sleep(0.1)
 
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body of the probe or metrics at a path of the process that runs."""
+        told = re.findall(rb"probes and metrics are at (\S+)", self.log.read_bytes()[self._begun :])
+        try:
+            with urllib.request.urlopen(told[-1].decode() + path) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -123,12 +135,19 @@ class Cluster:
     def logs(self) -> str:
         return "\n".join(f"--- {worker.log}\n{worker.log.read_text()[-6000:]}" for worker in self.workers)
 
-    async def produce(self, topic: str, records: Iterable[tuple[int | None, bytes | None, bytes]]) -> None:
-        """Write (partition or None, key, value) to a topic, in order."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=20, compression_type="lz4")
+    async def produce(
+        self, topic: str, records: Sequence[tuple[int | None, bytes | None, bytes]], seconds: float = 0
+    ) -> None:
+        """Write (partition or None, key, value) to a topic, in order, for about `seconds`; outages are waited for."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, linger_ms=20, compression_type="lz4", enable_idempotence=True
+        )
         await producer.start()
-        for partition, key, value in records:
+        pause_every = len(records) // 20 + 1
+        for number, (partition, key, value) in enumerate(records, 1):
             await producer.send(topic, value, key=key, partition=partition)
+            if seconds and number % pause_every == 0:
+                await asyncio.sleep(seconds / 20)
         await producer.stop()
 
     async def ends(self, topic: str, partitions: int) -> dict[TopicPartition, int]:

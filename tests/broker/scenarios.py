@@ -58,10 +58,7 @@ async def check_state(cluster: Cluster, messages: list[bytes]) -> None:
 
 async def trickle(cluster: Cluster, messages: list[bytes], seconds: float) -> None:
     """Write to the events topic for about this long."""
-    size = max(1, len(messages) // 20)
-    for start in range(0, len(messages), size):
-        await cluster.produce(cluster.names.events, keyed(messages[start : start + size]))
-        await asyncio.sleep(seconds / 20)
+    await cluster.produce(cluster.names.events, keyed(messages), seconds)
 
 
 async def kill_under_load(cluster: Cluster, messages: list[bytes], kills: int, seed: int) -> None:

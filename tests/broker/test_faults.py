@@ -54,7 +54,7 @@ def test_sigterm_drains_and_the_next_goes_on(cluster: Cluster, fleet: list[bytes
 
 
 def test_a_worker_that_slept_through_its_session_overwrites_nothing(cluster: Cluster, fleet: list[bytes]) -> None:
-    """Stopped in the middle of its work and woken after another took its partitions: nothing is lost."""
+    """Stopped in the middle of its work and woken after another took its partitions: both go on, nothing is lost."""
 
     async def body() -> None:
         sleeper = cluster.worker()
@@ -69,6 +69,8 @@ def test_a_worker_that_slept_through_its_session_overwrites_nothing(cluster: Clu
         sleeper.signal(signal.SIGCONT)
         await cluster.produce(cluster.names.events, keyed(fleet[:200]))
         await cluster.settle()
+        assert sleeper.running
+        assert other.running
         await check_state(cluster, [*fleet, *fleet[:200]])
         await check_outputs(cluster, fleet)
 
@@ -76,12 +78,14 @@ def test_a_worker_that_slept_through_its_session_overwrites_nothing(cluster: Clu
 
 
 def test_without_kafka_a_worker_waits_and_says_so_once(cluster: Cluster) -> None:
-    """It says in one line what it cannot reach, tries again, and ends well when told to."""
+    """It says in one line what it cannot reach, tries again, is live and not ready, and ends when told to."""
     cluster.bootstrap = f"127.0.0.1:{free_port()}"
     worker = cluster.worker()
     worker.said("cannot reach Kafka at 127.0.0.1")
+    statuses = [worker.ask(path)[0] for path in ("/livez", "/readyz")]
     worker.signal(signal.SIGTERM)
 
+    assert statuses == [200, 503]
     assert worker.wait(20) == 0
     assert worker.log.read_text().count("cannot reach Kafka") == 1
 

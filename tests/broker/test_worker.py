@@ -131,3 +131,22 @@ def test_time_passes_by_ticks_alone(cluster: Cluster) -> None:
         assert 4_000 <= clock_ms - text_to_time("2026-01-01T00:00:00Z") < 30_000
 
     asyncio.run(body())
+
+
+def test_a_worker_that_serves_is_ready_and_counts(cluster: Cluster, fleet: list[bytes]) -> None:
+    """It is live and ready, and its metrics agree with what it was given."""
+    few = fleet[:300]
+
+    async def body() -> None:
+        worker = cluster.worker()
+        await cluster.produce(cluster.names.sources[0], [(0, None, message) for message in [*few, b"{"]])
+        await cluster.settle()
+        metrics = worker.ask("/metrics")[1]
+
+        assert [worker.ask(path)[0] for path in ("/livez", "/readyz")] == [200, 200]
+        assert "stream_app_source_records_total 301.0" in metrics
+        assert "stream_app_events_processed_total 300.0" in metrics
+        assert "stream_app_events_dead_lettered_total 1.0" in metrics
+        assert "stream_app_consumer_assigned_partitions 6.0" in metrics
+
+    asyncio.run(body())

@@ -32,15 +32,12 @@ async def main(path: Path) -> int:
         replication=1,
         session_seconds=given["session_seconds"],
         tick_seconds=given["tick_seconds"],
+        learning=given["learning"],
+        port=0,
     )
     learner = Learner()
     detecting = Settings(horizon_ms=given["horizon_ms"])
-    worker = Worker(
-        settings,
-        load=lambda rows: Detector.load(detecting, rows, learner),
-        learn=learner.learn if given["learning"] else None,
-        observe=[].extend,
-    )
+    worker = Worker(settings, lambda rows: Detector.load(detecting, rows, learner), learner)
     code = await worker.run()
     path.with_suffix(".model").write_text(json.dumps(opinions(learner)))
     return code

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 
 from stream_app.core.events import Event
+from stream_app.core.ledger import Ledger
 from stream_app.core.outputs import Closed, Output
 from stream_app.kafka import partition as module
 from stream_app.kafka.local_store import Row
+from stream_app.kafka.monitoring import Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.partition import Partition
 from stream_app.kafka.placement import FORWARDED, TICK, partition_of
@@ -51,6 +54,11 @@ class Counter:
         self.changed.add(b"tick")
         return []
 
+    pipelines: Mapping[str, object] = {}
+
+    def ledger(self, pipeline: str) -> Ledger:  # noqa: ARG002
+        return Ledger()
+
     def take_rows(self) -> list[Row]:
         rows: list[Row] = [(key, b"%d" % self.counts[key]) for key in sorted(self.changed)]
         self.changed.clear()
@@ -87,8 +95,11 @@ class Desk:
         self.sent: list[Message] = []
         self.observed: list[Output] = []
         self.table: Any = Memory(self.diary)
-        self.partition = Partition(0, PARTITIONS, NAMES, self.table, Counter, self.send, self.observed.extend)
+        self.partition = Partition(0, PARTITIONS, NAMES, self.table, Counter, self.send, Counts(), self.observe)
         asyncio.run(self.partition.open())
+
+    def observe(self, outputs: list[Output], log_ms: int) -> None:  # noqa: ARG002
+        self.observed += outputs
 
     async def send(self, messages: Iterable[Message]) -> None:
         self.sent += messages
@@ -192,4 +203,21 @@ def test_opening_sends_the_last_outbox_again(desk: Desk) -> None:
     desk.sent.clear()
     asyncio.run(desk.partition.open())
 
+    assert [message.value for message in desk.sent] == [b"{"]
+
+
+def test_a_failed_send_is_not_passed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was saved and could not be sent is not done; the next owner sends it."""
+    batch = Batch([record(0, b"{")])
+
+    async def fail(messages: Iterable[Message]) -> None:  # noqa: ARG001
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(desk.partition, "_send", fail)
+    with pytest.raises(KafkaTimeoutError):
+        asyncio.run(desk.partition.apply(batch, lambda: True))
+    monkeypatch.undo()
+    asyncio.run(desk.partition.open())
+
+    assert not batch.done
     assert [message.value for message in desk.sent] == [b"{"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -87,3 +89,13 @@ def test_an_outage_is_no_hang(clock: Clock, kafka: socket.socket) -> None:
     kafka.close()
 
     assert pass_time(dog, clock, 1_000) is None
+
+
+def test_a_process_that_hangs_is_ended() -> None:
+    """With its own exit code, the reason, and the stacks of all threads."""
+    program = "from stream_app.kafka.watchdog import end_process; end_process('it hangs')"
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+    assert ended.returncode == 70
+    assert "watchdog: it hangs; ending the process" in ended.stderr
+    assert "most recent call first" in ended.stderr
