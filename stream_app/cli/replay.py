@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def replay(
     dead_letters: Annotated[
         str | None, typer.Option(metavar=_SINK, help="Write what is no event, with its place and the reason.")
     ] = None,
+    report: Annotated[str | None, typer.Option(metavar=_SINK, help="Write a report in one HTML file.")] = None,
     config: ConfigFlag = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
@@ -45,17 +47,20 @@ def replay(
 ) -> None:
     """Read recorded events through the detector, and say what it would have said.
 
-    [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl
+    [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
     from stream_app.core.learning import Learner
     from stream_app.replay.progress import Progress
     from stream_app.replay.replay import replay as run
-    from stream_app.replay.sinks import Sinks
+    from stream_app.replay.sinks import Sinks, check_outputs
     from stream_app.report.waste import Rates
 
     options = load_options(config, mode, budget)
     settings, now_ms = settings_of(options), time_of(now)
     sinks = Sinks(verdicts, graphlets, outcomes, examples, dead_letters)
+    if report is not None:
+        check_report(report)
+        check_outputs({**sinks.paths(), "report": report}, files)
     to_stdout = "-" in sinks.paths().values()
     if json and to_stdout:
         raise OptionsError("--json prints to standard output; let the other outputs go to files")
@@ -71,6 +76,10 @@ def replay(
             seed=options.detector.seed,
             progress=progress.update,
         )
+    if report is not None:
+        from stream_app.report.page import write_page
+
+        write_page(report, found.figures)
     if json:
         import orjson
 
@@ -80,3 +89,19 @@ def replay(
         from stream_app.replay.summary import print_summary
 
         print_summary(found, sys.stderr if to_stdout else sys.stdout)
+        if report is not None:
+            typer.echo(f"report: {report}", err=to_stdout)
+
+
+def check_report(path: str) -> None:
+    """Refuses, before the work, a path that no report can be written to.
+
+    Raises OptionsError.
+    """
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise OptionsError(f"--report {path}: is a directory; name a file in it")
+    if not os.path.isdir(folder):
+        raise OptionsError(f"--report {path}: there is no directory {folder}")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise OptionsError(f"--report {path}: permission denied")

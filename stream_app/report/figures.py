@@ -81,6 +81,7 @@ class Prunable:
     labelled: int
     flagged: int
     pushes: int
+    pushes_flagged: int
     missed: Estimate
     #: Node-seconds.
     saved: float
@@ -225,6 +226,7 @@ def prunable(gathering: Gathering, ledgers: Mapping[str, Ledger]) -> list[Prunab
                 labelled=sums.labelled,
                 flagged=sums.flagged,
                 pushes=len(sums.push_flags),
+                pushes_flagged=missed,
                 missed=share(missed, len(sums.push_flags)),
                 saved=saved[name] / 1000,
                 wasted=ledgers[name].wasted / 1000,

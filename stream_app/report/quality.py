@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_app.core.learning import StageMetrics
 from stream_app.core.outputs import STAGES
 from stream_app.core.prequential import Quality
+from stream_app.core.stage_learning import StageMetrics
 from stream_app.report.gathering import BASELINE, BINS, MODEL, PipelineSums
 from stream_app.report.resampling import Estimate, Figure, Resamples, Sums, share
 
-#: Fewer labels of either class than this give no interval.
+#: Fewer labels of either class than this say nothing about how good predictions are.
 _LABELS_MIN = 10
 _NONE = Estimate(None)
 
@@ -53,7 +53,7 @@ class StageFigures:
     stage: str
     labels: float
     pushes: float
-    #: Whether enough labels of both classes came from enough pipelines for intervals.
+    #: Whether there are enough labels of both classes; if not, most figures are None.
     enough: bool
     on_trial: bool
     drifts: int
@@ -67,8 +67,8 @@ def stage_figures(metrics: StageMetrics, stage: str, pipelines: Sequence[Pipelin
     """The figures of one stage."""
     index = STAGES.index(stage)
     rows = label_rows(pipelines, index)
-    few = min(metrics.pushes, metrics.support - metrics.pushes) < _LABELS_MIN
-    resamples = None if few or not len(rows) else Resamples(rows, seed)
+    enough = min(metrics.pushes, metrics.support - metrics.pushes) >= _LABELS_MIN and len(rows) > 0
+    resamples = Resamples(rows, seed) if enough else None
     model, baseline = metrics.model, metrics.baseline
     gain = _NONE
     if resamples is not None and model.balanced_accuracy is not None and baseline.balanced_accuracy is not None:
@@ -79,7 +79,7 @@ def stage_figures(metrics: StageMetrics, stage: str, pipelines: Sequence[Pipelin
         stage=stage,
         labels=metrics.support,
         pushes=metrics.pushes,
-        enough=resamples is not None and gain.low is not None,
+        enough=enough,
         on_trial=metrics.on_trial,
         drifts=metrics.drifts,
         model=series_figures(model, resamples, MODEL),
@@ -89,16 +89,14 @@ def stage_figures(metrics: StageMetrics, stage: str, pipelines: Sequence[Pipelin
 
 
 def series_figures(quality: Quality, resamples: Resamples | None, series: int) -> SeriesFigures:
-    """The figures of one series; those that need enough labels without an interval when there are not."""
-    balanced, auc = Estimate(quality.balanced_accuracy), Estimate(quality.auc)
-    if resamples is not None and quality.balanced_accuracy is not None:
-        figure = accuracy(resamples.total, series)
-        balanced = bounded(resamples.estimate(figure, quality.balanced_accuracy))
-        auc = bounded(resamples.estimate(area(series), quality.auc))
+    """The figures of one series; None for those that need enough labels when there are not."""
+    if resamples is None or quality.balanced_accuracy is None:
+        return SeriesFigures(_NONE, None, _NONE, quality.log_loss, quality.brier, None, [])
+    figure = accuracy(resamples.total, series)
     return SeriesFigures(
-        balanced_accuracy=balanced,
+        balanced_accuracy=bounded(resamples.estimate(figure, quality.balanced_accuracy)),
         best_balanced_accuracy=quality.best_balanced_accuracy,
-        auc=auc,
+        auc=bounded(resamples.estimate(area(series), quality.auc)),
         log_loss=quality.log_loss,
         brier=quality.brier,
         calibration_slope=quality.calibration_slope,

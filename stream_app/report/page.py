@@ -1,0 +1,69 @@
+"""The report: the figures as one HTML file that needs nothing else, no network, no script."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from stream_app.errors import OptionsError
+from stream_app.report import charts, words
+from stream_app.report.figures import Figures
+
+
+def write_page(path: str, found: Figures) -> None:
+    """Writes the report to a file.
+
+    Raises OptionsError when it cannot be written.
+    """
+    text = page(found)
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise OptionsError(f"{path}: cannot be written: {(error.strerror or 'no reason given').lower()}") from None
+
+
+def page(found: Figures) -> str:
+    """The report's HTML; the same figures give the same text."""
+    tradeoff = found.tradeoff
+    drawn = {
+        "compute": charts.compute_bar(found.compute),
+        "tradeoff": charts.tradeoff_chart(tradeoff),
+        "cadence": charts.cadence_chart(tradeoff),
+        "stages": charts.stage_chart(found.stages),
+        "calibration": charts.calibration_chart(found.stages),
+        "flags": charts.flag_chart(found.flag_times),
+    }
+    return _environment(found).get_template("page.html.j2").render(
+        found=found,
+        active=next(each for each in tradeoff.budgets if each.in_force),
+        ready=any(not each.missing_pushes and each.missed.value is not None for each in tradeoff.budgets),
+        scored=any(each.enough for each in found.stages),
+        graphlets=sum(each.graphlets for each in found.outcomes),
+        charts=drawn,
+        causes=words.CAUSES,
+        outcomes=words.OUTCOMES,
+        version=importlib.metadata.version("stream-app"),
+    )  # fmt: skip
+
+
+def _environment(found: Figures) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("stream_app.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.globals["found"] = found
+    rates = found.rates
+    environment.filters.update(
+        percent=words.percent,
+        interval=words.interval,
+        count=words.count,
+        node_hours=words.node_hours,
+        budget=words.budget_name,
+        times=words.times,
+        hours=words.hours,
+        plural=words.plural,
+        money=lambda node_seconds: words.count(node_seconds / 3600 * (rates.node_hour or 0.0)),
+        money_words=lambda node_seconds: words.money_for(node_seconds, rates),
+    )
+    return environment
