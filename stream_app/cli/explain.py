@@ -43,10 +43,12 @@ def explain(
 
     [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
     """
+    from stream_app.collector import calm
     from stream_app.core.learning import Learner
     from stream_app.explaining import explain as run
 
     settings = settings_of(load_options(config, mode, budget))
+    calm()
     story = run(graphlet, files, settings, Learner(settings.policy.budgets), format.value, time_of(now))
     if json:
         import orjson

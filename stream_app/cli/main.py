@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from stream_app.cli import check, explain, replay, simulate
+from stream_app.cli import check, demo, explain, replay, simulate
 from stream_app.errors import OptionsError, StreamAppError
 
 app = typer.Typer(
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Find wasted compute in machine-learning pipelines while they run.",
+    epilog="Begin with:  [bold]stream-app demo[/]",
 )
+app.command()(demo.demo)
 app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(check.check)

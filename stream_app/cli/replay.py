@@ -49,6 +49,7 @@ def replay(
 
     [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
+    from stream_app.collector import calm
     from stream_app.core.learning import Learner
     from stream_app.replay.progress import Progress
     from stream_app.replay.replay import replay as run
@@ -56,6 +57,7 @@ def replay(
     from stream_app.report.waste import Rates
 
     options = load_options(config, mode, budget)
+    calm()
     settings, now_ms = settings_of(options), time_of(now)
     sinks = Sinks(verdicts, graphlets, outcomes, examples, dead_letters)
     if report is not None:

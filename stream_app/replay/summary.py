@@ -34,6 +34,14 @@ def print_summary(replayed: Replayed, stream: TextIO) -> None:
     """Prints what a replay found."""
     # Off a terminal rich would take 80 columns; tables need a few more.
     console = Console(file=stream, width=None if stream.isatty() else _WIDTH, highlight=False)
+    with console.capture() as printed:
+        print_all(console, replayed)
+    stream.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
+    stream.flush()
+
+
+def print_all(console: Console, replayed: Replayed) -> None:
+    """Prints the facts, then the tables."""
     found = replayed.figures
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, style="bold")
