@@ -16,7 +16,7 @@ from stream_app.core.encoding import probability
 #: Prior variance of a weight: about ten labels' worth of certainty. The noise a label adds caps at it.
 _PRIOR = 0.1
 #: Variance a weight gains with each label; without it calibration slopes settled at 1.15 as members improved.
-_NOISE = 2e-5
+_NOISE = 5e-6
 
 
 class Blend:

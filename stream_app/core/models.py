@@ -26,7 +26,7 @@ READY_LABELS, READY_EACH = 50, 5
 #: No label counts for more than this in a model, whatever its propensity.
 WEIGHT_MAX = 3.0
 
-_LEARNING_RATE = 0.05
+_LEARNING_RATE = 0.08
 #: Log-odds at which an empty regression starts: pushes are rare.
 _INTERCEPT = -2.0
 #: Labels remembered, and the stride through them: with no common factor, so that it meets each.

@@ -7,6 +7,7 @@ import math
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -215,3 +216,67 @@ def test_a_change_of_regime_is_rolled_back_and_recovered_from() -> None:
     assert fell_back
     assert not learner.metrics()["input"].on_trial
     assert model < baseline
+
+
+def pushes(count: int, **changes: Any) -> Learner:
+    """A learner that has folded pushes with rising scores, each with an inherited and an own stage."""
+    learner = Learner((0.05, 0.2))
+    for number in range(count):
+        inherited = [record("input", score=1.0 + number)]
+        own = [record("preprocess", score=100.0 + number, **changes)]
+        # The run's own example, without a trainer: it tells the stage's cost, and is no push of its own.
+        run = example(number, True, inherited, pipeline="runs")
+        run.trainer = None
+        learner.learn(run)
+        learner.learn(example(number, True, own, inherited=inherited))
+    return learner
+
+
+def test_pushes_are_graphlets_with_the_stages_they_inherit() -> None:
+    """Twenty graphlets are twenty pushes, though their runs have examples too, and both stages get thresholds."""
+    learner = pushes(20)
+
+    assert learner.missing(0.05) == 0
+    assert (learner.threshold("input", 0.05), learner.threshold("preprocess", 0.05)) == (1.0, 100.0)
+    assert (learner.threshold("input", 0.2), learner.threshold("preprocess", 0.2)) == (4.0, 103.0)
+
+
+def test_records_the_guards_protected_do_not_set_thresholds() -> None:
+    """An ineligible stage could not have been flagged, so its score, however small, does not count."""
+    learner = pushes(20, eligible=False)
+
+    assert learner.threshold("input", 0.05) == 1.0
+    assert learner.threshold("preprocess", 0.05) is None
+    assert learner.tentative("preprocess") is None
+
+
+def test_a_stage_with_nothing_ahead_has_no_threshold() -> None:
+    """Pushes at a stage that costs nothing any more are no ground to flag it."""
+    learner = pushes(20, cost=1000.0, cost_left=1.0)
+
+    assert learner.threshold("input", 0.05) is not None
+    assert learner.threshold("preprocess", 0.05) is None
+
+
+def test_a_push_flagged_at_an_inherited_stage_was_flagged() -> None:
+    """The watch counts a push once, wherever a budget flagged it."""
+    learner = Learner((0.05,))
+    for number in range(40):
+        inherited = [record("input", flagged=(0.05,) if number < 6 else ())]
+        learner.learn(example(number, True, [record("preprocess")], inherited=inherited))
+
+    assert learner.stopped(0.05)
+
+
+def test_the_version_tells_records_and_features() -> None:
+    """It changes with each record folded, and its second part with each feature never seen before."""
+    learner = Learner()
+    learner.learn(example(1, False, [record(features={"a": 1.0})]))
+    first = learner.version
+    learner.learn(example(2, False, [record(features={"a": 2.0})]))
+    second = learner.version
+    learner.learn(example(3, False, [record(features={"b": 2.0})]))
+
+    assert first.startswith("1-")
+    assert second == first.replace("1-", "2-", 1)
+    assert learner.version.split("-")[1] != second.split("-")[1]
