@@ -207,7 +207,7 @@ def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
     if run in graphlet.runs:
         return
     graphlet.runs = (*graphlet.runs, run)
-    pipeline.graphlets_of_run.setdefault(run, set()).add(graphlet)
+    pipeline.graphlets_of_run[run] = marked(pipeline.graphlets_of_run.get(run, ()), graphlet)
     entity = pipeline.runs.get(run)
     if entity is None:
         return
@@ -229,7 +229,7 @@ def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit
     if not bits and len(graphlet.members) >= MEMBERS_MAX:
         clear(pipeline, graphlet)
         graphlet.oversized = True
-        pipeline.oversized.add(graphlet)
+        pipeline.oversized[graphlet] = None
         return False
     graphlet.members[execution] = bits | bit
     if execution.members_of is None:
@@ -257,15 +257,14 @@ def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
         version.down = unmarked(version.down, graphlet)
         version.reach = unmarked(version.reach, graphlet)
     for run in graphlet.runs:
-        of_run = pipeline.graphlets_of_run[run]
-        of_run.discard(graphlet)
-        if not of_run:
-            del pipeline.graphlets_of_run[run]
+        of_run = unmarked(pipeline.graphlets_of_run.pop(run), graphlet)
+        if of_run:
+            pipeline.graphlets_of_run[run] = of_run
     graphlet.members.clear()
     graphlet.runs = ()
     graphlet.deploys = ()
     graphlet.oversized = False
-    pipeline.oversized.discard(graphlet)
+    pipeline.oversized.pop(graphlet, None)
     pipeline.unsettled[graphlet] = None
     pipeline.stale[trainer] = None
 
@@ -273,7 +272,7 @@ def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
 def rebuild(pipeline: Pipeline, changed: Iterable[Execution], change: Callable[[], None]) -> None:
     """The slow path: applies a change after which rules may stop holding around the executions named."""
     executions = neighbourhood(changed)
-    concerned: dict[Graphlet, None] = dict.fromkeys(pipeline.oversized)
+    concerned: dict[Graphlet, None] = dict(pipeline.oversized)
     for execution in executions:
         concerned.update(dict.fromkeys(execution.members_of or ()))
         if execution.graphlet is not None:

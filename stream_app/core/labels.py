@@ -95,7 +95,7 @@ def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, flo
         spare(pipeline, graphlet.talk or inherited, len(run.trainers) if run is not None and not graphlet.talk else 1)
     if graphlet.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
-    if outcome.kind == PUSHED and graphlet.talk is not None:
+    if (outcome.kind == PUSHED or outcome.cause == FAILED) and graphlet.talk is not None:
         graphlet.talk.forget_features()
     return Example(
         graphlet=graphlet.id,
@@ -125,7 +125,7 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
         record_costs(pipeline.history, stages)
         if not run.trainers:
             record_outcome(pipeline, run, None, outcome, nodes)
-    if outcome.kind == PUSHED and run.talk is not None:
+    if (outcome.kind == PUSHED or outcome.cause == FAILED) and run.talk is not None:
         run.talk.forget_features()
     return Example(
         graphlet=f"{pipeline.name}/run:{run.id}",

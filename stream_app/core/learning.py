@@ -129,9 +129,11 @@ class Learner:
             said = stage.count(p, baseline, pushed, weight)
             counted.extend((STAGES.index(record.stage), pushed, weight, p, baseline, *said))
             stage.note_cost(record)
-            if stage.model.space.admit(record.features):
-                self._schema = _schema(self._stages)
-            self.rollbacks += stage.learn(record, pushed, model_weight)
+            # The correction of a push, or of a failed training, comes without: there is nothing to learn from.
+            if record.features:
+                if stage.model.space.admit(record.features):
+                    self._schema = _schema(self._stages)
+                self.rollbacks += stage.learn(record, pushed, model_weight)
         return counted
 
     def _discount(self, counted: array[float]) -> None:

@@ -83,9 +83,10 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
         return False
     if outcome.kind == OPEN:
         pipeline.open[graphlet] = None
-        if graphlet.horizon_ms != trainer.start_ms + horizon_ms:
-            graphlet.horizon_ms = trainer.start_ms + horizon_ms
-            heapq.heappush(pipeline.horizons, (graphlet.horizon_ms, trainer.id))
+        expires_ms = trainer.start_ms + horizon_ms
+        if graphlet.horizon_ms is None or graphlet.horizon_ms > expires_ms:
+            graphlet.horizon_ms = expires_ms
+            heapq.heappush(pipeline.horizons, (expires_ms, trainer.id))
     elif outcome.cause == SUPERSEDED or outcome.cause == EXPIRED:
         pipeline.superseded[graphlet] = None
     if (graphlet.kind, graphlet.cause, graphlet.time_ms) == (outcome.kind, outcome.cause, outcome.time_ms):
@@ -173,6 +174,8 @@ def expire(pipeline: Pipeline) -> None:
         _, trainer_id = heapq.heappop(pipeline.horizons)
         graphlet = pipeline.graphlets.get(trainer_id)
         if graphlet is not None and graphlet.kind == OPEN:
+            # Should its start have moved on since, settling asks for a later look.
+            graphlet.horizon_ms = None
             pipeline.unsettled[graphlet] = None
 
 

@@ -71,8 +71,10 @@ class StageLearning:
         self.model = StageModel(old.space.names)
         self.model.discarded = old.discarded
         self.trial = Watch()
+        width = len(self.model.space.names)
         for vector, pushed, weight in old.recent():
-            self.model.learn(vector, pushed, weight)
+            # A vector from before a name was known misses that feature.
+            self.model.learn([*vector, *[math.nan] * (width - len(vector))], pushed, weight)
 
     def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
         """Count a label in the metrics; what the thresholds of model and baseline said."""

@@ -181,7 +181,7 @@ class Talk:
         self.propensity = 1.0
 
     def forget_features(self) -> None:
-        """What ended in a push is never corrected to one: nobody learns from its features again."""
+        """Nobody learns from the features again: what was pushed or failed in training is not corrected to a push."""
         for said in self.stages:
             said.names, said.values = (), NO_VALUES
 
@@ -233,7 +233,7 @@ class Graphlet:
         self.kind = OPEN
         self.cause: str | None = None
         self.time_ms: int | None = None
-        #: When it expires if nothing decides it; None before that was first asked.
+        #: When it is looked at for expiry, no later than its horizon; None while no look is queued.
         self.horizon_ms: int | None = None
         #: The outcome said last ("" for none) and how often one was said.
         self.said_kind = ""
@@ -294,8 +294,8 @@ class Pipeline:
         #: Trainer id -> graphlet.
         self.graphlets: dict[str, Graphlet] = {}
         #: Run -> graphlets that have it among their `runs`.
-        self.graphlets_of_run: dict[str, set[Graphlet]] = {}
-        self.oversized: set[Graphlet] = set()
+        self.graphlets_of_run: dict[str, Marks] = {}
+        self.oversized: dict[Graphlet, None] = {}
         #: Trainer id -> graphlet of a trainer that proved to be none, or CACHED: should it be one after all, what
         #: was said of it still stands.
         self.retired: dict[str, Graphlet] = {}
