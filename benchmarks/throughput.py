@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.results import publish, table
+from stream_app.collector import calm
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import Example
@@ -69,6 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     fleet = Fleet(FleetOptions(pipelines=options.pipelines, days=options.days, seed=0))
     messages = [orjson.dumps(event) for event in fleet.events()]
+    calm()
     rows = []
     for name, job, arguments in (
         ("decoding alone", decode_all, ()),
