@@ -1,0 +1,69 @@
+"""Simulated fleets for the core: their events, and a detector whose learner folds what it says at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import orjson
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import Event
+from stream_app.core.learning import Learner
+from stream_app.core.outputs import Closed, Example, Output, Verdict
+from stream_app.fleet import Fleet, FleetOptions
+from stream_app.sources.native import decode
+from stream_app.wire import example_to_dict, verdict_to_dict
+
+
+@cache
+def fleet_events(pipelines: int, days: float, seed: int, runs_per_day: float = 5.0) -> tuple[Event, ...]:
+    """The events of a fleet in the order of arrival."""
+    options = FleetOptions(pipelines=pipelines, days=days, seed=seed, runs_per_day=runs_per_day)
+    return tuple(decode(orjson.dumps(event)) for event in Fleet(options).events())
+
+
+def folding(detector: Detector, learner: Learner, events: Iterable[Event]) -> list[Output]:
+    """What the detector says of the events, each example learned before the next event."""
+    outputs: list[Output] = []
+    for event in events:
+        for output in detector.step(event):
+            outputs.append(output)
+            if isinstance(output, Example):
+                learner.learn(output)
+    return outputs
+
+
+def replayed(events: Iterable[Event], settings: Settings | None = None) -> tuple[Detector, list[Output]]:
+    """A new detector and learner after the events, and what was said."""
+    settings = settings or Settings()
+    learner = Learner(settings.policy.budgets)
+    detector = Detector(settings, learner)
+    return detector, folding(detector, learner, events)
+
+
+@cache
+def usual_fleet() -> tuple[Detector, list[Output]]:
+    """A small fleet with verdicts of every kind, replayed once for all tests that only look at it."""
+    return replayed(usual_events())
+
+
+def usual_events() -> tuple[Event, ...]:
+    """The events of that fleet: 8,102, of which 85 or so push."""
+    return fleet_events(6, 10, 2)
+
+
+def wire(output: Output) -> bytes:
+    """An output as bytes."""
+    if isinstance(output, Verdict):
+        return orjson.dumps(verdict_to_dict(output))
+    if isinstance(output, Example):
+        return orjson.dumps(example_to_dict(output))
+    assert isinstance(output, Closed)
+    return orjson.dumps([output.graphlet, output.outcome])
+
+
+def ledgers(detector: Detector) -> dict[str, Any]:
+    """Every pipeline's ledger, as it stands."""
+    return {name: detector.ledger(name) for name in sorted(detector.pipelines)}
