@@ -175,8 +175,7 @@ def _read(
         if progress is not None and count % _BATCH == 0:
             progress(gathering.events, reading)
     if first_reason and not gathering.events:
-        raise InputError(
-            f"no event found; the first of {sum(gathering.dead_letters.values()):,} reasons: {first_reason}"
-        )
+        messages = sum(gathering.dead_letters.values())
+        raise InputError(f"none of {messages:,} messages is an event; the first: {first_reason}")
     if progress is not None:
         progress(gathering.events, reading)
