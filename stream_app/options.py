@@ -29,7 +29,7 @@ DEFAULT_BUDGETS = {"observe": 0.05, "enforce": 0.01}
 
 
 def _decoded(value: object) -> object:
-    """A table from a variable, which holds it as JSON."""
+    """A table or a list from a variable, which holds it as JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -91,6 +91,22 @@ class RateOptions(BaseModel):
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
 
 
+class MlmdOptions(BaseModel):
+    """What names in a store of ML Metadata mean; what is not set is as in `sources.mlmd.Rules`."""
+
+    model_config = _FROZEN
+
+    pipeline: str | None = Field(default=None, min_length=1)
+    pipeline_contexts: Annotated[tuple[str, ...] | None, *_Table] = None
+    run_contexts: Annotated[tuple[str, ...] | None, *_Table] = None
+    node_contexts: Annotated[tuple[str, ...] | None, *_Table] = None
+    type_properties: Annotated[dict[str, str] | None, *_Table] = None
+    run_properties: Annotated[dict[str, str] | None, *_Table] = None
+    pushed_types: Annotated[tuple[str, ...] | None, *_Table] = None
+    properties: Annotated[dict[str, str] | None, *_Table] = None
+    known_at_start: Annotated[tuple[str, ...] | None, *_Table] = None
+
+
 class Options(BaseModel):
     """All options. Made directly: the defaults and what is passed; `load` reads file and environment."""
 
@@ -99,6 +115,7 @@ class Options(BaseModel):
     operators: OperatorOptions = OperatorOptions()
     detector: DetectorOptions = DetectorOptions()
     rates: RateOptions = RateOptions()
+    mlmd: MlmdOptions = MlmdOptions()
 
 
 class _Variables(Options, BaseSettings):

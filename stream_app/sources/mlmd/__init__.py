@@ -1,0 +1,10 @@
+"""ML Metadata: follows a store and says what changed in it as events of the core (docs/mlmd.md)."""
+
+from __future__ import annotations
+
+from stream_app.sources.mlmd.cursor import Cursor
+from stream_app.sources.mlmd.follow import follow, messages
+from stream_app.sources.mlmd.rules import Rules
+from stream_app.sources.mlmd.store import Store, StoreUnavailable, is_store
+
+__all__ = ["Cursor", "Rules", "Store", "StoreUnavailable", "follow", "is_store", "messages"]

@@ -1,0 +1,166 @@
+"""One pass over a store: everything that changed since the cursor, as events in the order of their times.
+
+Executions are read in the order in which they were made, a page in a transaction, and their events wait in a heap
+until no unread execution can have an earlier one. So memory holds what runs at the same time, not the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection
+
+from stream_app.core.events import Event
+from stream_app.errors import OptionsError
+from stream_app.sources.mlmd import queries
+from stream_app.sources.mlmd.cursor import HOT_MS, WINDOW_MS, Cursor, Ids
+from stream_app.sources.mlmd.events import events_of
+from stream_app.sources.mlmd.queries import ARTIFACTS, ASSOCIATIONS, EDGES, EXECUTIONS
+from stream_app.sources.mlmd.records import Record
+from stream_app.sources.mlmd.rules import Rules
+from stream_app.sources.mlmd.store import Store
+from stream_app.wire import event_to_dict
+
+logger = logging.getLogger(__name__)
+
+
+def follow(store: Store, cursor: Cursor, rules: Rules | None = None) -> Iterator[Event]:
+    """The events of what changed since the cursor, which moves when the last of them was taken.
+
+    A pass that is broken off leaves the cursor where it was, and the next one says the same again: an event said
+    twice changes nothing. A pass over an unchanged store says nothing.
+
+    Raises
+    ------
+    StoreUnavailable
+        The store does not answer; the cursor has not moved.
+    """
+    rules = rules or Rules()
+    with store.connect() as connection:
+        changes = _first(connection) if not cursor.frontier_ms else _changes(connection, cursor)
+        names = queries.types(connection)
+    heap: list[tuple[int, int, int, Event]] = []
+    count = unplaced = 0
+    for records in _records(store, [key for _, key in changes.executions], names):
+        earliest_ms = min((record.created_ms for record in records), default=0)
+        while heap and heap[0][0] < earliest_ms:
+            yield heapq.heappop(heap)[-1]
+        for record in records:
+            events = events_of(record, rules)
+            unplaced += not events
+            if not events or not _is_news(record, events, cursor, changes.cursor):
+                continue
+            for event in events:
+                heapq.heappush(heap, (event.time_ms, record.created_ms, count, event))
+                count += 1
+    while heap:
+        yield heapq.heappop(heap)[-1]
+    if unplaced:
+        logger.warning(
+            "%s: %d changed executions are in no pipeline context; see the rules mlmd.pipeline and "
+            "mlmd.pipeline_contexts",
+            store.name,
+            unplaced,
+        )
+    cursor.move_to(changes.cursor)
+
+
+def _records(store: Store, executions: list[int], names: dict[int, str]) -> Iterator[list[Record]]:
+    """All about some executions, page by page."""
+    for chunk in queries.pages(executions, queries.CHUNK):
+        with store.connect() as connection:
+            contexts = queries.contexts(connection, chunk, names)
+        for page in queries.pages(chunk):
+            with store.connect() as connection:
+                records = queries.records(connection, page, names, store.schema)
+            for record in records:
+                record.contexts = contexts.get(record.id, [])
+            yield records
+
+
+def messages(path: str, rules: Rules | None = None) -> Iterator[bytes]:
+    """Every event of a store in its native JSON form, in the order of their times.
+
+    Raises OptionsError when the store cannot be read, or none of its executions is in a pipeline.
+    """
+    with Store(path) as store:
+        found = False
+        for event in follow(store, Cursor(), rules):
+            found = True
+            yield orjson.dumps(event_to_dict(event))
+        if not found:
+            raise OptionsError(
+                f"{path}: no execution in it is in a pipeline context; see mlmd.pipeline and mlmd.pipeline_contexts"
+            )
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What is to be read, and where the cursor will stand after it."""
+
+    #: (when it was made, id), sorted.
+    executions: list[tuple[int, int]]
+    cursor: Cursor
+
+
+def _first(connection: Connection) -> _Changes:
+    edges = Ids().after(queries.latest_ids(connection, EDGES))
+    associations = Ids().after(queries.latest_ids(connection, ASSOCIATIONS))
+    executions = queries.updated_since(connection, EXECUTIONS, 0)
+    artifacts = queries.updated_since(connection, ARTIFACTS, 0)
+    moved = _moved(Cursor(), executions, artifacts, edges, associations)
+    return _Changes(sorted(queries.all_created(connection)), moved)
+
+
+def _changes(connection: Connection, cursor: Cursor) -> _Changes:
+    edges = queries.added(connection, EDGES, cursor.edges)
+    associations = queries.added(connection, ASSOCIATIONS, cursor.associations)
+    since_ms = cursor.frontier_ms - WINDOW_MS
+    executions = queries.updated_since(connection, EXECUTIONS, since_ms)
+    artifacts = queries.updated_since(connection, ARTIFACTS, since_ms)
+    changed = _differ(executions, cursor.executions, cursor.frontier_ms)
+    changed.update(queries.writers(connection, sorted(_differ(artifacts, cursor.artifacts, cursor.frontier_ms))))
+    changed.update(edges.values(), associations.values())
+    moved = _moved(cursor, executions, artifacts, cursor.edges.after(edges), cursor.associations.after(associations))
+    return _Changes(sorted(queries.created(connection, sorted(changed))), moved)
+
+
+def _differ(found: dict[int, int], seen: dict[int, int], frontier_ms: int) -> set[int]:
+    """Ids of rows that changed, or may have within the millisecond in which they were seen."""
+    return {key for key, ms in found.items() if seen.get(key) != ms or ms >= frontier_ms - HOT_MS}
+
+
+def _moved(
+    cursor: Cursor, executions: dict[int, int], artifacts: dict[int, int], edges: Ids, associations: Ids
+) -> Cursor:
+    latest_ms = max((*executions.values(), *artifacts.values()), default=0)
+    frontier_ms = max(cursor.frontier_ms, min(latest_ms, time.time_ns() // 1_000_000))
+    since_ms = frontier_ms - WINDOW_MS
+    return Cursor(
+        frontier_ms,
+        {key: ms for key, ms in executions.items() if ms >= since_ms},
+        {key: ms for key, ms in artifacts.items() if ms >= since_ms},
+        edges,
+        associations,
+        {key: entry for key, entry in cursor.said.items() if entry[0] >= since_ms},
+    )
+
+
+def _is_news(record: Record, events: list[Event], before: Cursor, after: Cursor) -> bool:
+    """Whether these events were not said last time; notes that they are said now."""
+    changed_ms = max(record.updated_ms, *(artifact.updated_ms for artifact in record.outputs), 0)
+    known = before.said.get(record.id)
+    recent = changed_ms >= after.frontier_ms - WINDOW_MS
+    if known is None and not recent:
+        return True
+    said = orjson.dumps([event_to_dict(event) for event in events])
+    digest = hashlib.blake2b(said, digest_size=8).hexdigest()
+    if recent:
+        after.said[record.id] = (changed_ms, digest)
+    return known is None or known[1] != digest

@@ -1,0 +1,185 @@
+"""The questions asked of a store: what changed, and all about some executions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from sqlalchemy import ColumnElement, Connection, TableClause, column, or_, select, table
+
+from stream_app.core.events import Properties
+from stream_app.sources.mlmd.cursor import ID_WINDOW, Ids
+from stream_app.sources.mlmd.records import INPUTS, OUTPUTS, STATES, ArtifactRecord, Record
+from stream_app.sources.scalars import name, scalar
+
+CREATED, UPDATED = "create_time_since_epoch", "last_update_time_since_epoch"
+#: Ids in one question; and in one about associations, which have no index by execution: each reads the whole table.
+PAGE = 500
+CHUNK = 20 * PAGE
+#: How MLMD writes a struct, which is no flat value, into a text.
+_STRUCT = "mlmd-struct::"
+_VALUES = ("int_value", "double_value", "string_value")
+
+
+def _table(of: str, *names: str) -> TableClause:
+    return table(of, *(column(each) for each in names))
+
+
+_type = _table("Type", "id", "name")
+_execution = _table("Execution", "id", "type_id", "last_known_state", CREATED, UPDATED)
+_artifact = _table("Artifact", "id", "type_id", "state", UPDATED)
+_edge = _table("Event", "id", "artifact_id", "execution_id", "type", "milliseconds_since_epoch")
+_association = _table("Association", "id", "context_id", "execution_id")
+_context = _table("Context", "id", "type_id", "name")
+_execution_property = _table("ExecutionProperty", "execution_id", "name", "is_custom_property", *_VALUES, "bool_value")
+_artifact_property = _table("ArtifactProperty", "artifact_id", "name", "is_custom_property", *_VALUES, "bool_value")
+
+EXECUTIONS, ARTIFACTS, EDGES, ASSOCIATIONS = _execution, _artifact, _edge, _association
+
+
+def pages(ids: Iterable[int], size: int = PAGE) -> Iterator[list[int]]:
+    """Ids by the page."""
+    rest = iter(ids)
+    while page := list(islice(rest, size)):
+        yield page
+
+
+def updated_since(connection: Connection, of: TableClause, since_ms: int) -> dict[int, int]:
+    """Id -> last change of the rows of EXECUTIONS or ARTIFACTS changed at or after a time."""
+    question = select(of.c.id, of.c[UPDATED])
+    if since_ms > 0:
+        question = question.where(of.c[UPDATED] >= since_ms)
+    return {key: int(ms or 0) for key, ms in connection.execute(question)}
+
+
+def added(connection: Connection, of: TableClause, seen: Ids) -> dict[int, int]:
+    """Id -> execution of the rows of EDGES or ASSOCIATIONS that were not seen."""
+    new: ColumnElement[bool] = of.c.id > seen.last
+    if seen.gaps:
+        new = or_(new, of.c.id.in_(seen.gaps))
+    return dict(connection.execute(select(of.c.id, of.c.execution_id).where(new)).all())
+
+
+def latest_ids(connection: Connection, of: TableClause) -> list[int]:
+    """The last `ID_WINDOW` ids of EDGES or ASSOCIATIONS."""
+    question = select(of.c.id).order_by(of.c.id.desc()).limit(ID_WINDOW)
+    return list(connection.execute(question).scalars())
+
+
+def writers(connection: Connection, artifacts: Sequence[int]) -> Iterator[int]:
+    """The executions that wrote some artifacts."""
+    for page in pages(artifacts):
+        question = select(_edge.c.execution_id).where(_edge.c.artifact_id.in_(page), _edge.c.type.in_(sorted(OUTPUTS)))
+        yield from connection.execute(question).scalars()
+
+
+def created(connection: Connection, executions: Iterable[int]) -> list[tuple[int, int]]:
+    """(when it was made, id) of some executions."""
+    found = []
+    for page in pages(executions):
+        question = select(_execution.c[CREATED], _execution.c.id).where(_execution.c.id.in_(page))
+        found += [(int(ms or 0), key) for ms, key in connection.execute(question)]
+    return found
+
+
+def all_created(connection: Connection) -> list[tuple[int, int]]:
+    """(when it was made, id) of every execution."""
+    return [(int(ms or 0), key) for ms, key in connection.execute(select(_execution.c[CREATED], _execution.c.id))]
+
+
+def types(connection: Connection) -> dict[int, str]:
+    """The names of types by their ids."""
+    return dict(connection.execute(select(_type.c.id, _type.c.name)).all())
+
+
+def contexts(
+    connection: Connection, executions: Sequence[int], names: dict[int, str]
+) -> dict[int, list[tuple[str, str]]]:
+    """(type, name) of the contexts of at most `CHUNK` executions, in the order of context ids."""
+    pairs = select(_association.c.execution_id, _association.c.context_id)
+    linked = connection.execute(pairs.where(_association.c.execution_id.in_(executions))).all()
+    known: dict[int, tuple[str, str]] = {}
+    for page in pages(sorted({context for _, context in linked})):
+        question = select(_context.c.id, _context.c.type_id, _context.c.name).where(_context.c.id.in_(page))
+        for key, type_id, text in connection.execute(question):
+            known[key] = (names.get(type_id, ""), text)
+    found: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for execution, context in sorted(linked, key=lambda pair: pair[1]):
+        if context in known:
+            found[execution].append(known[context])
+    return found
+
+
+def records(connection: Connection, executions: Sequence[int], names: dict[int, str], schema: int) -> list[Record]:
+    """All about at most `PAGE` executions, in the order of the ids given; `names` are those of types."""
+    columns = [_execution.c[each] for each in ("id", "type_id", "last_known_state", CREATED, UPDATED)]
+    found: dict[int, Record] = {}
+    for key, type_id, state, created_ms, updated_ms in connection.execute(
+        select(*columns).where(_execution.c.id.in_(executions))
+    ):
+        found[key] = Record(
+            key,
+            names.get(type_id, str(type_id)),
+            STATES.get(state or 0),
+            int(created_ms or updated_ms or 0),
+            int(updated_ms or 0),
+        )
+    for key, properties in _properties(connection, _execution_property, "execution_id", executions, schema).items():
+        if key in found:
+            found[key].properties = properties
+    _add_artifacts(connection, found, names, schema)
+    return [found[key] for key in executions if key in found]
+
+
+def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict[int, str], schema: int) -> None:
+    columns = [_edge.c[each] for each in ("execution_id", "artifact_id", "type", "milliseconds_since_epoch")]
+    question = select(*columns).where(_edge.c.execution_id.in_(list(found)))
+    edges = connection.execute(question).all()
+    artifacts = _artifacts(connection, sorted({edge.artifact_id for edge in edges}), names, schema)
+    for execution, artifact_id, kind, ms in edges:
+        record, artifact = found[execution], artifacts.get(artifact_id)
+        if ms and not record.created_ms:
+            record.created_ms = int(ms)
+        if artifact is None:
+            continue
+        if kind in INPUTS and artifact not in record.inputs:
+            record.inputs.append(artifact)
+        elif kind in OUTPUTS:
+            record.wrote_ms = max(record.wrote_ms, int(ms or 0))
+            if artifact not in record.outputs:
+                record.outputs.append(artifact)
+
+
+def _artifacts(
+    connection: Connection, ids: Sequence[int], names: dict[int, str], schema: int
+) -> dict[int, ArtifactRecord]:
+    found: dict[int, ArtifactRecord] = {}
+    columns = [_artifact.c[each] for each in ("id", "type_id", "state", UPDATED)]
+    for page in pages(ids):
+        properties = _properties(connection, _artifact_property, "artifact_id", page, schema)
+        for key, type_id, state, ms in connection.execute(select(*columns).where(_artifact.c.id.in_(page))):
+            type_ = names.get(type_id, str(type_id))
+            found[key] = ArtifactRecord(key, type_, state, int(ms or 0), properties.get(key, {}))
+    return found
+
+
+def _properties(
+    connection: Connection, of: TableClause, key: str, ids: Sequence[int], schema: int
+) -> dict[int, Properties]:
+    """Properties by owner; a custom property hides a declared one of its name."""
+    columns = [of.c[each] for each in (key, "name", *_VALUES)]
+    if schema >= 10:
+        columns.append(of.c.bool_value)
+    question = select(*columns).where(of.c[key].in_(ids)).order_by(of.c.is_custom_property)
+    found: dict[int, Properties] = defaultdict(dict)
+    for owner, text, whole, real, string, *flag in connection.execute(question):
+        if flag and flag[0] is not None:
+            value = scalar(bool(flag[0]))
+        elif string is not None:
+            value = None if string.startswith(_STRUCT) else scalar(string)
+        else:
+            value = scalar(whole if whole is not None else real)
+        if value is not None and text:
+            found[owner][name(text)] = value
+    return found

@@ -1,0 +1,135 @@
+"""A store of ML Metadata, opened for reading: its documented tables, through SQLAlchemy.
+
+The library `ml-metadata` pins versions of protobuf and attrs that little else can live with
+(docs/decisions/0030-mlmd-tables.md). A store is only read, in short transactions: in SQLite a long one would keep its
+pipelines from writing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, column, create_engine, select, table
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from stream_app.errors import OptionsError, StreamAppError
+
+#: Versions of the schema that are read. Before 8 there are tables this does not know; 9 adds external ids, which say
+#: nothing here; 10 adds `bool_value` and `proto_value`.
+SCHEMAS = range(8, 11)
+#: Seconds to wait for whoever writes to a SQLite store.
+_BUSY_S = 5.0
+
+_SQLITE = b"SQLite format 3\0"
+_ENVIRONMENT = table("MLMDEnv", column("schema_version"))
+
+
+class StoreUnavailable(StreamAppError):  # noqa: N818 - it says what is so, and may pass
+    """The store does not answer now: locked, or its server is away. The cursor has not moved; try again."""
+
+
+class Store:
+    """An open store; a context manager.
+
+    Parameters
+    ----------
+    url
+        A SQLite file, or a URL as SQLAlchemy takes it: `sqlite:///store.sqlite`, `mysql+pymysql://user@host/mlmd`.
+
+    Raises
+    ------
+    OptionsError
+        There is no such store, it is none of ML Metadata, or its schema is of a version that is not read.
+    StoreUnavailable
+        It does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        #: How it is called in messages: without a password.
+        self.name, self._engine = _engine(url)
+        try:
+            with self.connect() as connection:
+                self.schema = _schema(connection, self.name)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives back its connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection in a transaction of its own.
+
+        Raises StoreUnavailable, or OptionsError when it is no such store.
+        """
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except OperationalError as error:
+            if "no such table" in str(error.orig):
+                raise OptionsError(f"{self.name}: is not a store of ML Metadata") from None
+            raise StoreUnavailable(f"{self.name}: {error.orig}") from None
+        except DBAPIError as error:
+            raise OptionsError(f"{self.name}: is not a store of ML Metadata: {error.orig}") from None
+
+
+def is_store(path: str) -> bool:
+    """Whether a file is a SQLite store of ML Metadata."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(len(_SQLITE)) != _SQLITE:
+                return False
+        with closing(sqlite3.connect(_read_only(path), uri=True, timeout=_BUSY_S)) as connection:
+            found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone()
+    except (OSError, sqlite3.Error):
+        return False
+    return bool(found[0])
+
+
+def _engine(url: str) -> tuple[str, Engine]:
+    if "://" not in url:
+        return url, _sqlite(url)
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return str(parsed.database), _sqlite(str(parsed.database))
+        return parsed.render_as_string(), create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise OptionsError(f"{url.split('://')[0]}: not the URL of a store that can be read: {error}") from None
+
+
+def _sqlite(path: str) -> Engine:
+    if not Path(path).is_file():
+        raise OptionsError(f"{path}: no such file")
+    address = _read_only(path)
+    return create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True, timeout=_BUSY_S), poolclass=NullPool
+    )
+
+
+def _read_only(path: str) -> str:
+    return f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+
+
+def _schema(connection: Connection, name: str) -> int:
+    version = connection.execute(select(_ENVIRONMENT.c.schema_version)).scalar()
+    if version is None or int(version) not in SCHEMAS:
+        raise OptionsError(
+            f"{name}: schema version {version}, expected {SCHEMAS[0]} to {SCHEMAS[-1]}; ML Metadata can migrate it"
+        )
+    return int(version)

@@ -1,0 +1,31 @@
+"""Values and names from other systems' databases, held to the bounds of the native event."""
+
+from __future__ import annotations
+
+import math
+
+from stream_app.core.events import Scalar
+from stream_app.sources.native import MAX_ID, MAX_NUMBER, MAX_TEXT
+
+
+def scalar(value: object) -> Scalar | None:
+    """A value as a property may hold it; None when it cannot: too long, too large, not finite, not flat."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if math.isfinite(value) and abs(value) <= MAX_NUMBER else None
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT and _encodable(value) else None
+    return None
+
+
+def name(text: str) -> str:
+    """A text as an id, a type or the name of a property may be: control characters replaced, cut to length."""
+    if not text.isprintable():
+        text = "".join("?" if c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" else c for c in text)
+    return text[:MAX_ID]
+
+
+def _encodable(text: str) -> bool:
+    """Whether it has no lone surrogates, which JSON in UTF-8 cannot hold."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
