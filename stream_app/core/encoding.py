@@ -104,13 +104,22 @@ class FeatureSpace:
             if value != value:
                 view[key + MISSING] = 1.0
             else:
+                # `_place` in line: it is called for every feature of every prediction.
                 last = len(knots) - 1
-                place = _place(knots, last, value)
-                below = int(place)
-                part = place - below
-                view[key + below] = 1.0 - part
-                if part:
-                    view[key + below + 1] = part
+                if value <= knots[0]:
+                    place = 0.0
+                    view[key] = 1.0
+                elif value >= knots[last]:
+                    place = last
+                    view[key + last] = 1.0
+                else:
+                    below = bisect_right(knots, value) - 1
+                    low = knots[below]
+                    part = (value - low) / (knots[below + 1] - low)
+                    view[key + below] = 1.0 - part
+                    if part:
+                        view[key + below + 1] = part
+                    place = below + part
                 if last:
                     view[key + LINE] = 3.0 * place / last - 1.5
             key += KEYS

@@ -18,8 +18,9 @@ from typing import NamedTuple
 from river import linear_model, optim
 from river.optim.base import DictLike
 
+from stream_app.core import encoding
 from stream_app.core.blending import Blend
-from stream_app.core.encoding import KEYS, FeatureSpace, Knots, View, log_odds, on_curve, probability
+from stream_app.core.encoding import KEYS, FeatureSpace, Knots, View, on_curve, probability
 
 #: Labels, and among them pushes and others, before a stage answers with more than the baseline.
 READY_LABELS, READY_EACH = 50, 5
@@ -29,6 +30,8 @@ WEIGHT_MAX = 3.0
 _LEARNING_RATE = 0.08
 #: Log-odds at which an empty regression starts: pushes are rare.
 _INTERCEPT = -2.0
+#: A label is learned again only when the regression errs by as much.
+_SURE = 0.2
 #: Labels remembered, and the stride through them: with no common factor, so that it meets each.
 _REMEMBERED, _STRIDE = 2000, 619
 
@@ -63,18 +66,15 @@ class Regression:
         # river's public answer is a probability, from which large log-odds cannot be had back.
         return float(self._river._raw_dot_one(view))
 
-    def learn(self, view: View, label: bool, weight: float) -> bool:
-        """Learn a label; False when that is refused, or ended in a weight that is not finite.
+    def learn(self, view: View, label: bool, weight: float, log_odds: float) -> bool:
+        """Learn a label of a view that has these log-odds now; False when that is refused.
 
-        From finite log-odds a step of AdaGrad is at most its learning rate, so the first check alone keeps
-        the weights finite. Should some be lost all the same, those of them in this view start anew.
+        From finite log-odds a step of AdaGrad is at most its learning rate, so weights stay finite. Should some
+        be lost all the same, the label is refused, and those of them that are in this view start anew.
         """
-        if math.isfinite(self.log_odds(view)):
-            intercept = self._river.intercept
+        if math.isfinite(log_odds):
             self._river.learn_one(view, label, weight)
-            if math.isfinite(self.log_odds(view)):
-                return True
-            self._river.intercept = intercept
+            return True
         self._repair(view)
         return False
 
@@ -150,7 +150,7 @@ class StageModel:
 
     def fallback(self, baseline: float) -> Prediction:
         """The baseline as an answer."""
-        return Prediction(probability(log_odds(baseline)), self, None)
+        return Prediction(probability(encoding.log_odds(baseline)), self, None)
 
     def p(self, vector: Sequence[float]) -> float:
         """The probability for a vector of `space`; its baseline when the model has no finite answer."""
@@ -163,15 +163,23 @@ class StageModel:
         for feature, old, new in self.space.learn(vector):
             self.regression.move(feature, old, new)
         view = self.space.view(vector)
-        kept = self.blend.learn((vector[0], self.regression.log_odds(view)), label, weight)
-        kept &= self.regression.learn(view, label, weight)
+        log_odds = self.regression.log_odds(view)
+        kept = self.blend.learn((vector[0], log_odds), label, weight)
+        kept &= self.regression.learn(view, label, weight, log_odds)
         if self._ring:
-            again = self._ring[self.labels * _STRIDE % len(self._ring)]
-            kept &= self.regression.learn(self.space.view(again.vector), again.pushed, again.weight)
+            kept &= self._rehearse(self._ring[self.labels * _STRIDE % len(self._ring)])
         self._remember(Label(array("d", vector), label, weight))
         self.discarded += not kept
         self.labels += 1
         self.pushes += label
+
+    def _rehearse(self, label: Label) -> bool:
+        """Learn an earlier label again, unless the regression is sure of it: there is little left to learn."""
+        view = self.space.view(label.vector)
+        log_odds = self.regression.log_odds(view)
+        if abs(label.pushed - probability(log_odds)) < _SURE:
+            return True
+        return self.regression.learn(view, label.pushed, label.weight, log_odds)
 
     def _remember(self, label: Label) -> None:
         if len(self._ring) < _REMEMBERED:
