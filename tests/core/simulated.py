@@ -35,23 +35,22 @@ def folding(detector: Detector, learner: Learner, events: Iterable[Event]) -> li
     return outputs
 
 
-def replayed(events: Iterable[Event], settings: Settings | None = None) -> tuple[Detector, list[Output]]:
-    """A new detector and learner after the events, and what was said."""
-    settings = settings or Settings()
-    learner = Learner(settings.policy.budgets)
-    detector = Detector(settings, learner)
-    return detector, folding(detector, learner, events)
+def usual_events() -> tuple[Event, ...]:
+    """The events of a small fleet that gets verdicts of every kind, some 5,500."""
+    return fleet_events(5, 8, 2)
 
 
 @cache
-def usual_fleet() -> tuple[Detector, list[Output]]:
-    """A small fleet with verdicts of every kind, replayed once for all tests that only look at it."""
-    return replayed(usual_events())
+def usual_fleet() -> tuple[Detector, list[list[Output]]]:
+    """That fleet, replayed once for all tests that only look at it: what was said at each event, and the detector."""
+    learner = Learner()
+    detector = Detector(Settings(), learner)
+    return detector, [folding(detector, learner, [event]) for event in usual_events()]
 
 
-def usual_events() -> tuple[Event, ...]:
-    """The events of that fleet: 8,102, of which 85 or so push."""
-    return fleet_events(6, 10, 2)
+def usual_outputs() -> list[Output]:
+    """All that is said of that fleet."""
+    return [output for outputs in usual_fleet()[1] for output in outputs]
 
 
 def wire(output: Output) -> bytes:

@@ -9,11 +9,10 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import CACHED, Event
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import Example, Verdict
-from stream_app.core.policy import Policy
 from stream_app.core.rows import VERSION, key
 from stream_app.errors import StateError
 from tests.builders import DAY, MINUTE, artifact, ended, ran, run_pruned, started
-from tests.core.simulated import fleet_events, folding, ledgers, wire
+from tests.core.simulated import folding, ledgers, usual_events, usual_fleet, usual_outputs, wire
 from tests.core.steered import PERIOD, Steered, past, whole_run
 
 DAYS = DAY // MINUTE
@@ -198,17 +197,15 @@ def test_a_row_of_another_version_is_refused() -> None:
 
 def test_a_fleet_cut_into_four_says_what_it_says_in_one() -> None:
     """Each part by a detector that knows nothing but the rows before it: the same outputs, byte for byte."""
-    events = fleet_events(5, 8, 1)
-    whole = Detector(Settings(policy=Policy()), Learner(), keep_rows=True)
-    expected = folding(whole, whole.learner, events)  # type: ignore[arg-type]
-    learner, rows, outputs = Learner(), {}, []
+    whole = usual_fleet()[0]
+    events, learner, rows, outputs = usual_events(), Learner(), {}, []
     detector = whole
     for first in range(0, len(events), len(events) // 4 + 1):
         detector = Detector.load(whole.settings, rows, learner)
         outputs += folding(detector, learner, events[first : first + len(events) // 4 + 1])
         rows = saved(detector, rows)
 
-    assert [wire(output) for output in outputs] == [wire(output) for output in expected]
+    assert [wire(output) for output in outputs] == [wire(output) for output in usual_outputs()]
     assert ledgers(detector) == ledgers(whole)
     assert sum(isinstance(output, Example) for output in outputs) > 100
 

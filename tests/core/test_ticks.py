@@ -12,7 +12,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import FAILED
 from stream_app.core.outputs import Closed, Example, Verdict
 from tests.builders import DAY, HOUR, MINUTE, at, ended, ran, run_ended, started
-from tests.core.simulated import fleet_events, ledgers
+from tests.core.simulated import ledgers, usual_events
 from tests.core.steered import Steered, whole_run
 from tests.watched import Watched
 
@@ -166,7 +166,7 @@ def test_ticks_survive_a_restart() -> None:
 @pytest.mark.parametrize("every", [1, 97])
 def test_ticks_change_no_outcome_that_events_decide(every: int) -> None:
     """With ticks at the pace of the log or without any: the same graphlets, outcomes and ledger in the end."""
-    events = fleet_events(5, 8, 1)
+    events = usual_events()
     with_ticks, without = Detector(), Detector()
     newest = 0
     for number, event in enumerate(events):

@@ -10,7 +10,7 @@ from stream_app.core.outputs import CONTINUE, PRUNE, STAGES, WARN, Verdict
 from stream_app.core.policy import Policy, score_of
 from stream_app.core.reasons import describe, in_words
 from tests.builders import at, ran, started
-from tests.core.simulated import usual_fleet
+from tests.core.simulated import usual_outputs
 from tests.core.steered import PERIOD, Steered, past, whole_run
 from tests.watched import Watched
 
@@ -81,8 +81,7 @@ def test_a_newer_models_opinion_never_stands_under_an_old_id(watch: Watch) -> No
 
 def test_the_features_that_moved_it_are_its_reasons() -> None:
     """Three at most, in words, with the way in which they pushed."""
-    _, outputs = usual_fleet()
-    told = [v for v in outputs if isinstance(v, Verdict) and v.reasons]
+    told = [v for v in usual_outputs() if isinstance(v, Verdict) and v.reasons]
 
     assert len(told) > 100
     for verdict in told:
@@ -93,8 +92,7 @@ def test_the_features_that_moved_it_are_its_reasons() -> None:
 
 def test_numbers_of_a_verdict_are_in_their_ranges() -> None:
     """On a fleet with a real learner: probabilities inside (0, 1), costs and scores finite and not negative."""
-    _, outputs = usual_fleet()
-    said = [output for output in outputs if isinstance(output, Verdict)]
+    said = [output for output in usual_outputs() if isinstance(output, Verdict)]
 
     assert {v.stage for v in said} == set(STAGES)
     assert {v.decision for v in said} == {CONTINUE, WARN, PRUNE}
