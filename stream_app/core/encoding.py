@@ -97,13 +97,18 @@ class FeatureSpace:
         return values
 
     def view(self, vector: Sequence[float]) -> View:
-        """What a vector puts on which knots, lines and absences: key -> amount."""
+        """What a vector puts on which knots, lines and absences: key -> amount.
+
+        Absence where a feature is mostly missing, and the value of one that never changes, put nothing: they are
+        what the intercept is for.
+        """
         view: View = {}
         key = 0
-        for value, knots in zip(vector, self.knots, strict=False):
+        for value, knots, typical in zip(vector, self.knots, self.typical, strict=False):
             if value != value:
-                view[key + MISSING] = 1.0
-            else:
+                if typical == typical:
+                    view[key + MISSING] = 1.0
+            elif len(knots) > 1 or typical != typical:
                 # `_place` in line: it is called for every feature of every prediction.
                 last = len(knots) - 1
                 if value <= knots[0]:

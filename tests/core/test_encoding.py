@@ -53,13 +53,25 @@ def test_a_view_names_neighbouring_knots_in_full() -> None:
     draw = random.Random(1)
     space = FeatureSpace(["a", "b"])
     for _ in range(100):
-        space.learn(space.vector({"a": draw.gauss(0, 1)}, draw.random()))
+        space.learn(space.vector({"a": draw.gauss(0, 1), "b": draw.random()}, draw.random()))
     view = space.view(space.vector({"a": 0.3}, 0.4))
     knots = [amount for key, amount in view.items() if key // KEYS == 1 and key % KEYS not in (LINE, MISSING)]
 
     assert sum(knots) == pytest.approx(1.0)
     assert len(knots) <= 2
     assert view[2 * KEYS + MISSING] == 1.0
+
+
+def test_what_is_always_so_says_nothing() -> None:
+    """A constant, and the absence of what is mostly absent, put nothing; the rare presence does."""
+    space = FeatureSpace(["constant", "rare"])
+    for _ in range(100):
+        space.learn(space.vector({"constant": 7.0}, 0.2))
+    usual = space.view(space.vector({"constant": 7.0}, 0.2))
+    unusual = space.view(space.vector({"rare": 1.0}, 0.2))
+
+    assert {key // KEYS for key in usual} <= {0}
+    assert {key for key in unusual if key >= KEYS} == {KEYS + MISSING, 2 * KEYS}
 
 
 def test_knots_follow_heavy_tails() -> None:
