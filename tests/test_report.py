@@ -329,6 +329,7 @@ def test_a_correction_takes_its_first_label_back() -> None:
 
     ours, theirs = corrected.pipelines["p"], direct.pipelines["p"]
     assert {key: labels for key, labels in ours.cells.items() if labels} == theirs.cells
+    assert ours.push_names == theirs.push_names
     assert (ours.labelled, ours.flagged, ours.push_ms, ours.push_flags) == (1, 1, theirs.push_ms, theirs.push_flags)
     assert corrected.tenths == direct.tenths
 
@@ -342,6 +343,17 @@ def test_a_push_taken_back_leaves_the_others() -> None:
     gathering.output(example(False, 0.3, revision=2, name="p/a"))
 
     assert gathering.pipelines["p"].push_ms == array("q", [T0 + 5 * HOUR])
+
+
+def test_a_push_after_a_prune_takes_nothing_back() -> None:
+    """A pruned graphlet has no label, so there is nothing to correct."""
+    gathering = Gathering(Policy(), Learner())
+    gathering.output(dataclasses.replace(example(True, 0.3), pushed=None))
+
+    gathering.output(example(True, 0.3, revision=2))
+
+    assert gathering.pipelines["p"].labelled == 1
+    assert set(gathering.pipelines["p"].cells.values()) == {1}
 
 
 def test_a_flag_is_counted_by_the_compute_still_ahead() -> None:

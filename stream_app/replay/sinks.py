@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -128,18 +129,20 @@ class _Sorted:
 
     def __init__(self, stream: IO[bytes], waiting: IO[bytes]) -> None:
         self._stream, self._waiting = stream, waiting
-        self._places: list[tuple[str, int, int]] = []
-        self._end = 0
+        self._keys: list[str] = []
+        #: Where each line begins, and the last ends.
+        self._places = array("Q", [0])
 
     def add(self, key: str, line: bytes) -> None:
-        self._places.append((key, self._end, len(line)))
+        self._keys.append(key)
         self._waiting.write(line)
-        self._end += len(line)
+        self._places.append(self._places[-1] + len(line))
 
     def write(self) -> None:
-        for _, place, length in sorted(self._places):
+        for index in sorted(range(len(self._keys)), key=self._keys.__getitem__):
+            place = self._places[index]
             self._waiting.seek(place)
-            self._stream.write(self._waiting.read(length))
+            self._stream.write(self._waiting.read(self._places[index + 1] - place))
 
 
 def graphlet_to_dict(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a report needs, taken in output by output: sums per pipeline, never the outputs themselves.
 
-Beside sums, the pushes of each pipeline are kept (10 bytes each, for the intervals between them), and the labels said
-within the retention (a correction takes its first label back).
+Beside sums, the pushes of each pipeline are kept (14 bytes each, for the intervals between them). A correction bears
+the stages that its first label bore, for none is predicted after an outcome was said: so it says itself what to take
+back.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from stream_app.core.encoding import log_odds
 from stream_app.core.learning import Learner
@@ -25,8 +27,8 @@ _BINS_PER_UNIT = BINS / 24.0
 TENTHS = 10
 #: Kinds of reasons kept per pipeline, and of reasons for dead letters in all.
 REASONS_MAX, LETTERS_MAX = 32, 200
-#: Labels that wait for a correction.
-LABELS_MAX = 500_000
+#: Pruned graphlets remembered: they were never counted, and a push later takes nothing back.
+PRUNED_MAX = 50_000
 
 MODEL, BASELINE = 0, 1
 
@@ -48,9 +50,10 @@ class PipelineSums:
     #: Graphlets labelled, and those among them that the budget in force had flagged.
     labelled: int = 0
     flagged: int = 0
-    #: Pushes with verdicts: when, and bits of the budgets that had flagged them.
+    #: Pushes with verdicts: when, bits of the budgets that had flagged them, and a checksum of the graphlet's name.
     push_ms: array[int] = field(default_factory=lambda: array("q"))
     push_flags: array[int] = field(default_factory=lambda: array("H"))
+    push_names: array[int] = field(default_factory=lambda: array("I"))
     #: `cell(...)` -> labels there.
     cells: dict[int, int] = field(default_factory=dict)
     #: Kind of reason -> how often it was a reason to flag.
@@ -65,16 +68,6 @@ class Tenth:
     pushed: int = 0
     #: Node-seconds that came after the flags on what was not pushed.
     ahead: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Label:
-    pushed: bool
-    time_ms: int
-    #: Stages it was counted for.
-    stages: int
-    #: Bits of the budgets that had flagged it.
-    flagged: int
 
 
 class Gathering:
@@ -105,8 +98,7 @@ class Gathering:
         self.tenths = [Tenth() for _ in range(TENTHS)]
         #: Budget -> event time at which it had its thresholds.
         self.ready_ms: dict[float, int] = {}
-        #: Graphlet -> the label counted.
-        self._labels: OrderedDict[str, _Label] = OrderedDict()
+        self._pruned: OrderedDict[str, None] = OrderedDict()
 
     def event(self, time_ms: int) -> None:
         """An event was read."""
@@ -161,40 +153,42 @@ class Gathering:
         if example.owner:
             sums.owner = example.owner
         if example.pushed is None:
+            self._pruned[example.graphlet] = None
+            if len(self._pruned) > PRUNED_MAX:
+                self._pruned.popitem(last=False)
             return
-        earlier = self._labels.pop(example.graphlet, None)
-        if earlier is not None:
-            self._count(sums, example, earlier, -1)
+        was_pruned = example.graphlet in self._pruned
+        self._pruned.pop(example.graphlet, None)
         bits = flagged_bits([*example.inherited, *example.stages], self.policy.budgets)
-        label = _Label(example.pushed, example.time_ms, len(example.stages), bits)
-        self._count(sums, example, label, 1)
-        self._labels[example.graphlet] = label
-        if len(self._labels) > LABELS_MAX:
-            self._labels.popitem(last=False)
+        if example.label_revision > 1 and not was_pruned:
+            self._count(sums, example, not example.pushed, bits, -1)
+        self._count(sums, example, example.pushed, bits, 1)
         if example.pushed:
             self._note_ready(example.said_ms)
 
-    def _count(self, sums: PipelineSums, example: Example, label: _Label, sign: int) -> None:
+    def _count(self, sums: PipelineSums, example: Example, pushed: bool, bits: int, sign: int) -> None:
         """Counts a label, or takes it back: in the cells of its stages, and once if it has a trainer."""
-        for record in example.stages[: label.stages]:
+        for record in example.stages:
             for series, p in ((MODEL, record.p), (BASELINE, record.baseline)):
-                where = cell(STAGES.index(record.stage), series, label.pushed, p)
+                where = cell(STAGES.index(record.stage), series, pushed, p)
                 sums.cells[where] = sums.cells.get(where, 0) + sign
         if example.trainer is None:
             return
         sums.labelled += sign
-        active = label.flagged >> self.policy.active & 1
+        active = bits >> self.policy.active & 1
         sums.flagged += sign * active
         if active:
-            self._count_flag(example, label.pushed, sign)
-        if not label.pushed:
+            self._count_flag(example, pushed, sign)
+        if not pushed:
             return
+        name = crc32(example.graphlet.encode())
         if sign > 0:
-            sums.push_ms.append(label.time_ms)
-            sums.push_flags.append(label.flagged)
-        else:
-            place = len(sums.push_ms) - 1 - sums.push_ms[::-1].index(label.time_ms)
-            del sums.push_ms[place], sums.push_flags[place]
+            sums.push_ms.append(example.time_ms)
+            sums.push_flags.append(bits)
+            sums.push_names.append(name)
+        elif name in sums.push_names:
+            place = sums.push_names.index(name)
+            del sums.push_ms[place], sums.push_flags[place], sums.push_names[place]
 
     def _count_flag(self, example: Example, pushed: bool, sign: int) -> None:
         """Where in its run's compute the first flag came."""

@@ -19,7 +19,7 @@ PIPELINES_MIN = 5
 _Z = 1.959964
 _QUANTILES = (0.025, 0.975)
 #: Draws held at once.
-_DRAWS = 4_000_000
+_DRAWS = 500_000
 
 Sums = NDArray[np.float64]
 #: From sums (one row a resample) to a figure of each; NaN where it has none.
