@@ -21,10 +21,10 @@ from stream_app.core.policy import Policy
 from stream_app.replay.replay import replay
 from stream_app.report import quality
 from stream_app.report.cadence import cadence_of, cadences, summary
-from stream_app.report.figures import Figures, figures
+from stream_app.report.figures import Figures, Savings, figures
 from stream_app.report.gathering import BASELINE, BINS, MODEL, Gathering, cell
 from stream_app.report.page import page, write_page
-from stream_app.report.resampling import Resamples, ratio, wider, wilson
+from stream_app.report.resampling import Estimate, Resamples, ratio, wider, wilson
 from stream_app.report.svg import Scale, nice_end
 from stream_app.report.waste import Part, Rates
 from stream_app.report.words import cost, count, figure_of, node_hours, percent, share_of, times
@@ -159,6 +159,25 @@ def test_the_page_says_that_nothing_was_pruned(found: Figures) -> None:
 
     assert "Nothing was pruned." in text
     assert "not a proof of the cause" in text
+
+
+@pytest.mark.parametrize(
+    ("verified", "says"),
+    [
+        (Estimate(None), "not enough data yet"),
+        (Estimate(7200.0, 3600.0, 14400.0), "2 node-hours (95 % interval 1 to 4, clustered by pipeline)"),
+    ],
+)
+def test_prunes_are_told_as_estimated_and_as_verified(verified: Estimate, says: str, found: Figures) -> None:
+    """Where runs had been pruned, what was expected to be saved stands beside what the holdout shows."""
+    pruned = dataclasses.replace(found, savings=Savings(30, 4, 10800.0, verified))
+
+    text = Page(page(pruned)).text
+
+    assert "30 runs in these events had been pruned." in text
+    assert "Nothing was pruned." not in text
+    assert "Estimated , by what was expected of them then: 3 node-hours." in text
+    assert f"4 runs that were flagged and left to run: {says}" in text.replace("\xa0", " ")
 
 
 def test_where_there_is_not_enough_data_the_page_says_so() -> None:
