@@ -51,7 +51,10 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
         update(pipeline, execution, event, operators)
     if event.inputs or event.outputs:
         add_edges(pipeline, execution, event)
-    touch(pipeline, execution, event.time_ms // DAY_MS)
+    day = event.time_ms // DAY_MS
+    if day != pipeline.day:
+        pipeline.day = day
+    touch(pipeline, execution, pipeline.day)
     mark(pipeline, execution)
     return execution
 

@@ -36,7 +36,7 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
     for graphlet in changed:
         if graphlet.kind not in (OPEN, graphlet.said_kind):
             waits = graphlet.cause == RUN_ENDED and not graphlet.said_kind
-            when_ms = (graphlet.time_ms or 0) + grace_ms if waits else 0
+            when_ms = grace(pipeline, graphlet, graphlet.time_ms or 0, grace_ms) if waits else 0
             heapq.heappush(pipeline.unsaid, (when_ms, GRAPHLET, graphlet.trainer.id))
     for run_id in runs:
         run = pipeline.runs.get(run_id)
@@ -45,8 +45,16 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
         outcome = run_outcome(pipeline, run, horizon_ms)
         if outcome.kind not in (OPEN, run.said_kind):
             waits = outcome.kind == NOT_PUSHED and not run.said_kind
-            when_ms = (outcome.time_ms or 0) + grace_ms if waits else 0
+            when_ms = grace(pipeline, run, outcome.time_ms or 0, grace_ms) if waits else 0
             heapq.heappush(pipeline.unsaid, (when_ms, RUN, run_id))
+
+
+def grace(pipeline: Pipeline, entity: Graphlet | Run, end_ms: int, grace_ms: int) -> int:
+    """When the grace after a run's end is over: set once, kept with the entity, so that a restart keeps the word."""
+    if entity.say_ms is None:
+        entity.say_ms = end_ms + grace_ms
+        mark(pipeline, entity)
+    return entity.say_ms
 
 
 def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> list[Example]:
@@ -95,8 +103,8 @@ def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, flo
         spare(pipeline, graphlet.talk or inherited, len(run.trainers) if run is not None and not graphlet.talk else 1)
     if graphlet.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
-    if (outcome.kind == PUSHED or outcome.cause == FAILED) and graphlet.talk is not None:
-        graphlet.talk.forget_features()
+    if final(outcome) and graphlet.talk is not None:
+        graphlet.talk.stages = ()
     return Example(
         graphlet=graphlet.id,
         pipeline=pipeline.name,
@@ -123,10 +131,11 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
         spare(pipeline, run.talk, 1)
     if run.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
+        mark(pipeline, pipeline.history)
         if not run.trainers:
             record_outcome(pipeline, run, None, outcome, nodes)
-    if (outcome.kind == PUSHED or outcome.cause == FAILED) and run.talk is not None:
-        run.talk.forget_features()
+    if final(outcome) and run.talk is not None and all(trainer_said(trainer) for trainer in run.trainers):
+        run.talk.stages = ()
     return Example(
         graphlet=f"{pipeline.name}/run:{run.id}",
         pipeline=pipeline.name,
@@ -140,6 +149,16 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
         label_revision=run.label_revision,
         stages=stages,
     )
+
+
+def final(outcome: Outcome) -> bool:
+    """Whether an outcome is as good as never corrected to a push: its stages need not be kept to be learned again."""
+    return outcome.kind == PUSHED or outcome.cause == FAILED
+
+
+def trainer_said(trainer: Execution) -> bool:
+    """Whether a trainer has nothing more to say that would carry its run's stages."""
+    return trainer.graphlet is None or bool(trainer.graphlet.said_kind)
 
 
 def spare(pipeline: Pipeline, talk: Talk | None, shares: int) -> None:

@@ -157,7 +157,7 @@ def policies_before(execution: Execution, own: Talk | None, inherited: Talk | No
     start_ms = execution.start_ms
     for talk in (own, inherited):
         if talk is not None:
-            if talk.stages and talk.stages[0].time_ms <= start_ms:
+            if talk.first_ms <= start_ms:
                 bits |= 1 << HINDSIGHT
             for policy, flag_ms in talk.flag_ms.items():
                 if flag_ms <= start_ms:

@@ -86,10 +86,10 @@ class Regression:
             if not math.isfinite(weights.get(key, 0.0)) or not math.isfinite(squares.get(key, 0.0)):
                 weights[key] = squares[key] = 0.0
 
-    def parts(self, view: View) -> list[float]:
-        """What each feature of a view adds to the log-odds, by its index."""
+    def parts(self, view: View, features: int) -> list[float]:
+        """What each of a number of features adds to the log-odds of a view, by its index."""
         weight = self._river._weights.get
-        parts = [0.0] * (max(view) // KEYS + 1)
+        parts = [0.0] * features
         for key, amount in view.items():
             parts[key // KEYS] += amount * weight(key, 0.0)
         return parts
@@ -196,7 +196,7 @@ class StageModel:
         """Every feature that is not at its typical value, with its effect on the log-odds, largest first."""
         direct, trust, _ = self.blend.weights
         space = self.space
-        here, usual = (self.regression.parts(view) for view in (space.view(vector), space.typical_view))
+        here, usual = (self.regression.parts(view, len(vector)) for view in (space.view(vector), space.typical_view))
         found = []
         for i, (name, value, typical) in enumerate(zip(space.names, vector, space.typical, strict=True)):
             if value != typical and (value == value or typical == typical):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from stream_app.core.outputs import Example
 
 #: 30 days of retention and 7 of lateness: no example is sent twice or corrected further apart than that.
-RETENTION_MS = 37 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+RETENTION_MS = 37 * DAY_MS
 #: Graphlets remembered in all; beyond them the pipeline that has been silent longest is forgotten.
 GRAPHLETS_MAX = 500_000
 
@@ -16,10 +17,15 @@ GRAPHLETS_MAX = 500_000
 class _Pipeline:
     def __init__(self) -> None:
         self.clock_ms = 0
-        #: (when said, graphlet, label revision) in the order of the log.
-        self.said: deque[tuple[int, str, int]] = deque()
-        #: Graphlet -> its highest label revision, and what the metrics counted for that.
-        self.seen: dict[str, tuple[int, array[float]]] = {}
+        #: When to look again for what is too old.
+        self.sweep_ms = 0
+        #: Graphlet -> its highest label revision, what the metrics counted for that, and when it was said.
+        self.seen: dict[str, tuple[int, array[float], int]] = {}
+
+    def sweep(self, oldest_ms: int) -> None:
+        """Forget what was said before a time; once a day of the pipeline's own time, so that each costs little."""
+        self.sweep_ms = self.clock_ms + DAY_MS
+        self.seen = {graphlet: label for graphlet, label in self.seen.items() if label[2] >= oldest_ms}
 
 
 class Memory:
@@ -47,13 +53,9 @@ class Memory:
         self._pipelines.move_to_end(example.pipeline)
         self._size -= len(pipeline.seen)
         pipeline.clock_ms = max(pipeline.clock_ms, example.said_ms)
-        pipeline.said.append((example.said_ms, example.graphlet, example.label_revision))
-        pipeline.seen[example.graphlet] = (example.label_revision, counted)
-        oldest_ms = pipeline.clock_ms - RETENTION_MS
-        while pipeline.said[0][0] < oldest_ms:
-            _, graphlet, revision = pipeline.said.popleft()
-            if pipeline.seen[graphlet][0] == revision:
-                del pipeline.seen[graphlet]
+        pipeline.seen[example.graphlet] = (example.label_revision, counted, example.said_ms)
+        if pipeline.clock_ms >= pipeline.sweep_ms:
+            pipeline.sweep(pipeline.clock_ms - RETENTION_MS)
         self._size += len(pipeline.seen)
         while self._size > GRAPHLETS_MAX and len(self._pipelines) > 1:
             _, silent = self._pipelines.popitem(last=False)

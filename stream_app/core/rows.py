@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -69,11 +69,15 @@ def entity_row(entity: Execution | Artifact | Graphlet | Run | History) -> tuple
     if isinstance(entity, Artifact):
         return ARTIFACT, entity.id, [entity.unversioned is None, entity.properties]
     if isinstance(entity, Graphlet):
-        return GRAPHLET, entity.trainer.id, [entity.said_kind, entity.label_revision, talk_row(entity.talk)]
+        return (
+            GRAPHLET,
+            entity.trainer.id,
+            [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk)],
+        )
     if isinstance(entity, Run):
-        value = [entity.said_kind, entity.label_revision, talk_row(entity.talk), entity.had_trainer]
+        value = [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk), entity.had_trainer]
         return RUN, entity.id, value
-    return HISTORY, "", asdict(entity)
+    return HISTORY, "", entity
 
 
 def pipeline_row(pipeline: Pipeline) -> list[Any]:
@@ -91,7 +95,7 @@ def pipeline_row(pipeline: Pipeline) -> list[Any]:
 
 
 def ledger_row(ledger: Ledger) -> dict[str, Any]:
-    row = asdict(ledger)
+    row = {entry.name: getattr(ledger, entry.name) for entry in fields(ledger)}
     row["wasted_by"] = [[group, cause, amount] for (group, cause), amount in ledger.wasted_by.items()]
     return row
 
@@ -111,6 +115,7 @@ def talk_row(talk: Talk | None) -> list[Any] | None:
     return [
         talk.revision,
         talk.decision,
+        talk.first_ms,
         talk.flag_ms,
         talk.propensity,
         [said_row(said) for said in talk.stages],
@@ -241,13 +246,13 @@ def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
     graphlet = pipeline.graphlets.get(name)
     if graphlet is None:
         graphlet = pipeline.retired[name] = Graphlet(pipeline.name, pipeline.executions[name])
-    graphlet.said_kind, graphlet.label_revision, talk = row
+    graphlet.said_kind, graphlet.label_revision, graphlet.say_ms, talk = row
     graphlet.talk = load_talk(talk)
 
 
 def load_run(pipeline: Pipeline, name: str, row: list[Any]) -> None:
     run = pipeline.runs.setdefault(name, Run(name))
-    run.said_kind, run.label_revision, talk, run.had_trainer = row
+    run.said_kind, run.label_revision, run.say_ms, talk, run.had_trainer = row
     run.talk = load_talk(talk)
 
 
@@ -255,7 +260,7 @@ def load_talk(row: list[Any] | None) -> Talk | None:
     if row is None:
         return None
     talk = Talk()
-    talk.revision, talk.decision, flags, talk.propensity, stages = row
+    talk.revision, talk.decision, talk.first_ms, flags, talk.propensity, stages = row
     talk.flag_ms = {int(policy): time_ms for policy, time_ms in flags.items()}
     for stage in stages:
         said = Said()

@@ -25,8 +25,6 @@ UP, DOWN, SIDE = 1, 2, 4
 #: Of most executions there is one that reads, or writes, nothing. Never changed.
 NOTHING: dict[Any, Any] = {}
 
-NO_VALUES = array("d")
-
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
 DAY_MS = 86_400_000
 
@@ -168,10 +166,12 @@ class Unversioned:
 class Talk:
     """What was said of a graphlet: the stages predicted, and the flags that came of them."""
 
-    __slots__ = ("decision", "flag_ms", "propensity", "revision", "stages")
+    __slots__ = ("decision", "first_ms", "flag_ms", "propensity", "revision", "stages")
 
     def __init__(self) -> None:
         self.stages: tuple[Said, ...] = ()
+        #: Event time of the first stage.
+        self.first_ms = 0
         #: Revision and decision of the last verdict.
         self.revision = 0
         self.decision = ""
@@ -179,11 +179,6 @@ class Talk:
         self.flag_ms: dict[int, int] = NOTHING
         #: The smallest chance with which a flagged run ran on; 1 when it was never at stake.
         self.propensity = 1.0
-
-    def forget_features(self) -> None:
-        """Nobody learns from the features again: what was pushed or failed in training is not corrected to a push."""
-        for said in self.stages:
-            said.names, said.values = (), NO_VALUES
 
 
 class Said:
@@ -215,7 +210,7 @@ class Graphlet:
 
     __slots__ = (
         "cause", "deploys", "horizon_ms", "kind", "label_revision", "members", "oversized",
-        "pipeline", "runs", "said_kind",
+        "pipeline", "runs", "said_kind", "say_ms",
         "talk", "time_ms", "trainer",
     )  # fmt: skip
 
@@ -238,6 +233,8 @@ class Graphlet:
         #: The outcome said last ("" for none) and how often one was said.
         self.said_kind = ""
         self.label_revision = 0
+        #: When the grace after its run's end is over; None before that is known.
+        self.say_ms: int | None = None
         #: What was said of it; None before the first stage.
         self.talk: Talk | None = None
 
@@ -257,6 +254,7 @@ class Run:
         "label_revision",
         "run_executions",
         "said_kind",
+        "say_ms",
         "talk",
         "trainers",
     )
@@ -271,6 +269,7 @@ class Run:
         self.had_trainer = False
         self.said_kind = ""
         self.label_revision = 0
+        self.say_ms: int | None = None
         #: What was said while no trainer was known; its trainers inherit it.
         self.talk: Talk | None = None
 
@@ -288,6 +287,8 @@ class Pipeline:
         self.clock_ms = 0
         self.last_event_ms = 0
         self.last_log_ms = 0
+        #: Day of the last event: one number for all that it touches.
+        self.day = 0
         self.executions: dict[str, Execution] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.runs: dict[str, Run] = {}

@@ -39,6 +39,8 @@ def predict(
     note_flags(talk, decision, now_ms)
     remember_start(history, now)
     said = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
+    if not talk.stages:
+        talk.first_ms = now_ms
     talk.stages = (*talk.stages, said)
     for entity in (history, graphlet if graphlet is not None else run):
         if entity is not None:
