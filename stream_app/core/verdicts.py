@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 from stream_app.core import features
+from stream_app.core.encoding import BASELINE
 from stream_app.core.history import STARTED_MAX, History, Snapshot
 from stream_app.core.labels import mark
 from stream_app.core.learning import Learner
@@ -58,7 +59,7 @@ def predict(
         score=score,
         cost=now.cost,
         cost_left=cost_left,
-        reasons=[*decision.notes, *in_words(prediction.reasons(REASONS), found)],
+        reasons=[*decision.notes, *in_words(prediction.reasons(REASONS), {**found, BASELINE: baseline})],
         model=learner.version,
         policy=str(policy),
         holdout=decision.holdout,
