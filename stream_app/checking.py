@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stream_app.core.events import Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import decode, kind_of
 from stream_app.replay.reading import Reading
+from stream_app.sources import SOURCES, Sources
+from stream_app.sources.openlineage import JOB
 from stream_app.times import time_to_text
 
 #: Kinds of reasons and execution types told apart.
@@ -27,28 +30,48 @@ class Fault:
 
 
 @dataclass(slots=True)
+class Job:
+    """What a job of OpenLineage became."""
+
+    pipeline: str
+    group: str
+    type: str
+    events: int = 0
+
+
+@dataclass(slots=True)
 class Checked:
     """What was found."""
 
     events: int = 0
     dead_letters: int = 0
+    #: Messages that are right but tell of no execution.
+    passed_over: int = 0
     pipelines: int = 0
     first: str | None = None
     last: str | None = None
     #: Operator group -> execution type -> events.
     types: dict[str, dict[str, int]] = field(default_factory=dict)
+    #: Of OpenLineage: namespace and name of a job -> what it became.
+    jobs: dict[str, Job] = field(default_factory=dict)
     #: The commonest first.
     faults: list[Fault] = field(default_factory=list)
     #: What is no fault, but will make the detector see less than there is.
     warnings: list[str] = field(default_factory=list)
 
 
-def check(files: Sequence[str], operators: Operators, source: str, latest_ms: int | None = None) -> Checked:
+def check(
+    files: Sequence[str],
+    operators: Operators,
+    source: str,
+    latest_ms: int | None = None,
+    sources: Sources = SOURCES,
+) -> Checked:
     """Decodes every message of some files.
 
     Parameters
     ----------
-    files, source, latest_ms
+    files, source, sources, latest_ms
         As `replay` takes them; `latest_ms` is the latest time that an event may bear.
     operators
         How execution types map to operator groups.
@@ -63,19 +86,25 @@ def check(files: Sequence[str], operators: Operators, source: str, latest_ms: in
     types: Counter[str] = Counter()
     pipelines: set[str] = set()
     first_ms = last_ms = None
-    without_run = 0
+    without_run = unversioned = 0
     reading = Reading(files)
     for message in reading:
         try:
-            event = decode(message, source, latest_ms)
+            event = decode(message, source, latest_ms, sources)
         except MalformedEvent as error:
             found.dead_letters += 1
             _note(faults, str(error), reading.place)
+            continue
+        if event is None:
+            found.passed_over += 1
             continue
         found.events += 1
         pipelines.add(event.pipeline)
         types[event.execution_type if len(types) < _KINDS_MAX or event.execution_type in types else "other types"] += 1
         without_run += event.run is None
+        if JOB in event.properties:
+            _note_job(found.jobs, event, operators)
+            unversioned += sum(not each.versioned for each in (*event.inputs, *event.outputs))
         first_ms = event.time_ms if first_ms is None else min(first_ms, event.time_ms)
         last_ms = event.time_ms if last_ms is None else max(last_ms, event.time_ms)
     found.pipelines = len(pipelines)
@@ -84,7 +113,8 @@ def check(files: Sequence[str], operators: Operators, source: str, latest_ms: in
     for name, count in sorted(types.items(), key=lambda item: (-item[1], item[0])):
         found.types.setdefault(operators.group(name), {})[name] = count
     found.faults = sorted(faults.values(), key=lambda fault: (-fault.messages, fault.kind))
-    found.warnings = warnings(found, without_run)
+    found.jobs = dict(sorted(found.jobs.items(), key=lambda item: (item[1].pipeline, item[0])))
+    found.warnings = warnings(found, without_run, unversioned)
     return found
 
 
@@ -96,7 +126,14 @@ def _note(faults: dict[str, Fault], reason: str, place: str) -> None:
     fault.messages += 1
 
 
-def warnings(found: Checked, without_run: int) -> list[str]:
+def _note_job(jobs: dict[str, Job], event: Event, operators: Operators) -> None:
+    name = str(event.properties[JOB])
+    if name in jobs or len(jobs) < _KINDS_MAX:
+        group = operators.group(event.execution_type)
+        jobs.setdefault(name, Job(event.pipeline, group, event.execution_type)).events += 1
+
+
+def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
     """What valid events lack."""
     if not found.events:
         return []
@@ -109,8 +146,11 @@ def warnings(found: Checked, without_run: int) -> list[str]:
         said.append("no execution is of group run: outcomes wait for a later push or for the horizon")
     if without_run:
         said.append(f"{without_run:,} events name no run: their graphlets stand alone")
+    if unversioned:
+        said.append(f"{unversioned:,} datasets were named without a version: who reads one reads its last writer's")
     custom = sorted(found.types.get(CUSTOM, {}))
     if custom:
+        settings = "openlineage.jobs" if found.jobs else "operators.groups"
         listed = ", ".join(custom[:5]) + (", ..." if len(custom) > 5 else "")
-        said.append(f"types of no known operator count as custom: {listed}; see operators.groups in the settings")
+        said.append(f"types of no known operator count as custom: {listed}; see {settings} in the settings")
     return said

@@ -19,6 +19,7 @@ from stream_app.core.outputs import Closed, Example, Output, StageRecord, Verdic
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
 from stream_app.replay.decoding import decode
 from stream_app.replay.reading import STDIN, Reading
+from stream_app.sources import SOURCES, Sources
 
 #: Names proposed when the one asked for is not there.
 _PROPOSED = 3
@@ -59,6 +60,7 @@ def explain(
     learner: Learner,
     source: str = "auto",
     now_ms: int | None = None,
+    sources: Sources = SOURCES,
 ) -> Story:
     """The story of a graphlet in some files of events.
 
@@ -66,7 +68,7 @@ def explain(
     ----------
     graphlet
         `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`.
-    files, settings, learner, source, now_ms
+    files, settings, learner, source, now_ms, sources
         As `replay` takes them, standard input apart.
 
     Raises
@@ -80,13 +82,13 @@ def explain(
         raise OptionsError("explain reads its files twice; give it files instead of standard input")
     listener = _Listener(graphlet)
     detector = Detector(settings, learner)
-    for event in _events(files, source):
+    for event in _events(files, source, sources):
         listener.hear(detector.step(event), learner)
     if now_ms is not None:
         listener.hear(detector.tick(now_ms), learner)
     story = listener.story(detector)
     run = story.verdicts[0].run if story.record is None else story.record["run"]
-    for event in _events(files, source):
+    for event in _events(files, source, sources):
         if event.pipeline == story.pipeline and _belongs(event, story, run, settings):
             story.events.append(event)
     return story
@@ -103,12 +105,14 @@ def _belongs(event: Event, story: Story, run: str | None, settings: Settings) ->
     )  # fmt: skip
 
 
-def _events(files: Sequence[str], source: str) -> Iterator[Event]:
+def _events(files: Sequence[str], source: str, sources: Sources) -> Iterator[Event]:
     for message in Reading(files):
         try:
-            yield decode(message, source)
+            event = decode(message, source, sources=sources)
         except MalformedEvent:
             continue
+        if event is not None:
+            yield event
 
 
 class _Listener:

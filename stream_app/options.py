@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from stream_app.errors import OptionsError
+from stream_app.sources.openlineage_rules import DatasetRule, JobRule
 from stream_app.sources.strict_json import shown
 
 _PREFIX = "STREAM_APP_"
@@ -107,6 +108,64 @@ class MlmdOptions(BaseModel):
     known_at_start: Annotated[tuple[str, ...] | None, *_Table] = None
 
 
+class MlflowOptions(BaseModel):
+    """What names in MLflow mean; what is not set is as in `sources.mlflow.Rules`."""
+
+    model_config = _FROZEN
+
+    experiments: Annotated[tuple[str, ...] | None, *_Table] = None
+    pipelines: Annotated[dict[str, str] | None, *_Table] = None
+    models: Annotated[dict[str, str] | None, *_Table] = None
+    type_tag: str | None = Field(default=None, min_length=1)
+    default_type: str | None = Field(default=None, min_length=1)
+    pushed_aliases: Annotated[tuple[str, ...] | None, *_Table] = None
+    pushed_stages: Annotated[tuple[str, ...] | None, *_Table] = None
+    pushed_tags: Annotated[tuple[str, ...] | None, *_Table] = None
+    properties: Annotated[dict[str, str] | None, *_Table] = None
+    known_at_start: Annotated[tuple[str, ...] | None, *_Table] = None
+
+
+class JobRuleOptions(BaseModel):
+    """A rule for jobs of OpenLineage; see `sources.openlineage_rules`."""
+
+    model_config = _FROZEN
+
+    namespace: str | None = None
+    name: str | None = None
+    job_type: str | None = None
+    pipeline: Annotated[str, Field(min_length=1)] | None = None
+    group: Group | None = None
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> JobRuleOptions:
+        JobRule(**self.model_dump())
+        return self
+
+
+class DatasetRuleOptions(BaseModel):
+    """A rule for datasets of OpenLineage; see `sources.openlineage_rules`."""
+
+    model_config = _FROZEN
+
+    type: str = Field(min_length=1, max_length=1024)
+    namespace: str | None = None
+    name: str | None = None
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> DatasetRuleOptions:
+        DatasetRule(**self.model_dump())
+        return self
+
+
+class OpenLineageOptions(BaseModel):
+    """How names of OpenLineage are read, before the defaults; the first rule that holds decides."""
+
+    model_config = _FROZEN
+
+    jobs: Annotated[tuple[JobRuleOptions, ...], *_Table] = ()
+    datasets: Annotated[tuple[DatasetRuleOptions, ...], *_Table] = ()
+
+
 class Options(BaseModel):
     """All options. Made directly: the defaults and what is passed; `load` reads file and environment."""
 
@@ -116,6 +175,8 @@ class Options(BaseModel):
     detector: DetectorOptions = DetectorOptions()
     rates: RateOptions = RateOptions()
     mlmd: MlmdOptions = MlmdOptions()
+    mlflow: MlflowOptions = MlflowOptions()
+    openlineage: OpenLineageOptions = OpenLineageOptions()
 
 
 class _Variables(Options, BaseSettings):

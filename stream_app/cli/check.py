@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, operators_of, time_of
+from stream_app.cli.flags import (
+    ConfigFlag,
+    Format,
+    FormatFlag,
+    JsonFlag,
+    NowFlag,
+    load_options,
+    operators_of,
+    sources_of,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from stream_app.checking import Checked
@@ -25,13 +35,16 @@ def check(
 ) -> None:
     """Say which events are fine and which are not, and why. Ends with 1 when any is not.
 
+    Of OpenLineage it also shows which pipeline and operator each job becomes.
+
     [bold]Example:[/]  stream-app check --events events.jsonl
     """
     from stream_app.checking import check as run
     from stream_app.core.state import DAY_MS
 
-    operators, now_ms = operators_of(load_options(config)), time_of(now)
-    found = run(events, operators, format.value, None if now_ms is None else now_ms + DAY_MS)
+    options, now_ms = load_options(config), time_of(now)
+    latest_ms = None if now_ms is None else now_ms + DAY_MS
+    found = run(events, operators_of(options), format.value, latest_ms, sources_of(options))
     if json:
         import orjson
 
@@ -47,8 +60,14 @@ def _print(found: Checked) -> None:
     typer.echo(f"{found.events:,} events of {found.pipelines:,} pipelines{period}")
     for group, types in found.types.items():
         typer.echo(f"  {group:<12}{', '.join(f'{name} ({count:,})' for name, count in types.items())}")
+    if found.jobs:
+        typer.echo("jobs:")
+        for job, became in found.jobs.items():
+            typer.echo(f"  {job}: {became.group} ({became.type}) of {became.pipeline}, {became.events:,} events")
     for words in found.warnings:
         typer.echo(f"note: {words}")
+    if found.passed_over:
+        typer.echo(f"{found.passed_over:,} messages tell of no execution and are passed over")
     if found.dead_letters:
         typer.echo(f"{found.dead_letters:,} messages are no events:")
         for fault in found.faults:

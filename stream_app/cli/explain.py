@@ -18,6 +18,7 @@ from stream_app.cli.flags import (
     NowFlag,
     load_options,
     settings_of,
+    sources_of,
     time_of,
 )
 
@@ -47,9 +48,11 @@ def explain(
     from stream_app.core.learning import Learner
     from stream_app.explaining import explain as run
 
-    settings = settings_of(load_options(config, mode, budget))
+    options = load_options(config, mode, budget)
+    settings, now_ms = settings_of(options), time_of(now)
     calm()
-    story = run(graphlet, files, settings, Learner(settings.policy.budgets), format.value, time_of(now))
+    learner = Learner(settings.policy.budgets)
+    story = run(graphlet, files, settings, learner, format.value, now_ms, sources_of(options))
     if json:
         import orjson
 

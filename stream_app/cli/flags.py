@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stream_app.core.detector import Settings
     from stream_app.core.operators import Operators
     from stream_app.options import Options
+    from stream_app.sources import Sources
 
 
 class Mode(StrEnum):
@@ -100,6 +101,20 @@ def settings_of(options: Options) -> Settings:
         horizon_ms=chosen.horizon_days * DAY_MS,
         retention_ms=chosen.retention_days * DAY_MS,
         lateness_ms=chosen.lateness_days * DAY_MS,
+    )
+
+
+def sources_of(options: Options) -> Sources:
+    """How messages are read, as the options have it."""
+    from stream_app.sources import make_sources
+    from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
+
+    chosen = options.openlineage
+    return make_sources(
+        Rules(
+            [JobRule(**rule.model_dump()) for rule in chosen.jobs],
+            [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
+        )
     )
 
 

@@ -19,6 +19,7 @@ from stream_app.cli.flags import (
     NowFlag,
     load_options,
     settings_of,
+    sources_of,
     time_of,
 )
 from stream_app.errors import OptionsError
@@ -73,6 +74,7 @@ def replay(
             Learner(settings.policy.budgets),
             sinks,
             source=format.value,
+            sources=sources_of(options),
             now_ms=now_ms,
             rates=Rates(options.rates.node_hour, options.rates.currency),
             seed=options.detector.seed,

@@ -30,7 +30,8 @@ class Counts:
     ticks: int = 0
     skipped: int = 0
     forwarded: int = 0
-    #: Records that were no events, of all topics.
+    #: Records that tell of no execution, and records that were no events, of all topics.
+    passed_over: int = 0
     dead_letters: int = 0
     #: Groups of changed rows appended to changelogs, and rows in them.
     commits: int = 0
@@ -46,6 +47,7 @@ _HELP = {
     "ticks": ("ticks", "Ticks given to the detector."),
     "skipped": ("events_skipped", "Records read again whose effect was there already."),
     "forwarded": ("events_forwarded", "Records moved to the partition of their pipeline."),
+    "passed_over": ("events_passed_over", "Records that are right but tell of no execution."),
     "dead_letters": ("events_dead_lettered", "Records that were no events."),
     "commits": ("changelog_commits", "Groups of changed rows written to changelogs."),
     "rows": ("changelog_rows", "Rows written to changelogs."),

@@ -18,29 +18,34 @@ from stream_app.kafka.partition import FUTURE_MS
 from stream_app.kafka.producing import Send
 from stream_app.kafka.topics import Names
 from stream_app.kafka.transport import Batch, Record
-from stream_app.sources import NATIVE, SOURCES, detect
+from stream_app.sources import NATIVE, SOURCES, Sources, detect
 
 
-async def rekey(batch: Batch, names: Names, send: Send, counts: Counts, owned: Callable[[], bool]) -> None:
+async def rekey(
+    batch: Batch, names: Names, send: Send, counts: Counts, owned: Callable[[], bool], sources: Sources = SOURCES
+) -> None:
     """Write a batch of a source topic to the events topic and mark it done, unless `owned` says no."""
     if owned():
-        messages = [rekeyed(record, names) for record in batch.records]
+        found = [rekeyed(record, names, sources) for record in batch.records]
+        messages = [message for message in found if message is not None]
         await send(messages)
-        counts.sourced += len(messages)
+        counts.sourced += len(found)
+        counts.passed_over += len(found) - len(messages)
         counts.dead_letters += sum(message.topic == names.dead_letters for message in messages)
         batch.done = True
 
 
-def rekeyed(record: Record, names: Names) -> Message:
-    """What becomes of a record of a source topic: a native event keyed by its pipeline, or a dead letter."""
+def rekeyed(record: Record, names: Names, sources: Sources = SOURCES) -> Message | None:
+    """What becomes of a record of a source topic: a native event keyed by its pipeline, a dead letter, or nothing
+    when it tells of no execution.
+    """
     message = record.value or b""
     form = detect(message)
-    decode = SOURCES.get(form)
-    if decode is None:
-        return dead_letter(names, record, f"no source reads the format {form}")
     try:
-        event = decode(message, record.timestamp + FUTURE_MS)
+        event = sources[form](message, record.timestamp + FUTURE_MS)
     except MalformedEvent as error:
         return dead_letter(names, record, str(error))
+    if event is None:
+        return None
     native = message if form == NATIVE else orjson.dumps(wire.event_to_dict(event))
     return Message(names.events, event.pipeline.encode(), native)

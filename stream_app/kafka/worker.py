@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from stream_app.kafka.ticking import Ticking
 from stream_app.kafka.topics import Found, Names
 from stream_app.kafka.transport import Batch
 from stream_app.kafka.watchdog import Watchdog
+from stream_app.sources import SOURCES, Sources
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class WorkerSettings:
     tick_seconds: float = 60.0
     #: Whether the examples log is folded; if not, the learner stays as it is.
     learning: bool = True
+    #: How messages of the source topics are read.
+    sources: Sources = field(default_factory=lambda: SOURCES)
     #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
     host: str = "127.0.0.1"
     port: int = 9464
@@ -171,7 +174,7 @@ class Worker:
             if tp.topic == names.events:
                 await assignment.apply(tp.partition, batch, owned)
             else:
-                await rekey(batch, names, send, self.monitor.counts, owned)
+                await rekey(batch, names, send, self.monitor.counts, owned, settings.sources)
 
         lanes = add_agent(app, names, assignment, work)
         await app.start()

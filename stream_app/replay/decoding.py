@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from stream_app.core.events import Event
-from stream_app.errors import MalformedEvent
-from stream_app.sources import NATIVE, SOURCES, detect
+from stream_app.sources import SOURCES, Sources, detect
 
 AUTO = "auto"
 
@@ -14,13 +13,15 @@ _INDEX = re.compile(r"\[\d+\]")
 _SIZE = re.compile(r"^message of [\d,]+ bytes")
 
 
-def decode(message: bytes, source: str = AUTO, latest_ms: int | None = None) -> Event:
-    """The event of a message.
+def decode(
+    message: bytes, source: str = AUTO, latest_ms: int | None = None, sources: Sources = SOURCES
+) -> Event | None:
+    """The event of a message; None when it tells of no execution, and is passed over.
 
     Parameters
     ----------
     source
-        The format by its name in `SOURCES`, or `auto`: told from the message's keys.
+        The format by its name in `sources`, or `auto`: told from the message's keys.
     latest_ms
         The latest time it may bear, in ms since 1970 UTC; None: no bound.
 
@@ -29,11 +30,7 @@ def decode(message: bytes, source: str = AUTO, latest_ms: int | None = None) -> 
     MalformedEvent
         It is no event.
     """
-    name = detect(message) if source == AUTO else source
-    found = SOURCES.get(name)
-    if found is None:
-        raise MalformedEvent(f"format {name}: not read by this version, expected {NATIVE}")
-    return found(message, latest_ms)
+    return sources[detect(message) if source == AUTO else source](message, latest_ms)
 
 
 def kind_of(reason: str) -> str:

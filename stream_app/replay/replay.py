@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
@@ -21,7 +22,7 @@ from stream_app.replay.reading import InputError, Reading
 from stream_app.replay.sinks import Sinks, Writing
 from stream_app.report.figures import Figures, Rates, figures
 from stream_app.report.gathering import Gathering
-from stream_app.sources import DeadLetter
+from stream_app.sources import SOURCES, DeadLetter, Sources
 
 #: Messages between two words of progress.
 _BATCH = 1000
@@ -114,6 +115,7 @@ def replay(
     sinks: Sinks | None = None,
     *,
     source: str = AUTO,
+    sources: Sources = SOURCES,
     now_ms: int | None = None,
     rates: Rates | None = None,
     seed: int = 0,
@@ -127,8 +129,8 @@ def replay(
         See `Reading`.
     settings, learner, sinks
         See `Replay` and `Sinks`.
-    source
-        The format by its name in `SOURCES`, or `auto`: told from each message's keys.
+    source, sources
+        The format by its name in `sources`, or `auto`: told from each message's keys.
     now_ms
         No event may be more than a day after it; when the input ends, every pipeline's clock moves there. None: no
         bound, and clocks stay at each pipeline's last event.
@@ -148,7 +150,8 @@ def replay(
     began = time.monotonic()
     with Writing(sinks or Sinks(), reading.files) as writing:
         run = Replay(settings, learner, writing)
-        _read(run, reading, source, None if now_ms is None else now_ms + DAY_MS, progress)
+        latest_ms = None if now_ms is None else now_ms + DAY_MS
+        _read(run, reading, partial(decode, source=source, latest_ms=latest_ms, sources=sources), progress)
         if now_ms is not None:
             run.tick(now_ms)
         found = run.finish(rates or Rates(), seed)
@@ -159,19 +162,21 @@ def replay(
 def _read(
     run: Replay,
     reading: Reading,
-    source: str,
-    latest_ms: int | None,
+    decoded: Callable[[bytes], Event | None],
     progress: Callable[[int, Reading], None] | None,
 ) -> None:
     gathering, first_reason = run.gathering, ""
     for count, message in enumerate(reading, 1):
         try:
-            event = decode(message, source, latest_ms)
+            event = decoded(message)
         except MalformedEvent as error:
             first_reason = first_reason or f"{reading.place}: {error}"
             run.refuse(DeadLetter(message, reading.place, str(error)))
         else:
-            run.step(event)
+            if event is None:
+                gathering.passed_over += 1
+            else:
+                run.step(event)
         if progress is not None and count % _BATCH == 0:
             progress(gathering.events, reading)
     if first_reason and not gathering.events:

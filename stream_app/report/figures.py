@@ -116,6 +116,8 @@ class Figures:
     events: int
     #: Events that touch only what was evicted.
     dropped: int
+    #: Messages that are right but tell of no execution, such as an OpenLineage event about a dataset.
+    passed_over: int
     dead_letters: list[DeadLetters]
     pipelines: int
     first: str | None
@@ -163,6 +165,7 @@ def figures(
     return Figures(
         events=gathering.events,
         dropped=detector.dropped,
+        passed_over=gathering.passed_over,
         dead_letters=[DeadLetters(reason, count) for reason, count in by_count(gathering.dead_letters)],
         pipelines=len(ledgers),
         first=time_to_text(first_ms) if first_ms is not None else None,

@@ -93,6 +93,8 @@ class Gathering:
         #: (stage, decision) of verdicts.
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.examples = 0
+        #: Messages that are right but tell of no execution.
+        self.passed_over = 0
         #: Kind of reason -> dead letters.
         self.dead_letters: Counter[str] = Counter()
         self.tenths = [Tenth() for _ in range(TENTHS)]

@@ -1,8 +1,8 @@
 """Sources turn the bytes of a message into an event of the core, one module a format.
 
 A source is a function of the message and the latest time it may bear (ms since 1970 UTC, or None), which
-returns an event or raises `MalformedEvent`. To add a format: write the function, enter it in `SOURCES`,
-teach `detect` its keys.
+returns an event, or None for what is right but tells of no execution, or raises `MalformedEvent`. To add a
+format: write the function, enter it in `make_sources`, teach `detect` its keys.
 """
 
 from __future__ import annotations
@@ -16,13 +16,23 @@ import orjson
 
 from stream_app.core.events import Event
 from stream_app.sources import native
+from stream_app.sources.openlineage import OpenLineage
+from stream_app.sources.openlineage_rules import Rules
 
-Decode = Callable[[bytes, int | None], Event]
+Decode = Callable[[bytes, int | None], Event | None]
+#: Formats by the name that `--format` takes.
+Sources = Mapping[str, Decode]
 
 NATIVE, OPENLINEAGE = "native", "openlineage"
 
-#: The formats by the name that `--format` takes.
-SOURCES: Mapping[str, Decode] = MappingProxyType({NATIVE: native.decode})
+
+def make_sources(openlineage: Rules | None = None) -> Sources:
+    """All formats; `openlineage` are the rules that its names are read by."""
+    return MappingProxyType({NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage).decode})
+
+
+#: The formats with default rules.
+SOURCES = make_sources()
 
 
 def detect(message: bytes) -> str:
@@ -31,8 +41,10 @@ def detect(message: bytes) -> str:
 
     What cannot be read counts as native, whose decoder says what is wrong with it.
     """
-    if b'"eventTime"' not in message:  # the usual case needs no second parse
+    if b'"eventTime"' not in message:  # the usual cases need no second parse
         return NATIVE
+    if message[:1] == b"{" and message[-1:] == b"}" and b'"execution"' not in message and b"\\u" not in message:
+        return OPENLINEAGE
     try:
         document = orjson.loads(message)
     except orjson.JSONDecodeError:

@@ -47,16 +47,16 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     if type(document) is not dict:
         raise MalformedEvent(f"expected a JSON object, got {shown(document)}")
     get = document.get
-    time_ms = _time(document, latest_ms)
+    time_ms = time_of(document, "time", latest_ms)
     pipeline = _id(document, "pipeline")
     execution = get("execution")
     if type(execution) is not dict:
-        raise _wrong(document, "execution", "an object")
+        raise wrong(document, "execution", "an object")
     execution_id = _id(execution, "id", "execution.")
     execution_type = _id(execution, "type", "execution.")
     state = execution.get("state")
     if type(state) is not str or state not in _STATES:
-        raise _wrong(execution, "state", _STATE, "execution.")
+        raise wrong(execution, "state", _STATE, "execution.")
     keys = len(document) + len(execution)
     run = _id(document, "run") if "run" in document else None
     inputs: tuple[ArtifactRef, ...] = ()
@@ -73,7 +73,7 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
         node_ms = _node_ms(document)
         keys += len(document["cost"])
     if "properties" in document:
-        properties = _properties(document)
+        properties = properties_of(document)
         keys += len(properties)
     sender_id = _id(document, "id") if "id" in document else None
     check_structure(message, document, keys)
@@ -95,27 +95,28 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     return event
 
 
-def _time(document: dict[str, Any], latest_ms: int | None) -> int:
-    text = document.get("time")
+def time_of(document: dict[str, Any], key: str, latest_ms: int | None) -> int:
+    """The time in a field, in ms since 1970 UTC, within its bounds. Raises MalformedEvent."""
+    text = document.get(key)
     if type(text) is not str:
-        raise _wrong(document, "time", _TIME)
+        raise wrong(document, key, _TIME)
     try:
         time_ms = text_to_time(text)
     except ValueError:
-        raise _wrong(document, "time", _TIME) from None
+        raise wrong(document, key, _TIME) from None
     if time_ms < EARLIEST_MS:
-        raise _wrong(document, "time", "a time in 1990 or after")
+        raise wrong(document, key, "a time in 1990 or after")
     if latest_ms is not None and time_ms > latest_ms:
-        raise _wrong(document, "time", f"a time not after {time_to_text(latest_ms)}")
+        raise wrong(document, key, f"a time not after {time_to_text(latest_ms)}")
     if time_ms >= LATEST_MS:
-        raise _wrong(document, "time", "a time before the year 9999")
+        raise wrong(document, key, "a time before the year 9999")
     return time_ms
 
 
 def _id(holder: dict[str, Any], key: str, prefix: str = "") -> str:
     value = holder.get(key)
     if type(value) is not str or not value:
-        raise _wrong(holder, key, _ID, prefix)
+        raise wrong(holder, key, _ID, prefix)
     return value
 
 
@@ -123,7 +124,7 @@ def _artifacts(document: dict[str, Any], field: str) -> tuple[tuple[ArtifactRef,
     """The artifacts of a list, and the number of keys in it."""
     entries = document[field]
     if type(entries) is not list:
-        raise _wrong(document, field, "a list of artifacts")
+        raise wrong(document, field, "a list of artifacts")
     if len(entries) > MAX_ARTIFACTS:
         raise MalformedEvent(f"{field}: expected at most {MAX_ARTIFACTS:,} artifacts, got {len(entries):,}")
     keys = 0
@@ -133,9 +134,9 @@ def _artifacts(document: dict[str, Any], field: str) -> tuple[tuple[ArtifactRef,
             raise MalformedEvent(f"{field}[{len(artifacts)}]: expected an object, got {shown(entry)}")
         artifact_id, artifact_type = entry.get("id"), entry.get("type")
         if type(artifact_id) is not str or not artifact_id:
-            raise _wrong(entry, "id", _ID, f"{field}[{len(artifacts)}].")
+            raise wrong(entry, "id", _ID, f"{field}[{len(artifacts)}].")
         if type(artifact_type) is not str or not artifact_type:
-            raise _wrong(entry, "type", _ID, f"{field}[{len(artifacts)}].")
+            raise wrong(entry, "type", _ID, f"{field}[{len(artifacts)}].")
         keys += len(entry)
         if len(entry) == 2:
             artifacts.append(ArtifactRef(artifact_id, artifact_type, {}))
@@ -143,11 +144,11 @@ def _artifacts(document: dict[str, Any], field: str) -> tuple[tuple[ArtifactRef,
         prefix = f"{field}[{len(artifacts)}]."
         properties: Properties = {}
         if "properties" in entry:
-            properties = _properties(entry, prefix)
+            properties = properties_of(entry, prefix)
             keys += len(properties)
         versioned = entry.get("versioned", True)
         if type(versioned) is not bool:
-            raise _wrong(entry, "versioned", "true or false", prefix)
+            raise wrong(entry, "versioned", "true or false", prefix)
         artifacts.append(ArtifactRef(artifact_id, artifact_type, properties, versioned))
     return tuple(artifacts), keys
 
@@ -155,19 +156,23 @@ def _artifacts(document: dict[str, Any], field: str) -> tuple[tuple[ArtifactRef,
 def _node_ms(document: dict[str, Any]) -> int | None:
     cost = document["cost"]
     if type(cost) is not dict:
-        raise _wrong(document, "cost", "an object")
+        raise wrong(document, "cost", "an object")
     if "node_seconds" not in cost:
         return None
     seconds = cost["node_seconds"]
     if (type(seconds) is not float and type(seconds) is not int) or not 0 <= seconds <= MAX_NODE_SECONDS:
-        raise _wrong(cost, "node_seconds", _NODE_SECONDS, "cost.")
+        raise wrong(cost, "node_seconds", _NODE_SECONDS, "cost.")
     return round(seconds * 1000)
 
 
-def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
+def properties_of(holder: dict[str, Any], prefix: str = "") -> Properties:
+    """The field `properties`: flat, with numbers in range; `check_properties` looks at its texts.
+
+    Raises MalformedEvent.
+    """
     properties = holder["properties"]
     if type(properties) is not dict:
-        raise _wrong(holder, "properties", "an object", prefix)
+        raise wrong(holder, "properties", "an object", prefix)
     if len(properties) > MAX_PROPERTIES:
         raise MalformedEvent(f"{prefix}properties: expected at most {MAX_PROPERTIES:,}, got {len(properties):,}")
     for value in properties.values():
@@ -181,7 +186,7 @@ def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
         else:
             continue
         key = next(key for key, other in properties.items() if other is value)
-        raise _wrong(properties, key, expected, f"{prefix}properties.")
+        raise wrong(properties, key, expected, f"{prefix}properties.")
     if "" in properties:
         raise MalformedEvent(f"{prefix}properties: expected {_ID} as the name of each property, got an empty one")
     return properties
@@ -189,38 +194,41 @@ def _properties(holder: dict[str, Any], prefix: str = "") -> Properties:
 
 def _check_strings(event: Event) -> None:
     """Refuse over-long strings, and control characters in ids, types and the names of properties."""
-    _check_id("pipeline", event.pipeline)
-    _check_id("execution.id", event.execution_id)
-    _check_id("execution.type", event.execution_type)
+    check_id("pipeline", event.pipeline)
+    check_id("execution.id", event.execution_id)
+    check_id("execution.type", event.execution_type)
     if event.run is not None:
-        _check_id("run", event.run)
+        check_id("run", event.run)
     if event.id is not None:
-        _check_id("id", event.id)
-    _check_properties("properties", event.properties)
+        check_id("id", event.id)
+    check_properties("properties", event.properties)
     for field, artifacts in (("inputs", event.inputs), ("outputs", event.outputs)):
         for index, artifact in enumerate(artifacts):
-            _check_id(f"{field}[{index}].id", artifact.id)
-            _check_id(f"{field}[{index}].type", artifact.type)
+            check_id(f"{field}[{index}].id", artifact.id)
+            check_id(f"{field}[{index}].type", artifact.type)
             if artifact.properties:
-                _check_properties(f"{field}[{index}].properties", artifact.properties)
+                check_properties(f"{field}[{index}].properties", artifact.properties)
 
 
-def _check_properties(path: str, properties: Properties) -> None:
+def check_properties(path: str, properties: Properties) -> None:
+    """Refuse over-long texts, and control characters in the names of properties. Raises MalformedEvent."""
     for name, value in properties.items():
-        _check_id(f"{path}: the name of a property", name)
+        check_id(f"{path}: the name of a property", name)
         if type(value) is str and len(value) > MAX_TEXT:
             place = f"{path}.{shown(name)[1:-1]}"
             raise MalformedEvent(f"{place}: expected at most {MAX_TEXT:,} characters, got {len(value):,}")
 
 
-def _check_id(path: str, value: str) -> None:
+def check_id(path: str, value: str) -> None:
+    """Refuse an over-long text, and one with control characters. Raises MalformedEvent."""
     if len(value) > MAX_ID:
         raise MalformedEvent(f"{path}: expected at most {MAX_ID:,} characters, got {len(value):,}")
     if not value.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
         raise MalformedEvent(f"{path}: expected no control characters, got {shown(value)}")
 
 
-def _wrong(holder: dict[str, Any], key: str, expected: str, prefix: str = "") -> MalformedEvent:
+def wrong(holder: dict[str, Any], key: str, expected: str, prefix: str = "") -> MalformedEvent:
+    """The fault of a field, with the path to it and what is expected there."""
     path = prefix + (key if key.isidentifier() and len(key) < 80 else shown(key))
     if key not in holder:
         return MalformedEvent(f"{path}: missing, expected {expected}")
