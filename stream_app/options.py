@@ -115,7 +115,7 @@ class MlflowOptions(BaseModel):
 
     experiments: Annotated[tuple[str, ...] | None, *_Table] = None
     pipelines: Annotated[dict[str, str] | None, *_Table] = None
-    models: Annotated[dict[str, str] | None, *_Table] = None
+    registered_models: Annotated[dict[str, str] | None, *_Table] = None
     type_tag: str | None = Field(default=None, min_length=1)
     default_type: str | None = Field(default=None, min_length=1)
     pushed_aliases: Annotated[tuple[str, ...] | None, *_Table] = None

@@ -7,7 +7,6 @@ until no unread execution can have an earlier one. So memory holds what runs at 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import logging
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from stream_app.sources.mlmd.queries import ARTIFACTS, ASSOCIATIONS, EDGES, EXEC
 from stream_app.sources.mlmd.records import Record
 from stream_app.sources.mlmd.rules import Rules
 from stream_app.sources.mlmd.store import Store
+from stream_app.sources.ordering import in_order
 from stream_app.wire import event_to_dict
 
 logger = logging.getLogger(__name__)
@@ -45,28 +45,26 @@ def follow(store: Store, cursor: Cursor, rules: Rules | None = None) -> Iterator
     with store.connect() as connection:
         changes = _first(connection) if not cursor.frontier_ms else _changes(connection, cursor)
         names = queries.types(connection)
-    heap: list[tuple[int, int, int, Event]] = []
-    count = unplaced = 0
-    for records in _records(store, [key for _, key in changes.executions], names):
-        earliest_ms = min((record.created_ms for record in records), default=0)
-        while heap and heap[0][0] < earliest_ms:
-            yield heapq.heappop(heap)[-1]
-        for record in records:
-            events = events_of(record, rules)
-            unplaced += not events
-            if not events or not _is_news(record, events, cursor, changes.cursor):
-                continue
-            for event in events:
-                heapq.heappush(heap, (event.time_ms, record.created_ms, count, event))
-                count += 1
-    while heap:
-        yield heapq.heappop(heap)[-1]
+    unplaced: list[int] = []
+
+    def told() -> Iterator[tuple[int, list[Event]]]:
+        for records in _records(store, [key for _, key in changes.executions], names):
+            page: list[Event] = []
+            for record in records:
+                events = events_of(record, rules)
+                if not events:
+                    unplaced.append(record.id)
+                elif _is_news(record, events, cursor, changes.cursor):
+                    page += events
+            yield min((record.created_ms for record in records), default=0), page
+
+    yield from in_order(told())
     if unplaced:
         logger.warning(
             "%s: %d changed executions are in no pipeline context; see the rules mlmd.pipeline and "
             "mlmd.pipeline_contexts",
             store.name,
-            unplaced,
+            len(unplaced),
         )
     cursor.move_to(changes.cursor)
 

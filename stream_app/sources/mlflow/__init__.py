@@ -1,0 +1,22 @@
+"""MLflow: follows a tracking server and its registry, and takes the registry's webhooks (docs/mlflow.md)."""
+
+from __future__ import annotations
+
+from stream_app.sources.mlflow.cursor import Cursor
+from stream_app.sources.mlflow.follow import TrackingUnavailable, follow, origins
+from stream_app.sources.mlflow.registry import Origin
+from stream_app.sources.mlflow.rules import Rules
+from stream_app.sources.mlflow.webhooks import Deliveries, RejectedWebhook, decode_webhook, verify
+
+__all__ = [
+    "Cursor",
+    "Deliveries",
+    "Origin",
+    "RejectedWebhook",
+    "Rules",
+    "TrackingUnavailable",
+    "decode_webhook",
+    "follow",
+    "origins",
+    "verify",
+]

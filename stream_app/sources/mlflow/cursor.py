@@ -1,0 +1,65 @@
+"""How far a tracking store and its registry have been read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import orjson
+
+from stream_app.errors import StateError
+
+#: How far the times of a run, which its client's clock gives, may lie before those of one stored earlier.
+WINDOW_MS = 3_600_000
+#: A run that is open for longer is not asked about any more: its process died, and the horizon has passed.
+OPEN_MAX_MS = 30 * 86_400_000
+
+_VERSION = 1
+
+
+@dataclass(slots=True)
+class Cursor:
+    """A place, to be kept between passes; an empty one stands at the beginning."""
+
+    #: The latest start and end of a run seen, in ms since 1970 UTC, never after the time of the pass.
+    started_ms: int = 0
+    ended_ms: int = 0
+    #: Run id -> start, of those that had not ended.
+    open: dict[str, int] = field(default_factory=dict)
+    #: Run id -> (latest time of its events, digest of them), of the open and of those within `WINDOW_MS`.
+    said: dict[str, tuple[int, str]] = field(default_factory=dict)
+    #: Those of them that are parents of others.
+    parents: list[str] = field(default_factory=list)
+    #: `model@alias` and `model#stage` -> the version said to be pushed.
+    pushed: dict[str, str] = field(default_factory=dict)
+
+    def move_to(self, other: Cursor) -> None:
+        """Stands where another cursor stands."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
+
+    def to_json(self) -> bytes:
+        """The cursor as `from_json` reads it."""
+        return orjson.dumps({"version": _VERSION, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Cursor:
+        """A cursor that was written.
+
+        Raises StateError when it is none, or one of another version; starting from an empty one is always right, it
+        only says again what was said.
+        """
+        try:
+            found: dict[str, Any] = orjson.loads(text)
+            if found["version"] != _VERSION:
+                raise StateError(f"cursor of version {found['version']!r}, expected {_VERSION}")
+            return cls(
+                int(found["started_ms"]),
+                int(found["ended_ms"]),
+                {str(key): int(ms) for key, ms in found["open"].items()},
+                {str(key): (int(ms), str(digest)) for key, (ms, digest) in found["said"].items()},
+                [str(key) for key in found["parents"]],
+                {str(key): str(version) for key, version in found["pushed"].items()},
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StateError(f"cursor that cannot be read: {error}") from None

@@ -1,0 +1,181 @@
+"""Webhooks of the model registry: pure functions of what came in, the secret and the time.
+
+MLflow signs `delivery id.timestamp.body` with the webhook's secret. It repeats a delivery that got no answer, with the
+same delivery id; and whoever records one can send it again, so old ones are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream_app.core.events import Event
+from stream_app.core.outcomes import is_true
+from stream_app.errors import MalformedEvent, StreamAppError
+from stream_app.sources.mlflow.registry import Origin, pushed, registered
+from stream_app.sources.mlflow.rules import Rules
+from stream_app.sources.strict_json import check_structure, parse
+from stream_app.times import text_to_time
+
+SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
+#: How old a delivery may be, and how far ahead its sender's clock. MLflow repeats for a few minutes.
+REPLAY_WINDOW_MS = 300_000
+
+_VERSION = "v1"
+#: The model of the deliveries with which MLflow tests a webhook.
+_EXAMPLE = "example_model"
+_ID_MAX = 200
+
+
+class RejectedWebhook(StreamAppError):  # noqa: N818 - it names the webhook, as its readers do
+    """The sender is not who it should be, or sends what is old: answer 401 and take nothing from it."""
+
+
+OriginOf = Callable[[str, str], Origin | None]
+
+
+def decode_webhook(
+    headers: Mapping[str, str],
+    body: bytes,
+    secret: str,
+    now_ms: int,
+    rules: Rules | None = None,
+    origin_of: OriginOf | None = None,
+) -> Event | None:
+    """The event that a webhook tells; None when it is of a kind that says nothing here.
+
+    Parameters
+    ----------
+    headers
+        As they came; case does not matter.
+    now_ms
+        When it came, in ms since 1970 UTC.
+    origin_of
+        Where a version (model, version) comes from, such as `origins(client)`. Without it a model's pipeline is the
+        one that `rules.registered_models` names, else the model's own name.
+
+    Raises
+    ------
+    RejectedWebhook
+        Its signature is wrong or missing, or it is too old.
+    MalformedEvent
+        It is signed, and yet no webhook of MLflow.
+    """
+    verify(headers, body, secret, now_ms)
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise MalformedEvent("expected a JSON object")
+    check_structure(body, document)
+    kind = f"{document.get('entity')}.{document.get('action')}"
+    tell = _KINDS.get(kind)
+    if tell is None:
+        return None
+    data = document.get("data")
+    if not isinstance(data, dict):
+        raise MalformedEvent("data: expected an object")
+    if data.get("name") == _EXAMPLE:
+        return None
+    telling = _Telling(data, _time(document, now_ms), rules or Rules(), origin_of)
+    return tell(telling)
+
+
+def verify(headers: Mapping[str, str], body: bytes, secret: str, now_ms: int) -> None:
+    """Raises RejectedWebhook unless the body is signed with the secret, and that lately."""
+    if not secret:
+        raise RejectedWebhook("webhook: no secret is set, so none can be told from a forged one")
+    found = {key.lower(): value for key, value in headers.items()}
+    signature, timestamp, delivery = (found.get(key, "") for key in (SIGNATURE, TIMESTAMP, DELIVERY))
+    signed = f"{delivery}.{timestamp}.".encode() + body
+    digest = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+    if not delivery or not hmac.compare_digest(signature.encode(), f"{_VERSION},{digest}".encode()):
+        raise RejectedWebhook("webhook: the signature is wrong or missing")
+    if not timestamp.isdecimal() or len(timestamp) > 12:
+        raise RejectedWebhook("webhook: the timestamp is no number of seconds")
+    if abs(int(timestamp) * 1000 - now_ms) > REPLAY_WINDOW_MS:
+        raise RejectedWebhook(f"webhook: sent more than {REPLAY_WINDOW_MS // 1000} s from now")
+
+
+@dataclass(slots=True)
+class Deliveries:
+    """The ids of deliveries within the replay window, so that each is taken once."""
+
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def is_new(self, headers: Mapping[str, str], now_ms: int) -> bool:
+        """Whether a verified delivery is seen for the first time; notes that it is seen now."""
+        delivery = next((value for key, value in headers.items() if key.lower() == DELIVERY), "")[:_ID_MAX]
+        # A delivery may be ahead by one window and repeated until it is behind by another.
+        while self._seen and next(iter(self._seen.values())) < now_ms - 2 * REPLAY_WINDOW_MS:
+            del self._seen[next(iter(self._seen))]
+        if delivery in self._seen:
+            return False
+        self._seen[delivery] = now_ms
+        return True
+
+
+@dataclass(slots=True)
+class _Telling:
+    data: dict[str, Any]
+    time_ms: int
+    rules: Rules
+    origin_of: OriginOf | None
+
+    def text(self, key: str) -> str:
+        value = self.data.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str) or not value:
+            raise MalformedEvent(f"data.{key}: expected a non-empty string")
+        return value
+
+    def origin(self) -> Origin:
+        model = self.text("name")
+        found = self.origin_of(model, self.text("version")) if self.origin_of is not None else None
+        if found is not None:
+            return found
+        run_id = self.data.get("run_id")
+        return Origin(
+            self.rules.registered_models.get(model, model), run_id if isinstance(run_id, str) and run_id else None
+        )
+
+    def created(self) -> Event:
+        tags = self.data.get("tags") or {}
+        if not isinstance(tags, dict):
+            raise MalformedEvent("data.tags: expected an object")
+        return registered(self.text("name"), self.text("version"), self.origin(), self.time_ms, tags)
+
+    def alias(self) -> Event | None:
+        alias = self.text("alias")
+        if alias not in self.rules.pushed_aliases:
+            return None
+        return pushed(self.text("name"), self.text("version"), f"@{alias}", self.origin(), self.time_ms)
+
+    def tag(self) -> Event:
+        key, value = self.text("key"), self.data.get("value", "")
+        if not isinstance(value, str):
+            raise MalformedEvent("data.value: expected a string")
+        model, version = self.text("name"), self.text("version")
+        if key in self.rules.pushed_tags:
+            return pushed(model, version, f"?{key}", self.origin(), self.time_ms, is_true(value))
+        return registered(model, version, self.origin(), self.time_ms, {key: value})
+
+
+_KINDS: Mapping[str, Callable[[_Telling], Event | None]] = {
+    "model_version.created": _Telling.created,
+    "model_version_alias.created": _Telling.alias,
+    "model_version_tag.set": _Telling.tag,
+}
+
+
+def _time(document: dict[str, Any], now_ms: int) -> int:
+    """When it happened, never after it came."""
+    text = document.get("timestamp")
+    try:
+        time_ms = text_to_time(text if isinstance(text, str) else "")
+    except ValueError:
+        raise MalformedEvent("timestamp: expected an RFC 3339 time with its offset") from None
+    return min(time_ms, now_ms)
