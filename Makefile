@@ -16,7 +16,7 @@ test: $(DEV)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check stream_app tests benchmarks
 
 types: $(DEV)
 	$(BIN)/mypy
