@@ -6,13 +6,17 @@ BIN := .venv/bin
 RUN := .venv/run.stamp
 DEV := .venv/dev.stamp
 
-.PHONY: demo test lint types check lock clean
+.PHONY: demo test chaos lint types check lock clean
 
 demo: $(RUN)
 	$(BIN)/stream-app demo
 
 test: $(DEV)
 	$(BIN)/pytest
+
+# Faults at length, on a real broker: some ten minutes.
+chaos: $(DEV)
+	$(BIN)/pytest tests/broker/chaos.py -s
 
 lint: $(DEV)
 	$(BIN)/ruff check .

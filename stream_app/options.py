@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from stream_app.errors import OptionsError
@@ -166,6 +166,49 @@ class OpenLineageOptions(BaseModel):
     datasets: Annotated[tuple[DatasetRuleOptions, ...], *_Table] = ()
 
 
+TopicName = Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,200}$")]
+
+
+class KafkaOptions(BaseModel):
+    """Where Kafka is, how to log in, what the topics are called, and what a worker is told.
+
+    The parts of a login are looked at when a connection is made of them; see `kafka.connection`.
+    """
+
+    model_config = _FROZEN
+
+    #: `host:port`, several separated by commas.
+    bootstrap_servers: str = "localhost:9092"
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    #: Certificate authorities to trust instead of the system's, as a PEM file.
+    ca_file: Path | None = None
+    #: Our own certificate and its key, PEM, where brokers ask for one.
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = Field(default=None, min_length=1)
+    #: One of the two; a file may end in a line break.
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    #: Topics to read events from, beside the topic of events.
+    sources: Annotated[tuple[TopicName, ...], *_Table] = ("provenance",)
+    #: The consumer group, and the first part of the names of all other topics.
+    group: TopicName = "stream-app"
+    #: Partitions of new topics and, for good, of the topic of events; the number of workers that can share the work.
+    partitions: int = Field(default=12, ge=1, le=1_000)
+    #: Copies of each topic.
+    replication: int = Field(default=3, ge=1, le=100)
+    #: Where a worker keeps local copies of its state; each worker needs a folder of its own.
+    folder: Path = Path("stream-app-state")
+    #: Keeps a worker's partitions over a restart shorter than the session.
+    instance_id: TopicName | None = None
+    #: Seconds after which a worker that does not answer loses its partitions.
+    session_seconds: float = Field(default=10.0, ge=1, le=1_800)
+    #: Where a worker serves metrics and probes; port 0 takes a free one.
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    metrics_port: int = Field(default=9464, ge=0, le=65_535)
+
+
 class Options(BaseModel):
     """All options. Made directly: the defaults and what is passed; `load` reads file and environment."""
 
@@ -177,6 +220,7 @@ class Options(BaseModel):
     mlmd: MlmdOptions = MlmdOptions()
     mlflow: MlflowOptions = MlflowOptions()
     openlineage: OpenLineageOptions = OpenLineageOptions()
+    kafka: KafkaOptions = KafkaOptions()
 
 
 class _Variables(Options, BaseSettings):
@@ -207,6 +251,9 @@ def load(path: Path | None = None, flags: Mapping[str, object] | None = None) ->
 _KNOWN = [
     f"{section}.{key}" for section, field in Options.model_fields.items() for key in type(field.default).model_fields
 ]
+
+#: Their values are repeated nowhere.
+_SECRET = {"kafka.password"}
 
 #: The name of an option, where it was set, and its value.
 _Setting = tuple[str, str, Any]
@@ -268,5 +315,5 @@ def _first_line(error: ValidationError, places: Mapping[str, str]) -> str:
     if name not in places:  # a fault between options of a section, at least one of which was set
         name = next(known for known in places if known.startswith(f"{name}.") and known.split(".")[1] in fault["msg"])
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    got = f", got {shown(fault['input'])}" if len(steps) > 1 else ""
+    got = f", got {shown(fault['input'])}" if len(steps) > 1 and name not in _SECRET else ""
     return f"{places[name]}{shown(inner)[1:-1]}: {message[0].lower()}{message[1:]}{got}"

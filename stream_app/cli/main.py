@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from stream_app.cli import check, demo, explain, replay, simulate
+from stream_app.cli import check, demo, dlq, explain, publish, replay, simulate, topics, worker
 from stream_app.errors import OptionsError, StreamAppError
 
 app = typer.Typer(
@@ -24,6 +24,10 @@ app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(check.check)
 app.command()(explain.explain)
+app.command()(worker.worker)
+app.add_typer(topics.topics, name="topics")
+app.command()(publish.publish)
+app.add_typer(dlq.dlq, name="dlq")
 
 #: What typer raises for wrong use; it has no public name.
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
+
+import orjson
+from kafka.admin import KafkaAdminClient
 
 from stream_app.kafka import dead_letters
 from stream_app.kafka.connection import Connection
@@ -11,7 +19,10 @@ from stream_app.kafka.messages import dead_letter
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.producing import make_producer, sender
 from stream_app.kafka.publishing import publish
-from tests.broker.cluster import Cluster
+from stream_app.kafka.topics import Names
+from tests.broker.broker import Broker
+from tests.broker.cluster import Cluster, Process, replay, state
+from tests.broker.scenarios import by_id
 from tests.kafka.records import record
 
 
@@ -72,3 +83,77 @@ def test_dead_letters_are_listed_and_given_back_once(cluster: Cluster) -> None:
     assert last == listed[-1:]
     assert (first, second, third) == ((2, 1), (0, 0), (1, 0))
     assert {(r.key, r.value) for r in back} == {(b"key", value) for value in (b"one", b"two", b"three")}
+
+
+class WorkerCommand(Process):
+    """A worker as its command starts it."""
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "stream_app", "worker", "--config", str(self.settings)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+
+def test_the_command_line_does_all_of_it(
+    broker: Broker, admin: KafkaAdminClient, prefix: str, fleet: list[bytes], tmp_path: Path
+) -> None:
+    """Topics are made, a file is published, a worker says verdicts of it, and what was no event is given back."""
+    names = Names(prefix, (f"{prefix}-source",))
+    (tmp_path / "settings.toml").write_text(
+        f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{prefix}"\nsources = ["{names.sources[0]}"]\n'
+        f'partitions = 4\nreplication = 1\nfolder = "{tmp_path / "state"}"\nmetrics_port = 0\n'
+    )
+    (tmp_path / "events.jsonl").write_bytes(b"".join(line + b"\n" for line in [*fleet[:600], b"oops"]))
+
+    missing = stream_app(tmp_path, "topics", "check", code=1)
+    refused = stream_app(tmp_path, "publish", "events.jsonl", code=2)
+    crowded = stream_app(tmp_path, "topics", "apply", code=1, STREAM_APP_KAFKA_REPLICATION="99")
+    made = stream_app(tmp_path, "topics", "apply")
+    again = stream_app(tmp_path, "topics", "apply", "--json")
+    checked = stream_app(tmp_path, "topics", "check")
+    published = stream_app(tmp_path, "publish", "events.jsonl", "--json")
+    worker = WorkerCommand(tmp_path / "settings.toml", tmp_path / "worker.log")
+    served = Cluster(broker.bootstrap, admin, tmp_path, names, partitions=4, workers=[worker])
+    worker.start()
+    try:
+        asyncio.run(served.settle())
+        ready, _ = worker.ask("/readyz")
+        state_of_worker = asyncio.run(served.state())
+        verdicts = by_id(asyncio.run(served.read(names.verdicts, 4)))
+        listed = orjson.loads(stream_app(tmp_path, "dlq", "list", "--json"))
+        shown = stream_app(tmp_path, "dlq", "list", "--last", "1")
+        back = stream_app(tmp_path, "dlq", "requeue")
+        asyncio.run(served.settle())
+        returned = orjson.loads(stream_app(tmp_path, "dlq", "list", "--json"))
+        worker.signal(signal.SIGTERM)
+        ended = worker.wait()
+    finally:
+        served.stop()
+
+    assert all("does not exist: run `stream-app topics apply`" in line for line in missing.splitlines())
+    assert f"topic {names.sources[0]} does not exist" in refused
+    assert (crowded.count("\n"), "Replication" in crowded or "replication" in crowded) == (1, True)
+    assert f"made {names.events} with 4 partitions" in made
+    assert (orjson.loads(again), checked) == ({"done": []}, "all topics are as they should be\n")
+    assert orjson.loads(published)["written"] == 601
+    assert (ready, ended) == (200, 0)
+    assert state_of_worker == state([replay(fleet[:600])[0]])
+    assert verdicts
+    assert [(letter["message"], letter["reason"].split(":")[0]) for letter in listed] == [("oops", "not JSON")]
+    assert '"oops"' in shown
+    assert back == "1 dead letters written back\n"
+    assert [letter["message"] for letter in returned] == ["oops", "oops"]
+
+
+def stream_app(folder: Path, *arguments: str, code: int = 0, **variables: str) -> str:
+    """What a command says, which ends with that code."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "stream_app", *arguments, "--config", str(folder / "settings.toml")],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == code, ran.stderr
+    assert "Traceback" not in ran.stderr
+    return ran.stdout + ran.stderr

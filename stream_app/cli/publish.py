@@ -1,0 +1,65 @@
+"""`stream-app publish`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from stream_app.cli.flags import ConfigFlag, Files, JsonFlag
+from stream_app.cli.kafka_flags import (
+    ServersFlag,
+    connection_of,
+    load_kafka_options,
+    names_of,
+    print_json,
+    talking_to_kafka,
+)
+from stream_app.errors import OptionsError
+
+
+def publish(
+    files: Files,
+    bootstrap_servers: ServersFlag = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Where to (the first source topic if not set).", show_default=False)
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Events a second; as fast as it goes if not set.", show_default=False)
+    ] = None,
+    config: ConfigFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write recorded events into Kafka, in order, keyed by their pipeline.
+
+    [bold]Example:[/]  stream-app publish events.jsonl.gz --bootstrap-servers localhost:9092 --rate 100
+    """
+    options = load_kafka_options(config, bootstrap_servers).kafka
+
+    from stream_app.kafka import publishing
+    from stream_app.kafka.topics import find
+    from stream_app.replay.progress import Progress
+    from stream_app.replay.reading import Reading
+
+    if rate is not None and not rate > 0:
+        raise OptionsError(f"--rate {rate:g}: expected a number above 0")
+    connection, names, reading = connection_of(options), names_of(options), Reading(files)
+    target = topic or next(iter(names.sources), names.events)
+    began = time.monotonic()
+    with talking_to_kafka():
+        admin = connection.admin()
+        try:
+            if not find(admin, [target]):
+                raise OptionsError(f"topic {target} does not exist: run `stream-app topics apply`")
+        finally:
+            admin.close()
+        with Progress(quiet=json) as progress:
+            written = publishing.publish(
+                connection, target, reading, rate, lambda count: progress.update(count, reading)
+            )
+    seconds = time.monotonic() - began
+    if json:
+        print_json({"written": written, "topic": target, "seconds": seconds})
+    else:
+        typer.echo(f"{written:,} messages written to {target} in {seconds:.1f} s")

@@ -1,0 +1,107 @@
+"""`stream-app worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.cli.flags import ConfigFlag, settings_of, sources_of
+from stream_app.cli.kafka_flags import ServersFlag, connection_of, load_kafka_options, names_of, talking_to_kafka
+from stream_app.errors import OptionsError
+
+if TYPE_CHECKING:
+    from stream_app.kafka.worker import WorkerSettings
+    from stream_app.options import Options
+
+#: What binding to an address raises; nothing else in a worker does.
+_NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+
+
+def worker(
+    config: ConfigFlag = None,
+    bootstrap_servers: ServersFlag = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where local copies of the state lie (stream-app-state if not set).", show_default=False
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Of metrics and probes (9464 if not set); 0 takes a free one.", show_default=False),
+    ] = None,
+) -> None:
+    """Serve: read events from Kafka, say verdicts, learn from outcomes. Ends when it gets SIGTERM or SIGINT.
+
+    Start as many as there is work for, each with a folder of its own; they share the partitions.
+
+    [bold]Example:[/]  stream-app worker --config stream-app.toml --bootstrap-servers localhost:9092
+    """
+    options = load_kafka_options(config, bootstrap_servers, folder=folder, metrics_port=metrics_port)
+
+    from stream_app.collector import calm
+    from stream_app.core.detector import Detector
+    from stream_app.core.learning import Learner
+    from stream_app.kafka.worker import Worker
+
+    given, detecting = worker_settings(options), settings_of(options)
+    _make_folder(given.folder)
+    _log()
+    learner = Learner(detecting.policy.budgets)
+    calm()
+    with talking_to_kafka():
+        try:
+            code = asyncio.run(Worker(given, lambda rows: Detector.load(detecting, rows, learner), learner).run())
+        except OSError as error:
+            if not isinstance(error, socket.gaierror) and error.errno not in _NO_ADDRESS:
+                raise
+            raise OptionsError(
+                f"metrics and probes at {given.host}:{given.port}: {(error.strerror or '').lower()}"
+            ) from error
+    raise typer.Exit(code)
+
+
+def worker_settings(options: Options) -> WorkerSettings:
+    """What a worker is told, as the options have it.
+
+    Raises OptionsError.
+    """
+    from stream_app.kafka.worker import WorkerSettings
+
+    chosen = options.kafka
+    return WorkerSettings(
+        connection_of(chosen),
+        names_of(chosen),
+        chosen.folder,
+        partitions=chosen.partitions,
+        replication=chosen.replication,
+        instance_id=chosen.instance_id,
+        session_seconds=chosen.session_seconds,
+        sources=sources_of(options),
+        host=chosen.metrics_host,
+        port=chosen.metrics_port,
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionsError(f"kafka.folder {folder}: {(error.strerror or 'cannot be made').lower()}") from None
+
+
+def _log() -> None:
+    """Log to standard error, a line each, in UTC."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
