@@ -20,6 +20,7 @@ from stream_app.cli.flags import (
     load_options,
     settings_of,
     sources_of,
+    stores_of,
     time_of,
 )
 from stream_app.errors import OptionsError
@@ -46,7 +47,7 @@ def replay(
     now: NowFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Read recorded events through the detector, and say what it would have said.
+    """Read recorded events, or a store of ML Metadata, through the detector, and say what it would have said.
 
     [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
@@ -75,6 +76,7 @@ def replay(
             sinks,
             source=format.value,
             sources=sources_of(options),
+            stores=stores_of(options),
             now_ms=now_ms,
             rates=Rates(options.rates.node_hour, options.rates.currency),
             seed=options.detector.seed,

@@ -13,7 +13,7 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, cast
 
@@ -25,6 +25,12 @@ from stream_app.sources.strict_json import MAX_BYTES
 #: A longer message is cut here; all that exceed MAX_BYTES are refused by the decoder anyway.
 MESSAGE_MAX = 16 * MAX_BYTES
 STDIN = "-"
+
+#: What a database of SQLite begins with.
+SQLITE = b"SQLite format 3\0"
+
+#: The messages of a store, by its path.
+Stores = Callable[[str], Iterator[bytes]]
 
 _CHUNK = 1 << 20
 _SPACE = b" \t\r\n"
@@ -43,6 +49,8 @@ class Reading:
     files
         Paths, or `-` for standard input. Names that end in `.json` or `.json.gz` may hold one document or an array;
         everything else, and they too, one message a line.
+    stores
+        Reads a database of SQLite, a store of ML Metadata; None: such a file is refused as binary data.
 
     Raises
     ------
@@ -52,8 +60,9 @@ class Reading:
         While iterating: a file breaks off (a gzip stream, an array) or is no text.
     """
 
-    def __init__(self, files: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str], stores: Stores | None = None) -> None:
         self.files = tuple(files)
+        self._stores = stores
         #: Bytes to read; None when there is a pipe among the files.
         self.bytes_total = _size(self.files)
         #: The file and the line of the last message.
@@ -77,7 +86,8 @@ class Reading:
             try:
                 with _opened(name) as raw:
                     self._stream = raw if self.bytes_total is not None else None
-                    for self._line, message in _messages(name, raw):
+                    messages = self._messages(name, raw)
+                    for self._line, message in messages:
                         yield message
                     self._bytes_before = self.bytes_read
                     self._stream = None
@@ -87,6 +97,11 @@ class Reading:
                 raise InputError(f"{self._file}: {error}") from None
             except OSError as error:
                 raise InputError(f"{self.place}: reading failed after this line: {error.strerror}") from None
+
+    def _messages(self, name: str, raw: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+        if self._stores is not None and name != STDIN and raw.peek(len(SQLITE))[: len(SQLITE)] == SQLITE:
+            return enumerate(self._stores(name), 1)
+        return _messages(name, raw)
 
 
 class _BrokenFileError(Exception):

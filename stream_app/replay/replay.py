@@ -18,7 +18,7 @@ from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.state import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import AUTO, decode
-from stream_app.replay.reading import InputError, Reading
+from stream_app.replay.reading import InputError, Reading, Stores
 from stream_app.replay.sinks import Sinks, Writing
 from stream_app.report.figures import Figures, Rates, figures
 from stream_app.report.gathering import Gathering
@@ -116,6 +116,7 @@ def replay(
     *,
     source: str = AUTO,
     sources: Sources = SOURCES,
+    stores: Stores | None = None,
     now_ms: int | None = None,
     rates: Rates | None = None,
     seed: int = 0,
@@ -131,6 +132,8 @@ def replay(
         See `Replay` and `Sinks`.
     source, sources
         The format by its name in `sources`, or `auto`: told from each message's keys.
+    stores
+        See `Reading`.
     now_ms
         No event may be more than a day after it; when the input ends, every pipeline's clock moves there. None: no
         bound, and clocks stay at each pipeline's last event.
@@ -146,7 +149,7 @@ def replay(
     InputError
         A file breaks off, is binary, or none of its messages is an event.
     """
-    reading = Reading(files)
+    reading = Reading(files, stores)
     began = time.monotonic()
     with Writing(sinks or Sinks(), reading.files) as writing:
         run = Replay(settings, learner, writing)
