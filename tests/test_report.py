@@ -21,6 +21,7 @@ from stream_app.core.policy import Policy
 from stream_app.replay.replay import replay
 from stream_app.report import quality
 from stream_app.report.cadence import cadence_of, cadences, summary
+from stream_app.report.charts import label_places
 from stream_app.report.figures import Figures, Savings, figures
 from stream_app.report.gathering import BASELINE, BINS, MODEL, Gathering, cell
 from stream_app.report.page import page, write_page
@@ -407,6 +408,15 @@ def test_binned_figures_are_those_of_the_labels() -> None:
 
     assert quality.area(MODEL)(rows)[0] == pytest.approx(pairs / len(positives) / len(negatives))
     assert quality.accuracy(rows[0], BASELINE)(rows)[0] == pytest.approx(best)
+
+
+def test_a_name_covers_neither_a_point_nor_another_name() -> None:
+    """It goes above its point, else below, else it is left out; what comes first in the order chooses first."""
+    above, below = (58, 193), (58, 216)
+
+    assert label_places([(50, 200), (150, 100)], ["1 %", "2 %"], [0, 1])[0] == above
+    assert label_places([(50, 200), (65, 188)], ["1 %", "2 %"], [0, 1])[0] == below
+    assert label_places([(50, 200), (50, 192), (60, 180)], ["1 %", "2 %", "5 %"], [2, 1, 0]) == {2: (68, 173), 0: below}
 
 
 def test_axes_end_on_round_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -85,27 +86,44 @@ def tradeoff_chart(found: Tradeoff) -> Markup:
         look = "model strong" if each.in_force else "model"
         parts.append(cross(x, y, each.missed, each.avoided, "model"))
         parts.append(dot(x(missed), y(avoided), look, tip, 6.5 if each.in_force else 4.5))
-    for each, (place, level) in zip(shown, label_places(found, x, y), strict=True):
-        words = budget_name(each.budget) + (" in force" if each.in_force else "")
-        parts.append(text(place, level, words, "halo strong" if each.in_force else "halo"))
+    points = [(x(each.missed.value or 0.0), y(each.avoided.value or 0.0)) for each in shown]
+    names = [budget_name(each.budget) + (" in force" if each.in_force else "") for each in shown]
+    order = sorted(range(len(shown)), key=lambda index: (not shown[index].in_force, -index))
+    for index, (place, level) in label_places(points, names, order).items():
+        parts.append(text(place, level, names[index], "halo strong" if shown[index].in_force else "halo"))
     words = "; ".join(f"{budget_name(each.budget)}: {share_of(each.avoided)}" for each in shown)
     return drawing(
         "tradeoff", "Waste avoided against pushes flagged, by budget", words or "No budget yet.", 290, *parts
     )
 
 
-def label_places(found: Tradeoff, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    """Where the names of budgets go: right above their points, moved up where two would overlap."""
-    places: list[tuple[float, float]] = []
-    for each in found.budgets:
-        if each.missing_pushes or each.missed.value is None:
-            continue
-        place, level = x(each.missed.value) + 8, y(each.avoided.value or 0.0) - 7
-        for other, other_level in places:
-            if abs(other - place) < 60 and level > other_level - 13:
-                level = other_level - 13
-        places.append((min(place, WIDTH - 70), level))
-    return places
+def label_places(
+    points: Sequence[tuple[float, float]], names: Sequence[str], order: Sequence[int]
+) -> dict[int, tuple[float, float]]:
+    """Where the names of points go: right of them, above or else below; those first in the order choose first.
+
+    Names without room, or nearer to another point, are left out: they are in the tool tips and in the table.
+    """
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
+    found: dict[int, tuple[float, float]] = {}
+    for index in order:
+        x, y = points[index]
+        for level in (y - 7, y + 16):
+            box = (x + 6, level - 11, x + 8 + 7 * len(names[index]), level + 2)
+            nearest = min(points, key=lambda point: math.dist(point, (x + 8, level - 4)))
+            if nearest == points[index] and not any(overlap(box, other) for other in taken):
+                taken.append(box)
+                found[index] = (x + 8, level)
+                break
+    return found
+
+
+Box = tuple[float, float, float, float]
+
+
+def overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes (left, top, right, bottom) share any ground."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def cross(x: Scale, y: Scale, across: Estimate, up: Estimate, look: str) -> Markup:
