@@ -12,9 +12,13 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import Closed, Example, Output, Verdict
+from stream_app.core.policy import Policy
 from stream_app.fleet import Fleet, FleetOptions
 from stream_app.sources.native import decode
 from stream_app.wire import example_to_dict, verdict_to_dict
+
+#: A large budget, so that few pushes are enough for flags.
+USUAL = Settings(policy=Policy(budget=0.2))
 
 
 @cache
@@ -36,15 +40,15 @@ def folding(detector: Detector, learner: Learner, events: Iterable[Event]) -> li
 
 
 def usual_events() -> tuple[Event, ...]:
-    """The events of a small fleet that gets verdicts of every kind, some 5,500."""
-    return fleet_events(5, 8, 2)
+    """The events of a small fleet that gets verdicts of every kind under `USUAL`, some 3,000."""
+    return fleet_events(4, 8, 1)
 
 
 @cache
 def usual_fleet() -> tuple[Detector, list[list[Output]]]:
     """That fleet, replayed once for all tests that only look at it: what was said at each event, and the detector."""
     learner = Learner()
-    detector = Detector(Settings(), learner)
+    detector = Detector(USUAL, learner)
     return detector, [folding(detector, learner, [event]) for event in usual_events()]
 
 

@@ -18,7 +18,7 @@ from stream_app.sources.native import decode
 from tests.core.simulated import wire
 from tests.core.steered import Steered
 
-SMALL = FleetOptions(pipelines=6, days=10.0, seed=2)
+SMALL = FleetOptions(pipelines=5, days=8.0, seed=2)
 
 
 @dataclass
@@ -69,7 +69,7 @@ def test_a_pruned_run_is_stopped_by_the_verdict_it_names() -> None:
     prunes = {v.id: v for v in loop.verdicts if v.decision == PRUNE}
     pruned = [row for row in loop.truth if row["pruned_by"]]
 
-    assert len(pruned) > 20
+    assert len(pruned) > 10
     for row in pruned:
         assert prunes[row["pruned_by"]].run == row["run"]
 
@@ -97,7 +97,7 @@ def test_held_out_runs_go_on_and_are_labelled_with_their_propensity() -> None:
     held = {v.graphlet: v for v in loop.verdicts if v.holdout}
     labelled = [e for e in loop.examples if e.graphlet in held and e.pushed is not None]
 
-    assert len(labelled) > 20
+    assert len(labelled) > 10
     for example in labelled:
         propensities = [record.propensity for record in example.stages]
         assert min(propensities) == min(v.propensity for v in loop.verdicts if v.graphlet == example.graphlet)
@@ -149,7 +149,7 @@ def test_in_observe_nothing_is_stopped() -> None:
 
 def test_a_loop_with_a_learner_keeps_the_pushes() -> None:
     """At a budget of 5 %, learned from nothing, guards on: nine in ten of the pushes of the fleet left alone."""
-    options = FleetOptions(pipelines=6, days=10.0, seed=4)
+    options = FleetOptions(pipelines=6, days=7.0, seed=4)
     alone = Fleet(options)
     for _ in alone.events():
         pass
@@ -162,7 +162,7 @@ def test_a_loop_with_a_learner_keeps_the_pushes() -> None:
 
 def test_at_1_percent_a_small_fleet_is_left_alone() -> None:
     """Its pushes are too few to keep such a promise by: warnings at most, and every push is kept."""
-    options = FleetOptions(pipelines=4, days=5.0, seed=2)
+    options = FleetOptions(pipelines=3, days=4.0, seed=2)
     alone = Fleet(options)
     for _ in alone.events():
         pass

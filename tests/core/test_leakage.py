@@ -7,14 +7,14 @@ from dataclasses import asdict, replace
 
 import orjson
 
-from stream_app.core.detector import Detector, Settings
+from stream_app.core.detector import Detector
 from stream_app.core.events import COMPLETE, ENDS, FAILED, ArtifactRef, Event
 from stream_app.core.labels import records
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import STAGES, Example, Output, StageRecord, Verdict
 from stream_app.core.state import Talk
 from stream_app.fleet.options import HOUR_MS
-from tests.core.simulated import fleet_events, folding, usual_events, usual_fleet, usual_outputs, wire
+from tests.core.simulated import USUAL, fleet_events, folding, usual_events, usual_fleet, usual_outputs, wire
 
 #: (graphlet, stage, validator)
 Place = tuple[str, str, str | None]
@@ -69,7 +69,7 @@ def test_a_log_that_ends_at_a_prediction_gives_the_same() -> None:
     """Detector and learner anew, given nothing more: the same verdict, and the stages that were learned from later."""
     later = taught(usual_outputs())
     learner = Learner()
-    detector = Detector(Settings(), learner)
+    detector = Detector(USUAL, learner)
     done = 0
     for place, verdict in sorted((sampled(stage) for stage in STAGES), key=lambda sample: sample[0]):
         said = folding(detector, learner, usual_events()[done : place + 1])
@@ -98,7 +98,7 @@ def test_another_future_changes_no_prediction_made_before_it() -> None:
     events = usual_events()
     middle = len(events) // 2
     learner = Learner()
-    detector = Detector(Settings(), learner)
+    detector = Detector(USUAL, learner)
     past = folding(detector, learner, events[:middle])
     before = known(detector)
     future = folding(detector, learner, map(altered, events[middle:]))
@@ -118,12 +118,12 @@ def test_another_future_changes_no_prediction_made_before_it() -> None:
 def test_what_is_in_time_order_uses_no_later_time() -> None:
     """A prediction at a time, on a log in order, is that of the events up to that time, whatever comes with it."""
     events = sorted(fleet_events(4, 8, 8), key=lambda event: event.time_ms)
-    learner, detector = Learner(), Detector(Settings())
-    detector.learner = learner
+    learner = Learner()
+    detector = Detector(USUAL, learner)
     said = [v for v in folding(detector, learner, events) if isinstance(v, Verdict)]
     verdict = said[int(len(said) * 0.7)]
-    learner, detector = Learner(), Detector(Settings())
-    detector.learner = learner
+    learner = Learner()
+    detector = Detector(USUAL, learner)
     again = folding(detector, learner, [event for event in events if event.time_ms <= verdict.time_ms])
 
     assert wire(verdict) in [wire(output) for output in again]

@@ -355,10 +355,10 @@ def steps(number: int, shape: Shape) -> list[Event]:
     return events if shape.end is None else [*events, run_ended(minute + 9, run, state=shape.end)]
 
 
-@settings(max_examples=40 * (settings().max_examples // 100))
-@given(shapes=st.lists(SHAPES, min_size=10, max_size=30))
+@settings(max_examples=30 * (settings().max_examples // 100))
+@given(shapes=st.lists(SHAPES, min_size=10, max_size=24))
 def test_with_retention_graphlets_equal_a_batch_recompute(shapes: list[Shape]) -> None:
-    """Up to five months, events up to six days late: what is kept, what was closed and the sums are the oracle's."""
+    """Up to four months, events up to six days late: what is kept, what was closed and the sums are the oracle's."""
     arrivals = []
     for number, shape in enumerate(shapes):
         for place, event in enumerate(steps(number, shape)):
