@@ -209,6 +209,19 @@ class KafkaOptions(BaseModel):
     metrics_port: int = Field(default=9464, ge=0, le=65_535)
 
 
+class ServeOptions(BaseModel):
+    """The HTTP service."""
+
+    model_config = _FROZEN
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=5000, ge=0, le=65535)
+    #: What callers must send as a bearer token; if not set, everybody who can reach the port may come in.
+    token: SecretStr | None = Field(default=None, min_length=8)
+    #: Days for which events are kept after they were applied.
+    keep_days: float = Field(default=30.0, gt=0, le=3650)
+
+
 class Options(BaseModel):
     """All options. Made directly: the defaults and what is passed; `load` reads file and environment."""
 
@@ -220,6 +233,7 @@ class Options(BaseModel):
     mlmd: MlmdOptions = MlmdOptions()
     mlflow: MlflowOptions = MlflowOptions()
     openlineage: OpenLineageOptions = OpenLineageOptions()
+    serve: ServeOptions = ServeOptions()
     kafka: KafkaOptions = KafkaOptions()
 
 
@@ -253,7 +267,7 @@ _KNOWN = [
 ]
 
 #: Their values are repeated nowhere.
-_SECRET = {"kafka.password"}
+_SECRET = {"kafka.password", "serve.token"}
 
 #: The name of an option, where it was set, and its value.
 _Setting = tuple[str, str, Any]

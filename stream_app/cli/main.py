@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from stream_app.cli import check, demo, dlq, explain, publish, replay, simulate, topics, worker
+from stream_app.cli import check, demo, dlq, explain, publish, replay, serve, simulate, topics, worker
 from stream_app.errors import OptionsError, StreamAppError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(check.check)
 app.command()(explain.explain)
+app.command()(serve.serve)
 app.command()(worker.worker)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)

@@ -31,6 +31,23 @@ def parse(message: bytes) -> Any:
     """
     if len(message) > MAX_BYTES:
         raise MalformedEvent(f"message of {len(message):,} bytes: expected at most {MAX_BYTES:,} (1 MiB)")
+    return _loads(message)
+
+
+def parse_batch(message: bytes, entries_max: int) -> list[Any]:
+    """The documents in an array, of any size: the caller has bounded it.
+
+    Raises MalformedEvent when it is no JSON array, or one of more than `entries_max`.
+    """
+    documents = _loads(message)
+    if type(documents) is not list:
+        raise MalformedEvent(f"expected a JSON array of events, got {shown(documents)}")
+    if len(documents) > entries_max:
+        raise MalformedEvent(f"expected at most {entries_max:,} events, got {len(documents):,}")
+    return documents
+
+
+def _loads(message: bytes) -> Any:
     try:
         return orjson.loads(message)
     except orjson.JSONDecodeError as error:

@@ -1,0 +1,90 @@
+"""`/v1/...`: verdicts, graphlets, and whether a run should stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from stream_app.core.outputs import CONTINUE, PRUNE, WARN
+from stream_app.replay.sinks import graphlet_to_dict, outcome_of
+from stream_app.web.embedded import Embedded
+from stream_app.web.problems import ProblemError
+
+#: Verdicts in one answer.
+LIMIT, LIMIT_MAX = 100, 1_000
+_DECISIONS = (CONTINUE, WARN, PRUNE)
+
+
+class Answers:
+    """The handlers of the routes."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        self._embedded = embedded
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes. The id of a graphlet has slashes of its own."""
+        return [
+            web.get("/v1/verdicts", self.verdicts),
+            web.get("/v1/verdicts/{graphlet:.+}", self.verdict),
+            web.get("/v1/graphlets/{graphlet:.+}", self.graphlet),
+            web.get("/v1/should-prune", self.should_prune),
+        ]
+
+    async def verdicts(self, request: web.Request) -> web.Response:
+        """The last verdicts, newest first; `run`, `pipeline`, `decision` and `limit` narrow them."""
+        query = _query(request, "run", "pipeline", "decision", "limit")
+        decision = query.get("decision")
+        if decision is not None and decision not in _DECISIONS:
+            raise ProblemError(400, f"decision: expected one of {', '.join(_DECISIONS)}")
+        limit = query.get("limit", str(LIMIT))
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= 6 and 1 <= int(limit) <= LIMIT_MAX):
+            raise ProblemError(400, f"limit: expected a number from 1 to {LIMIT_MAX}")
+        known = self._embedded.verdicts
+        pipeline = query.get("pipeline")
+        if "run" in query:
+            found = [
+                verdict
+                for verdict in reversed(known.of_run(query["run"]))
+                if pipeline in (None, verdict["pipeline"]) and decision in (None, verdict["decision"])
+            ][: int(limit)]
+        else:
+            found = known.latest(int(limit), pipeline, decision)
+        return _json({"verdicts": found})
+
+    async def verdict(self, request: web.Request) -> web.Response:
+        """The last verdict on a graphlet, or on a run (`<pipeline>/run:<run>`)."""
+        found = self._embedded.verdicts.get(request.match_info["graphlet"])
+        if found is None:
+            raise ProblemError(404, "nothing was said of such a graphlet")
+        return _json(found)
+
+    async def graphlet(self, request: web.Request) -> web.Response:
+        """A graphlet as it stands: members, cost, outcome, and the last verdict on it."""
+        name = request.match_info["graphlet"]
+        record = await asyncio.to_thread(self._embedded.graphlet, name)
+        if record is None:
+            raise ProblemError(404, "there is no such graphlet")
+        verdict = self._embedded.verdicts.get(name)
+        return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
+
+    async def should_prune(self, request: web.Request) -> web.Response:
+        """Whether `run` (or its trainer `execution`) should stop, and the verdict that says so."""
+        query = _query(request, "run", "execution")
+        if not query.get("run"):
+            raise ProblemError(400, "run: missing")
+        found = self._embedded.should_prune(query["run"], query.get("execution"))
+        return _json({"prune": found is not None, "verdict": found["id"] if found is not None else None})
+
+
+def _query(request: web.Request, *known: str) -> dict[str, str]:
+    unknown = sorted(set(request.query) - set(known))
+    if unknown:
+        raise ProblemError(400, f"unknown parameter {unknown[0][:80]!r}; there are {', '.join(known)}")
+    return {name: request.query[name] for name in known if name in request.query}
+
+
+def _json(body: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(body), content_type="application/json")

@@ -1,0 +1,58 @@
+"""Request bodies from strangers: of a known type, bounded in bytes (unpacked) and in time, one by one and together."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import BadHttpMessage
+
+from stream_app.web.problems import ProblemError
+
+#: Seconds that the body of a request may take.
+SECONDS = 10.0
+#: Bytes of all bodies being read at one time.
+TOGETHER = 256 << 20
+_ENCODINGS = frozenset(("", "identity", "gzip", "deflate"))
+
+
+class Bodies:
+    """Reads the bodies of requests."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def read(self, request: web.Request, limit: int) -> bytes:
+        """The body of a request, of at most `limit` bytes.
+
+        Raises ProblemError: 415, 413, 408, 503, or 400 for what cannot be unpacked.
+        """
+        if request.content_type != "application/json":
+            raise ProblemError(415, f"expected content of type application/json, got {request.content_type[:80]!r}")
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise ProblemError(415, f"expected no Content-Encoding, gzip or deflate, got {encoding[:80]!r}")
+        if request.content_length is not None and request.content_length > limit:
+            raise _too_large(limit)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(SECONDS):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > limit:
+                        raise _too_large(limit)
+                    if self._held > TOGETHER:
+                        raise ProblemError(503, "too many bodies at once", {"Retry-After": "1"})
+        except TimeoutError:
+            raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", {"Connection": "close"}) from None
+        except (ClientError, BadHttpMessage, zlib.error, web.RequestPayloadError) as error:
+            raise ProblemError(400, f"the body cannot be read: {type(error).__name__}") from None
+        finally:
+            self._held -= len(body)
+        return bytes(body)
+
+
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError(413, f"expected at most {limit:,} bytes", {"Connection": "close"})

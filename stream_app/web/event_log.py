@@ -1,0 +1,205 @@
+"""The log of what was accepted and the state made of it, in one SQLite file.
+
+Two kinds of writes, both transactions that are on disk when they return (WAL, `synchronous=FULL`): entries are
+appended before they are acknowledged; state is saved now and then, together with the position in the log that it
+holds. What a crash leaves is a state and the entries after it, from which the rest follows again, the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stream_app.errors import OptionsError, StateError, StreamAppError
+
+#: Raised when a table changes; a file of another version is refused.
+_VERSION = 1
+_APPLICATION_ID = 0x53417070
+
+#: Entries of the log read at a time.
+_PAGE = 1000
+#: Entries forgotten at a time, so that no transaction grows long.
+_FORGET = 10_000
+
+_TABLES = """
+CREATE TABLE entries (position INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, message BLOB);
+CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE verdicts (graphlet TEXT PRIMARY KEY, verdict BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE examples (position INTEGER PRIMARY KEY AUTOINCREMENT, example BLOB NOT NULL);
+CREATE TABLE applied (position INTEGER NOT NULL);
+INSERT INTO applied VALUES (0);
+"""
+
+
+class LogUnavailableError(StreamAppError):
+    """The log takes nothing now: the disk is full, or the file is damaged. Nothing of the write was kept."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """Something that was accepted: a message, or (None) the passing of time."""
+
+    #: 0 until it is in the log.
+    position: int
+    #: When it was accepted, in ms since 1970 UTC.
+    received_ms: int
+    message: bytes | None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What changed in the state since it was last saved."""
+
+    #: Position of the last entry applied.
+    applied: int = 0
+    #: None: the row, or the verdict on the graphlet, is gone.
+    rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    verdicts: dict[str, bytes | None] = field(default_factory=dict)
+    examples: list[bytes] = field(default_factory=list)
+
+
+class EventLog:
+    """An open log. One process at a time has it, and one thread of that may use it.
+
+    Parameters: `path` is the file, made with its folder if need be; `allow_pages` bounds its size (a page is 4 kB).
+
+    Raises OptionsError when it cannot be opened or another process has it, StateError when it is damaged or is no
+    such log.
+    """
+
+    def __init__(self, path: Path, allow_pages: int | None = None) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise OptionsError(f"{path}: cannot be opened: {error}") from None
+        try:
+            self._prepare(allow_pages)
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            why = "another process has it" if "locked" in str(error) else str(error)
+            raise OptionsError(f"{path}: cannot be opened: {why}") from None
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StateError(f"{path}: is damaged, or no log of this program: {error}") from None
+        except StateError:
+            self._db.close()
+            raise
+
+    def _prepare(self, allow_pages: int | None) -> None:
+        run = self._db.execute
+        run("PRAGMA locking_mode=EXCLUSIVE")
+        run("PRAGMA journal_mode=WAL")
+        run("PRAGMA synchronous=FULL")
+        if allow_pages is not None:
+            run(f"PRAGMA max_page_count={allow_pages}")
+        run("BEGIN EXCLUSIVE")
+        (version,) = run("PRAGMA user_version").fetchone()
+        (owner,) = run("PRAGMA application_id").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables:
+            for statement in _TABLES.split(";"):
+                run(statement)
+            run(f"PRAGMA user_version={_VERSION}")
+            run(f"PRAGMA application_id={_APPLICATION_ID}")
+        elif owner != _APPLICATION_ID:
+            raise StateError(f"{self.path}: is a database of another program")
+        elif version != _VERSION:
+            raise StateError(f"{self.path}: is of version {version}, expected {_VERSION}")
+        run("COMMIT")
+        (found,) = run("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StateError(f"{self.path}: is damaged: {found}")
+
+    def close(self) -> None:
+        """Gives the file up."""
+        self._db.close()
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Writes entries and gives them their positions; when it returns, they are on disk.
+
+        Raises LogUnavailableError: none of them is.
+        """
+        insert = "INSERT INTO entries (received_ms, message) VALUES (?, ?)"
+        given = list(entries)
+        positions: list[int] = []
+
+        def write() -> None:
+            for entry in given:
+                positions.append(self._db.execute(insert, (entry.received_ms, entry.message)).lastrowid or 0)
+
+        self._transact(write)
+        for entry, position in zip(given, positions, strict=True):
+            entry.position = position
+
+    def save(self, changes: Changes) -> None:
+        """Writes changes of the state and the position that they bring it to.
+
+        Raises LogUnavailableError: the state is as it was.
+        """
+
+        def write() -> None:
+            self._put("rows", "key", "value", changes.rows)
+            self._put("verdicts", "graphlet", "verdict", changes.verdicts)
+            self._db.executemany("INSERT INTO examples (example) VALUES (?)", [(each,) for each in changes.examples])
+            self._db.execute("UPDATE applied SET position = ?", (changes.applied,))
+
+        self._transact(write)
+
+    def forget(self, before_ms: int) -> None:
+        """Drops entries that are in the state and were accepted before a time (ms since 1970 UTC), some at a time.
+
+        Raises LogUnavailableError.
+        """
+        oldest = "SELECT position, received_ms FROM entries WHERE position <= ? ORDER BY position LIMIT ?"
+        found = self._db.execute(oldest, (self.applied(), _FORGET)).fetchall()
+        old = list(itertools.takewhile(lambda row: row[1] < before_ms, found))
+        if old:
+            self._transact(lambda: self._db.execute("DELETE FROM entries WHERE position <= ?", (old[-1][0],)))
+
+    def applied(self) -> int:
+        """Position of the last entry that the saved state holds."""
+        (position,) = self._db.execute("SELECT position FROM applied").fetchone()
+        return int(position)
+
+    def rows(self) -> Mapping[bytes, bytes]:
+        """The rows of the state."""
+        return dict(self._db.execute("SELECT key, value FROM rows"))
+
+    def verdicts(self) -> Iterator[bytes]:
+        """The verdicts of the state."""
+        return (verdict for (verdict,) in self._db.execute("SELECT verdict FROM verdicts"))
+
+    def examples(self) -> Iterator[bytes]:
+        """The examples, in the order in which they were learned."""
+        return (example for (example,) in self._db.execute("SELECT example FROM examples ORDER BY position"))
+
+    def after(self, position: int) -> Iterator[Entry]:
+        """The entries after a position, in order."""
+        select = "SELECT position, received_ms, message FROM entries WHERE position > ? ORDER BY position LIMIT ?"
+        while page := self._db.execute(select, (position, _PAGE)).fetchall():
+            for row in page:
+                yield Entry(*row)
+            position = page[-1][0]
+
+    def _put(
+        self, table: str, key: str, value: str, changes: Mapping[bytes, bytes | None] | Mapping[str, bytes | None]
+    ) -> None:
+        kept = [(name, held) for name, held in changes.items() if held is not None]
+        gone = [(name,) for name, held in changes.items() if held is None]
+        self._db.executemany(f"INSERT OR REPLACE INTO {table} ({key}, {value}) VALUES (?, ?)", kept)
+        self._db.executemany(f"DELETE FROM {table} WHERE {key} = ?", gone)
+
+    def _transact(self, write: Callable[[], object]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            write()
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise LogUnavailableError(f"cannot write to {self.path}: {error}") from error

@@ -1,0 +1,46 @@
+"""Errors over HTTP: a status and `application/problem+json` (RFC 9457), whatever went wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ProblemError(Exception):
+    """A request that cannot be served; `detail` is for a person, one line."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The response that tells of a problem."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/problem+json", headers=dict(headers or {})
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns what a handler raises into a response; a defect of ours is logged and told without its details."""
+    try:
+        return await handler(request)
+    except ProblemError as error:
+        return problem(error.status, str(error), error.headers)
+    except web.HTTPException as error:
+        allowed = error.headers.get("Allow")
+        return problem(error.status, error.reason, {"Allow": allowed} if allowed else None)
+    except Exception:
+        log.exception("a request failed: %s %s", request.method, request.rel_url.path)
+        return problem(500, "the service failed on this request")

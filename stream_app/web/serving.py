@@ -1,0 +1,122 @@
+"""Serving an application until the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from stream_app.errors import OptionsError
+from stream_app.metrics import Metrics
+from stream_app.web.answers import Answers
+from stream_app.web.app import make_app
+from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
+from stream_app.web.event_log import EventLog, LogUnavailableError
+from stream_app.web.lineage import Lineage
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a connection may stay without a request, its first one included, and that stopping may take.
+_IDLE, _STOP = 60.0, 10.0
+_MEASURE = 15.0
+
+
+def serve_embedded(
+    path: Path,
+    settings: EmbeddedSettings,
+    host: str,
+    port: int,
+    token: str | None,
+    listening: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serves the embedded detector until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    path
+        Of the log; see `EventLog`.
+    listening
+        Told the address, once there is one; port 0 takes a free one.
+
+    Raises
+    ------
+    OptionsError, StateError
+        As `EventLog` does; or the port cannot be had.
+    """
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    event_log = EventLog(path)
+    try:
+        embedded = Embedded(event_log, settings, metrics.observe)
+        embedded.start()
+        try:
+            app = embedded_app(embedded, registry, token)
+            app.cleanup_ctx.append(_measured(embedded, metrics))
+            asyncio.run(serve(app, host, port, listening))
+        finally:
+            embedded.stop()
+    finally:
+        event_log.close()
+
+
+def embedded_app(embedded: Embedded, registry: CollectorRegistry, token: str | None) -> web.Application:
+    """The application of an embedded detector."""
+
+    async def intake(messages: Sequence[bytes]) -> None:
+        try:
+            written = embedded.submit(messages)
+        except OverloadedError:
+            raise LogUnavailableError("more waits to be written than is held") from None
+        await asyncio.wrap_future(written)
+
+    routes = [*Lineage(intake, embedded.settings.sources).routes(), *Answers(embedded).routes()]
+    return make_app(routes, lambda: embedded.trouble, registry, token)
+
+
+async def serve(app: web.Application, host: str, port: int, listening: Callable[[str], None]) -> None:
+    """Serves an application until SIGTERM or SIGINT; what is in hand is finished.
+
+    Raises OptionsError when the port cannot be had.
+    """
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=_IDLE, shutdown_timeout=_STOP)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise OptionsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        address = runner.addresses[0]
+        listening(f"http://{address[0]}:{address[1]}")
+        await told.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _measured(embedded: Embedded, metrics: Metrics) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Keeps the gauges up to date while the application runs."""
+
+    def measure() -> None:
+        with embedded.at_work:
+            metrics.measure([embedded.detector])
+            metrics.measure_learner(embedded.learner)
+
+    async def forever() -> None:
+        while True:
+            await asyncio.to_thread(measure)
+            await asyncio.sleep(_MEASURE)
+
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        measuring = asyncio.create_task(forever())
+        yield
+        measuring.cancel()
+
+    return context

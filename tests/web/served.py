@@ -1,0 +1,144 @@
+"""The embedded service, in this process on a thread of its own, and in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from stream_app.web.embedded import Embedded, EmbeddedSettings
+from stream_app.web.event_log import EventLog
+from stream_app.web.serving import embedded_app
+
+JSON = {"Content-Type": "application/json"}
+LINEAGE, BATCH = "/api/v1/lineage", "/api/v1/lineage/batch"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    host: str
+    port: int
+    embedded: Embedded | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request on a connection of its own."""
+        connection = HTTPConnection(self.host, self.port, timeout=20)
+        try:
+            connection.request(method, path, body, dict(headers or (JSON if body is not None else {})))
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def post(self, body: bytes, path: str = LINEAGE, **headers: str) -> Answer:
+        """Posts JSON."""
+        return self.ask("POST", path, body, JSON | {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def get(self, path: str) -> Answer:
+        """Gets a page."""
+        return self.ask("GET", path)
+
+
+@contextmanager
+def served(app: web.Application, idle: float = 60.0) -> Iterator[Service]:
+    """An application on a thread; `idle` in seconds as `AppRunner` takes it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle, shutdown_timeout=1.0)
+
+    async def begin() -> tuple[str, int]:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        return host, port
+
+    async def end() -> None:
+        await runner.cleanup()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:  # of connections that were never used
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    try:
+        yield Service(*asyncio.run_coroutine_threadsafe(begin(), loop).result(20))
+    finally:
+        asyncio.run_coroutine_threadsafe(end(), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@contextmanager
+def embedded_service(
+    path: Path,
+    settings: EmbeddedSettings | None = None,
+    token: str | None = None,
+    allow_pages: int | None = None,
+    idle: float = 60.0,
+) -> Iterator[Service]:
+    """The embedded service over a log."""
+    event_log = EventLog(path, allow_pages)
+    embedded = Embedded(event_log, settings)
+    embedded.start()
+    try:
+        with served(embedded_app(embedded, CollectorRegistry(), token), idle) as service:
+            yield Service(service.host, service.port, embedded)
+    finally:
+        embedded.stop()
+        event_log.close()
+
+
+class Process:
+    """`stream-app serve` in a process of its own; waits until it listens."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        command = [sys.executable, "-m", "stream_app", "serve", "--data", str(folder), "--port", "0", *flags]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("STREAM_APP_")}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode()
+        if not line.startswith("serving at http://"):
+            raise AssertionError(f"{line}{self.process.communicate()[1].decode()}")
+        host, _, port = line.removeprefix("serving at http://").strip().rpartition(":")
+        self.service = Service(host, int(port))
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Ends it with a signal; returns the exit code."""
+        self.process.send_signal(number)
+        self.process.communicate(timeout=30)
+        return self.process.returncode

@@ -1,0 +1,156 @@
+"""The embedded detector says what a detector says that reads the same events, however often it is started again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app import wire
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import Event
+from stream_app.core.learning import Learner
+from stream_app.core.outputs import Example, Verdict
+from stream_app.core.policy import Policy
+from stream_app.sources.native import decode
+from stream_app.web import embedded as module
+from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
+from stream_app.web.event_log import EventLog, LogUnavailableError
+from tests.recorded import fleet_lines
+
+SETTINGS = EmbeddedSettings(Settings(policy=Policy(mode="enforce", budget=0.2)))
+EVENTS = fleet_lines()[:1200]
+#: Of the log: all events are accepted at once.
+NOW_MS = 1_800_000_000_000
+
+
+def ordered(detector: Detector) -> list[dict[str, Any]]:
+    """The graphlets, whichever pipeline the detector met first."""
+    return sorted(detector.graphlets(), key=lambda graphlet: str(graphlet["graphlet"]))
+
+
+def lived(path: Path, events: Sequence[bytes], parts: int) -> dict[str, Any]:
+    """What is known after the events, in a number of lives of the service."""
+    size = len(events) // parts
+    for part in range(parts):
+        event_log = EventLog(path)
+        embedded = Embedded(event_log, SETTINGS, now_ms=lambda: NOW_MS)
+        embedded.start()
+        for start in range(part * size, (part + 1) * size, 100):
+            embedded.submit(events[start : min(start + 100, (part + 1) * size)])
+        embedded.stop()
+        known = {
+            "verdicts": {verdict["graphlet"]: verdict for verdict in embedded.verdicts.latest(10**6, None, None)},
+            "graphlets": ordered(embedded.detector),
+            "model": embedded.learner.version,
+            "examples": list(event_log.examples()),
+        }
+        event_log.close()
+    return known
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    """The same from a detector that just reads the events."""
+    learner = Learner(SETTINGS.detector.policy.budgets)
+    detector = Detector(SETTINGS.detector, learner)
+    verdicts = {}
+    for line in EVENTS:
+        for output in detector.step(decode(line), NOW_MS):
+            if isinstance(output, Example):
+                learner.learn(output)
+            elif isinstance(output, Verdict):
+                verdicts[output.graphlet] = wire.verdict_to_dict(output)
+    return {"verdicts": verdicts, "graphlets": ordered(detector), "model": learner.version}
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_it_says_what_a_plain_detector_says(tmp_path: Path, expected: dict[str, Any], parts: int) -> None:
+    """Verdicts word for word, graphlets, and as many examples learned, in one life or in four."""
+    found = lived(tmp_path / "events.sqlite", EVENTS, parts)
+
+    assert len(expected["verdicts"]) > 50
+    assert {key: found[key] for key in expected} == expected
+    assert found["model"].startswith(f"{len(found['examples'])}-")
+
+
+def test_entries_that_the_state_does_not_hold_are_applied_again(tmp_path: Path, expected: dict[str, Any]) -> None:
+    """A crash may fall between the acknowledgment and the saving of the state."""
+    path = tmp_path / "events.sqlite"
+    lived(path, EVENTS[:600], 1)
+    event_log = EventLog(path)
+    event_log.append([module.Entry(0, NOW_MS, line) for line in EVENTS[600:]])
+    event_log.close()
+
+    found = lived(path, (), 1)
+
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_an_event_that_breaks_the_detector_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect of ours costs one event, not the service, and leaves no half of it behind."""
+    bad = decode(EVENTS[300]).time_ms
+    step = Detector.step
+
+    def breaking(self: Detector, event: Event, log_ms: int | None = None) -> Any:
+        outputs = step(self, event, log_ms)
+        if event.time_ms == bad:
+            raise ZeroDivisionError
+        return outputs
+
+    whole = lived(tmp_path / "a", [line for line in EVENTS[:400] if decode(line).time_ms != bad], 1)
+    monkeypatch.setattr(Detector, "step", breaking)
+    broken = lived(tmp_path / "b", EVENTS[:400], 1)
+
+    assert broken == whole
+
+
+def test_what_cannot_be_written_is_not_applied(tmp_path: Path) -> None:
+    """A full disk is told to whoever sent, and to whoever asks whether the service is ready."""
+    event_log = EventLog(tmp_path / "events.sqlite", allow_pages=60)
+    embedded = Embedded(event_log, SETTINGS, now_ms=lambda: NOW_MS)
+    embedded.start()
+    embedded.submit(EVENTS[:20]).result(20)
+
+    with pytest.raises(LogUnavailableError, match="full"):
+        embedded.submit(EVENTS[20:1000]).result(20)
+
+    assert "full" in embedded.trouble
+    embedded.stop()
+    assert sum(len(pipeline.executions) for pipeline in embedded.detector.pipelines.values()) <= 20
+    assert [entry.message for entry in event_log.after(0)] == list(EVENTS[:20])
+    event_log.close()
+
+
+def test_more_than_is_held_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Senders are told to come back, rather than memory filling up."""
+    monkeypatch.setattr(module, "WAITING_BYTES", 1000)
+    event_log = EventLog(tmp_path / "events.sqlite")
+    embedded = Embedded(event_log, SETTINGS)
+    waiting = embedded.submit([b"x" * 900])
+
+    with pytest.raises(OverloadedError):
+        embedded.submit([b"x" * 200])
+
+    embedded.start()
+    waiting.result(20)
+    embedded.submit([b"x" * 900]).result(20)
+    embedded.stop()
+    with pytest.raises(OverloadedError):
+        embedded.submit([b"x"])
+    event_log.close()
+
+
+def test_time_passes_for_silent_pipelines(tmp_path: Path) -> None:
+    """A tick is an entry of the log like an event, so that a restart lets as much time pass."""
+    path = tmp_path / "events.sqlite"
+    lived(path, EVENTS[:600], 1)
+    event_log = EventLog(path)
+    event_log.append([module.Entry(0, NOW_MS + 20 * 86_400_000, None)])
+    event_log.close()
+
+    known = lived(path, (), 1)
+
+    assert {graphlet["outcome"] for graphlet in known["graphlets"]} <= {"pushed", "not_pushed", "pruned"}

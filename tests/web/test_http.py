@@ -1,0 +1,247 @@
+"""What the service answers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from stream_app.core.detector import Settings
+from stream_app.core.policy import Policy
+from stream_app.sources.strict_json import MAX_BYTES
+from stream_app.web.embedded import EmbeddedSettings
+from stream_app.web.event_log import EventLog
+from tests.sources.openlineage_events import dataset, message, run_event, run_id
+
+from .served import BATCH, LINEAGE, Service, embedded_service
+
+START = run_event("START", "vision.train", "t1", parent=("r1", "vision"), inputs=[dataset("data")])
+END = run_event("COMPLETE", "vision.train", "t1", time="2026-03-01T07:00:00Z", outputs=[dataset("model", "1")])
+GRAPHLET = f"prod/vision/{run_id('t1')}"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.sqlite"
+
+
+@pytest.fixture
+def service(path: Path) -> Iterator[Service]:
+    with embedded_service(path) as running:
+        yield running
+
+
+def applied(service: Service) -> None:
+    """Waits until the detector has all that was acknowledged."""
+    assert service.embedded is not None
+    service.embedded.submit([message(run_event("OTHER", "other.step", "o1"))]).result(20)
+    while service.embedded.behind:
+        with service.embedded.at_work:
+            pass
+
+
+def stored(path: Path) -> list[bytes | None]:
+    """The messages of a log that nobody has open."""
+    log = EventLog(path)
+    try:
+        return [entry.message for entry in log.after(0)]
+    finally:
+        log.close()
+
+
+def test_an_event_is_created_when_it_is_stored(path: Path) -> None:
+    """201 without a body, as other receivers of OpenLineage answer."""
+    with embedded_service(path) as service:
+        answer = service.post(message(START))
+
+    assert (answer.status, answer.body) == (201, b"")
+    assert stored(path) == [message(START)]
+
+
+def test_a_compressed_event_is_unpacked(path: Path) -> None:
+    """Clients compress when they are told to."""
+    with embedded_service(path) as service:
+        assert service.post(gzip.compress(message(START)), Content_Encoding="gzip").status == 201
+
+    assert stored(path) == [message(START)]
+
+
+def test_events_about_jobs_are_taken_too(service: Service) -> None:
+    """A client that sends them must not see an error."""
+    event = run_event(None)
+    del event["run"]
+    event["schemaURL"] = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent"
+
+    assert service.post(message(event)).status == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "says"),
+    [
+        (b"{", {}, 422, "not JSON"),
+        (b"", {}, 422, "empty message"),
+        (b'{"eventType": "START"}', {}, 422, "eventTime: missing"),
+        (message(START | {"run": {"runId": "${json-unit.any-string}"}}), {}, 422, "run.runId: expected a run id"),
+        (message(START), {"Content_Type": "text/plain"}, 415, "expected content of type application/json"),
+        (message(START), {"Content_Encoding": "compress"}, 415, "expected no Content-Encoding"),
+        (message(START), {"Content_Encoding": "gzip"}, 400, "the body cannot be read"),
+        (b"[" * (MAX_BYTES + 1), {}, 413, "expected at most 1,048,576 bytes"),
+        (gzip.compress(b" " * (200 * MAX_BYTES)), {"Content_Encoding": "gzip"}, 413, "expected at most 1,048,576"),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else str(value)[:40],
+)
+def test_bad_input_is_a_problem(service: Service, body: bytes, headers: dict[str, str], status: int, says: str) -> None:
+    """In `application/problem+json`, with what is wrong for a person."""
+    answer = service.post(body, **headers)
+
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json["status"] == status
+    assert says in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [("GET", "/nowhere", 404), ("PUT", LINEAGE, 405), ("GET", LINEAGE, 405), ("GET", "/v1/verdicts/none", 404),
+     ("GET", "/v1/graphlets/none", 404), ("GET", "/v1/verdicts?limit=0", 400), ("GET", "/v1/verdicts?limit=x", 400),
+     ("GET", "/v1/verdicts?decision=stop", 400), ("GET", "/v1/verdicts?pipelines=a", 400),
+     ("GET", "/v1/should-prune", 400), ("GET", "/v1/should-prune?run=", 400)],
+)  # fmt: skip
+def test_every_refusal_is_a_problem(service: Service, method: str, target: str, status: int) -> None:
+    """The router's as well."""
+    answer = service.ask(method, target)
+
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+
+
+class TestBatch:
+    """Many events in one array."""
+
+    def test_all_are_stored(self, path: Path) -> None:
+        with embedded_service(path) as service:
+            answer = service.post(json.dumps([START, END]).encode(), BATCH)
+
+        assert (answer.status, answer.json["status"]) == (200, "success")
+        assert answer.json["summary"] == {"received": 2, "successful": 2, "failed": 0}
+        assert stored(path) == [message(START), message(END)]
+
+    def test_those_that_are_none_are_told_by_index(self, path: Path) -> None:
+        """The others are kept."""
+        with embedded_service(path) as service:
+            answer = service.post(json.dumps([START, {"eventType": 7}, END]).encode(), BATCH)
+
+        assert (answer.status, answer.json["status"]) == (200, "partial_success")
+        (failed,) = answer.json["failed_events"]
+        assert failed["index"] == 1
+        assert failed["reason"].startswith("eventType: expected one of")
+        assert stored(path) == [message(START), message(END)]
+
+    @pytest.mark.parametrize("body", [b"{}", b"[", b"[7]", b'[{"a":1,"a":1}]', b"[" * 40 + b"]" * 40])
+    def test_what_is_no_array_of_events_is_refused(self, service: Service, body: bytes) -> None:
+        assert service.post(body, BATCH).status == 422
+
+    def test_an_empty_one_is_nothing(self, service: Service) -> None:
+        assert service.post(b"[]", BATCH).json["summary"]["received"] == 0
+
+
+class TestAnswers:
+    """Verdicts and graphlets over HTTP."""
+
+    def test_a_verdict_is_found_in_every_way(self, service: Service) -> None:
+        """By the graphlet, by the run, by the pipeline, and among the latest."""
+        for event in (START, END):
+            assert service.post(message(event)).status == 201
+        applied(service)
+
+        verdict = service.get(f"/v1/verdicts/{quote(GRAPHLET, safe='')}").json
+
+        assert (verdict["graphlet"], verdict["stage"], verdict["decision"]) == (GRAPHLET, "train", "continue")
+        assert service.get(f"/v1/verdicts/{GRAPHLET}").json == verdict
+        for query in ("", f"?run={run_id('r1')}", "?pipeline=prod/vision", "?decision=continue", "?limit=1"):
+            assert verdict in service.get(f"/v1/verdicts{query}").json["verdicts"]
+        for query in ("?run=none", "?pipeline=none", "?decision=prune"):
+            assert service.get(f"/v1/verdicts{query}").json == {"verdicts": []}
+
+    def test_a_graphlet_is_told_with_its_outcome(self, service: Service) -> None:
+        """As a replay writes it."""
+        push = run_event("COMPLETE", "vision.push", "p1", time="2026-03-01T08:00:00Z", inputs=[dataset("model", "1")])
+        for event in (START, END, push):
+            service.post(message(event))
+        applied(service)
+
+        found = service.get(f"/v1/graphlets/{GRAPHLET}").json
+
+        assert found["graphlet"]["down"] == [run_id("p1")]
+        assert found["outcome"]["pushed"] is True
+        assert found["verdict"]["graphlet"] == GRAPHLET
+
+    def test_a_run_is_told_to_stop_only_where_flags_are_enforced(self, path: Path) -> None:
+        """In `observe` a flag is only watched."""
+        flagged: dict[str, Any] = {
+            "graphlet": "p/run:r", "pipeline": "p", "run": "r", "trainer": None, "decision": "prune", "id": "p/run:r#1",
+        }  # fmt: skip
+        for mode, prune in (("observe", False), ("enforce", True)):
+            settings = EmbeddedSettings(Settings(policy=Policy(mode=mode)))
+            with embedded_service(path, settings) as service:
+                assert service.embedded is not None
+                service.embedded.verdicts.add(flagged)
+
+                answer = service.get("/v1/should-prune?run=r").json
+
+            assert answer == {"prune": prune, "verdict": "p/run:r#1" if prune else None}
+
+
+class TestToken:
+    """Who may come in."""
+
+    @pytest.fixture
+    def service(self, path: Path) -> Iterator[Service]:
+        with embedded_service(path, token="s3cret-token") as running:
+            yield running
+
+    @pytest.mark.parametrize(
+        "given", [None, "", "Bearer", "Bearer wrong", "Basic s3cret-token", "Bearer s3cret-tokenx"]
+    )
+    def test_without_the_token_nobody_comes_in(self, service: Service, given: str | None) -> None:
+        headers = {"Authorization": given} if given is not None else {}
+
+        for answer in (service.post(message(START), **headers), service.ask("GET", "/v1/verdicts", headers=headers)):
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert service.ask("GET", "/metrics", headers=headers).status == 401
+
+    def test_with_it_they_do(self, service: Service) -> None:
+        assert service.post(message(START), Authorization="Bearer s3cret-token").status == 201
+        assert service.post(message(START), Authorization="bearer  s3cret-token").status == 201
+
+    def test_probes_need_none(self, service: Service) -> None:
+        assert (service.get("/livez").status, service.get("/readyz").status) == (200, 200)
+
+
+def test_a_full_disk_is_told_and_nothing_is_acknowledged(path: Path) -> None:
+    """503 with when to come back; not ready while it lasts."""
+    long = {"errorMessage": {"message": "x" * 2_000}}
+    events = [run_event("START", "vision.train", f"t{number}", run_facets=long) for number in range(200)]
+    with embedded_service(path, allow_pages=40) as service:
+        answers = [service.post(message(event)) for event in events]
+        ready = service.get("/readyz")
+
+    taken = [message(event) for event, answer in zip(events, answers, strict=True) if answer.status == 201]
+    refused = [answer for answer in answers if answer.status != 201]
+    assert {answer.status for answer in refused} == {503}
+    assert "full" in refused[0].json["detail"]
+    assert refused[0].headers["Retry-After"] == "5"
+    assert ready.status == 503
+    assert stored(path) == taken
+
+
+def test_metrics_are_served(service: Service) -> None:
+    """In the form that Prometheus reads."""
+    answer = service.get("/metrics")
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
