@@ -11,6 +11,7 @@ from stream_app.core.labels import mark
 from stream_app.core.learning import Learner
 from stream_app.core.models import Prediction
 from stream_app.core.operators import Operators
+from stream_app.core.outcomes import is_true
 from stream_app.core.outputs import PRUNE, Verdict
 from stream_app.core.policy import Decision, Policy, Question, decide, guard, score_of
 from stream_app.core.reasons import in_words
@@ -32,7 +33,8 @@ def predict(
     prediction = learner.predict(stage, found, baseline)
     cost_left = history.costs[stage].mean if stage in history.costs else 0.0
     score = score_of(prediction.p, cost_left)
-    keep = any(execution.property("keep") for execution in features.subject(run, graphlet))
+    own = run.run_executions if run is not None else ()
+    keep = any(is_true(e.property("keep") or False) for e in (*features.subject(run, graphlet), *own))
     guarded = guard(history, now_ms, keep, now.cost, cost_left)
     talk = talk_of(reached)
     question = Question(stage, score, guarded, talk.decision == PRUNE, pipeline.name, now.subject, now_ms)
@@ -71,7 +73,8 @@ def predict(
 
 def past_rate(history: History, fleet_rate: float) -> float:
     """The pipeline's past push rate, shrunk to the fleet's as if that had been seen twice: the baseline."""
-    return (history.pushes + 2.0 * fleet_rate) / (history.labelled + 2.0)
+    # A pruned graphlet that was pushed all the same is a push without a label before it.
+    return (history.pushes + 2.0 * fleet_rate) / (max(history.labelled, history.pushes) + 2.0)
 
 
 def talk_of(reached: Reached) -> Talk:
