@@ -28,7 +28,7 @@ def watch() -> Iterator[Callable[..., Watched]]:
     made: list[Watched] = []
 
     def make(learner: Learner | None = None, **changes: Any) -> Watched:
-        made.append(Watched(Detector(Settings(**changes), learner=learner)))
+        made.append(Watched(Detector(Settings(**changes), learner=learner, keep_rows=True)))
         return made[-1]
 
     yield make

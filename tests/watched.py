@@ -25,6 +25,16 @@ class Watched:
                 self.outputs += self.detector.step(event)
         return self
 
+    def tick(self, log_ms: int) -> Watched:
+        """Let time pass."""
+        self.outputs += self.detector.tick(log_ms)
+        return self
+
+    def restarted(self) -> Watched:
+        """Another detector of this one's rows, none of which was taken before, with the same learner."""
+        rows = {key: row for key, row in self.detector.take_rows() if row is not None}
+        return Watched(Detector.load(self.detector.settings, rows, self.detector.learner))
+
     def graphlet(self, trainer: str, pipeline: str = "p") -> dict[str, Any]:
         """The graphlet of a trainer as it is now."""
         return {g["graphlet"]: g for g in self.detector.graphlets()}[f"{pipeline}/{trainer}"]

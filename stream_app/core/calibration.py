@@ -100,7 +100,15 @@ class PushCalibration:
             self._stopped[budget] = _too_many(weights, total, budget)
 
     def threshold(self, stage: str, budget: float) -> float | None:
-        """Flag strictly below this score; None while pushes are missing or the stage has none to go by."""
+        """Flag strictly below this score; None while pushes are missing or the stage has none to go by.
+
+        Raises
+        ------
+        ValueError
+            The budget is none of those kept: it would never flag, and nobody would know why.
+        """
+        if budget not in self._stopped:
+            raise ValueError(f"no thresholds are kept for a budget of {budget:g}; the learner has {self.budgets}")
         return self._thresholds.get((stage, budget))
 
     def missing(self, budget: float) -> int:

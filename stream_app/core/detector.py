@@ -83,21 +83,30 @@ class Detector:
         if event.time_ms >= pipeline.last_event_ms:
             pipeline.last_event_ms = event.time_ms
             pipeline.last_log_ms = event.time_ms if log_ms is None else log_ms
-        if event.time_ms > pipeline.clock_ms:
-            pipeline.clock_ms = event.time_ms
+        outputs = self._advance(pipeline, event.time_ms)
         execution = apply(pipeline, event, self.settings.operators)
         unsettle(pipeline, execution)
-        return self._settle(pipeline, execution, event.time_ms)
+        outputs.extend(self._settle(pipeline, execution))
+        return outputs
 
     def tick(self, log_ms: int) -> list[Output]:
         """Moves every pipeline's clock by the log time passed since its last event; returns what came of it."""
         outputs: list[Output] = []
         for pipeline in self.pipelines.values():
-            clock_ms = pipeline.last_event_ms + max(0, log_ms - pipeline.last_log_ms)
-            if clock_ms > pipeline.clock_ms:
-                pipeline.clock_ms = clock_ms
-                outputs.extend(self._settle(pipeline, None, clock_ms))
+            outputs.extend(self._advance(pipeline, pipeline.last_event_ms + max(0, log_ms - pipeline.last_log_ms)))
         return outputs
+
+    def _advance(self, pipeline: Pipeline, clock_ms: int) -> list[Output]:
+        """Moves a pipeline's clock; what fell due in between is said before anything else happens."""
+        if clock_ms <= pipeline.clock_ms:
+            return []
+        pipeline.clock_ms = clock_ms
+        for queue in (pipeline.horizons, pipeline.unsaid):
+            if queue and queue[0][0] <= clock_ms:
+                return self._settle(pipeline, None)
+        if clock_ms >= pipeline.next_sweep_ms:
+            return self._settle(pipeline, None)
+        return []
 
     def _pipeline(self, name: str) -> Pipeline:
         pipeline = self.pipelines.get(name)
@@ -107,7 +116,7 @@ class Detector:
                 pipeline.changed = {}
         return pipeline
 
-    def _settle(self, pipeline: Pipeline, execution: Execution | None, now_ms: int) -> list[Output]:
+    def _settle(self, pipeline: Pipeline, execution: Execution | None) -> list[Output]:
         """Brings outcomes up to date, predicts the stages reached, says outcomes that are due, evicts."""
         settings = self.settings
         if self.keep_rows:
@@ -120,7 +129,9 @@ class Detector:
         if self.learner is not None:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
-                    outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
+                    outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators))
+                    if stage.run is not None and stage.graphlet is None:
+                        labels.watch(pipeline, stage.run, settings.horizon_ms)
             runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
             labels.schedule(pipeline, changed, runs, settings.horizon_ms)
             if pipeline.unsaid and pipeline.unsaid[0][0] <= pipeline.clock_ms:
@@ -177,7 +188,7 @@ class Detector:
         detector = cls(settings, learner, keep_rows=True)
         for pipeline in rows.load(saved, settings.operators):
             outcomes.settle(pipeline, settings.horizon_ms)
-            labels.schedule(pipeline, list(pipeline.graphlets.values()), list(pipeline.runs), settings.horizon_ms)
+            labels.resume(pipeline, settings.horizon_ms)
             pipeline.changed = {}
             detector.pipelines[pipeline.name] = pipeline
         return detector

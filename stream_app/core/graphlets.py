@@ -315,6 +315,8 @@ def respread(pipeline: Pipeline, execution: Execution) -> None:
 
 def reads_own_trainer(execution: Execution) -> bool:
     """Whether the execution reads a version written by a trainer of its own run that is not CACHED."""
+    if execution.left is not None and execution.left.own_trainer:
+        return True
     run = execution.run
     if run is None:
         return False

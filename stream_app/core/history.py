@@ -16,6 +16,8 @@ REMEMBERED = 20
 #: How many graphlets under way are remembered, and how many code versions.
 STARTED_MAX = 4
 CODES_MAX = 8
+#: Of how many measurements the spread is remembered: a graphlet has 24 at most.
+NUMBERS_MAX = 64
 #: Weight of the newest value in exponentially weighted means.
 NEWEST = 0.15
 HOUR_MS = 3_600_000
@@ -49,6 +51,7 @@ class Spread:
     variance: float = 0.0
 
     def add(self, value: float) -> None:
+        """Adds one more value."""
         self.count += 1
         weight = max(NEWEST, 1.0 / self.count)
         difference = value - self.mean
@@ -63,15 +66,17 @@ class History:
     #: Graphlets labelled, and pushed among them.
     labelled: int = 0
     pushes: int = 0
-    #: 1 pushed, 0 not, of the last labelled.
+    #: Of the last labelled: a hash of its graphlet's id; 1 pushed, 0 not; the cause.
+    subjects: list[int] = field(default_factory=list)
     outcomes: list[int] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
     push_ms: list[int] = field(default_factory=list)
     #: Labelled graphlets from push to push, and since the last.
     runs_between: list[int] = field(default_factory=list)
     runs_since: int = 0
-    #: From the run's end to the push, ms; negative when pushed before.
+    #: From the run's end to the push, 0 when pushed before; and from the trainer's start to the push, ms.
     push_delays_ms: list[int] = field(default_factory=list)
+    push_leads_ms: list[int] = field(default_factory=list)
     #: Consecutive graphlets blessed by their validators but not pushed.
     blessed_unpushed: int = 0
     #: Code version -> [labelled, pushed, failed] of the last few versions.
@@ -83,7 +88,7 @@ class History:
     start_gap: Spread = field(default_factory=Spread)
     #: Numeric property name -> its spread over labelled graphlets.
     numbers: dict[str, Spread] = field(default_factory=dict)
-    #: Stage -> node-seconds used from it on; and those of whole graphlets ("total").
+    #: Stage -> node-seconds used from it on; "before." and the stage -> those used before it.
     costs: dict[str, Spread] = field(default_factory=dict)
     #: Bits of the budgets whose policy had flagged each of the last pushes.
     push_flags: list[int] = field(default_factory=list)
@@ -97,6 +102,11 @@ class History:
         if len(self.push_delays_ms) < 3:
             return GRACE_FIRST_MS
         return min(GRACE_MAX_MS, max(0, max(self.push_delays_ms) * 3 // 2))
+
+    def lead_ms(self) -> int:
+        """How long after its trainer's start a graphlet may still be pushed, judged by past pushes."""
+        slowest_ms = max(self.push_leads_ms, default=0) * 3 // 2
+        return max(GRACE_FIRST_MS, slowest_ms) if len(self.push_leads_ms) < 3 else slowest_ms
 
     def usual_interval_ms(self) -> float | None:
         """Median time between the last pushes; None before the third push."""
@@ -120,6 +130,15 @@ def median(values: list[int]) -> float:
     if len(ordered) % 2:
         return float(ordered[middle])
     return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def spread_of(values: list[float], count: int) -> Spread:
+    """The spread of `count` values of which these are the last."""
+    spread = Spread()
+    for value in values:
+        spread.add(value)
+    spread.count = count
+    return spread
 
 
 def remember(values: list[T], value: T) -> None:

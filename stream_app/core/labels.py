@@ -1,18 +1,18 @@
 """When an outcome is said, and what is learned from it: the example for the log, and the pipeline's history.
 
-An outcome is a function of the facts (`outcomes`); saying it is an act. After a run's end without a push a grace
-period passes first, learned from the pipeline's past push delays. A push after "not pushed" is said as a correction.
+An outcome is a function of the facts (`outcomes`); saying it is an act. After a run's end without a push, or once a
+later graphlet was pushed, a grace period passes first, learned from how long the pipeline's pushes took. A push after
+"not pushed" is said as a correction.
 """
 
 from __future__ import annotations
 
 import heapq
-from bisect import insort
 from collections.abc import Iterable, Mapping
 
 from stream_app.core import features
-from stream_app.core.history import CODES_MAX, REMEMBERED, History, Snapshot, Spread, remember
-from stream_app.core.outcomes import Outcome, run_outcome
+from stream_app.core.history import History
+from stream_app.core.outcomes import Outcome, run_horizon_ms, run_outcome
 from stream_app.core.outputs import (
     FAILED,
     NOT_PUSHED,
@@ -21,10 +21,11 @@ from stream_app.core.outputs import (
     PRUNED,
     PUSHED,
     RUN_ENDED,
-    VALIDATE,
+    SUPERSEDED,
     Example,
     StageRecord,
 )
+from stream_app.core.recording import record_costs, record_flags, record_outcome
 from stream_app.core.state import Execution, Graphlet, Pipeline, Run, Said, Talk
 
 GRAPHLET, RUN = 0, 1
@@ -32,29 +33,57 @@ GRAPHLET, RUN = 0, 1
 
 def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], horizon_ms: int) -> None:
     """Puts outcomes that became known into the pipeline's queue, each for when it may be said."""
-    grace_ms = pipeline.history.grace_ms()
     for graphlet in changed:
-        if graphlet.kind not in (OPEN, graphlet.said_kind):
-            waits = graphlet.cause == RUN_ENDED and not graphlet.said_kind
-            when_ms = grace(pipeline, graphlet, graphlet.time_ms or 0, grace_ms) if waits else 0
-            heapq.heappush(pipeline.unsaid, (when_ms, GRAPHLET, graphlet.trainer.id))
+        if graphlet.say_ms is not None:
+            graphlet.say_ms = None
+            mark(pipeline, graphlet)
+        outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
+        if outcome.kind not in (OPEN, graphlet.said_kind):
+            enqueue(pipeline, graphlet, outcome, graphlet.trainer.start_ms)
     for run_id in runs:
         run = pipeline.runs.get(run_id)
-        if run is None or run.talk is None:
+        if run is not None and run.talk is not None:
+            outcome = run_outcome(pipeline, run, horizon_ms)
+            if outcome.kind not in (OPEN, run.said_kind):
+                run.say_ms = None
+                enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
+
+
+def resume(pipeline: Pipeline, horizon_ms: int) -> None:
+    """Queues after a restart what was not said before it, each for when it was to be said."""
+    for graphlet in pipeline.graphlets.values():
+        outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
+        if outcome.kind not in (OPEN, graphlet.said_kind):
+            enqueue(pipeline, graphlet, outcome, graphlet.trainer.start_ms)
+    for run in pipeline.runs.values():
+        if run.talk is None:
             continue
+        watch(pipeline, run, horizon_ms)
         outcome = run_outcome(pipeline, run, horizon_ms)
         if outcome.kind not in (OPEN, run.said_kind):
-            waits = outcome.kind == NOT_PUSHED and not run.said_kind
-            when_ms = grace(pipeline, run, outcome.time_ms or 0, grace_ms) if waits else 0
-            heapq.heappush(pipeline.unsaid, (when_ms, RUN, run_id))
+            enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
 
 
-def grace(pipeline: Pipeline, entity: Graphlet | Run, end_ms: int, grace_ms: int) -> int:
-    """When the grace after a run's end is over: set once, kept with the entity, so that a restart keeps the word."""
-    if entity.say_ms is None:
-        entity.say_ms = end_ms + grace_ms
+def watch(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
+    """Lets a run of which something was said be looked at at its horizon: it may never end, nor have a trainer."""
+    if not run.said_kind:
+        heapq.heappush(pipeline.unsaid, (run_horizon_ms(run, horizon_ms), RUN, run.id))
+
+
+def enqueue(pipeline: Pipeline, entity: Graphlet | Run, outcome: Outcome, start_ms: int) -> None:
+    """Queues an outcome for when it may be said: at once, or after the grace that is its due.
+
+    After a run's end a push may come as late as pushes did; a graphlet overtaken by a later one's push may be under
+    way as long as pushed ones were. The moment is set once and kept with the entity, so that a restart keeps it.
+    """
+    what, name = (GRAPHLET, entity.trainer.id) if isinstance(entity, Graphlet) else (RUN, entity.id)
+    if entity.say_ms is None and outcome.kind == NOT_PUSHED and not entity.said_kind:
+        if outcome.cause == SUPERSEDED:
+            entity.say_ms = max(outcome.time_ms or 0, start_ms + pipeline.history.lead_ms())
+        elif outcome.cause == RUN_ENDED or what == RUN:
+            entity.say_ms = (outcome.time_ms or 0) + pipeline.history.grace_ms()
         mark(pipeline, entity)
-    return entity.say_ms
+    heapq.heappush(pipeline.unsaid, (entity.say_ms or 0, what, name))
 
 
 def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> list[Example]:
@@ -71,36 +100,45 @@ def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> 
         example = None
         if what == GRAPHLET:
             graphlet = pipeline.graphlets.get(name)
-            if graphlet is not None and graphlet.kind not in (OPEN, graphlet.said_kind):
+            if graphlet is not None and graphlet.kind not in (OPEN, graphlet.said_kind) and waited(pipeline, graphlet):
                 example = say_graphlet(pipeline, graphlet, nodes)
         else:
             run = pipeline.runs.get(name)
             if run is not None and run.talk is not None:
                 outcome = run_outcome(pipeline, run, horizon_ms)
-                if outcome.kind not in (OPEN, run.said_kind):
+                if outcome.kind not in (OPEN, run.said_kind) and waited(pipeline, run):
                     example = say_run(pipeline, run, outcome, nodes)
         if example is not None:
             examples.append(example)
     return examples
 
 
+def waited(pipeline: Pipeline, entity: Graphlet | Run) -> bool:
+    """Whether the moment to speak has come: it may have been put off after it was queued."""
+    return entity.say_ms is None or entity.say_ms <= pipeline.clock_ms
+
+
 def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, float]) -> Example | None:
     """Says a graphlet's outcome; None when no stage of it was ever predicted, so that nobody can learn from it."""
-    graphlet.said_kind = graphlet.kind
+    said_kind, graphlet.said_kind = graphlet.said_kind, graphlet.kind
     graphlet.label_revision += 1
     mark(pipeline, graphlet)
+    mark(pipeline, pipeline.history)
     run = pipeline.runs.get(graphlet.trainer.run) if graphlet.trainer.run is not None else None
     inherited = run.talk if run is not None else None
     outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
     executions = own_executions(graphlet)
-    record_outcome(pipeline, run, graphlet, outcome, nodes)
+    record_outcome(pipeline, run, graphlet, outcome, said_kind, nodes)
     flags = {index for talk in (graphlet.talk, inherited) if talk is not None for index in talk.flag_ms}
     record_flags(pipeline.history, outcome, flags, graphlet.label_revision == 1)
     if graphlet.talk is None and inherited is None:
         return None
     stages = records(graphlet.talk, executions, nodes)
     if outcome.kind == PRUNED and graphlet.label_revision == 1:
-        spare(pipeline, graphlet.talk or inherited, len(run.trainers) if run is not None and not graphlet.talk else 1)
+        if graphlet.talk is not None:
+            spare(pipeline, graphlet.talk, 1)
+        elif run is not None and inherited is not None and not inherited.spared:
+            spare(pipeline, inherited, len(run.trainers))
     if graphlet.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
     if final(outcome) and graphlet.talk is not None:
@@ -123,18 +161,21 @@ def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, flo
 
 def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, float]) -> Example:
     """Says whether any trainer of a run was pushed."""
-    run.said_kind = outcome.kind
+    assert run.talk is not None
+    said_kind, run.said_kind = run.said_kind, outcome.kind
     run.label_revision += 1
     mark(pipeline, run)
+    mark(pipeline, pipeline.history)
     stages = records(run.talk, run.executions, nodes)
-    if outcome.kind == PRUNED and run.label_revision == 1 and not run.trainers:
-        spare(pipeline, run.talk, 1)
+    if not run.trainers:
+        record_outcome(pipeline, run, None, outcome, said_kind, nodes)
+        record_flags(pipeline.history, outcome, set(run.talk.flag_ms), run.label_revision == 1)
+        if outcome.kind == PRUNED and run.label_revision == 1:
+            spare(pipeline, run.talk, 1)
+            run.talk.spared = True
     if run.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
-        mark(pipeline, pipeline.history)
-        if not run.trainers:
-            record_outcome(pipeline, run, None, outcome, nodes)
-    if final(outcome) and run.talk is not None and all(trainer_said(trainer) for trainer in run.trainers):
+    if final(outcome) and all(trainer_said(trainer) for trainer in run.trainers):
         run.talk.stages = ()
     return Example(
         graphlet=f"{pipeline.name}/run:{run.id}",
@@ -161,9 +202,9 @@ def trainer_said(trainer: Execution) -> bool:
     return trainer.graphlet is None or bool(trainer.graphlet.said_kind)
 
 
-def spare(pipeline: Pipeline, talk: Talk | None, shares: int) -> None:
+def spare(pipeline: Pipeline, talk: Talk, shares: int) -> None:
     """Books what a prune avoided: the cost expected left at its verdict, of which each of `shares` trainers has one."""
-    pruned = [said.cost_left for said in talk.stages if said.decision == PRUNE] if talk is not None else []
+    pruned = [said.cost_left for said in talk.stages if said.decision == PRUNE]
     if pruned:
         node_ms = int(pruned[-1] * 1000.0) // shares
         pipeline.ledger.avoided += node_ms
@@ -205,77 +246,6 @@ def stage_record(said: Said, actual_left: float) -> StageRecord:
         flagged=list(said.flagged),
         propensity=said.propensity,
     )
-
-
-def record_costs(history: History, stages: list[StageRecord]) -> None:
-    """Remembers what is used before and after each stage, to expect it of the next graphlets."""
-    for stage in stages:
-        history.costs.setdefault(stage.stage, Spread()).add(stage.actual_left)
-        history.costs.setdefault(f"before.{stage.stage}", Spread()).add(stage.cost)
-
-
-def record_outcome(
-    pipeline: Pipeline,
-    run: Run | None,
-    graphlet: Graphlet | None,
-    outcome: Outcome,
-    nodes: Mapping[str, float],
-) -> None:
-    """Brings the pipeline's history up to date with one outcome, or with the correction of one."""
-    history = pipeline.history
-    mark(pipeline, history)
-    if outcome.kind == PRUNED:
-        return
-    pushed = outcome.kind == PUSHED
-    final = features.snapshot(pipeline, run, graphlet, VALIDATE, outcome.time_ms or 0, nodes)
-    corrects = (graphlet.label_revision if graphlet is not None else 1) > 1
-    if corrects and not pushed:
-        return
-    if not corrects:
-        history.labelled += 1
-        history.runs_since += 1
-        remember(history.outcomes, int(pushed))
-        remember(history.causes, outcome.cause or outcome.kind)
-        history.pushed.add(float(pushed))
-        history.failed.add(float(outcome.cause == FAILED))
-        for name, value in final.numbers.items():
-            history.numbers.setdefault(name, Spread()).add(value)
-        blessed = features.blessing(pipeline, features.subject(run, graphlet))
-        history.blessed_unpushed = 0 if pushed else history.blessed_unpushed + int(blessed == 1.0)
-        history.last = final
-        record_code(history, final.code_version, pushed, outcome.cause == FAILED)
-    if pushed:
-        record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None)
-
-
-def record_code(history: History, code: str, pushed: bool, failed: bool) -> None:
-    """Counts how one version of the code does."""
-    if not code:
-        return
-    counts = history.codes.pop(code, [0, 0, 0])
-    history.codes[code] = [counts[0] + 1, counts[1] + int(pushed), counts[2] + int(failed)]
-    while len(history.codes) > CODES_MAX:
-        del history.codes[next(iter(history.codes))]
-
-
-def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int | None) -> None:
-    """Counts a push and makes its graphlet the one that others are compared with."""
-    history.pushes += 1
-    insort(history.push_ms, push_ms)
-    del history.push_ms[: -(REMEMBERED + 1)]
-    remember(history.runs_between, history.runs_since)
-    history.runs_since = 0
-    remember(history.push_delays_ms, max(0, push_ms - run_end_ms) if run_end_ms is not None else 0)
-    if history.last_pushed is None or push_ms >= history.last_pushed.time_ms:
-        history.last_pushed = final
-
-
-def record_flags(history: History, outcome: Outcome, flags: set[int], first: bool) -> None:
-    """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard."""
-    if outcome.kind == PUSHED:
-        remember(history.push_flags, sum(1 << index for index in flags))
-    if first:
-        history.flag_streaks = {index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags)}
 
 
 def mark(pipeline: Pipeline, entity: Graphlet | Run | History) -> None:

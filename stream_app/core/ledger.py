@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from stream_app.core.outputs import OPEN, PUSHED
 
 if TYPE_CHECKING:
-    from stream_app.core.state import Execution, Pipeline, Talk
+    from stream_app.core.state import Execution, Graphlet, Pipeline, Talk
 
 USEFUL, WASTED, PENDING, UNATTRIBUTED = "useful", "wasted", "pending", "unattributed"
 
@@ -21,9 +21,6 @@ K = TypeVar("K")
 
 #: Stands among the policies for knowing every outcome at the first stage.
 HINDSIGHT = 63
-
-#: Bits of `Execution.frozen`.
-FROZEN_PUSHED, FROZEN_NOT_PUSHED = 1, 2
 
 #: (class, cause of the waste, operator group, node-milliseconds, policies whose flag would have saved it)
 Charge = tuple[str, str, str, int, int]
@@ -115,34 +112,39 @@ def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, f
     graphlets = list(execution.members_of) if execution.members_of else []
     if execution.graphlet is not None:
         graphlets.append(execution.graphlet)
-    if not graphlets:
+    left = execution.left
+    if not graphlets and (left is None or not left.cause):
         return charge_without_graphlet(pipeline, execution, node_ms)
     kinds = {graphlet.kind for graphlet in graphlets}
-    if PUSHED in kinds or execution.frozen & FROZEN_PUSHED:
+    if PUSHED in kinds or (left is not None and left.pushed):
         kind, cause = USEFUL, ""
     elif OPEN in kinds:
         kind, cause = PENDING, ""
     else:
-        latest = max(graphlets, key=lambda graphlet: graphlet.trainer.sort_key())
-        kind, cause = WASTED, latest.cause or latest.kind
-    policies = -1
+        causes = [(graphlet.trainer.sort_key(), graphlet.cause or graphlet.kind) for graphlet in graphlets]
+        if left is not None and left.cause:
+            causes.append((left.latest, left.cause))
+        kind, cause = WASTED, max(causes)[1]
+    policies = left.policies if left is not None else -1
     for graphlet in graphlets:
-        policies &= policies_before(execution, graphlet.talk, run_talk(pipeline, graphlet.trainer.run))
         if not policies:
             break
+        policies &= policies_of(pipeline, execution, graphlet)
     return (kind, cause, execution.group, node_ms, policies)
 
 
 def charge_without_graphlet(pipeline: Pipeline, execution: Execution, node_ms: int) -> Charge:
-    """Of no graphlet: wasted when its run ended without a trainer, else unattributed, unless an evicted one tells."""
+    """Of no graphlet: wasted when its run ended without a trainer, else unattributed."""
     policies = policies_before(execution, None, run_talk(pipeline, execution.run))
-    if execution.frozen:
-        kind = USEFUL if execution.frozen & FROZEN_PUSHED else WASTED
-        return (kind, "" if kind == USEFUL else "evicted", execution.group, node_ms, policies)
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is not None and not run.trainers and not run.had_trainer and run.end_ms() is not None:
         return (WASTED, "no_trainer", execution.group, node_ms, policies)
     return (UNATTRIBUTED, "", execution.group, node_ms, 0)
+
+
+def policies_of(pipeline: Pipeline, execution: Execution, graphlet: Graphlet) -> int:
+    """Bits of the policies that had flagged a graphlet, or its run before the trainer was known, before a member."""
+    return policies_before(execution, graphlet.talk, run_talk(pipeline, graphlet.trainer.run))
 
 
 def run_talk(pipeline: Pipeline, run_id: str | None) -> Talk | None:

@@ -180,11 +180,17 @@ def expire(pipeline: Pipeline) -> None:
 
 
 def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
-    """The outcome of a run's provisional graphlet: whether any trainer of the run is pushed."""
+    """The outcome of a run's provisional graphlet: whether any trainer of the run is pushed.
+
+    A run that never ends is decided with the last of its trainers, or at its own horizon. One of whose trainers some
+    were evicted has nothing more to say but a push: what they gave was said while they were here.
+    """
     graphlets = [trainer.graphlet for trainer in run.trainers if trainer.graphlet is not None]
     times = [g.time_ms for g in graphlets if g.kind == PUSHED and g.time_ms is not None]
     if times:
         return Outcome(PUSHED, None, min(times))
+    if run.had_trainer:
+        return NOTHING_YET
     prunes = [
         execution.end_ms
         for execution in run.run_executions
@@ -192,17 +198,26 @@ def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
     ]
     if prunes:
         return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
+    pruned = any(graphlet.kind == PRUNED for graphlet in graphlets)
     end_ms = run.end_ms()
     if end_ms is not None:
-        if any(graphlet.kind == PRUNED for graphlet in graphlets):
-            return Outcome(PRUNED, None, end_ms)
-        causes = {graphlet.cause for graphlet in graphlets}
-        return Outcome(NOT_PUSHED, FAILED if causes == {FAILED} else RUN_ENDED, end_ms)
+        cause = FAILED if {graphlet.cause for graphlet in graphlets} == {FAILED} else RUN_ENDED
+        return not_pushed(pruned, cause, end_ms)
+    if any(graphlet.kind == OPEN for graphlet in graphlets):
+        return NOTHING_YET
     ended = [graphlet for graphlet in graphlets if graphlet.cause in (SUPERSEDED, EXPIRED)]
-    if ended and all(graphlet.kind != OPEN for graphlet in graphlets):
+    if ended:
         last = max(ended, key=lambda graphlet: graphlet.trainer.sort_key())
-        return Outcome(NOT_PUSHED, last.cause, last.time_ms)
-    first_ms = min((execution.first_ms for execution in run.executions), default=0)
-    if pipeline.clock_ms >= first_ms + horizon_ms and all(g.kind != OPEN for g in graphlets):
-        return Outcome(NOT_PUSHED, EXPIRED, first_ms + horizon_ms)
-    return NOTHING_YET
+        return not_pushed(pruned, last.cause, last.time_ms)
+    expires_ms = run_horizon_ms(run, horizon_ms)
+    return not_pushed(pruned, EXPIRED, expires_ms) if pipeline.clock_ms >= expires_ms else NOTHING_YET
+
+
+def not_pushed(pruned: bool, cause: str | None, time_ms: int | None) -> Outcome:
+    """No trainer of a run was pushed; where one was pruned, nobody knows what it would have come to."""
+    return Outcome(PRUNED, None, time_ms) if pruned else Outcome(NOT_PUSHED, cause, time_ms)
+
+
+def run_horizon_ms(run: Run, horizon_ms: int) -> int:
+    """When a run that never ends counts as not pushed, unless a trainer of it is still open."""
+    return min((execution.first_ms for execution in run.executions), default=0) + horizon_ms

@@ -28,6 +28,8 @@ HOLDOUT_LEAST, HOLDOUT_MOST = 0.02, 0.5
 #: Share of pipeline-weeks in which nothing is pruned.
 FREE_WEEKS = 0.05
 
+STOPPED = "flags are stopped: too many of the last pushes had been flagged"
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -91,8 +93,9 @@ def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: flo
 
 def budget_guard(history: History, budget: int) -> str | None:
     """Why the policy of one budget (by index) may not flag another graphlet of this pipeline, or None."""
-    usual_runs = history.usual_runs_between() or RUNS_AT_MOST
-    if history.flag_streaks.get(budget, 0) >= max(1.0, usual_runs):
+    usual_runs = history.usual_runs_between()
+    streak_max = RUNS_AT_MOST - 1 if usual_runs is None else max(1.0, usual_runs)
+    if history.flag_streaks.get(budget, 0) >= streak_max:
         return "as many consecutive flags as the pipeline has runs between pushes"
     flagged = sum(1 for bits in history.push_flags if bits >> budget & 1)
     if flagged + 1 > PIPELINE_SHARE_MAX * REMEMBERED:
@@ -131,16 +134,27 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
             blocked = reason
     threshold = learner.threshold(stage, policy.budget)
     decision = Decision(CONTINUE, threshold, guarded is None, flagged)
-    stays = question.was_flagged and threshold is not None and score < WITHDRAW_AT * threshold
-    if policy.active in flagged or stays:
+    withdrawn = why_withdrawn(learner, policy, question, threshold) if question.was_flagged else None
+    if policy.active in flagged or (question.was_flagged and withdrawn is None):
         decision.decision = PRUNE
         if policy.mode == ENFORCE:
             hold_out(decision, policy, question)
     elif question.was_flagged:
-        decision.notes.append("flag withdrawn: the score recovered")
+        decision.notes.append(f"flag withdrawn: {withdrawn}")
     else:
         warn(decision, policy, learner, stage, score, blocked)
     return decision
+
+
+def why_withdrawn(learner: Learner, policy: Policy, question: Question, threshold: float | None) -> str | None:
+    """Why an open flag does not stay, or None. A flag stays until the score is well above the threshold."""
+    if question.guarded is not None:
+        return question.guarded
+    if learner.stopped(policy.budget):
+        return STOPPED
+    if threshold is None:
+        return "no threshold at this stage"
+    return None if question.score < WITHDRAW_AT * threshold else "the score recovered"
 
 
 def warn(decision: Decision, policy: Policy, learner: Learner, stage: str, score: float, blocked: str | None) -> None:
@@ -154,7 +168,7 @@ def warn(decision: Decision, policy: Policy, learner: Learner, stage: str, score
     elif threshold is not None and score < threshold:
         decision.decision = WARN
         if learner.stopped(policy.budget):
-            decision.notes.append("flags are stopped: too many of the last pushes had been flagged")
+            decision.notes.append(STOPPED)
         elif blocked is not None:
             decision.notes.append(f"not flagged: {blocked}")
 

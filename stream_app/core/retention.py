@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 from stream_app.core.edges import drop, remove_reader, take_out
 from stream_app.core.graphlets import clear
-from stream_app.core.ledger import FROZEN_NOT_PUSHED, FROZEN_PUSHED
-from stream_app.core.operators import RUN
-from stream_app.core.outputs import PUSHED
-from stream_app.core.state import DAY_MS, Artifact, Execution, Graphlet, Pipeline, Run, Version
+from stream_app.core.ledger import policies_of
+from stream_app.core.operators import RUN, TRAIN
+from stream_app.core.outputs import OPEN, PUSHED
+from stream_app.core.state import DAY_MS, Artifact, Execution, Graphlet, Left, Pipeline, Run, Version
 
 
 def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:
@@ -50,12 +50,8 @@ def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
 
 def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
     """Takes a graphlet out, leaving on its members what became of it."""
-    frozen = FROZEN_PUSHED if graphlet.kind == PUSHED else FROZEN_NOT_PUSHED
     for execution in (graphlet.trainer, *graphlet.members):
-        if not execution.frozen & frozen:
-            execution.frozen |= frozen
-            if pipeline.changed is not None:
-                pipeline.changed[execution] = None
+        leave_outcome(pipeline, graphlet, execution)
     clear(pipeline, graphlet)
     trainer = graphlet.trainer
     trainer.graphlet = None
@@ -64,6 +60,33 @@ def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
         waiting.pop(graphlet, None)
     pipeline.push_of.pop(graphlet, None)
     forget(pipeline, "graphlet", graphlet.trainer.id, graphlet)
+
+
+def leave_outcome(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> None:
+    """Leaves on a member what its compute is charged by once the graphlet is gone."""
+    before = execution.left or Left()
+    latest, cause = before.latest, before.cause
+    if not cause or graphlet.trainer.sort_key() > latest:
+        latest = graphlet.trainer.sort_key()
+        cause = "evicted" if graphlet.kind == OPEN else graphlet.cause or graphlet.kind
+    left(
+        pipeline,
+        execution,
+        before._replace(
+            pushed=before.pushed or graphlet.kind == PUSHED,
+            policies=before.policies & policies_of(pipeline, execution, graphlet),
+            latest=latest,
+            cause=cause,
+        ),
+    )
+
+
+def left(pipeline: Pipeline, execution: Execution, value: Left) -> None:
+    """Sets what is left on an execution."""
+    if value != execution.left:
+        execution.left = value
+        if pipeline.changed is not None:
+            pipeline.changed[execution] = None
 
 
 def others_of_run(pipeline: Pipeline, execution: Execution) -> bool:
@@ -93,6 +116,10 @@ def remove(pipeline: Pipeline, execution: Execution) -> None:
         remove_reader(version, execution, execution.run)
     for version in execution.writes.values():
         version.writers.remove(execution)
+        if execution.group == TRAIN:
+            for reader in version.readers.get(execution.run, ()):
+                if reader.own_trainer:
+                    left(pipeline, reader, (reader.left or Left())._replace(own_trainer=True))
     for artifact_id in sorted({*execution.reads, *execution.writes}):
         artifact = pipeline.artifacts.get(artifact_id)
         if artifact is not None and release(artifact, execution):

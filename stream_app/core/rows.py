@@ -18,7 +18,7 @@ from stream_app.core.graphlets import reads_own_trainer, refresh_graphlet, sprea
 from stream_app.core.history import History, Snapshot, Spread
 from stream_app.core.ledger import Ledger
 from stream_app.core.operators import Operators
-from stream_app.core.state import Artifact, Execution, Graphlet, Pipeline, Run, Said, Talk, Unversioned
+from stream_app.core.state import Artifact, Execution, Graphlet, Left, Pipeline, Run, Said, Talk, Unversioned
 from stream_app.errors import StateError
 
 #: Raised when the form of a row changes; rows of another version are refused.
@@ -105,7 +105,7 @@ def execution_row(execution: Execution) -> list[Any]:
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
         execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
         sorted(execution.reads), sorted(execution.writes), execution.properties,
-        execution.touched_day, execution.frozen,
+        execution.touched_day, None if execution.left is None else list(execution.left),
     ]  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def talk_row(talk: Talk | None) -> list[Any] | None:
         talk.first_ms,
         talk.flag_ms,
         talk.propensity,
+        talk.spared,
         [said_row(said) for said in talk.stages],
     ]
 
@@ -214,9 +215,12 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Ope
     (
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
         execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
-        inputs, outputs, properties, execution.touched_day, execution.frozen,
+        inputs, outputs, properties, execution.touched_day, left,
     ) = row  # fmt: skip
     execution.properties = load_properties(properties)
+    if left is not None:
+        pushed, policies, (start_ms, trainer), cause, own_trainer = left
+        execution.left = Left(pushed, policies, (start_ms, trainer), cause, own_trainer)
     execution.group = operators.group(execution.type)
     enter_run(pipeline, execution)
     pipeline.stale[execution] = None
@@ -236,6 +240,11 @@ def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
     for execution, _, _ in ends:
         for version in execution.reads.values():
             version.touched_day = max(version.touched_day, execution.touched_day)
+    for execution, _, _ in ends:
+        for version in execution.writes.values():
+            # A reader may have been touched since by what it wrote, which touches no writer of what it read.
+            version.touched_day = min(version.touched_day, execution.touched_day)
+    for execution, _, _ in ends:
         execution.own_trainer = reads_own_trainer(execution)
         refresh_graphlet(pipeline, execution)
     for graphlet in pipeline.graphlets.values():
@@ -260,7 +269,7 @@ def load_talk(row: list[Any] | None) -> Talk | None:
     if row is None:
         return None
     talk = Talk()
-    talk.revision, talk.decision, talk.first_ms, flags, talk.propensity, stages = row
+    talk.revision, talk.decision, talk.first_ms, flags, talk.propensity, talk.spared, stages = row
     talk.flag_ms = {int(policy): time_ms for policy, time_ms in flags.items()}
     for stage in stages:
         said = Said()

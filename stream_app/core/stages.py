@@ -14,7 +14,7 @@ from stream_app.core.events import COMPLETE, NEW, RUNNING
 from stream_app.core.operators import PREPROCESS as PREPROCESS_GROUP
 from stream_app.core.operators import TRAIN as TRAIN_GROUP
 from stream_app.core.operators import VALIDATE as VALIDATE_GROUP
-from stream_app.core.outputs import INPUT, OPEN, PREPROCESS, STAGES, TRAIN, VALIDATE
+from stream_app.core.outputs import INPUT, OPEN, PREPROCESS, STAGES, SUPERSEDED, TRAIN, VALIDATE
 from stream_app.core.state import DOWN, Execution, Graphlet, Pipeline, Run, Talk
 
 ORDER = {stage: position for position, stage in enumerate(STAGES)}
@@ -44,7 +44,7 @@ def reached(pipeline: Pipeline, execution: Execution) -> list[Reached]:
             return []
         if execution.state == NEW or group == PREPROCESS_GROUP:
             stands_alone = run is None and graphlet is not None
-            if execution.state in (NEW, RUNNING) and (stands_alone or before_training(run)):
+            if stands_alone or before_training(run):
                 found.extend(unless_said(Reached(INPUT, run, graphlet if run is None else None)))
         elif execution.state == RUNNING:
             found.extend(unless_said(Reached(PREPROCESS, run, graphlet)))
@@ -75,7 +75,8 @@ def unless_said(stage: Reached) -> list[Reached]:
     graphlet = stage.graphlet
     talk: Talk | None
     if graphlet is not None:
-        if graphlet.kind != OPEN or graphlet.said_kind or graphlet.oversized:
+        # Overtaken by a later one's push, it may still be under way.
+        if (graphlet.kind != OPEN and graphlet.cause != SUPERSEDED) or graphlet.said_kind or graphlet.oversized:
             return []
         talk = graphlet.talk
     else:

@@ -10,7 +10,7 @@ import json
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from stream_app.core.events import CACHED, ENDS, NEW, RUNNING, STATES, Event, Scalar
 from stream_app.core.history import History
@@ -29,11 +29,24 @@ STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
 DAY_MS = 86_400_000
 
 
+class Left(NamedTuple):
+    """What evicted graphlets and trainers left on an execution that outlives them."""
+
+    #: Whether one of the graphlets was pushed, and the policies (bits) whose flag came before the execution in all.
+    pushed: bool = False
+    policies: int = -1
+    #: Start and id of the latest of their trainers, and why its compute was wasted; "" when no graphlet was evicted.
+    latest: tuple[int, str] = (0, "")
+    cause: str = ""
+    #: Whether a trainer of the execution's own run, whose model it read, was evicted.
+    own_trainer: bool = False
+
+
 class Execution:
     """One run of an operator: its facts, then what is derived from them."""
 
     __slots__ = (
-        "charged", "end_ms", "end_state", "first_ms", "frozen", "graphlet", "group", "id", "members_of",
+        "charged", "end_ms", "end_state", "first_ms", "graphlet", "group", "id", "left", "members_of",
         "own_trainer", "properties", "reads", "run", "run_ms", "running_ms", "seen", "told_node_ms",
         "touched_day", "type", "type_ms", "writes",
     )  # fmt: skip
@@ -61,8 +74,8 @@ class Execution:
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Day of the last event that named this execution or read what it wrote; retention counts from it.
         self.touched_day = 0
-        #: What evicted graphlets made of this execution: bit 1, one was pushed; bit 2, one was not.
-        self.frozen = 0
+        #: None while nothing it had to do with was evicted.
+        self.left: Left | None = None
 
         self.group = CUSTOM
         #: Whether it reads a model that a trainer of its own run wrote.
@@ -166,7 +179,7 @@ class Unversioned:
 class Talk:
     """What was said of a graphlet: the stages predicted, and the flags that came of them."""
 
-    __slots__ = ("decision", "first_ms", "flag_ms", "propensity", "revision", "stages")
+    __slots__ = ("decision", "first_ms", "flag_ms", "propensity", "revision", "spared", "stages")
 
     def __init__(self) -> None:
         self.stages: tuple[Said, ...] = ()
@@ -179,6 +192,8 @@ class Talk:
         self.flag_ms: dict[int, int] = NOTHING
         #: The smallest chance with which a flagged run ran on; 1 when it was never at stake.
         self.propensity = 1.0
+        #: Whether what its prune avoided is booked.
+        self.spared = False
 
 
 class Said:
@@ -233,7 +248,7 @@ class Graphlet:
         #: The outcome said last ("" for none) and how often one was said.
         self.said_kind = ""
         self.label_revision = 0
-        #: When the grace after its run's end is over; None before that is known.
+        #: When the grace before "not pushed" is said is over; None while no such outcome waits.
         self.say_ms: int | None = None
         #: What was said of it; None before the first stage.
         self.talk: Talk | None = None
@@ -248,16 +263,9 @@ class Run:
     """One pass of a pipeline: its executions so far, and the provisional graphlet's words."""
 
     __slots__ = (
-        "executions",
-        "had_trainer",
-        "id",
-        "label_revision",
-        "run_executions",
-        "said_kind",
-        "say_ms",
-        "talk",
+        "executions", "had_trainer", "id", "label_revision", "run_executions", "said_kind", "say_ms", "talk",
         "trainers",
-    )
+    )  # fmt: skip
 
     def __init__(self, run_id: str) -> None:
         self.id = run_id
@@ -265,7 +273,7 @@ class Run:
         #: Those of group run, and those of group train.
         self.run_executions: tuple[Execution, ...] = ()
         self.trainers: tuple[Execution, ...] = ()
-        #: Whether an evicted trainer was its.
+        #: Whether an evicted trainer was its: what could be said of the run was said before.
         self.had_trainer = False
         self.said_kind = ""
         self.label_revision = 0

@@ -22,12 +22,13 @@ from stream_app.core.state import Pipeline, Said, Talk
 REASONS = 3
 
 
-def predict(
-    pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
-) -> Verdict:
-    """Predicts a stage, freezes what was known and said in the graphlet's talk, and returns the verdict."""
+def predict(pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators) -> Verdict:
+    """Predicts a stage, freezes what was known and said in the graphlet's talk, and returns the verdict.
+
+    It is dated by the pipeline's clock: where an event came late, what had happened by then is known and used.
+    """
     run, graphlet, stage = reached.run, reached.graphlet, reached.stage
-    history = pipeline.history
+    history, now_ms = pipeline.history, pipeline.clock_ms
     found, now = features.extract(pipeline, run, graphlet, stage, now_ms, operators.nodes)
     baseline = past_rate(history, learner.fleet_rate())
     prediction = learner.predict(stage, found, baseline)
@@ -73,8 +74,7 @@ def predict(
 
 def past_rate(history: History, fleet_rate: float) -> float:
     """The pipeline's past push rate, shrunk to the fleet's as if that had been seen twice: the baseline."""
-    # A pruned graphlet that was pushed all the same is a push without a label before it.
-    return (history.pushes + 2.0 * fleet_rate) / (max(history.labelled, history.pushes) + 2.0)
+    return (history.pushes + 2.0 * fleet_rate) / (history.labelled + 2.0)
 
 
 def talk_of(reached: Reached) -> Talk:

@@ -41,7 +41,7 @@ def folding(detector: Detector, learner: Learner, events: Iterable[Event]) -> li
 
 def usual_events() -> tuple[Event, ...]:
     """The events of a small fleet that gets verdicts of every kind under `USUAL`, some 3,000."""
-    return fleet_events(4, 8, 1)
+    return fleet_events(4, 8, 5)
 
 
 @cache

@@ -12,9 +12,10 @@ import orjson
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import PRUNE, PRUNED, Example, Verdict
-from stream_app.core.policy import ENFORCE, OBSERVE, Policy
+from stream_app.core.policy import ENFORCE, FREE_WEEKS, OBSERVE, Policy, draw
 from stream_app.fleet import Fleet, FleetOptions
 from stream_app.sources.native import decode
+from tests.builders import DAY
 from tests.core.simulated import wire
 from tests.core.steered import Steered
 
@@ -106,16 +107,18 @@ def test_held_out_runs_go_on_and_are_labelled_with_their_propensity() -> None:
 
 
 def test_about_as_many_are_held_out_as_their_propensities_say() -> None:
-    """By run: the first verdict on a run that put it at stake."""
+    """By run: the first verdict on a run that put it at stake. Weeks in which nothing is pruned are left out."""
     first: dict[tuple[str, str | None], Verdict] = {}
     for verdict in enforced().verdicts:
-        if verdict.propensity < 1.0 and verdict.run is not None:
+        week = str(verdict.time_ms // (7 * DAY))
+        free = draw(enforced().policy.salt, "week", verdict.pipeline, week) < FREE_WEEKS
+        if verdict.propensity < 1.0 and verdict.run is not None and not free:
             first.setdefault((verdict.pipeline, verdict.run), verdict)
-    expected = sum(v.propensity for v in first.values())
+    chances = [(v.propensity - FREE_WEEKS) / (1 - FREE_WEEKS) for v in first.values()]
     held = sum(v.holdout for v in first.values())
 
     assert len(first) > 100
-    assert abs(held - expected) < 4 * sum(v.propensity * (1 - v.propensity) for v in first.values()) ** 0.5
+    assert abs(held - sum(chances)) < 4 * sum(chance * (1 - chance) for chance in chances) ** 0.5
 
 
 def test_what_was_avoided_is_in_the_ledgers() -> None:

@@ -260,12 +260,13 @@ def test_shape_counts_steps_by_how_they_went(watch: Watch) -> None:
     watched = watch(Steered()).feed(
         happened(0, "r1", "PipelineRun", "RUNNING", run="r1"),
         ended(0, "gen", "CsvExampleGen", state="CACHED", writes=["a"]),
-        ended(1, "prep", "Transform", reads=["a"], state=FAILED),
-        started(2, "prep~2", "Transform", reads=["a"]),
+        ended(1, "stats", "StatisticsGen", reads=["a"], state=FAILED),
+        started(2, "stats~2", "StatisticsGen", reads=["a"]),
+        started(3, "prep", "Transform", reads=["a"]),
     )
     features = asked(watched)
 
-    assert features["executions"] == pytest.approx(math.log1p(3), abs=1e-4)
+    assert features["executions"] == pytest.approx(math.log1p(4), abs=1e-4)
     assert (features["failed_steps"], features["cached_steps"], features["repeated_steps"]) == (1.0, 1.0, 1.0)
 
 

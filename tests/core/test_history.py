@@ -10,6 +10,7 @@ from stream_app.core.history import (
     CODES_MAX,
     GRACE_FIRST_MS,
     GRACE_MAX_MS,
+    NUMBERS_MAX,
     REMEMBERED,
     STARTED_MAX,
     History,
@@ -18,9 +19,9 @@ from stream_app.core.history import (
     median,
     remember,
 )
-from stream_app.core.labels import record_code, record_flags, record_push
 from stream_app.core.outcomes import Outcome
 from stream_app.core.outputs import NOT_PUSHED, PRUNED, PUSHED, RUN_ENDED
+from stream_app.core.recording import correct, record_code, record_flags, record_number, record_push
 from stream_app.core.verdicts import past_rate, remember_start
 from tests.builders import HOUR
 
@@ -176,3 +177,30 @@ def test_the_past_push_rate_is_shrunk_to_the_fleets() -> None:
 def test_an_empty_history_is_small() -> None:
     """Thousands of pipelines have one run each: what they carry is a few words."""
     assert [value for value in asdict(History()).values() if value and not isinstance(value, dict)] == []
+
+
+def test_of_measurements_those_told_last_are_remembered() -> None:
+    """Whatever names a pipeline gives them, its history has a size."""
+    history = History()
+    for number in range(1000):
+        record_number(history, f"train.loss_{number}", 1.0)
+        record_number(history, "train.loss", float(number))
+
+    assert len(history.numbers) == NUMBERS_MAX
+    assert history.numbers["train.loss"].count == 1000
+
+
+def test_the_lead_covers_the_slowest_push_by_half() -> None:
+    """From a trainer's start to its push; an hour at least while there are fewer than three to learn from."""
+    assert History().lead_ms() == GRACE_FIRST_MS
+    assert History(push_leads_ms=[HOUR, 4 * HOUR]).lead_ms() == 6 * HOUR
+    assert History(push_leads_ms=[0, 4000, 2000]).lead_ms() == 6000
+
+
+def test_a_correction_too_old_to_be_found_counts_as_a_push() -> None:
+    """Of a graphlet labelled before the last twenty."""
+    history = History(labelled=100, outcomes=[0] * REMEMBERED, subjects=list(range(REMEMBERED)), runs_since=50)
+    record_push(history, Snapshot(), 5, None, correct(history, 77, Snapshot()))
+
+    assert (history.pushes, history.runs_since, history.runs_between) == (1, REMEMBERED, [30])
+    assert sum(history.outcomes) == 0

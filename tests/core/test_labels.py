@@ -102,16 +102,68 @@ def test_what_needs_no_grace_is_said_at_once(watch: Watch) -> None:
     assert said == [("p/bad", "failed", at(5), at(5)), ("p/good", "pushed", at(9), at(9))]
 
 
-def test_what_a_later_push_supersedes_is_said_with_that_push(watch: Watch) -> None:
-    """The run itself never ended."""
+def test_what_a_later_push_supersedes_is_said_once_its_own_would_have_come(watch: Watch) -> None:
+    """The run itself never ended; an hour after its trainer's start, while three pushes have not shown how long."""
     watched = watch(Steered()).feed(
         ran(0, "hung", "Trainer"),
         ran(10, "next", "Trainer", run="r2", writes=["m"]),
         ran(20, "push", "Pusher", run="r2", reads=["m"]),
+        clock(59),
     )
+    assert examples(watched, "p/hung") == []
+
+    watched.feed(clock(60))
 
     (example,) = examples(watched, "p/hung")
     assert (example.pushed, example.cause, example.time_ms) == (False, "superseded", at(21))
+
+
+def test_how_long_a_superseded_one_is_waited_for_is_learned_from_the_pipelines_pushes(watch: Watch) -> None:
+    """Half as long again as the slowest of its last pushes took from its trainer's start."""
+    watched = watch(Steered()).feed(slow_pushes(4 * HOURS))
+    start, waited = 40 * HOURS, 6 * HOURS + 3
+    watched.feed(
+        started(start, "hung", "Trainer", run="h"),
+        ran(start + 1, "next", "Trainer", run="n", writes=["mn"]),
+        ran(start + 3, "push", "Pusher", run="n", reads=["mn"]),
+        clock(start + waited - 1),
+    )
+    assert examples(watched, "p/hung") == []
+
+    watched.feed(clock(start + waited))
+
+    assert [e.cause for e in examples(watched, "p/hung")] == ["superseded"]
+
+
+def test_a_run_that_is_overtaken_and_pushed_later_has_one_label(watch: Watch) -> None:
+    """It was slow, no negative."""
+    watched = watch(Steered()).feed(
+        started(0, "slow", "Trainer"),
+        ran(1, "fast", "Trainer", run="r2", writes=["m2"]),
+        ran(3, "p2", "Pusher", run="r2", reads=["m2"]),
+        ended(5, "slow", "Trainer", writes=["m1"]),
+        ran(6, "eval", "Evaluator", reads=["m1"]),
+        ran(8, "p1", "Pusher", reads=["m1"]),
+        clock(DAYS),
+    )
+
+    assert [(e.label_revision, e.pushed) for e in examples(watched, "p/slow")] == [(1, True)]
+
+
+def test_a_superseded_run_that_ends_waits_out_the_grace_after_its_end(watch: Watch) -> None:
+    """A nearer fact puts off what was queued before it."""
+    watched = watch(Steered()).feed(
+        ran(0, "slow", "Trainer"),
+        ran(1, "fast", "Trainer", run="r2", writes=["m2"]),
+        ran(3, "p2", "Pusher", run="r2", reads=["m2"]),
+        run_ended(50),
+        clock(109),
+    )
+    assert examples(watched, "p/slow") == []
+
+    watched.feed(clock(110))
+
+    assert [(e.cause, e.time_ms) for e in examples(watched, "p/slow")] == [("run_ended", at(50))]
 
 
 def test_an_outcome_is_said_once(watch: Watch) -> None:
@@ -156,6 +208,40 @@ def test_a_correction_counts_as_a_push_and_as_no_further_run(watch: Watch) -> No
 
     assert (history(watched).labelled, history(watched).pushes, history(watched).runs_since) == (1, 1, 0)
     assert history(watched).push_ms == [at(2 * DAYS + 1)]
+
+
+def test_a_correction_reaches_rates_and_streaks(watch: Watch) -> None:
+    """As if it had been pushed all along, one labelled run ago."""
+    watched = watch(Steered()).feed(
+        ran(0, "one", "Trainer", run="r1", writes=["m"], properties={"code_version": "a"}),
+        run_ended(2, "r1"),
+        ran(200, "two", "Trainer", run="r2", properties={"code_version": "b"}),
+        run_ended(202, "r2"),
+        clock(600),
+        ran(700, "p", "Pusher", run="r1", reads=["m"]),
+    )
+    known = history(watched)
+
+    assert (known.labelled, known.pushes, known.runs_since) == (2, 1, 1)
+    assert (known.outcomes, known.causes) == ([1, 0], ["pushed", "run_ended"])
+    assert (known.pushed.count, known.pushed.mean, known.runs_between) == (2, 0.5, [1])
+    assert known.codes == {"a": [1, 1, 0], "b": [1, 0, 0]}
+
+
+def test_a_pruned_graphlet_that_is_pushed_all_the_same_is_labelled_then(watch: Watch) -> None:
+    """Pruned, it had no label to be corrected: pushes never outnumber labels."""
+    watched = watch(Steered())
+    for i in range(4):
+        run = f"r{i}"
+        watched.feed(
+            started(i * 10, f"t{i}", "Trainer", run=run),
+            ended(i * 10 + 1, f"t{i}", "Trainer", run=run, state=CANCELED, properties={"pruned_by": "x"}),
+            ended(i * 10 + 1, f"t{i}", "Trainer", run=run, writes=[f"m{i}"]),
+            ran(i * 10 + 2, f"p{i}", "Pusher", run=run, reads=[f"m{i}"]),
+        )
+
+    assert (history(watched).labelled, history(watched).pushes) == (4, 4)
+    assert all(0 <= stage.baseline <= 1 for e in examples(watched) for stage in e.stages)
 
 
 # Prunes
@@ -217,6 +303,20 @@ def test_a_pruned_run_is_missing_in_the_history(watch: Watch) -> None:
     )
 
 
+def test_a_run_that_never_ends_and_whose_trainer_was_pruned_has_no_label(watch: Watch) -> None:
+    """At its horizon, with and without a restart on the way."""
+    watched = watch(Steered()).feed(
+        started(0, "prep", "Transform"),
+        started(1, "t", "Trainer"),
+        ended(2, "t", "Trainer", state=CANCELED, properties={"pruned_by": "v#1"}),
+    )
+    again = watched.restarted()
+
+    for each in (watched, again):
+        each.tick(at(0) + 20 * DAY)
+        assert [(e.pushed, e.cause) for e in examples(each, "p/run:r1")] == [(None, "pruned")]
+
+
 # Provisional graphlets
 
 
@@ -268,6 +368,28 @@ def test_a_run_whose_trainer_is_superseded_or_expires_does_so_with_it(watch: Wat
         ("p/run:r1", False, "expired", at(14 * DAYS + 5)),
         ("p/train", False, "expired", at(14 * DAYS + 5)),
     ]
+
+
+def test_a_hung_run_without_a_trainer_reaches_its_horizon(watch: Watch) -> None:
+    """Counted from its first event."""
+    watched = watch(Steered()).feed(started(0, "prep", "Transform"))
+    assert examples(watched.tick(at(0) + 14 * DAY - 1)) == []
+
+    watched.tick(at(0) + 14 * DAY)
+
+    assert [(e.graphlet, e.pushed, e.cause) for e in examples(watched)] == [("p/run:r1", False, "expired")]
+
+
+def test_a_run_whose_trainer_failed_and_that_never_ends_reaches_its_horizon(watch: Watch) -> None:
+    """Another trainer might have come before."""
+    watched = watch(Steered()).feed(
+        started(0, "prep", "Transform"), started(1, "t", "Trainer"), ended(2, "t", "Trainer", state=FAILED)
+    )
+    assert examples(watched, "p/run:r1") == []
+
+    watched.tick(at(0) + 14 * DAY)
+
+    assert [(e.pushed, e.cause) for e in examples(watched, "p/run:r1")] == [(False, "expired")]
 
 
 # Examples

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector
-from stream_app.core.events import FAILED, RUNNING
+from stream_app.core.events import FAILED, NEW, RUNNING
 from stream_app.core.ledger import HINDSIGHT, Charge, Ledger, add
 from stream_app.core.operators import Operators
 from stream_app.core.outputs import CONTINUE, PRUNE, Verdict
 from stream_app.core.policy import ENFORCE, Policy
-from tests.builders import DAY, HOUR, MINUTE, ended, happened, ran, run_ended, run_pruned, started
+from tests.builders import DAY, HOUR, MINUTE, at, ended, happened, ran, run_ended, run_pruned, started
 from tests.core.simulated import usual_events, usual_fleet
 from tests.core.steered import EVALUATE_MS, PERIOD, PREPROCESS_MS, TRAIN_MS, Steered, past, whole_run
 from tests.watched import Watched
@@ -357,3 +357,30 @@ def test_the_ledger_needs_no_learner(watch: Watch) -> None:
     watched = watch().feed(past(3, pushed=True))
 
     assert watched.ledger()["useful"] == 3 * (PREPROCESS_MS + TRAIN_MS + EVALUATE_MS)
+
+
+def test_what_ended_before_a_late_verdict_was_not_saved_by_it(watch: Watch) -> None:
+    """The trainer's start comes in when its evaluator is done: a flag then could have spared nothing of that."""
+    watched = flagging(watch, preprocess=0.001)
+    before, start = copy_of(watched), 21 * PERIOD
+    watched.feed(
+        ended(start + 20, "eval", "Evaluator", reads=["m"], node_ms=50 * MINUTE),
+        started(start + 15, "eval", "Evaluator", reads=["m"]),
+        happened(start + 1, "t", "Trainer", RUNNING, writes=["m"]),
+        run_ended(start + 30),
+    )
+
+    assert [v.time_ms for v in watched.outputs if isinstance(v, Verdict)][-1] == at(start + 20)
+    assert FIRST not in change(watched, before).get("saved", {})
+
+
+def test_an_avoided_run_is_avoided_once(watch: Watch) -> None:
+    """Said of the run, and nothing more is avoided with the trainer that is heard of later."""
+    watched = watch(Steered(), policy=Policy(mode=ENFORCE, salt="x")).feed(past(6))
+    watched.feed(started(1001, "prep", "Transform", run="now"), run_pruned(1002, "now"))
+    once = ledger(watched).avoided
+    assert once > 0
+
+    watched.feed(happened(1001, "t", "Trainer", NEW, run="now"))
+
+    assert ledger(watched).avoided == once

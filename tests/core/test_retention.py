@@ -15,8 +15,8 @@ from stream_app.core.operators import Operators
 from stream_app.core.outputs import Closed, Example
 from stream_app.core.rows import key
 from tests.builders import DAY, HOUR, MINUTE, T0, Ref, at, ended, ran, run_ended, started
-from tests.core.simulated import fleet_events
-from tests.core.steered import Steered, whole_run
+from tests.core.simulated import fleet_events, wire
+from tests.core.steered import Steered, past, whole_run
 from tests.oracle import recompute
 from tests.watched import Watched
 
@@ -386,3 +386,110 @@ def test_with_retention_graphlets_equal_a_batch_recompute(shapes: list[Shape]) -
     assert watched.ledger() == expected["ledger"]["p"]
     assert watched.detector.dropped == 0
     watched.detector.validate()
+
+
+# What outlives what it belonged to
+
+
+def outlived(watch: Watch) -> Watched:
+    """A validator that judged its own run's model against a baseline, and outlived its trainer; then a reader of it."""
+    return watch().feed(
+        ran(0, "base", "Trainer", run="r0", writes=["m0"]),
+        ran(1, "t", "Trainer", writes=["m"]),
+        ran(2, "eval", "Evaluator", reads=["m", "m0"], writes=["bless"]),
+        started(20 * DAYS, "e20", "Evaluator", run="e20", reads=["m0"]),
+        ran(30 * DAYS, "late", "Custom", run="r9", reads=["bless"]),
+        clock(40),
+    )
+
+
+def test_a_validator_stays_out_of_its_baselines_graphlet_when_its_trainer_has_left(watch: Watch) -> None:
+    """Before and after a restart: what it judged does not change with what is forgotten."""
+    watched = outlived(watch)
+
+    assert watched.members("base") == ([], ["e20"], [])
+    assert watched.restarted().members("base") == ([], ["e20"], [])
+
+
+def test_a_restart_does_not_shorten_the_retention(watch: Watch) -> None:
+    """A writer is kept as long as what it wrote is read, whatever its readers' own outputs were read for."""
+    first = [
+        *ran(0, "w", "CsvExampleGen", run="r0", writes=["a"]),
+        *ran(5, "R", "Transform", run="r0", reads=["a"], writes=["b"]),
+        *ran(30 * DAYS, "X", "Custom", run="r1", reads=["b"]),
+    ]
+    after = [
+        *ran(30 * DAYS + 5, "R2", "Transform", run="r2", reads=["a"], writes=["c"]),
+        clock(38),
+        started(40 * DAYS, "t", "Trainer", run="r2", reads=["c"]),
+    ]
+
+    restarted = watch().feed(first).restarted().feed(after)
+
+    assert restarted.members("t") == watch().feed(first, after).members("t") == (["R2", "w"], [], [])
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_eviction_changes_no_saving_and_no_cause(watch: Watch, restart: bool) -> None:
+    """A member that outlives its graphlet stays booked as what became of that, with the flags it had."""
+    log = [
+        *past(6),
+        started(1000, "t", "Trainer"),
+        ended(1001, "t", "Trainer", writes=["m"]),
+        *ran(1002, "eval", "Evaluator", reads=["m"], writes=["b"], node_ms=7 * MINUTE),
+        run_ended(1010),
+        *ran(20 * DAYS, "later", "Custom", run=None, reads=["b"]),
+        clock(45),
+    ]
+    evicting = watch(Steered()).feed(log)
+    keeping = watch(Steered(), retention_ms=10_000 * DAY).feed(log)
+    ledger = (evicting.restarted() if restart else evicting).detector.ledger("p")
+    whole = keeping.detector.ledger("p")
+
+    assert "t" not in evicting.detector.pipelines["p"].executions
+    assert (ledger.saved, ledger.wasted_by) == (whole.saved, whole.wasted_by)
+    assert ledger.saved
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["restart", "late event"])
+def test_a_pushed_run_is_not_called_a_negative_once_its_trainer_has_left(watch: Watch, later: bool) -> None:
+    """Its span is still read, so the run is kept; what was to be said of it was said."""
+    watched = watch(Steered()).feed(
+        ran(0, "gen", "CsvExampleGen", writes=["span"]),
+        started(2, "prep", "Transform", reads=["span"]),
+        ran(3, "train", "Trainer", writes=["m"]),
+        ran(5, "push", "Pusher", reads=["m"]),
+        run_ended(9),
+    )
+    for day in range(5, 60, 5):
+        watched.feed(started(day * DAYS, f"x{day}", "Transform", run=None, reads=["span"]))
+    pushed = [e.pushed for e in watched.outputs if isinstance(e, Example) and e.graphlet == "p/run:r1"]
+    assert pushed == [True]
+    assert "r1" in watched.detector.pipelines["p"].runs
+
+    again = watched.restarted() if later else watched.feed(run_ended(9))
+    heard = len(again.outputs) if not later else 0
+    again.tick(at(0) + 60 * DAY)
+
+    assert not [e for e in again.outputs[heard:] if isinstance(e, Example) and e.graphlet == "p/run:r1"]
+
+
+def test_a_fleet_cut_where_things_leave_says_what_it_says_in_one() -> None:
+    """Two days of retention, and a restart every 200 events."""
+    settings = Settings(horizon_ms=DAY, retention_ms=2 * DAY, lateness_ms=DAY)
+    events = fleet_events(4, 15, 1)
+    detector = Detector(settings, Steered(p=0.3, limit=3.0))  # type: ignore[arg-type]
+    whole = [wire(output) for event in events for output in detector.step(event)]
+
+    rows: dict[bytes, bytes] = {}
+    said = []
+    for first in range(0, len(events), 200):
+        detector = Detector.load(settings, dict(rows), Steered(p=0.3, limit=3.0))  # type: ignore[arg-type]
+        said += [wire(output) for event in events[first : first + 200] for output in detector.step(event)]
+        for row_key, row in detector.take_rows():
+            if row is None:
+                rows.pop(row_key, None)
+            else:
+                rows[row_key] = row
+
+    assert said == whole

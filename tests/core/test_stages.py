@@ -202,11 +202,34 @@ def test_without_a_learner_nothing_is_predicted(watch: Watch) -> None:
 
 
 def test_an_end_without_a_start_reaches_what_an_end_reaches(watch: Watch) -> None:
-    """A source that tells only of finished steps gives verdicts from the trained model on."""
+    """Of a source that tells only of finished steps: data, then a model; training was never to be saved."""
     watched = watch(Steered()).feed(
         ended(0, "prep", "Transform", state=COMPLETE, writes=["data"]),
         ended(1, "train", "Trainer", reads=["data"], writes=["model"]),
         ended(2, "eval", "Evaluator", reads=["model"]),
     )
 
-    assert stages(watched) == [("p/train", "train", None), ("p/train", "validate", "eval")]
+    assert stages(watched) == [
+        ("p/run:r1", "input", None),
+        ("p/train", "train", None),
+        ("p/train", "validate", "eval"),
+    ]
+
+
+def test_input_is_reached_by_a_cached_preprocessing_too(watch: Watch) -> None:
+    """Its output is there at once, and nothing else will say so."""
+    watched = watch(Steered()).feed(ended(0, "prep", "Transform", state=CACHED, writes=["data"]))
+
+    assert stages(watched) == [("p/run:r1", "input", None)]
+
+
+def test_a_run_that_is_overtaken_goes_on_to_its_stages(watch: Watch) -> None:
+    """A later trainer's model is pushed first; the slower one is still under way."""
+    watched = watch(Steered()).feed(
+        started(0, "slow", "Trainer"),
+        ran(1, "fast", "Trainer", run="r2", writes=["m2"]),
+        ran(3, "push", "Pusher", run="r2", reads=["m2"]),
+        ended(5, "slow", "Trainer", writes=["m1"]),
+    )
+
+    assert stages(watched)[-1] == ("p/slow", "train", None)

@@ -53,6 +53,18 @@ def test_the_grace_after_a_runs_end_passes_by_ticks(watch: Watch) -> None:
     assert watched.labels("train") == [(1, False)]
 
 
+@pytest.mark.parametrize("ticks", [False, True])
+def test_what_fell_due_is_known_to_the_next_prediction(watch: Watch, ticks: bool) -> None:
+    """Whether a tick said it in between or the next event brings the time: a replay has no ticks."""
+    learner = Steered()
+    watched = watch(learner).feed(whole_run(0, "r1"))
+    if ticks:
+        tick(watched, at(0) + DAY)
+    watched.feed(started(2 * DAY // MINUTE, "prep", "Transform", run="now"))
+
+    assert learner.asked[-1][1]["labelled"] == pytest.approx(0.6931)
+
+
 def test_retention_passes_by_ticks(watch: Watch) -> None:
     """A pipeline that was given up leaves the state."""
     watched = watch(Steered()).feed(whole_run(0, "r1"))

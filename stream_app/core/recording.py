@@ -1,0 +1,137 @@
+"""How what is said of a graphlet, or of a run without a trainer, enters its pipeline's history."""
+
+from __future__ import annotations
+
+import zlib
+from bisect import insort
+from collections.abc import Mapping
+
+from stream_app.core import features
+from stream_app.core.history import CODES_MAX, NUMBERS_MAX, REMEMBERED, History, Snapshot, Spread, remember, spread_of
+from stream_app.core.outcomes import Outcome
+from stream_app.core.outputs import FAILED, NOT_PUSHED, PRUNED, PUSHED, VALIDATE, StageRecord
+from stream_app.core.state import Graphlet, Pipeline, Run
+
+
+def record_outcome(
+    pipeline: Pipeline,
+    run: Run | None,
+    graphlet: Graphlet | None,
+    outcome: Outcome,
+    said_kind: str,
+    nodes: Mapping[str, float],
+) -> None:
+    """Brings the pipeline's history up to date with one outcome, or with the correction of one.
+
+    Parameters
+    ----------
+    graphlet
+        None for a run without a trainer.
+    said_kind
+        What had been said before, "" if nothing. A graphlet that had been pruned was never counted.
+    nodes
+        Operator -> nodes, for costs.
+    """
+    corrects = said_kind == NOT_PUSHED
+    pushed = outcome.kind == PUSHED
+    if outcome.kind == PRUNED or (corrects and not pushed):
+        return
+    history = pipeline.history
+    final = features.snapshot(pipeline, run, graphlet, VALIDATE, outcome.time_ms or 0, nodes)
+    subject = zlib.crc32((graphlet.id if graphlet is not None else final.subject).encode())
+    age = 0
+    if corrects:
+        age = correct(history, subject, final)
+    else:
+        blessed = features.blessing(pipeline, features.subject(run, graphlet)) == 1.0
+        count(history, subject, final, outcome, blessed)
+    if pushed:
+        record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None, age)
+        if graphlet is not None:
+            remember(history.push_leads_ms, max(0, (outcome.time_ms or 0) - graphlet.trainer.start_ms))
+
+
+def count(history: History, subject: int, final: Snapshot, outcome: Outcome, blessed: bool) -> None:
+    """Counts a graphlet that is labelled for the first time."""
+    pushed, failed = outcome.kind == PUSHED, outcome.cause == FAILED
+    history.labelled += 1
+    history.runs_since += 1
+    remember(history.subjects, subject)
+    remember(history.outcomes, int(pushed))
+    remember(history.causes, outcome.cause or outcome.kind)
+    history.pushed.add(float(pushed))
+    history.failed.add(float(failed))
+    for name, value in final.numbers.items():
+        record_number(history, name, value)
+    history.blessed_unpushed = 0 if pushed else history.blessed_unpushed + int(blessed)
+    history.last = final
+    record_code(history, final.code_version, pushed, failed)
+
+
+def correct(history: History, subject: int, final: Snapshot) -> int:
+    """A graphlet counted as not pushed was pushed after all; returns how many were labelled since, as far as known."""
+    if final.code_version in history.codes:
+        history.codes[final.code_version][1] += 1
+    if subject not in history.subjects:
+        return REMEMBERED
+    place = len(history.subjects) - 1 - history.subjects[::-1].index(subject)
+    age = len(history.subjects) - 1 - place
+    history.outcomes[place], history.causes[place] = 1, PUSHED
+    history.pushed = spread_of([float(value) for value in history.outcomes], history.labelled)
+    history.failed = spread_of([float(cause == FAILED) for cause in history.causes], history.labelled)
+    history.blessed_unpushed = min(history.blessed_unpushed, age)
+    return age
+
+
+def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int | None, age: int = 0) -> None:
+    """Counts a push and makes its graphlet the one that others are compared with.
+
+    Parameters
+    ----------
+    age
+        How many graphlets were labelled after the pushed one; of a push before the last one, the interval that it
+        cuts in two is left as it is.
+    """
+    history.pushes += 1
+    insort(history.push_ms, push_ms)
+    del history.push_ms[: -(REMEMBERED + 1)]
+    if age <= history.runs_since:
+        remember(history.runs_between, history.runs_since - age)
+        history.runs_since = age
+    remember(history.push_delays_ms, max(0, push_ms - run_end_ms) if run_end_ms is not None else 0)
+    if history.last_pushed is None or push_ms >= history.last_pushed.time_ms:
+        history.last_pushed = final
+
+
+def record_number(history: History, name: str, value: float) -> None:
+    """Adds a measurement to its spread; of the names, those told last are kept."""
+    spread = history.numbers.pop(name, None) or Spread()
+    spread.add(value)
+    history.numbers[name] = spread
+    while len(history.numbers) > NUMBERS_MAX:
+        del history.numbers[next(iter(history.numbers))]
+
+
+def record_code(history: History, code: str, pushed: bool, failed: bool) -> None:
+    """Counts how one version of the code does."""
+    if not code:
+        return
+    counts = history.codes.pop(code, [0, 0, 0])
+    history.codes[code] = [counts[0] + 1, counts[1] + int(pushed), counts[2] + int(failed)]
+    while len(history.codes) > CODES_MAX:
+        del history.codes[next(iter(history.codes))]
+
+
+def record_costs(history: History, stages: list[StageRecord]) -> None:
+    """Remembers what is used before and after each stage, to expect it of the next graphlets."""
+    for stage in stages:
+        history.costs.setdefault(stage.stage, Spread()).add(stage.actual_left)
+        history.costs.setdefault(f"before.{stage.stage}", Spread()).add(stage.cost)
+
+
+def record_flags(history: History, outcome: Outcome, flags: set[int], first: bool) -> None:
+    """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard."""
+    if outcome.kind == PUSHED:
+        remember(history.push_flags, sum(1 << index for index in flags))
+    if first:
+        history.flag_streaks = {index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags)}
