@@ -123,8 +123,11 @@ class Detector:
             self._touched[pipeline] = None
         if pipeline.horizons and pipeline.horizons[0][0] <= pipeline.clock_ms:
             outcomes.expire(pipeline)
-        runs = dict.fromkeys(pipeline.unsettled_runs)
-        changed = outcomes.settle(pipeline, settings.horizon_ms)
+        runs: dict[str, None] = {}
+        changed: list[Graphlet] = []
+        if pipeline.unsettled or pipeline.unsettled_runs:
+            runs.update(pipeline.unsettled_runs)
+            changed = outcomes.settle(pipeline, settings.horizon_ms)
         outputs: list[Output] = []
         if self.learner is not None:
             if execution is not None:
@@ -132,8 +135,9 @@ class Detector:
                     outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators))
                     if stage.run is not None and stage.graphlet is None:
                         labels.watch(pipeline, stage.run, settings.horizon_ms)
-            runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
-            labels.schedule(pipeline, changed, runs, settings.horizon_ms)
+            if changed or runs:
+                runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
+                labels.schedule(pipeline, changed, runs, settings.horizon_ms)
             if pipeline.unsaid and pipeline.unsaid[0][0] <= pipeline.clock_ms:
                 outputs.extend(self._say(pipeline))
         if pipeline.clock_ms >= pipeline.next_sweep_ms:

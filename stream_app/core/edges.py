@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left, insort
+from collections.abc import Collection
 from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
@@ -163,27 +164,35 @@ def mark(pipeline: Pipeline, entity: Execution | Artifact) -> None:
 
 def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> None:
     """Registers the edges that an event tells first, then spreads over the new ones."""
-    reads = [
-        version
-        for reference in event.inputs
-        if (version := add_read(pipeline, execution, reference, event.time_ms)) is not None
-    ]
-    writes = [
-        version
-        for reference in event.outputs
-        if (version := add_write(pipeline, execution, reference, event.time_ms)) is not None
-    ]
-    if execution.group == RUN or not (reads or writes):
+    time_ms = event.time_ms
+    reads: dict[str, Version] = {}
+    writes: list[Version] = []
+    for reference in event.inputs:
+        if reference.id in execution.reads and not reference.properties and reference.versioned:
+            continue
+        version = add_read(pipeline, execution, reference, time_ms)
+        if version is not None:
+            reads[reference.id] = version
+    for reference in event.outputs:
+        if reference.id in execution.writes and not reference.properties and reference.versioned:
+            continue
+        version = add_write(pipeline, execution, reference, time_ms)
+        if version is not None:
+            writes.append(version)
+    if not (reads or writes) or execution.group == RUN:
         return
-    settle_own_trainers(pipeline, execution, reads, writes)
-    for version in reads:
-        if version in execution.reads.values():
+    settle_own_trainers(pipeline, execution, reads.values(), writes)
+    for artifact_id, version in reads.items():
+        # A write of this event may have given another version of an unversioned artifact to read.
+        if execution.reads[artifact_id] is version:
             spread_read(pipeline, version, execution)
     for version in writes:
         spread_write(pipeline, execution, version)
 
 
-def settle_own_trainers(pipeline: Pipeline, execution: Execution, reads: list[Version], writes: list[Version]) -> None:
+def settle_own_trainers(
+    pipeline: Pipeline, execution: Execution, reads: Collection[Version], writes: list[Version]
+) -> None:
     """Brings `own_trainer` up to date after new edges; who was entered before it held is rebuilt."""
     entered: list[Execution] = []
     if reads and not execution.own_trainer and reads_own_trainer(execution):

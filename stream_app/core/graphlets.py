@@ -99,12 +99,14 @@ def spread_from_trainer(pipeline: Pipeline, graphlet: Graphlet) -> None:
 
 def spread_up(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
     """The version leads to the trainer: so do its writers, and what they read."""
+    if graphlet in version.up:
+        return
     versions = [version]
     while versions:
         version = versions.pop()
         if graphlet in version.up or graphlet.oversized:
             continue
-        version.up = marked(version.up, graphlet)
+        version.up = marked(version.up, graphlet) if version.up else (graphlet,)
         for writer in version.writers:
             if add_member(pipeline, graphlet, writer, UP):
                 versions.extend(writer.reads.values())
@@ -121,10 +123,11 @@ def add_up(pipeline: Pipeline, graphlet: Graphlet, writer: Execution) -> None:
 
 def entered_up(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> None:
     """What an execution in the up set wrote is where the side set starts; its run may hold side members."""
-    if execution.run is not None:
+    if execution.run is not None and execution.run not in graphlet.runs:
         add_run(pipeline, graphlet, execution.run)
     for version in execution.writes.values():
-        spread_reach(pipeline, graphlet, version)
+        if graphlet not in version.reach:
+            spread_reach(pipeline, graphlet, version)
         if execution.group == INGEST:
             spread_ingested(pipeline, graphlet, version)
 
@@ -136,7 +139,7 @@ def spread_down(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> Non
         version = versions.pop()
         if graphlet in version.down or graphlet.oversized:
             continue
-        version.down = marked(version.down, graphlet)
+        version.down = marked(version.down, graphlet) if version.down else (graphlet,)
         for reader in list(version.all_readers()):
             if may_enter(graphlet, reader) and add_member(pipeline, graphlet, reader, DOWN):
                 versions.extend(reader.writes.values())
@@ -161,7 +164,9 @@ def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> No
         version = versions.pop()
         if graphlet in version.reach or graphlet.oversized:
             continue
-        version.reach = marked(version.reach, graphlet)
+        version.reach = marked(version.reach, graphlet) if version.reach else (graphlet,)
+        if not version.readers:
+            continue
         for reader in readers_of_runs(version, graphlet.runs):
             if reader.group == ANALYSIS and add_member(pipeline, graphlet, reader, SIDE):
                 versions.extend(reader.writes.values())
@@ -170,8 +175,6 @@ def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> No
 def readers_of_runs(version: Version, runs: tuple[str, ...]) -> list[Execution]:
     """The readers of a version that are of some runs, found over whichever index is shorter."""
     readers = version.readers
-    if not readers:
-        return []
     if len(readers) <= len(runs):
         return [reader for run, listed in readers.items() if run in runs for reader in listed]
     return [reader for run in runs if run in readers for reader in readers[run]]

@@ -120,6 +120,8 @@ def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, f
         kind, cause = USEFUL, ""
     elif OPEN in kinds:
         kind, cause = PENDING, ""
+    elif len(graphlets) == 1 and left is None:
+        kind, cause = WASTED, graphlets[0].cause or graphlets[0].kind
     else:
         causes = [(graphlet.trainer.sort_key(), graphlet.cause or graphlet.kind) for graphlet in graphlets]
         if left is not None and left.cause:
@@ -156,6 +158,8 @@ def run_talk(pipeline: Pipeline, run_id: str | None) -> Talk | None:
 def policies_before(execution: Execution, own: Talk | None, inherited: Talk | None) -> int:
     """Bits of the policies that had flagged a graphlet when the execution began."""
     bits = 0
+    if own is None and inherited is None:
+        return bits
     start_ms = execution.start_ms
     for talk in (own, inherited):
         if talk is not None:

@@ -49,8 +49,10 @@ def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
         for run_id in pipeline.unsettled_runs:
             unsettle_run(pipeline, run_id)
         pipeline.unsettled_runs.clear()
-        graphlets = sorted(pipeline.unsettled, key=lambda graphlet: graphlet.trainer.sort_key())
+        graphlets = list(pipeline.unsettled)
         pipeline.unsettled.clear()
+        if len(graphlets) > 1:
+            graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key())
         for graphlet in graphlets:
             if settle_one(pipeline, graphlet, horizon_ms):
                 changed[graphlet] = None

@@ -382,15 +382,17 @@ def join_properties(
     changed = False
     for name, value in told:
         before = joined.get(name)
-        if before is None or time_ms > before[0] or (time_ms == before[0] and encoding(value) > encoding(before[1])):
+        if before is None or time_ms > before[0] or (time_ms == before[0] and greater(value, before[1])):
             joined[name] = (time_ms, sys.intern(value) if type(value) is str else value)
             changed = True
     return joined, changed
 
 
-def encoding(value: Scalar) -> str:
-    """The JSON text of a property value: a total order over strings, numbers and booleans."""
-    return json.dumps(value, ensure_ascii=False)
+def greater(value: Scalar, other: Scalar) -> bool:
+    """Whether a property value comes after another in the order of their JSON texts, which is a total one."""
+    if type(value) is type(other) and value == other:
+        return False
+    return json.dumps(value, ensure_ascii=False) > json.dumps(other, ensure_ascii=False)
 
 
 def has_graphlet(execution: Execution) -> bool:
