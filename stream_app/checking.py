@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from stream_app.core.events import Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.errors import MalformedEvent
-from stream_app.replay.decoding import decode, kind_of
+from stream_app.replay.decoding import decode
 from stream_app.replay.reading import Reading
 from stream_app.sources import SOURCES, Sources
+from stream_app.sources.faults import kind_of
 from stream_app.sources.openlineage import JOB
 from stream_app.times import time_to_text
 

@@ -188,6 +188,20 @@ def test_no_module_of_the_core_imports_one_that_imports_it() -> None:
     assert len(done) > 20
 
 
+def test_no_folder_imports_one_that_imports_it() -> None:
+    """Not even by way of a third: whoever reads one never has to come back."""
+    edges: dict[str, set[str]] = {}
+    for module in MODULES:
+        imported = {name.split(".")[1] for name in module.imports if name.startswith(f"{PACKAGE}.")}
+        edges.setdefault(module.part, set()).update(imported - {module.part})
+    leading: dict[str, set[str]] = {part: set(parts) for part, parts in edges.items()}
+    for _ in edges:
+        for parts in leading.values():
+            parts.update(*(leading.get(part, ()) for part in list(parts)))
+
+    assert sorted(part for part, parts in leading.items() if part in parts) == []
+
+
 class Imports(ast.NodeVisitor):
     """Modules imported from within a node."""
 

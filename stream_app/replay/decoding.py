@@ -1,16 +1,11 @@
-"""From a message to an event, in whichever format it is; and what kind of fault a message has."""
+"""From a message to an event, in whichever format it is."""
 
 from __future__ import annotations
-
-import re
 
 from stream_app.core.events import Event
 from stream_app.sources import SOURCES, Sources, detect
 
 AUTO = "auto"
-
-_INDEX = re.compile(r"\[\d+\]")
-_SIZE = re.compile(r"^message of [\d,]+ bytes")
 
 
 def decode(
@@ -31,12 +26,3 @@ def decode(
         It is no event.
     """
     return sources[detect(message) if source == AUTO else source](message, latest_ms)
-
-
-def kind_of(reason: str) -> str:
-    """What a reason says apart from the values it repeats, so that reasons can be counted."""
-    for kind in ("not JSON", "not UTF-8"):
-        if reason.startswith(kind):
-            return kind
-    kind = reason.split(", got ", 1)[0]
-    return _SIZE.sub("message too large", _INDEX.sub("[]", kind))

@@ -18,7 +18,7 @@ from stream_app.core.encoding import log_odds
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import PRUNE, STAGES, Closed, Example, Output, StageRecord, Verdict
 from stream_app.core.policy import Policy
-from stream_app.replay.decoding import kind_of
+from stream_app.sources.faults import kind_of
 
 #: Bins of log-odds, from -12 to 12: fine enough for intervals of AUC and accuracy.
 BINS = 48
