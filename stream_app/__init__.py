@@ -1,6 +1,7 @@
 """A streaming detector of wasted compute in machine-learning pipelines.
 
-`Detector` with a `Learner` is the whole of it, to be embedded; `decode` makes events of native JSON messages.
+`Detector` with a `Learner` is the whole of it, to be embedded; `decode` makes events of native JSON messages;
+`should_prune` is for pipelines that ask a running service whether to go on.
 Everything is loaded when it is first asked for, so that importing this package costs a pipeline nothing.
 """
 
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stream_app.client import should_prune
     from stream_app.core.detector import Detector, Settings
     from stream_app.core.learning import Learner
     from stream_app.core.operators import Operators
@@ -23,9 +25,10 @@ _HOMES = {
     "Policy": "stream_app.core.policy",
     "Settings": "stream_app.core.detector",
     "decode": "stream_app.sources.native",
+    "should_prune": "stream_app.client",
 }
 
-__all__ = ["Detector", "Learner", "Operators", "Policy", "Settings", "decode"]
+__all__ = ["Detector", "Learner", "Operators", "Policy", "Settings", "decode", "should_prune"]
 
 
 def __getattr__(name: str) -> Any:
