@@ -8,20 +8,36 @@ from typing import Annotated
 import typer
 
 from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, settings_of, sources_of
+from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
 from stream_app.errors import OptionsError
 
 
 def serve(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Where the log of events and the state are kept.")] = Path(
-        "stream-app-data"
-    ),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the log of events and the state are kept (stream-app-data if not set).",
+            show_default=False,
+        ),
+    ] = None,
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,...",
+            help="Kafka's addresses: events go to the workers there, and theirs are the verdicts.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1 if not set).")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port (5000 if not set; 0 takes any).")] = None,
     config: ConfigFlag = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
 ) -> None:
-    """Take OpenLineage events over HTTP and answer with verdicts; everything is kept in one folder.
+    """Take OpenLineage events over HTTP and answer with verdicts.
+
+    By itself it is the detector, and keeps everything in one folder; with --bootstrap-servers it works for workers.
 
     Speaks plain HTTP: let a proxy add TLS before others than this machine may come in, and set serve.token.
 
@@ -40,11 +56,35 @@ def serve(
         raise OptionsError(f"--host {address}: set serve.token before others than this machine may come in")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     calm()
+    chosen = port if port is not None else options.serve.port
+    if bootstrap_servers is not None:
+        if data is not None:
+            raise OptionsError("--data is of no use with --bootstrap-servers: what is kept is kept by the workers")
+        relay(config, bootstrap_servers, address, chosen, token)
+        return
     serve_embedded(
-        data / "events.sqlite",
+        (data if data is not None else Path("stream-app-data")) / "events.sqlite",
         EmbeddedSettings(settings_of(options), sources_of(options), keep_days=options.serve.keep_days),
         address,
-        port if port is not None else options.serve.port,
+        chosen,
         token,
-        lambda url: typer.echo(f"serving at {url}"),
+        listening,
     )
+
+
+def relay(config: Path | None, servers: str, host: str, port: int, token: str | None) -> None:
+    """Serves beside the workers on a Kafka."""
+    from stream_app.kafka.logs import quieten
+    from stream_app.kafka.relay import Relay
+    from stream_app.web.relayed import Said
+    from stream_app.web.serving import serve_relayed
+
+    options = load_kafka_options(config, servers)
+    quieten()
+    said = Said()
+    workers = Relay(connection_of(options.kafka), names_of(options.kafka), said.verdicts.add)
+    serve_relayed(workers, said, sources_of(options), host, port, token, listening)
+
+
+def listening(url: str) -> None:
+    typer.echo(f"serving at {url}")

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
 from stream_app.replay.sinks import graphlet_to_dict, outcome_of
-from stream_app.web.embedded import Embedded
 from stream_app.web.problems import ProblemError
+from stream_app.web.words import Verdicts
 
 #: Verdicts in one answer.
 LIMIT, LIMIT_MAX = 100, 1_000
 _DECISIONS = (CONTINUE, WARN, PRUNE)
 
 
+class Known(Protocol):
+    """What answers are made of."""
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The verdicts in force."""
+
+    def should_prune(self, run: str, trainer: str | None) -> dict[str, Any] | None:
+        """The verdict for which a run, or a trainer in it, should stop."""
+
+    def graphlet(self, graphlet: str) -> dict[str, Any] | None:
+        """A graphlet as the detector describes it. Raises ProblemError."""
+
+
 class Answers:
     """The handlers of the routes."""
 
-    def __init__(self, embedded: Embedded) -> None:
-        self._embedded = embedded
+    def __init__(self, known: Known) -> None:
+        self._known = known
 
     def routes(self) -> list[web.RouteDef]:
         """The routes. The id of a graphlet has slashes of its own."""
@@ -42,7 +56,7 @@ class Answers:
         limit = query.get("limit", str(LIMIT))
         if not (limit.isascii() and limit.isdigit() and len(limit) <= 6 and 1 <= int(limit) <= LIMIT_MAX):
             raise ProblemError(400, f"limit: expected a number from 1 to {LIMIT_MAX}")
-        known = self._embedded.verdicts
+        known = self._known.verdicts
         pipeline = query.get("pipeline")
         if "run" in query:
             found = [
@@ -56,7 +70,7 @@ class Answers:
 
     async def verdict(self, request: web.Request) -> web.Response:
         """The last verdict on a graphlet, or on a run (`<pipeline>/run:<run>`)."""
-        found = self._embedded.verdicts.get(request.match_info["graphlet"])
+        found = self._known.verdicts.get(request.match_info["graphlet"])
         if found is None:
             raise ProblemError(404, "nothing was said of such a graphlet")
         return _json(found)
@@ -64,10 +78,10 @@ class Answers:
     async def graphlet(self, request: web.Request) -> web.Response:
         """A graphlet as it stands: members, cost, outcome, and the last verdict on it."""
         name = request.match_info["graphlet"]
-        record = await asyncio.to_thread(self._embedded.graphlet, name)
+        record = await asyncio.to_thread(self._known.graphlet, name)
         if record is None:
             raise ProblemError(404, "there is no such graphlet")
-        verdict = self._embedded.verdicts.get(name)
+        verdict = self._known.verdicts.get(name)
         return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
 
     async def should_prune(self, request: web.Request) -> web.Response:
@@ -75,7 +89,7 @@ class Answers:
         query = _query(request, "run", "execution")
         if not query.get("run"):
             raise ProblemError(400, "run: missing")
-        found = self._embedded.should_prune(query["run"], query.get("execution"))
+        found = self._known.should_prune(query["run"], query.get("execution"))
         return _json({"prune": found is not None, "verdict": found["id"] if found is not None else None})
 
 

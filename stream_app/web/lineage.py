@@ -25,8 +25,10 @@ BATCH_BYTES, BATCH_EVENTS = 16 << 20, 10_000
 #: Seconds after which a request is given up that the intake has not answered.
 _SECONDS = 30.0
 
+#: A message, and its pipeline if it tells of an execution.
+Message = tuple[bytes, str | None]
 #: Takes messages, and returns when they are safe. Raises StreamAppError when they cannot be kept now.
-Intake = Callable[[Sequence[bytes]], Awaitable[None]]
+Intake = Callable[[Sequence[Message]], Awaitable[None]]
 
 
 class Lineage:
@@ -43,10 +45,11 @@ class Lineage:
 
     async def one(self, request: web.Request) -> web.Response:
         """Takes one event: 201 when it is safe, 422 when it is none."""
-        message = await self._bodies.read(request, MAX_BYTES)
-        reason = self._fault(message)
-        if reason is not None:
-            raise ProblemError(422, reason)
+        body = await self._bodies.read(request, MAX_BYTES)
+        try:
+            message = self._checked(body)
+        except MalformedEvent as error:
+            raise ProblemError(422, str(error)) from None
         await self._take([message])
         return web.Response(status=201)
 
@@ -57,8 +60,13 @@ class Lineage:
             messages = await asyncio.to_thread(_split, body)
         except MalformedEvent as error:
             raise ProblemError(422, str(error)) from None
-        faults = {index: reason for index, each in enumerate(messages) if (reason := self._fault(each)) is not None}
-        kept = [message for index, message in enumerate(messages) if index not in faults]
+        kept: list[Message] = []
+        faults: dict[int, str] = {}
+        for index, each in enumerate(messages):
+            try:
+                kept.append(self._checked(each))
+            except MalformedEvent as error:
+                faults[index] = str(error)
         if faults and not kept:
             raise ProblemError(422, f"none of {len(messages):,} is an event; the first: {next(iter(faults.values()))}")
         if kept:
@@ -70,14 +78,12 @@ class Lineage:
         }
         return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
-    def _fault(self, message: bytes) -> str | None:
-        try:
-            self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)
-        except MalformedEvent as error:
-            return str(error)
-        return None
+    def _checked(self, message: bytes) -> Message:
+        """Raises MalformedEvent."""
+        event = self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)
+        return message, event.pipeline if event is not None else None
 
-    async def _take(self, messages: Sequence[bytes]) -> None:
+    async def _take(self, messages: Sequence[Message]) -> None:
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._intake(messages)

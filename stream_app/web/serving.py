@@ -13,11 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from stream_app.errors import OptionsError
 from stream_app.metrics import Metrics
+from stream_app.sources import Sources
 from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
 from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.web.event_log import EventLog, LogUnavailableError
-from stream_app.web.lineage import Lineage
+from stream_app.web.lineage import Lineage, Message
+from stream_app.web.relayed import Said, Workers, relayed_app
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +66,29 @@ def serve_embedded(
         event_log.close()
 
 
+def serve_relayed(
+    workers: Workers,
+    said: Said,
+    sources: Sources,
+    host: str,
+    port: int,
+    token: str | None,
+    listening: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serves beside workers until SIGTERM or SIGINT; parameters as of `serve_embedded`.
+
+    Raises OptionsError when the port cannot be had.
+    """
+    registry = CollectorRegistry()
+    asyncio.run(serve(relayed_app(workers, said, sources, registry, token), host, port, listening))
+
+
 def embedded_app(embedded: Embedded, registry: CollectorRegistry, token: str | None) -> web.Application:
     """The application of an embedded detector."""
 
-    async def intake(messages: Sequence[bytes]) -> None:
+    async def intake(messages: Sequence[Message]) -> None:
         try:
-            written = embedded.submit(messages)
+            written = embedded.submit([body for body, _ in messages])
         except OverloadedError:
             raise LogUnavailableError("more waits to be written than is held") from None
         await asyncio.wrap_future(written)

@@ -12,9 +12,13 @@ Words = dict[str, Any]
 
 
 class Verdicts:
-    """The last verdict on each graphlet, in wire form. Read by any thread, written by one."""
+    """The last verdict on each graphlet, in wire form. Read by any thread, written by one.
 
-    def __init__(self, verdicts: Iterable[Words] = ()) -> None:
+    Of more than `most`, those said first are forgotten.
+    """
+
+    def __init__(self, verdicts: Iterable[Words] = (), most: int | None = None) -> None:
+        self._most = most
         self._of_graphlet: dict[str, Words] = {}
         self._of_run: dict[str, dict[str, None]] = {}
         for verdict in verdicts:
@@ -27,6 +31,8 @@ class Verdicts:
         self._of_graphlet[graphlet] = verdict
         if verdict["run"] is not None:
             self._of_run.setdefault(verdict["run"], {})[graphlet] = None
+        if self._most is not None and len(self._of_graphlet) > self._most:
+            self.drop(next(iter(self._of_graphlet)))
 
     def drop(self, graphlet: str) -> bool:
         """Forgets a graphlet; False when nothing was said of it."""

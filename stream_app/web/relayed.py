@@ -1,0 +1,67 @@
+"""The application beside workers: takes events for them, and answers with what they said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from stream_app.sources import Sources
+from stream_app.web.answers import Answers
+from stream_app.web.app import make_app
+from stream_app.web.lineage import Lineage, Message
+from stream_app.web.problems import ProblemError
+from stream_app.web.words import Verdicts, prunes
+
+#: Verdicts held: those said last.
+HELD = 200_000
+
+
+class Workers(Protocol):
+    """What takes the events, and tells the verdicts to `Said.verdicts`."""
+
+    @property
+    def trouble(self) -> str:
+        """Why requests cannot be served now; "" when they can."""
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """An intake (see `lineage`)."""
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+
+
+class Said:
+    """What workers said, as it is asked for."""
+
+    def __init__(self) -> None:
+        self.verdicts = Verdicts(most=HELD)
+
+    def should_prune(self, run: str, trainer: str | None) -> dict[str, Any] | None:
+        """The verdict for which a run, or a trainer in it, should stop; None where its worker does not enforce."""
+        found = prunes(self.verdicts.of_run(run), trainer)
+        return found if found is not None and str(found["policy"]).startswith("enforce") else None
+
+    def graphlet(self, graphlet: str) -> dict[str, Any] | None:
+        """Graphlets are with the workers."""
+        raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
+
+
+def relayed_app(
+    workers: Workers, said: Said, sources: Sources, registry: CollectorRegistry, token: str | None
+) -> web.Application:
+    """The application; it runs `workers` while it runs itself."""
+
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.ensure_future(workers.run())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    routes = [*Lineage(workers.send, sources).routes(), *Answers(said).routes()]
+    app = make_app(routes, lambda: workers.trouble, registry, token)
+    app.cleanup_ctx.append(running)
+    return app
