@@ -138,8 +138,8 @@ def main() -> None:
         (
             f"{options.events:,} events of 50 pipelines, {sum(map(len, messages)) / len(messages):.0f} bytes each, in "
             f"{PARTITIONS} partitions; median of {options.repeats} rounds, each shell once a round, the broker on the "
-            "same machine. The clocks run from the first event in the core to the last row in Kafka; CPU is that of the "
-            "shell's process, all threads. The one-at-a-time shells write more rows, as rows of one batch are not "
+            "same machine. The clocks run from the first event in the core to the last row in Kafka; CPU is that of "
+            "the shell's process, all threads. The one-at-a-time shells write more rows, as rows of one batch are not "
             "merged there: that is part of what they cost."
         ),
         "",

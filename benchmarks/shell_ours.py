@@ -41,10 +41,10 @@ async def run(task: Task, meter: Meter) -> None:
         port=0,
     )
 
-    def load(rows: Mapping[bytes, bytes]) -> Detector:
+    def load(rows: Mapping[bytes, bytes], learner: Learner) -> Detector:  # noqa: ARG001
         return meter.core(Detector.load(Settings(), rows))
 
-    worker = Worker(settings, load, Learner())
+    worker = Worker(settings, load)
     counts, observe = worker.monitor.counts, worker.monitor.observe
 
     def saved(outputs: list[Output], log_ms: int) -> None:

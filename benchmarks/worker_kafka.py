@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from stream_app.fleet import Fleet, FleetOptions
+from stream_app.kafka.changelog import LogReader
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topics import Names, apply, catalogue
@@ -30,9 +35,12 @@ def broker() -> Iterator[str]:
 
 
 def make_topics(bootstrap: str, names: Names, partitions: int) -> None:
-    """All topics of a deployment."""
+    """All topics of a deployment; records of events and of verdicts bear the time at which they were appended."""
+    wanted = catalogue(names, partitions, 1)
+    appended = {"message.timestamp.type": "LogAppendTime"}
+    wanted = [replace(t, config={**t.config, **appended}) if t.name == names.verdicts else t for t in wanted]
     admin = Connection(bootstrap).admin()
-    apply(admin, catalogue(names, partitions, 1), partitions=4, replication=1)
+    apply(admin, wanted, partitions=4, replication=1)
     admin.close()
 
 
@@ -64,3 +72,42 @@ async def fill(bootstrap: str, topic: str, partitions: int, messages: Sequence[b
         if batch.record_count():
             await producer.send_batch(batch, topic, partition=partition)
     await producer.stop()
+
+
+async def pace(
+    bootstrap: str, topic: str, messages: Sequence[bytes], rate: float, look: Callable[[], None] | None = None
+) -> None:
+    """Write messages at a steady rate (messages a second), in order; `look` is called every second, on a thread."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4")
+    await producer.start()
+    began = looked = time.monotonic()
+    sent = 0
+    while sent < len(messages):
+        due = min(len(messages), int((time.monotonic() - began) * rate) + 1)
+        for message in messages[sent:due]:
+            await producer.send(topic, message, key=orjson.loads(message)["pipeline"].encode())
+        sent = due
+        if look is not None and time.monotonic() - looked >= 1:
+            looked = time.monotonic()
+            await asyncio.to_thread(look)
+        await asyncio.sleep(0.01)
+    await producer.stop()
+
+
+async def ends(bootstrap: str, topic: str, partitions: int) -> list[int]:
+    """The end of each partition of a topic."""
+    found = []
+    for partition in range(partitions):
+        async with LogReader({"bootstrap_servers": bootstrap}, TopicPartition(topic, partition)) as log:
+            found.append(await log.end())
+    return found
+
+
+async def records(bootstrap: str, topic: str, starts: Sequence[int]) -> list[Any]:
+    """The records of a topic from an offset of each partition to its end."""
+    found: list[Any] = []
+    for partition, start in enumerate(starts):
+        async with LogReader({"bootstrap_servers": bootstrap}, TopicPartition(topic, partition)) as log:
+            async for fetched in log.read(start, await log.end()):
+                found += fetched
+    return found
