@@ -42,8 +42,8 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     per_million = line.slope / (options.rate * 60) * 1e6
     return [
         (
-            f"One worker, models on, caught up on {warm:,} events ({options.warm_days} days of {PIPELINES} pipelines), then "
-            f"{options.rate:,} events/s for {options.minutes:g} min ({load / EVENTS_PER_DAY:.0f} further days; a "
+            f"One worker, models on, caught up on {warm:,} events ({options.warm_days} days of {PIPELINES} pipelines), "
+            f"then {options.rate:,} events/s for {options.minutes:g} min ({load / EVENTS_PER_DAY:.0f} further days; a "
             "record is kept for 37 days after it was last touched)."
         ),
         "",
