@@ -1,0 +1,72 @@
+"""What docs/openlineage.md and docs/serve.md show is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openlineage.client import OpenLineageClient
+
+from stream_app.options import load
+from stream_app.sources.openlineage_rules import JobRule, Rules
+from tests.web.served import embedded_service
+from tests.web.test_http import applied
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_training_script_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten lines, and the pushed model's graphlet is known by its owner, with both its steps."""
+    [script] = blocks("openlineage.md", "python")
+    names: dict[str, Any] = {}
+    with embedded_service(tmp_path / "log") as service:
+        monkeypatch.setenv("OPENLINEAGE_URL", service.url)
+        monkeypatch.delenv("OPENLINEAGE_API_KEY", raising=False)
+        exec(script, names)
+        applied(service)
+        verdicts = service.get("/v1/verdicts?pipeline=prod/vision").json["verdicts"]
+        found = service.get(f"/v1/graphlets/{verdicts[0]['graphlet']}").json
+
+    assert len(script.strip().splitlines()) == 10
+    assert isinstance(OpenLineageClient(), OpenLineageClient)
+    assert (found["graphlet"]["outcome"], len(found["graphlet"]["down"])) == ("pushed", 1)
+    assert found["graphlet"]["run"] == names["run"].run_id
+
+
+def test_the_rules_mean_what_the_page_says(tmp_path: Path) -> None:
+    """As the settings file has them."""
+    [settings] = blocks("openlineage.md", "toml")
+    path = tmp_path / "settings.toml"
+    path.write_text(settings)
+    rules = Rules([JobRule(**rule.model_dump()) for rule in load(path).openlineage.jobs])
+
+    assert rules.pipeline("prod", "vision_2026.fit_model") == "ml/vision"
+    assert rules.operator("prod", "vision_2026.fit_model", "", False) == "Trainer"
+    assert rules.operator("airflow-prod", "etl.publish", "", False) == "Pusher"
+    assert rules.operator("prod", "etl.train_test_split", "", False) == "train_test_split"
+
+
+def test_a_run_that_asks_goes_on_where_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of the page with no service behind them."""
+    [script] = blocks("serve.md", "python")
+    monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
+
+    exec(script.replace(":5000", ":1"), {"run_id": "r"})
+
+
+def test_the_page_names_every_route(tmp_path: Path) -> None:
+    """And no other."""
+    text = (DOCS / "serve.md").read_text()
+    told = set(re.findall(r"`(?:GET |POST )?(/(?:api|v1|livez|readyz|metrics)[^`?]*)", text.split("Errors are")[0]))
+    with embedded_service(tmp_path / "log") as service:
+        assert {service.get(path).status for path in told} <= {200, 404, 405, 400}
+        for path in told - {"/v1/verdicts/{graphlet}", "/v1/graphlets/{graphlet}"}:
+            assert service.get(path).status != 404, path
+    assert len(told) == 9
