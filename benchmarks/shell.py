@@ -101,17 +101,19 @@ def report(runs: dict[str, list[Run]], events: int) -> list[str]:
         for shell, found in runs.items()
     ]
     head = ["", "events/s", "spread", "us CPU an event", "spread", "above the bare loop", "rows an event"]
-    middle = {shell: statistics.median(values) for shell, values in above.items()}
-    share = statistics.median(rates["ours"]) / statistics.median(rates["bare"])
+
+    def ratio(values: dict[str, list[float]], other: str) -> list[str]:
+        return spread([mine / its for mine, its in zip(values["ours"], values[other], strict=True)], ".2f")
+
     return [
         *table(head, rows),
         "",
         *table(
-            ["", "target", "seen"],
+            ["the worker's, round by round", "target", "seen", "spread"],
             [
-                ["rate, of the limit's", "at least 0.6", f"{share:.2f}"],
-                ["CPU above the loop, of Quix Streams'", "at most 0.5", f"{middle['ours'] / middle['quix']:.2f}"],
-                ["CPU above the loop, of stock Faust's", "at most 0.1", f"{middle['ours'] / middle['faust']:.2f}"],
+                ["rate, of the limit's", "at least 0.6", *ratio(rates, "bare")],
+                ["CPU above the loop, of Quix Streams'", "at most 0.5", *ratio(above, "quix")],
+                ["CPU above the loop, of stock Faust's", "at most 0.1", *ratio(above, "faust")],
             ],
         ),
     ]

@@ -1,4 +1,7 @@
-"""Stock Faust: its own transport and RocksDB table, one event at a time, the core in an agent."""
+"""Stock Faust: its own transport and RocksDB table, one event at a time, the core in an agent.
+
+Settings are as they come, but for compression.
+"""
 
 from __future__ import annotations
 
