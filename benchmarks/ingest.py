@@ -201,8 +201,8 @@ def main() -> None:
         "",
         (
             "`POST /api/v1/lineage` of small events to the embedded service, models on; the clients are a process "
-            "of their own on the same machine. Durable: on disk (`synchronous=FULL`) before the 201; requests that come together "
-            "share a write."
+            "of their own on the same machine. Durable: on disk (`synchronous=FULL`) before the 201; requests that "
+            "come together share a write."
         ),
         "",
         *table(["clients", "durable", "requests/s", "p50 ms", "p99 ms"], posting(options.requests, options.repeats)),
