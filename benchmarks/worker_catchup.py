@@ -14,6 +14,7 @@ import orjson
 from benchmarks.results import table
 from benchmarks.worker_kafka import ends, fill, fleet, pace, records
 from benchmarks.worker_service import MIB, PARTITIONS, Sample, Service
+from stream_app.kafka.placement import TICK
 
 #: Of the topic of verdicts.
 VERDICT_PARTITIONS = 4
@@ -34,7 +35,7 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     samples = service.follow(backlog)
     examples = worker.metrics()["stream_app_examples_position"]
     rate = (samples[-1].events - samples[0].events) / (samples[-1].at - samples[0].at)
-    print(f"{rate:,.0f} events/s", flush=True)
+    print("\n".join(caught_up(samples, examples)), flush=True)
     load = min(rate / 2, options.most)
     tail = sorted(messages[backlog : backlog + int(load * options.seconds)], key=lambda m: str(orjson.loads(m)["time"]))
     event_ends = asyncio.run(ends(bootstrap, events, PARTITIONS))
@@ -99,6 +100,8 @@ async def latencies(service: Service, event_ends: list[int], verdict_ends: list[
     """Milliseconds from append to append, sorted: a verdict bears the time of the event that led to it."""
     appended: dict[tuple[str, str], list[int]] = defaultdict(list)
     for record in await records(service.bootstrap, service.names.events, event_ends):
+        if TICK in dict(record.headers):
+            continue
         event = orjson.loads(record.value)
         appended[event["pipeline"], instant(event["time"])].append(record.timestamp)
     begin = min(min(times) for times in appended.values()) + 1000 * WARM_SECONDS
