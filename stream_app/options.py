@@ -204,6 +204,13 @@ class KafkaOptions(BaseModel):
     instance_id: TopicName | None = None
     #: Seconds after which a worker that does not answer loses its partitions.
     session_seconds: float = Field(default=10.0, ge=1, le=1_800)
+    #: Seconds between two ticks, by which time passes where no events come.
+    tick_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
+    #: Whether workers learn; if not, the model stays as the checkpoint in `folder` has it.
+    learning: bool = True
+    #: Signs the local checkpoint of the model; one of the two, or neither: the worker then makes a key.
+    checkpoint_key: SecretStr | None = None
+    checkpoint_key_file: Path | None = None
     #: Where a worker serves metrics and probes; port 0 takes a free one.
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     metrics_port: int = Field(default=9464, ge=0, le=65_535)
@@ -267,7 +274,7 @@ _KNOWN = [
 ]
 
 #: Their values are repeated nowhere.
-_SECRET = {"kafka.password", "serve.token"}
+_SECRET = {"kafka.checkpoint_key", "kafka.password", "serve.token"}
 
 #: The name of an option, where it was set, and its value.
 _Setting = tuple[str, str, Any]

@@ -15,7 +15,6 @@ import pytest
 
 from stream_app.cli.kafka_flags import connection_of, names_of
 from stream_app.cli.worker import worker_settings
-from stream_app.core.learning import Learner
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.monitor import Monitor
 from stream_app.kafka.topics import Names
@@ -40,6 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "sasl.toml").write_text(SASL)
     (tmp_path / "none.toml").write_text("[kafka]\npartitions = 0\n")
     (tmp_path / "name.toml").write_text('[kafka]\ngroup = "my group"\n')
+    (tmp_path / "short.toml").write_text('[kafka]\ncheckpoint_key = "abc"\n')
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     return tmp_path
 
@@ -82,6 +82,8 @@ def line_of(command: str) -> str:
         ("worker --folder events.jsonl", "kafka.folder events.jsonl: file exists"),
         ("worker --config missing.toml", "missing.toml"),
         ("worker --config sasl.toml", "protocol SASL_SSL needs a user name and a password"),
+        ("worker --config short.toml", "kafka.checkpoint_key: too short; expected 16 characters or more"),
+        ("worker --budget 2", "flag detector.budget: expected less than 1, got 2"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -246,10 +248,13 @@ def test_no_mistake_repeats_the_password(here: Path, text: str, run: Run, nobody
 
 def test_no_text_made_of_options_has_the_password() -> None:
     """Not theirs, not the connection's, not the worker's settings'."""
-    kafka = KafkaOptions.model_validate({"protocol": "SASL_SSL", "username": "u", "password": SECRET})
+    kafka = KafkaOptions.model_validate(
+        {"protocol": "SASL_SSL", "username": "u", "password": SECRET, "checkpoint_key": f"key of {SECRET}"}
+    )
     options = Options(kafka=kafka)
 
     assert connection_of(kafka).password == SECRET
+    assert worker_settings(options).checkpoint_key == f"key of {SECRET}".encode()
     for made in (options, kafka, connection_of(kafka), worker_settings(options)):
         assert SECRET not in f"{made!r} {made}"
     assert SECRET not in options.model_dump_json()
@@ -257,7 +262,7 @@ def test_no_text_made_of_options_has_the_password() -> None:
 
 def test_the_documentation_lists_every_metric() -> None:
     """With its type and its words, and no other."""
-    registry = Monitor(Learner()).registry
+    registry = Monitor().registry
     exported = {
         (family.name + "_total" * (family.type == "counter"), family.type, family.documentation.rstrip("."))
         for family in registry.collect()
@@ -274,6 +279,8 @@ def test_the_documentation_lists_every_setting() -> None:
     defaults = {name: field.default for name, field in KafkaOptions.model_fields.items()}
 
     def shown(value: object) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
         return "" if value is None else ",".join(value) if isinstance(value, tuple) else f"{value}".removesuffix(".0")
 
     assert rows == {name: shown(value) for name, value in defaults.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,8 @@ import typer
 from stream_app.errors import OptionsError, StreamAppError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from stream_app.kafka.connection import Connection
     from stream_app.kafka.topics import Names
     from stream_app.options import KafkaOptions, Options
@@ -32,12 +34,16 @@ ServersFlag = Annotated[
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
 
 
+#: Characters of the shortest key that is taken.
+_KEY_LENGTH = 16
+
+
 class KafkaFailedError(StreamAppError):
     """Kafka cannot be reached or does not do what it was asked for; exit code 1."""
 
 
-def load_kafka_options(config: Path | None, servers: str | None, **flags: object) -> Options:
-    """The options of file, environment and flags: `metrics_port=1` is the flag of `kafka.metrics_port`.
+def load_kafka_options(config: Path | None, servers: str | None, flags: Mapping[str, object] | None = None) -> Options:
+    """The options of file, environment and flags by their options' names.
 
     Raises OptionsError, also when the packages are not there that all these commands need.
     """
@@ -46,8 +52,7 @@ def load_kafka_options(config: Path | None, servers: str | None, **flags: object
     missing = [name for name in _EXTRA if sys.modules.get(name) is None and importlib.util.find_spec(name) is None]
     if missing:
         raise OptionsError(f"this command needs more packages ({', '.join(missing)}): pip install 'stream-app[worker]'")
-    given = {f"kafka.{name}": value for name, value in flags.items()}
-    return load(config, {"kafka.bootstrap_servers": servers, **given})
+    return load(config, {"kafka.bootstrap_servers": servers, **(flags or {})})
 
 
 def connection_of(options: KafkaOptions) -> Connection:
@@ -57,7 +62,6 @@ def connection_of(options: KafkaOptions) -> Connection:
     """
     from stream_app.kafka.connection import Connection, read_secret
 
-    given = options.password.get_secret_value() if options.password is not None else None
     return Connection(
         bootstrap_servers=options.bootstrap_servers,
         protocol=options.protocol,
@@ -66,8 +70,25 @@ def connection_of(options: KafkaOptions) -> Connection:
         key_file=options.key_file,
         mechanism=options.mechanism,
         username=options.username,
-        password=read_secret(given, options.password_file, "kafka.password"),
+        password=read_secret(_plain(options.password), options.password_file, "kafka.password"),
     )
+
+
+def checkpoint_key_of(options: KafkaOptions) -> bytes | None:
+    """What signs checkpoints of the model, as the options have it; None: a key that the worker makes.
+
+    Raises OptionsError when it cannot be read or is too short to protect anything.
+    """
+    from stream_app.kafka.connection import read_secret
+
+    key = read_secret(_plain(options.checkpoint_key), options.checkpoint_key_file, "kafka.checkpoint_key")
+    if key is not None and len(key) < _KEY_LENGTH:
+        raise OptionsError(f"kafka.checkpoint_key: too short; expected {_KEY_LENGTH} characters or more")
+    return None if key is None else key.encode()
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def names_of(options: KafkaOptions) -> Names:

@@ -7,13 +7,21 @@ import errno
 import logging
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.flags import ConfigFlag, settings_of, sources_of
-from stream_app.cli.kafka_flags import ServersFlag, connection_of, load_kafka_options, names_of, talking_to_kafka
+from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, settings_of, sources_of
+from stream_app.cli.kafka_flags import (
+    ServersFlag,
+    checkpoint_key_of,
+    connection_of,
+    load_kafka_options,
+    names_of,
+    talking_to_kafka,
+)
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -37,6 +45,8 @@ def worker(
         int | None,
         typer.Option(help="Of metrics and probes (9464 if not set); 0 takes a free one.", show_default=False),
     ] = None,
+    mode: ModeFlag = None,
+    budget: BudgetFlag = None,
 ) -> None:
     """Serve: read events from Kafka, say verdicts, learn from outcomes. Ends when it gets SIGTERM or SIGINT.
 
@@ -44,21 +54,25 @@ def worker(
 
     [bold]Example:[/]  stream-app worker --config stream-app.toml --bootstrap-servers localhost:9092
     """
-    options = load_kafka_options(config, bootstrap_servers, folder=folder, metrics_port=metrics_port)
+    flags: dict[str, object] = {
+        "kafka.folder": folder,
+        "kafka.metrics_port": metrics_port,
+        "detector.mode": mode.value if mode else None,
+        "detector.budget": budget,
+    }
+    options = load_kafka_options(config, bootstrap_servers, flags)
 
     from stream_app.collector import calm
     from stream_app.core.detector import Detector
-    from stream_app.core.learning import Learner
     from stream_app.kafka.worker import Worker
 
     given, detecting = worker_settings(options), settings_of(options)
     _make_folder(given.folder)
     _log()
-    learner = Learner(detecting.policy.budgets)
     calm()
     with talking_to_kafka():
         try:
-            code = asyncio.run(Worker(given, lambda rows: Detector.load(detecting, rows, learner), learner).run())
+            code = asyncio.run(Worker(given, partial(Detector.load, detecting)).run())
         except OSError as error:
             if not isinstance(error, socket.gaierror) and error.errno not in _NO_ADDRESS:
                 raise
@@ -84,6 +98,10 @@ def worker_settings(options: Options) -> WorkerSettings:
         replication=chosen.replication,
         instance_id=chosen.instance_id,
         session_seconds=chosen.session_seconds,
+        tick_seconds=chosen.tick_seconds,
+        learning=chosen.learning,
+        budgets=settings_of(options).policy.budgets,
+        checkpoint_key=checkpoint_key_of(chosen),
         sources=sources_of(options),
         host=chosen.metrics_host,
         port=chosen.metrics_port,

@@ -33,7 +33,8 @@ class ExamplesLog:
     def __init__(self, connection: Connection, topic: str, learn: Callable[[Example], None], start: int = 0) -> None:
         self._at = TopicPartition(topic, 0)
         self._learn = learn
-        self._consumer = AIOKafkaConsumer(**connection.client(), enable_auto_commit=False, auto_offset_reset="earliest")
+        # A log that lost records is another log: to read on elsewhere would make another model of it.
+        self._consumer = AIOKafkaConsumer(**connection.client(), enable_auto_commit=False, auto_offset_reset="none")
         #: The offset after the last record folded.
         self.position = start
         #: Records that are no example, which every worker skips alike.
@@ -42,11 +43,17 @@ class ExamplesLog:
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
-        """Read until cancelled."""
+        """Read until cancelled.
+
+        Raises OffsetOutOfRangeError when the log has lost what was read, or what was to be read next.
+        """
         await self._consumer.start()
         try:
             self._consumer.assign([self._at])
-            self._consumer.seek(self._at, self.position)
+            if self.position:
+                self._consumer.seek(self._at, self.position)
+            else:
+                await self._consumer.seek_to_beginning(self._at)
             end = (await self._consumer.end_offsets([self._at]))[self._at]
             while True:
                 if self.position >= end:

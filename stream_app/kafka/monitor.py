@@ -7,10 +7,9 @@ import time
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from stream_app.core.learning import Learner
 from stream_app.core.outputs import Output
 from stream_app.kafka.assignment import Assignment
-from stream_app.kafka.examples import ExamplesLog
+from stream_app.kafka.learning import Learning
 from stream_app.kafka.monitoring import Counts, Endpoints, Probe, Server, WorkerMetrics
 from stream_app.kafka.watchdog import Progress, Watchdog
 from stream_app.metrics import Metrics
@@ -23,18 +22,17 @@ _MEASURE_TURNS = 15
 
 
 class Monitor:
-    """Watches a worker; the worker sets `assignment` and `examples` when it has them."""
+    """Watches a worker; the worker sets `assignment` and `learning` when it has them."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.counts = Counts()
         self.assignment: Assignment | None = None
-        self.examples: ExamplesLog | None = None
+        self.learning: Learning | None = None
         self.stopping = False
-        self._learner = learner
         self._metrics = Metrics(self.registry)
         self._worker = WorkerMetrics(self.registry, self.counts)
         self._turned = time.monotonic()
@@ -66,14 +64,17 @@ class Monitor:
         if assignment is not None:
             self.counts.rebalances = assignment.rebalances
             self._worker.set_lags({number: assignment.lag(number) for number in assignment.partitions})
-        if self.examples is not None:
-            self._worker.examples.set(self.examples.position)
+        if self.learning is not None:
+            self._worker.examples.set(self.learning.log.position)
+            self._worker.checkpoint_time.set(self.learning.checkpoint.time)
+            self._worker.checkpoint_size.set(self.learning.checkpoint.size)
         self._worker.ready.set(self.ready().well)
 
     def _measure(self) -> None:
         if self.assignment is not None:
             self._metrics.measure(partition.detector for partition in self.assignment.partitions.values())
-        self._metrics.measure_learner(self._learner)
+        if self.learning is not None:
+            self._metrics.measure_learner(self.learning.learner)
 
     def live(self) -> Probe:
         """Whether the process works at all; never asks Kafka, and an outage of Kafka does not make it false."""
@@ -86,7 +87,7 @@ class Monitor:
         detail: dict[str, object] = {
             "stopping": self.stopping,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
-            "model_caught_up": self.examples is None or self.examples.caught_up.is_set(),
+            "model_caught_up": self.learning is not None and self.learning.caught_up,
         }
         well = not self.stopping and bool(detail["partitions_restored"] and detail["model_caught_up"])
         return Probe(well, detail)

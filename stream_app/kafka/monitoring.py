@@ -39,6 +39,9 @@ class Counts:
     rebalances: int = 0
     #: Partitions restored from their changelogs.
     restored: int = 0
+    #: Checkpoints of the model that were not believed, and that could not be written.
+    checkpoints_dropped: int = 0
+    checkpoint_failures: int = 0
 
 
 _HELP = {
@@ -53,6 +56,8 @@ _HELP = {
     "rows": ("changelog_rows", "Rows written to changelogs."),
     "rebalances": ("rebalances", "Assignments of partitions that were completed."),
     "restored": ("partitions_restored", "Partitions restored from their changelogs."),
+    "checkpoints_dropped": ("model_checkpoints_dropped", "Checkpoints of the model that were not believed."),
+    "checkpoint_failures": ("model_checkpoint_failures", "Checkpoints of the model that could not be written."),
 }
 
 
@@ -85,6 +90,8 @@ class WorkerMetrics:
         self.log_time = gauge("last_event_timestamp_seconds", "Log time of the record applied last.")
         self.loop_lag = gauge("event_loop_lag_seconds", "How long ago the event loop last turned.")
         self.examples = gauge("examples_position", "Offset in the examples log up to which the model is folded.")
+        self.checkpoint_time = gauge("model_checkpoint_timestamp_seconds", "When the last checkpoint was written.")
+        self.checkpoint_size = gauge("model_checkpoint_size_bytes", "Bytes of the last checkpoint.")
         self.latency = Histogram(
             "stream_app_event_latency_seconds",
             "From a record's log time to the sending of what it led to.",

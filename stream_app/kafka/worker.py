@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,17 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from stream_app.core.learning import Learner
+from stream_app.core.learning import BUDGETS, Learner
 from stream_app.errors import OptionsError
 from stream_app.kafka import topics
 from stream_app.kafka.app import add_agent, make_app
 from stream_app.kafka.assignment import Assignment
+from stream_app.kafka.checkpoint import Checkpoint
 from stream_app.kafka.connection import Connection, UnreachableError
-from stream_app.kafka.examples import ExamplesLog
+from stream_app.kafka.learning import Learning, restore
 from stream_app.kafka.local_store import LocalStore
 from stream_app.kafka.monitor import Monitor
-from stream_app.kafka.partition import Load, Partition
+from stream_app.kafka.partition import Detector, Partition
 from stream_app.kafka.producing import make_producer, sender
 from stream_app.kafka.rekeying import rekey
 from stream_app.kafka.table import PartitionTable, Topics
@@ -36,6 +37,9 @@ from stream_app.kafka.watchdog import Watchdog
 from stream_app.sources import SOURCES, Sources
 
 log = logging.getLogger(__name__)
+
+#: Makes a detector from the rows of a partition and the learner that it asks.
+Load = Callable[[Mapping[bytes, bytes], Learner], Detector]
 
 #: Seconds between two attempts to reach Kafka at the start.
 _AGAIN_SECONDS = 2.0
@@ -58,9 +62,14 @@ class WorkerSettings:
     instance_id: str | None = None
     #: Seconds after which a worker that does not answer loses its partitions.
     session_seconds: float = 10.0
+    #: Between two ticks of a partition in which all is done.
     tick_seconds: float = 60.0
-    #: Whether the examples log is folded; if not, the learner stays as it is.
+    #: Whether the examples log is folded; if not, the model stays as its checkpoint has it.
     learning: bool = True
+    #: Budgets to keep thresholds for.
+    budgets: tuple[float, ...] = BUDGETS
+    #: Signs checkpoints of the model; None: a key of their own is kept in the folder.
+    checkpoint_key: bytes | None = field(default=None, repr=False)
     #: How messages of the source topics are read.
     sources: Sources = field(default_factory=lambda: SOURCES)
     #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
@@ -69,19 +78,15 @@ class WorkerSettings:
 
 
 class Worker:
-    """Runs one worker; see `run`.
+    """Runs one worker; see `run`."""
 
-    Parameters: `load` makes a detector from the rows of a partition; `learner` is the one those detectors ask.
-    """
-
-    def __init__(self, settings: WorkerSettings, load: Load, learner: Learner) -> None:
+    def __init__(self, settings: WorkerSettings, load: Load) -> None:
         self.settings = settings
         self._load = load
-        self._learner = learner
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = 0
-        self.monitor = Monitor(learner)
+        self.monitor = Monitor()
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
@@ -142,21 +147,29 @@ class Worker:
             admin.close()
 
     async def _serve(self, found: dict[str, Found]) -> None:
-        settings, names = self.settings, self.settings.names
+        settings = self.settings
+        learning = self.monitor.learning = await self._restore_model(found)
         producer = make_producer(settings.connection)
         await producer.start()
         try:
-            if settings.learning:
-                examples = ExamplesLog(settings.connection, names.examples, self._learner.learn)
-                self.monitor.examples = examples
-                self._start(examples.run())
-                await self._first(examples.caught_up.wait())
+            self._start(learning.run())
+            await self._first(learning.wait())
             if not self._stopping.is_set():
-                await self._serve_partitions(found, producer)
+                await self._serve_partitions(found, producer, learning.learner)
+            learning.keep()
         finally:
             await producer.stop()
 
-    async def _serve_partitions(self, found: dict[str, Found], producer: AIOKafkaProducer) -> None:
+    async def _restore_model(self, found: dict[str, Found]) -> Learning:
+        settings, topic = self.settings, self.settings.names.examples
+        checkpoint = Checkpoint(
+            settings.folder, settings.checkpoint_key, found[topic].topic_id, settings.budgets, self.monitor.counts
+        )
+        return await restore(
+            settings.connection, topic, checkpoint, Learner(settings.budgets), follows=settings.learning
+        )
+
+    async def _serve_partitions(self, found: dict[str, Found], producer: AIOKafkaProducer, learner: Learner) -> None:
         settings, names = self.settings, self.settings.names
         send = sender(producer)
         app = make_app(
@@ -167,7 +180,7 @@ class Worker:
             session_seconds=settings.session_seconds,
             instance_id=settings.instance_id,
         )
-        make = partial(self._partition, found, producer)
+        make = partial(self._partition, found, producer, learner)
         assignment = self.monitor.assignment = Assignment(app, names.events, make)
 
         async def work(tp: TP, batch: Batch, owned: Callable[[], bool]) -> None:
@@ -191,7 +204,9 @@ class Worker:
         lanes.stop()
         assignment.close()
 
-    def _partition(self, found: dict[str, Found], producer: AIOKafkaProducer, number: int) -> Partition:
+    def _partition(
+        self, found: dict[str, Found], producer: AIOKafkaProducer, learner: Learner, number: int
+    ) -> Partition:
         settings, names = self.settings, self.settings.names
         changelog, events = found[names.changelog], found[names.events]
         table = PartitionTable(
@@ -206,7 +221,7 @@ class Worker:
             events.partitions,
             names,
             table,
-            self._load,
+            lambda rows: self._load(rows, learner),
             sender(producer),
             self.monitor.counts,
             self.monitor.observe,

@@ -26,9 +26,9 @@ def keyed(messages: list[bytes]) -> list[tuple[None, bytes, bytes]]:
     return [(None, pipeline(message), message) for message in messages]
 
 
-def expected_records(messages: list[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The verdicts and examples of a replay with a model that learns nothing, by id, as they are sent."""
-    _, outputs = replay(messages, Learner())
+def expected_records(messages: list[bytes], learner: Learner | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The verdicts and examples of a replay with a model (an empty one) that learns nothing, by id, as sent."""
+    _, outputs = replay(messages, learner or Learner())
     verdicts = {output.id: wire.verdict_to_dict(output) for output in outputs if isinstance(output, Verdict)}
     examples = {output.id: wire.example_to_dict(output) for output in outputs if isinstance(output, Example)}
     return verdicts, examples
@@ -43,9 +43,9 @@ def by_id(records: list[Any]) -> dict[str, Any]:
     return said
 
 
-async def check_outputs(cluster: Cluster, messages: list[bytes]) -> None:
+async def check_outputs(cluster: Cluster, messages: list[bytes], learner: Learner | None = None) -> None:
     """Every verdict and example of a replay was sent, with its words, and nothing else."""
-    verdicts, examples = expected_records(messages)
+    verdicts, examples = expected_records(messages, learner)
 
     assert by_id(await cluster.read(cluster.names.verdicts, SOURCE_PARTITIONS)) == verdicts
     assert by_id(await cluster.read(cluster.names.examples, 1)) == examples

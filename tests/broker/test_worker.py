@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import signal
 import zlib
 
-import orjson
 import pytest
 
-from stream_app import wire
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.learning import Learner
 from stream_app.times import text_to_time
 from tests.broker.cluster import Cluster
 from tests.broker.scenarios import SOURCE_PARTITIONS, check_outputs, check_state, keyed, pipeline
-from tests.broker.worker_process import opinions
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -82,33 +76,6 @@ def test_bad_messages_stop_nothing(cluster: Cluster, fleet: list[bytes]) -> None
     asyncio.run(body())
 
 
-def test_every_worker_has_the_same_model(cluster: Cluster, fleet: list[bytes]) -> None:
-    """Each folds the whole examples log: the same probabilities, bit for bit, also after a kill."""
-    cluster.learning = True
-
-    async def body() -> None:
-        first, second = cluster.worker(), cluster.worker()
-        await cluster.produce(cluster.names.events, keyed(fleet))
-        await cluster.settle()
-        first.kill()
-        first.start()
-        await asyncio.to_thread(first.said, "are open")
-        await cluster.settle()
-        await asyncio.sleep(2)
-        for worker in (first, second):
-            worker.signal(signal.SIGTERM)
-        assert [worker.wait(20) for worker in (first, second)] == [0, 0]
-        one, other = (json.loads(w.settings.with_suffix(".model").read_text()) for w in (first, second))
-        alone = Learner()
-        for record in await cluster.read(cluster.names.examples, 1):
-            alone.learn(wire.example_from_dict(orjson.loads(record.value)))
-
-        assert one == other == json.loads(json.dumps(opinions(alone)))
-        assert alone.records > 100
-
-    asyncio.run(body())
-
-
 def test_time_passes_by_ticks_alone(cluster: Cluster) -> None:
     """A hung run reaches its horizon without any event; a run of long ago is not expired by the present."""
     cluster.tick_seconds, cluster.horizon_ms = 0.5, 4_000
@@ -121,9 +88,10 @@ def test_time_passes_by_ticks_alone(cluster: Cluster) -> None:
         return [(g["outcome"], g["cause"], d.pipelines["p"].clock_ms) for d in detectors for g in d.graphlets()]
 
     async def body() -> None:
-        cluster.worker()
+        worker = cluster.worker()
         await cluster.produce(cluster.names.events, [(None, b"p", start)])
         while not any(kind == "not_pushed" for kind, _, _ in await outcomes()):
+            assert worker.running, cluster.logs()
             await asyncio.sleep(0.3)
         ((_, cause, clock_ms),) = await outcomes()
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 from stream_app.core.detector import Detector, Settings
@@ -35,11 +36,10 @@ async def main(path: Path) -> int:
         learning=given["learning"],
         port=0,
     )
-    learner = Learner()
-    detecting = Settings(horizon_ms=given["horizon_ms"])
-    worker = Worker(settings, lambda rows: Detector.load(detecting, rows, learner), learner)
+    worker = Worker(settings, partial(Detector.load, Settings(horizon_ms=given["horizon_ms"])))
     code = await worker.run()
-    path.with_suffix(".model").write_text(json.dumps(opinions(learner)))
+    if worker.monitor.learning is not None:
+        path.with_suffix(".model").write_text(json.dumps(opinions(worker.monitor.learning.learner)))
     return code
 
 

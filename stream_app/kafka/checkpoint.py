@@ -1,0 +1,173 @@
+"""The learner as it was at some offset of the examples log, kept on the local disk: a cache, so that a restart folds
+only the tail of the log.
+
+A checkpoint is believed only when its signature is right, it was made by the same code, and it is of this log. All
+else is thrown away, said, counted, and made anew from the log, which is the truth.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import logging
+import os
+import pickle
+import platform
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+import stream_app.core
+from stream_app.core.learning import Learner
+from stream_app.errors import OptionsError, StateError
+from stream_app.kafka.monitoring import Counts
+from stream_app.kafka.unpickling import loads
+
+log = logging.getLogger(__name__)
+
+_MAGIC = b"stream-app checkpoint 1\n"
+_SIGNATURE_BYTES = 32
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A learner and the offset after the last example it has folded."""
+
+    learner: Learner
+    offset: int
+
+
+class Checkpoint:
+    """The checkpoint of one worker, in its folder.
+
+    Parameters: `key` signs it; None: a key of its own is made and kept beside it, which protects from damage and
+    from whoever may write to the folder but not read it. `topic_id` is the id of the examples topic, `budgets` those
+    the learner keeps thresholds for.
+
+    Raises OptionsError when the folder cannot be used.
+    """
+
+    def __init__(
+        self, folder: Path, key: bytes | None, topic_id: str, budgets: Sequence[float], counts: Counts
+    ) -> None:
+        self._path = folder / "model.checkpoint"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._key = key or own_key(folder / "model.key")
+        except OSError as error:
+            raise OptionsError(f"kafka.folder {folder}: {error}") from error
+        self._made_by = {**versions(), "topic_id": topic_id, "budgets": list(budgets)}
+        self._counts = counts
+        #: Of the last one read or written: where it ends in the log, bytes, and when it was written (s since 1970 UTC).
+        self.offset = 0
+        self.size = 0
+        self.time = 0.0
+
+    def read(self, end: int) -> Restored | None:
+        """What was kept; None when there is nothing, or nothing that can be believed.
+
+        Parameters: `end` is where the examples log ends now.
+        """
+        try:
+            stored = self._path.read_bytes()
+            restored = self._restored(stored, end)
+        except FileNotFoundError:
+            return None
+        except (OSError, StateError) as error:
+            self._counts.checkpoints_dropped += 1
+            log.warning("checkpoint of the model dropped: %s; folding the examples log from its beginning", error)
+            self._path.unlink(missing_ok=True)
+            return None
+        self.offset, self.size = restored.offset, len(stored)
+        log.info(
+            "model restored from its checkpoint: %d examples, up to offset %d",
+            restored.learner.records,
+            restored.offset,
+        )
+        return restored
+
+    def _restored(self, stored: bytes, end: int) -> Restored:
+        head = len(_MAGIC) + _SIGNATURE_BYTES
+        signature, body = stored[len(_MAGIC) : head], stored[head:]
+        if not hmac.compare_digest(self._sign(body), signature) or not stored.startswith(_MAGIC):
+            raise StateError("its signature is wrong: it was changed, cut short, or signed with another key")
+        line, _, pickled = body.partition(b"\n")
+        manifest: dict[str, Any] = orjson.loads(line)
+        offset, written = manifest.pop("offset"), manifest.pop("written")
+        for name in sorted(self._made_by):
+            if manifest.get(name) != self._made_by[name]:
+                raise StateError(f"its {name} is {manifest.get(name)!r}, not {self._made_by[name]!r}")
+        if offset > end:
+            raise StateError(f"it goes up to offset {offset} of a log that ends at {end}")
+        learner = loads(pickled)
+        if not isinstance(learner, Learner):
+            raise StateError(f"it holds a {type(learner).__name__}")
+        self.time = written
+        return Restored(learner, offset)
+
+    def write(self, learner: Learner, offset: int) -> None:
+        """Keep a learner that has folded the log up to before `offset`.
+
+        What goes wrong is said and counted; the worker goes on without.
+        """
+        now = time.time()
+        manifest = {**self._made_by, "offset": offset, "written": now}
+        body = orjson.dumps(manifest) + b"\n" + pickle.dumps(learner, protocol=5)
+        try:
+            size = replace(self._path, _MAGIC + self._sign(body) + body)
+        except OSError as error:
+            self._counts.checkpoint_failures += 1
+            log.warning("checkpoint of the model not written: %s", error)
+        else:
+            self.offset, self.size, self.time = offset, size, now
+
+    def _sign(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, _MAGIC + body, "sha256")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What a fold depends on beside the log: the code, down to the mathematical functions of the C library."""
+    core = hashlib.sha256()
+    for path in sorted(Path(*stream_app.core.__path__).glob("*.py")):
+        core.update(path.name.encode() + b"\0" + path.read_bytes())
+    return {
+        "stream_app": metadata.version("stream-app"),
+        "core": core.hexdigest(),
+        "river": metadata.version("river"),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "machine": " ".join((platform.machine(), *platform.libc_ver())),
+    }
+
+
+def own_key(path: Path) -> bytes:
+    """The key in a file that only this user can read; made anew where there is none.
+
+    Raises OSError.
+    """
+    if not path.exists() or len(path.read_bytes()) != _KEY_BYTES:
+        replace(path, secrets.token_bytes(_KEY_BYTES))
+    return path.read_bytes()
+
+
+def replace(path: Path, content: bytes) -> int:
+    """Write a file that only this user can read, whole or not at all; returns its bytes.
+
+    Raises OSError.
+    """
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return len(content)

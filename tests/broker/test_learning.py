@@ -1,0 +1,162 @@
+"""The model of a worker on a real broker: whatever became of workers, it is the fold of the examples log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+from itertools import accumulate
+from pathlib import Path
+
+import orjson
+from kafka import TopicPartition
+
+from stream_app import wire
+from stream_app.core.learning import BUDGETS, Learner
+from stream_app.core.outputs import PRUNE, Example, Verdict
+from stream_app.fleet import Fleet, FleetOptions
+from stream_app.kafka.checkpoint import Checkpoint
+from stream_app.kafka.connection import Connection
+from stream_app.kafka.learning import Learning, restore
+from stream_app.kafka.monitoring import Counts
+from stream_app.kafka.topics import find
+from tests.broker.cluster import Cluster, Process, replay
+from tests.broker.scenarios import check_outputs, keyed
+from tests.broker.worker_process import opinions
+
+
+def checkpoint_of(cluster: Cluster, folder: Path, counts: Counts | None = None) -> Checkpoint:
+    """The checkpoint of a worker with that folder."""
+    found = find(cluster.admin, [cluster.names.examples])[cluster.names.examples]
+    return Checkpoint(folder, None, found.topic_id, BUDGETS, counts or Counts())
+
+
+async def folded(cluster: Cluster) -> Learner:
+    """The fold of the whole log, from its beginning."""
+    learner = Learner()
+    for record in await cluster.read(cluster.names.examples, 1):
+        learner.learn(wire.example_from_dict(orjson.loads(record.value)))
+    return learner
+
+
+def said_of(fleet: list[bytes]) -> list[bytes]:
+    """The examples that a fleet gives, as they are sent."""
+    _, outputs = replay(fleet, Learner())
+    return [orjson.dumps(wire.example_to_dict(output)) for output in outputs if isinstance(output, Example)]
+
+
+async def life(cluster: Cluster, checkpoint: Checkpoint) -> Learning:
+    """A worker's model from its restart until it has caught up; then it dies at once."""
+    connection = Connection(cluster.bootstrap)
+    learning = await restore(connection, cluster.names.examples, checkpoint, Learner(), follows=True)
+    running = asyncio.create_task(learning.run())
+    await learning.wait()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    return learning
+
+
+def test_lives_and_deaths_leave_no_trace_in_the_model(cluster: Cluster, fleet: list[bytes], tmp_path: Path) -> None:
+    """Eight lives, three of which leave a checkpoint, over a log with doubles: each has the fold of the whole log."""
+    chance = random.Random(4)
+    examples = said_of(fleet)
+    log = [(None, b"k", example) for example in examples for _ in range(chance.choice((1, 1, 2)))] + [
+        (None, b"k", example) for example in examples[20:80]
+    ]
+    parts = [log[start : start + 60] for start in range(0, 480, 60)]
+    ends, begun, counts = list(accumulate(map(len, parts))), [], Counts()
+
+    async def body() -> None:
+        for number, part in enumerate(parts):
+            await cluster.produce(cluster.names.examples, part)
+            checkpoint = checkpoint_of(cluster, tmp_path, counts)
+            learning = await life(cluster, checkpoint)
+            begun.append(checkpoint.offset)
+            if number in (1, 2, 5):
+                learning.keep()
+            assert opinions(learning.learner) == opinions(await folded(cluster))
+            assert learning.log.position == ends[number]
+
+    asyncio.run(body())
+    assert begun == [0, 0, ends[1], ends[2], ends[2], ends[2], ends[5], ends[5]]
+    assert counts.checkpoints_dropped == 0
+
+
+def test_a_log_that_lost_its_beginning_is_folded_from_what_is_left(
+    cluster: Cluster, fleet: list[bytes], tmp_path: Path
+) -> None:
+    """It should never be cut; should somebody do so, a worker without a checkpoint begins where it can."""
+    few = said_of(fleet[:3_000])[:10]
+
+    async def body() -> None:
+        await cluster.produce(cluster.names.examples, [(None, b"k", example) for example in few])
+        cluster.admin.delete_records({TopicPartition(cluster.names.examples, 0): 4})
+        learning = await life(cluster, checkpoint_of(cluster, tmp_path))
+
+        assert (learning.log.position, learning.learner.records) == (10, 6)
+
+    asyncio.run(body())
+
+
+def test_every_worker_has_the_same_model(cluster: Cluster, fleet: list[bytes]) -> None:
+    """The same probabilities, bit for bit, after a kill, and after a restart from a checkpoint."""
+    cluster.learning = True
+
+    def model(worker: Process) -> object:
+        return json.loads(worker.settings.with_suffix(".model").read_text())
+
+    async def body() -> None:
+        first, second = cluster.worker(), cluster.worker()
+        await cluster.produce(cluster.names.events, keyed(fleet))
+        await cluster.settle()
+        first.kill()
+        first.start()
+        await asyncio.to_thread(first.said, "are open")
+        await cluster.settle()
+        await asyncio.sleep(2)
+        for worker in (first, second):
+            worker.signal(signal.SIGTERM)
+        assert [worker.wait(20) for worker in (first, second)] == [0, 0]
+        alone = await folded(cluster)
+        expected = json.loads(json.dumps(opinions(alone)))
+        assert model(first) == model(second) == expected
+        first.start()
+        await asyncio.to_thread(first.said, f"model restored from its checkpoint: {alone.records} examples")
+        await asyncio.to_thread(first.said, "are open")
+        first.signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+
+        assert model(first) == expected
+        assert alone.records > 100
+
+    asyncio.run(body())
+
+
+def test_with_a_given_model_verdicts_are_those_of_replay(cluster: Cluster, fleet: list[bytes]) -> None:
+    """Three workers, the same checkpoint for each, and no learning: word for word, flags among them."""
+    trained = trained_model()
+
+    async def body() -> None:
+        for number in range(3):
+            checkpoint_of(cluster, cluster.folder / f"worker{number}").write(trained, offset=0)
+            cluster.worker()
+        await cluster.produce(cluster.names.events, keyed(fleet))
+        await cluster.settle()
+        await check_outputs(cluster, fleet, trained)
+
+    asyncio.run(body())
+    _, outputs = replay(fleet, trained)
+    assert any(isinstance(output, Verdict) and output.decision == PRUNE for output in outputs)
+
+
+def trained_model() -> Learner:
+    """A model that has learned enough of another fleet to flag."""
+    learner = Learner()
+    other = [orjson.dumps(event) for event in Fleet(FleetOptions(pipelines=9, days=12, seed=8)).events()]
+    for output in replay(other, learner)[1]:
+        if isinstance(output, Example):
+            learner.learn(output)
+    return learner

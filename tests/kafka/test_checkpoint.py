@@ -1,0 +1,240 @@
+"""The local checkpoint of the model: it comes back bit for bit, or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app.core.learning import BUDGETS, Learner
+from stream_app.core.outputs import Example
+from stream_app.kafka import checkpoint as module
+from stream_app.kafka.checkpoint import Checkpoint
+from stream_app.kafka.monitoring import Counts
+from tests.broker.worker_process import opinions
+from tests.core.simulated import usual_outputs
+
+KEY = b"a key of the user"
+TOPIC = "topic-1"
+
+
+@cache
+def examples() -> list[Example]:
+    """What a small fleet gives to learn."""
+    return [output for output in usual_outputs() if isinstance(output, Example)]
+
+
+def taught(given: list[Example], learner: Learner | None = None) -> Learner:
+    learner = learner or Learner()
+    for example in given:
+        learner.learn(example)
+    return learner
+
+
+class Desk:
+    """A folder and checkpoints in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "model.checkpoint"
+        self.counts = Counts()
+
+    def checkpoint(self, **differing: Any) -> Checkpoint:
+        given = {"key": KEY, "topic_id": TOPIC, "budgets": BUDGETS, **differing}
+        return Checkpoint(self.folder, counts=self.counts, **given)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_a_model_comes_back_and_goes_on_as_if_nothing_had_been(desk: Desk) -> None:
+    """Restored half-way, it is at the end what it would have been, bit for bit."""
+    half = len(examples()) // 2
+    desk.checkpoint().write(taught(examples()[:half]), offset=half)
+    restored = desk.checkpoint().read(end=half)
+
+    assert restored is not None
+    assert restored.offset == half
+    assert opinions(taught(examples()[half:], restored.learner)) == opinions(taught(examples()))
+    assert restored.learner.metrics() == taught(examples()).metrics()
+    assert len(examples()) > 100
+
+
+def test_the_last_one_counts(desk: Desk) -> None:
+    """Each replaces the one before, and only its user can read it."""
+    checkpoint = desk.checkpoint()
+    checkpoint.write(taught(examples()[:5]), offset=5)
+    checkpoint.write(taught(examples()[:9]), offset=9)
+    restored = desk.checkpoint().read(end=9)
+
+    assert restored is not None
+    assert (restored.offset, restored.learner.records) == (9, 9)
+    assert (checkpoint.offset, checkpoint.size) == (9, desk.path.stat().st_size)
+    assert desk.path.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in desk.folder.iterdir()) == ["model.checkpoint"]
+
+
+def test_without_a_checkpoint_nothing_is_dropped(desk: Desk) -> None:
+    """The first start is no loss."""
+    assert desk.checkpoint().read(end=0) is None
+    assert desk.counts.checkpoints_dropped == 0
+
+
+def cut(share: float) -> Callable[[bytes], bytes]:
+    return lambda stored: stored[: int(len(stored) * share)]
+
+
+def flipped(place: int) -> Callable[[bytes], bytes]:
+    """One bit changed, so far from the beginning (below 0: from the end)."""
+
+    def flip(stored: bytes) -> bytes:
+        changed = bytearray(stored)
+        changed[place] ^= 4
+        return bytes(changed)
+
+    return flip
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(cut(share) for share in (0.0001, 0.001, 0.5, 0.9999)),
+        *(flipped(place) for place in (0, 10, 30, 60, 300, 5_000, -1)),
+        lambda stored: stored + b"\x00",
+        cut(0.0),
+        lambda stored: b"not a checkpoint at all\n" * len(stored),
+    ],
+)
+def test_what_was_changed_or_cut_short_is_dropped(
+    desk: Desk, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever it was: it is never unpickled, the log says so, it is counted, and it is gone."""
+    desk.checkpoint().write(taught(examples()[:20]), offset=20)
+    desk.path.write_bytes(damage(desk.path.read_bytes()))
+
+    assert desk.checkpoint().read(end=20) is None
+    assert desk.counts.checkpoints_dropped == 1
+    assert "checkpoint of the model dropped: its signature is wrong" in caplog.text
+    assert not desk.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("differing", "why"),
+    [
+        ({"key": b"another user's key"}, "its signature is wrong"),
+        ({"topic_id": "topic-2"}, "its topic_id is 'topic-1', not 'topic-2'"),
+        ({"budgets": (0.05,)}, "its budgets is"),
+    ],
+)
+def test_what_is_of_something_else_is_dropped(
+    desk: Desk, differing: dict[str, Any], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of another owner, another log, or other thresholds."""
+    desk.checkpoint().write(taught(examples()[:20]), offset=20)
+
+    assert desk.checkpoint(**differing).read(end=20) is None
+    assert desk.counts.checkpoints_dropped == 1
+    assert why in caplog.text
+
+
+@pytest.mark.parametrize("what", ["stream_app", "core", "river", "python", "machine"])
+def test_what_other_code_made_is_dropped(desk: Desk, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old one would be a model that no fold of today gives."""
+    older = {**module.versions(), what: "older"}
+    with monkeypatch.context() as old:
+        old.setattr(module, "versions", lambda: older)
+        desk.checkpoint().write(taught(examples()[:20]), offset=20)
+
+    assert desk.checkpoint().read(end=20) is None
+    assert desk.counts.checkpoints_dropped == 1
+
+
+def test_what_goes_beyond_the_log_is_dropped(desk: Desk) -> None:
+    """A log that is shorter than what was folded of it has lost something."""
+    desk.checkpoint().write(taught(examples()[:20]), offset=20)
+
+    assert desk.checkpoint().read(end=19) is None
+    assert desk.counts.checkpoints_dropped == 1
+
+
+class Evil:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch harm",)
+
+
+class Call:
+    """Calls a function of the core when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        from stream_app.core.stage_learning import unit
+
+        return unit, (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (Evil(), "it names posix.system, which is no part of a learner"),
+        ([Evil()], "it names posix.system"),
+        (Call(), "it names stream_app.core.stage_learning.unit"),
+        (Path("x"), "it names pathlib"),
+        ([1.0], "it holds a list"),
+    ],
+)
+def test_nothing_but_a_model_is_ever_made(
+    desk: Desk, content: Any, why: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even of what is rightly signed: somebody might have the key."""
+    monkeypatch.chdir(desk.folder)
+    desk.checkpoint().write(content, offset=0)
+
+    assert desk.checkpoint().read(end=0) is None
+    assert desk.counts.checkpoints_dropped == 1
+    assert why in caplog.text
+    assert not Path("harm").exists()
+
+
+def test_a_pickle_that_breaks_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever unpickling raises is no reason to end."""
+    monkeypatch.setattr(pickle, "dumps", lambda learner, protocol: b"\x80\x05cbroken")  # noqa: ARG005
+    desk.checkpoint().write(Learner(), offset=0)
+
+    assert desk.checkpoint().read(end=0) is None
+    assert desk.counts.checkpoints_dropped == 1
+
+
+def test_without_a_key_one_is_made_and_kept(desk: Desk) -> None:
+    """Readable by its user alone; when it is lost or damaged, so is the checkpoint."""
+    desk.checkpoint(key=None).write(taught(examples()[:20]), offset=20)
+    key = desk.folder / "model.key"
+    again = desk.checkpoint(key=None).read(end=20)
+    mode = key.stat().st_mode & 0o777
+    key.write_bytes(b"short")
+
+    assert again is not None
+    assert mode == 0o600
+    assert desk.checkpoint(key=None).read(end=20) is None
+    assert desk.counts.checkpoints_dropped == 1
+
+
+def test_what_cannot_be_written_is_counted(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk, say: the worker goes on, and the checkpoint before is still there."""
+    checkpoint = desk.checkpoint()
+    checkpoint.write(taught(examples()[:5]), offset=5)
+    (desk.folder / "model.part").mkdir()
+    checkpoint.write(taught(examples()[:9]), offset=9)
+    restored = desk.checkpoint().read(end=9)
+
+    assert desk.counts.checkpoint_failures == 1
+    assert "checkpoint of the model not written" in caplog.text
+    assert restored is not None
+    assert (restored.offset, checkpoint.offset) == (5, 5)
