@@ -10,11 +10,15 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 
+from stream_app.core.blessing import blessing
 from stream_app.core.events import CACHED, FAILED
-from stream_app.core.history import HOUR_MS, History, Snapshot, Spread
+from stream_app.core.gains import deviation, gain_features
+from stream_app.core.history import HOUR_MS, History, Snapshot
 from stream_app.core.operators import ANALYSIS, INGEST, PREPROCESS, RUN, TRAIN, TUNE, VALIDATE
 from stream_app.core.outputs import TRAIN as TRAIN_STAGE
 from stream_app.core.outputs import VALIDATE as VALIDATE_STAGE
+from stream_app.core.rhythm import rhythm_features
+from stream_app.core.rivals import rival_features
 from stream_app.core.state import Execution, Graphlet, Pipeline, Run
 
 BOUND = 20.0
@@ -53,11 +57,14 @@ def extract(
     history = pipeline.history
     before = history.started_before(now.subject)
     past_features(found, history, now_ms)
+    rhythm_features(found, history, now.subject, now_ms)
+    rival_features(found, pipeline, run, graphlet, now.subject)
     gap_features(found, history, before, now_ms)
     data_features(found, history, before, now)
     code_features(found, history, now.code_version)
     shape_features(found, history, executions, now.cost, stage)
     number_features(found, history, now.numbers)
+    gain_features(found, history, now.numbers)
     if trainer is not None:
         found["warm_start"] = float(warm_start(trainer))
     if run is not None:
@@ -273,24 +280,6 @@ def validation_features(found: dict[str, float], pipeline: Pipeline, executions:
         found["blessed"] = blessed
 
 
-def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | None:
-    """1 when every validator that blesses did, 0 when one refused, None when none said."""
-    told = []
-    for execution in executions:
-        if execution.group != VALIDATE:
-            continue
-        own = execution.property("blessed")
-        if own is not None:
-            told.append(own)
-        for artifact_id in execution.writes:
-            value = pipeline.artifacts[artifact_id].property("blessed")
-            if value is not None:
-                told.append(value)
-    if not told:
-        return None
-    return float(all(bool(value) and value not in ("0", "false") for value in told))
-
-
 def warm_start(trainer: Execution) -> bool:
     """Whether the trainer reads a version that another trainer wrote."""
     return any(
@@ -298,11 +287,6 @@ def warm_start(trainer: Execution) -> bool:
         for version in trainer.reads.values()
         for writer in version.writers
     )
-
-
-def deviation(spread: Spread) -> float:
-    """Standard deviation, kept off zero by the size of the mean."""
-    return math.sqrt(spread.variance) + 1e-6 * abs(spread.mean) + 1e-9
 
 
 def log_ratio(value: float, usual: float) -> float:

@@ -74,6 +74,9 @@ class History:
     #: Labelled graphlets from push to push, and since the last.
     runs_between: list[int] = field(default_factory=list)
     runs_since: int = 0
+    #: The same of graphlets that began, labelled or not: what is under way counts too.
+    starts_between: list[int] = field(default_factory=list)
+    starts_since: int = 0
     #: From the run's end to the push, 0 when pushed before; and from the trainer's start to the push, ms.
     push_delays_ms: list[int] = field(default_factory=list)
     push_leads_ms: list[int] = field(default_factory=list)
@@ -96,6 +99,8 @@ class History:
     flag_streaks: dict[int, int] = field(default_factory=dict)
     failed: Spread = field(default_factory=Spread)
     pushed: Spread = field(default_factory=Spread)
+    #: Which of those blessed, or pushed all the same, were pushed.
+    taken: Spread = field(default_factory=Spread)
 
     def grace_ms(self) -> int:
         """How long after a run's end a push may still come, judged by past delays."""

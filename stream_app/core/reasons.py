@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 Words = Callable[[float], str]
 
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+#: What a gain is over, in words.
+OVER = {"pushed": "the last push", "baseline": "its baseline", "mean": "the usual"}
+
 
 def number(value: float) -> str:
     return f"{value:.3g}"
@@ -26,12 +30,21 @@ def times(value: float) -> str:
     return f"{math.exp(value):.2g} times"
 
 
+def chance(value: float) -> float:
+    """A probability that was stored as its log-odds."""
+    return 1.0 / (1.0 + math.exp(-value))
+
+
 def yes(word: str, otherwise: str) -> Words:
     return lambda value: word if value else otherwise
 
 
 WORDS: Mapping[str, Words] = {
     "baseline": lambda v: f"past push rate {percent(v)}",
+    "before_ended": yes("the run before has ended", "the run before has not ended"),
+    "before_failed": yes("the run before failed", "the run before did not fail"),
+    "before_open": yes("the run before is undecided", "the run before is decided"),
+    "before_pushed": yes("the run before was pushed", "the run before was not pushed"),
     "blessed_unpushed": lambda v: f"{count(v)} blessed in a row, none pushed",
     "cached_steps": lambda v: f"{number(v)} cached steps",
     "code_fail_rate": lambda v: f"{percent(v)} of this code's runs failed",
@@ -46,31 +59,49 @@ WORDS: Mapping[str, Words] = {
     "data_new_pushed": lambda v: f"{count(v)} data artifacts new since the last push",
     "data_overlap_last": lambda v: f"{percent(v)} data in common with the last run",
     "data_overlap_pushed": lambda v: f"{percent(v)} data in common with the last push",
+    "due_runs": lambda v: f"{percent(v)} of past pushes came after fewer runs",
+    "due_time": lambda v: f"{percent(v)} of past pushes came after less time",
     "executions": lambda v: f"{count(v)} executions so far",
     "failed_5": lambda v: f"{number(v)} of the last 5 runs failed",
     "failed_rate": lambda v: f"{percent(v)} of recent runs failed",
     "failed_steps": lambda v: f"{number(v)} failed steps",
     "gap": lambda v: f"{count(v)} hours after the last run",
     "gap_to_usual": lambda v: f"{times(v)} the usual time after the last run",
+    "hazard_runs": lambda v: f"by past runs between pushes, a push is {percent(chance(v))} likely now",
+    "hazard_time": lambda v: f"by past times between pushes, a push is {percent(chance(v))} likely now",
+    "hour": lambda v: f"{v:.0f} hours into the day (UTC)",
     "hours_since_push": lambda v: f"{count(v)} hours since the last push",
+    "irregular_runs": lambda v: f"runs between pushes vary by a factor of {math.exp(v):.2g}",
+    "irregular_time": lambda v: f"times between pushes vary by a factor of {math.exp(v):.2g}",
     "labelled": lambda v: f"{count(v)} labelled runs",
     "last_failed": yes("the last run failed", "the last run did not fail"),
     "last_pushed": yes("the last run was pushed", "the last run was not pushed"),
+    "lately_pushed": lambda v: f"{number(v)} of the runs just before were pushed",
     "open": lambda v: f"{count(v)} runs open",
+    "others_blessed": lambda v: f"{number(v)} other trainers of the run blessed",
+    "others_pushed": lambda v: f"{number(v)} other trainers of the run pushed",
+    "push_days": lambda v: f"{times(v)} the pushes to be expected on such a day",
     "push_rate": lambda v: f"{percent(v)} of recent runs were pushed",
     "push_rate_20": lambda v: f"{percent(v)} of the last 20 runs were pushed",
     "push_rate_5": lambda v: f"{percent(v)} of the last 5 runs were pushed",
     "push_rate_all": lambda v: f"{percent(v)} of all runs were pushed",
     "repeated_steps": lambda v: f"{number(v)} repeated steps",
     "runs_since_push": lambda v: f"{count(v)} runs since the last push",
+    "runs_to_least": lambda v: f"{times(v)} the fewest runs between pushes",
     "runs_to_usual": lambda v: f"{times(v)} the usual runs since the last push",
     "since_push_to_least": lambda v: f"{times(v)} the shortest time between pushes has passed",
     "since_push_to_usual": lambda v: f"{times(v)} the usual time between pushes has passed",
+    "starts_since_push": lambda v: f"{count(v)} runs begun since the last push",
+    "taken_rate": lambda v: f"{percent(v)} of blessed models were pushed",
     "train_hours": lambda v: f"trained for {math.expm1(v):.2g} hours",
     "trainers": lambda v: f"{number(v)} trainers in the run",
+    "under_way": lambda v: f"{number(v)} of the runs just before are under way",
     "validators": lambda v: f"{number(v)} validators so far",
     "validators_failed": lambda v: f"{number(v)} validators failed",
+    "waiting": lambda v: f"{number(v)} blessed models wait for their push",
     "warm_start": yes("warm start", "no warm start"),
+    "weekday": lambda v: f"it is a {DAYS[int(v) % 7]}",
+    "weekend": yes("it is a weekend", "it is no weekend"),
 }
 
 
@@ -92,6 +123,10 @@ def describe(name: str, value: float | None) -> str:
         return f"{name.removesuffix('.to_mean')} {value:+.2g} spreads off its mean"
     if name.endswith(".to_pushed"):
         return f"{name.removesuffix('.to_pushed')} {value:+.2g} spreads off the last push's"
+    if name.startswith(("gain.", "last_gain.")):
+        whose, prefix, over = name.split(".")
+        model = "the last model" if whose == "last_gain" else "the model"
+        return f"{model} is {value:+.2g} spreads better than {OVER[over]} ({prefix} metrics)"
     if name.startswith("model_type."):
         return "the model's type"
     return f"{name} {math.copysign(math.expm1(abs(value)), value):.3g}"

@@ -7,6 +7,7 @@ from bisect import insort
 from collections.abc import Mapping
 
 from stream_app.core import features
+from stream_app.core.blessing import blessing
 from stream_app.core.history import CODES_MAX, NUMBERS_MAX, REMEMBERED, History, Snapshot, Spread, remember, spread_of
 from stream_app.core.outcomes import Outcome
 from stream_app.core.outputs import FAILED, NOT_PUSHED, PRUNED, PUSHED, VALIDATE, StageRecord
@@ -43,7 +44,7 @@ def record_outcome(
     if corrects:
         age = correct(history, subject, final)
     else:
-        blessed = features.blessing(pipeline, features.subject(run, graphlet)) == 1.0
+        blessed = blessing(pipeline, features.subject(run, graphlet)) == 1.0
         count(history, subject, final, outcome, blessed)
     if pushed:
         record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None, age)
@@ -63,6 +64,8 @@ def count(history: History, subject: int, final: Snapshot, outcome: Outcome, ble
     history.failed.add(float(failed))
     for name, value in final.numbers.items():
         record_number(history, name, value)
+    if blessed or pushed:
+        history.taken.add(float(pushed))
     history.blessed_unpushed = 0 if pushed else history.blessed_unpushed + int(blessed)
     history.last = final
     record_code(history, final.code_version, pushed, failed)
@@ -72,6 +75,7 @@ def correct(history: History, subject: int, final: Snapshot) -> int:
     """A graphlet counted as not pushed was pushed after all; returns how many were labelled since, as far as known."""
     if final.code_version in history.codes:
         history.codes[final.code_version][1] += 1
+    history.taken.add(1.0)
     if subject not in history.subjects:
         return REMEMBERED
     place = len(history.subjects) - 1 - history.subjects[::-1].index(subject)
@@ -93,6 +97,9 @@ def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int
         cuts in two is left as it is.
     """
     history.pushes += 1
+    if not history.push_ms or push_ms >= history.push_ms[-1]:
+        remember(history.starts_between, history.starts_since)
+        history.starts_since = 0
     insort(history.push_ms, push_ms)
     del history.push_ms[: -(REMEMBERED + 1)]
     if age <= history.runs_since:

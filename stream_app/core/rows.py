@@ -197,7 +197,7 @@ def load_history(row: dict[str, Any]) -> History:
     for name in ("last", "last_pushed"):
         row[name] = Snapshot(**row[name]) if row[name] is not None else None
     row["started"] = [Snapshot(**snapshot) for snapshot in row["started"]]
-    for name in ("start_gap", "failed", "pushed"):
+    for name in ("start_gap", "failed", "pushed", "taken"):
         row[name] = Spread(**row[name])
     for name in ("numbers", "costs"):
         row[name] = {entry: Spread(**spread) for entry, spread in row[name].items()}

@@ -108,6 +108,7 @@ def remember_start(history: History, now: Snapshot) -> None:
     if before is not None:
         history.start_gap.add(float(max(0, now.time_ms - before.time_ms)))
     history.started.append(now)
+    history.starts_since += 1
     del history.started[:-STARTED_MAX]
 
 

@@ -96,7 +96,8 @@ def test_of_a_new_pipeline_almost_nothing_is_known(watch: Watch) -> None:
     features = asked(watch(Steered()).feed(started(0, "prep", "Transform")))
 
     assert set(features) == {
-        "cached_steps", "cost", "data", "executions", "failed_steps", "labelled", "open", "repeated_steps", "trainers",
+        "cached_steps", "cost", "data", "executions", "failed_steps", "hour", "labelled", "open", "repeated_steps",
+        "starts_since_push", "trainers", "weekday", "weekend",
     }  # fmt: skip
 
 
