@@ -133,7 +133,7 @@ def stores_of(options: Options) -> Stores:
     return messages
 
 
-def time_of(text: str | None) -> int | None:
+def time_of(text: str | None, flag: str = "--now") -> int | None:
     """The time of a flag in ms since 1970 UTC.
 
     Raises OptionsError.
@@ -147,5 +147,5 @@ def time_of(text: str | None) -> int | None:
     except ValueError:
         time_ms = -1
     if not EARLIEST_MS <= time_ms < LATEST_MS:
-        raise OptionsError(f"--now {text}: expected an RFC 3339 time with its offset, such as 2026-03-01T12:34:56Z")
+        raise OptionsError(f"{flag} {text}: expected an RFC 3339 time with its offset, such as 2026-03-01T12:34:56Z")
     return time_ms

@@ -39,7 +39,7 @@ _KEY_LENGTH = 16
 
 
 class KafkaFailedError(StreamAppError):
-    """Kafka cannot be reached or does not do what it was asked for; exit code 1."""
+    """Kafka does not do what it was asked for; exit code 1."""
 
 
 def load_kafka_options(config: Path | None, servers: str | None, flags: Mapping[str, object] | None = None) -> Options:
@@ -100,21 +100,15 @@ def names_of(options: KafkaOptions) -> Names:
 
 @contextmanager
 def talking_to_kafka() -> Iterator[None]:
-    """What Kafka's clients raise in this context becomes one line, and what they log is made fit to be read.
-
-    Raises KafkaFailedError.
-    """
+    """What Kafka's clients raise in this context becomes a KafkaFailedError, and their log is made fit to be read."""
     from aiokafka.errors import KafkaError as AiokafkaError
     from kafka.errors import KafkaError
 
-    from stream_app.kafka.connection import UnreachableError
     from stream_app.kafka.logs import quieten
 
     quieten()
     try:
         yield
-    except UnreachableError as error:
-        raise KafkaFailedError(str(error)) from error
     except (AiokafkaError, KafkaError) as error:
         raise KafkaFailedError(f"Kafka refused or went away: {error}") from error
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from stream_app.cli.flags import ConfigFlag, Files, JsonFlag
+from stream_app.cli.flags import ConfigFlag, Files, JsonFlag, time_of
 from stream_app.cli.kafka_flags import (
     ServersFlag,
     connection_of,
@@ -28,6 +29,15 @@ def publish(
     rate: Annotated[
         float | None, typer.Option(help="Events a second; as fast as it goes if not set.", show_default=False)
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Move the times of native events so that the first is at this one (RFC 3339), and write each when its "
+            "time has come; those of the past at once.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigFlag = None,
     json: JsonFlag = False,
 ) -> None:
@@ -37,15 +47,23 @@ def publish(
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka import publishing
+    from stream_app.kafka import pacing, publishing
     from stream_app.kafka.topics import find
     from stream_app.replay.progress import Progress
     from stream_app.replay.reading import Reading
 
     if rate is not None and not rate > 0:
         raise OptionsError(f"--rate {rate:g}: expected a number above 0")
+    start_ms = time_of(start, "--start")
+    if rate is not None and start_ms is not None:
+        raise OptionsError("--rate and --start both say when to write; give one")
     connection, names, reading = connection_of(options), names_of(options), Reading(files)
     target = topic or next(iter(names.sources), names.events)
+    messages: Iterable[bytes] = reading
+    if rate is not None:
+        messages = pacing.at_rate(reading, rate)
+    elif start_ms is not None:
+        messages = pacing.in_real_time(reading, start_ms)
     began = time.monotonic()
     with talking_to_kafka():
         admin = connection.admin()
@@ -55,9 +73,7 @@ def publish(
         finally:
             admin.close()
         with Progress(quiet=json) as progress:
-            written = publishing.publish(
-                connection, target, reading, rate, lambda count: progress.update(count, reading)
-            )
+            written = publishing.publish(connection, target, messages, lambda count: progress.update(count, reading))
     seconds = time.monotonic() - began
     if json:
         print_json({"written": written, "topic": target, "seconds": seconds})

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from stream_app.errors import OptionsError
+from stream_app.errors import OptionsError, StreamAppError
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -20,8 +20,8 @@ _PROBE_SECONDS = 5.0
 _ADMIN_MS = 5_000
 
 
-class UnreachableError(OptionsError):
-    """Kafka does not answer, or refuses us; the message says which and what to look at."""
+class UnreachableError(StreamAppError):
+    """Kafka does not answer, or refuses us; the message says which and what to look at. Exit code 1."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class DeadLetter:
 async def read(connection: Connection, names: Names, most: int | None = None) -> list[DeadLetter]:
     """Dead letters in the order of their time, the last `most` of them, or all.
 
-    Raises OptionsError when Kafka cannot be reached or has no such topic.
+    Raises UnreachableError, or OptionsError when there is no such topic.
     """
     partitions = _partitions(connection, names)
     async with _consumer(connection) as consumer:
@@ -49,9 +49,7 @@ async def read(connection: Connection, names: Names, most: int | None = None) ->
     return letters if most is None else letters[-most:]
 
 
-async def requeue(
-    connection: Connection, names: Names, progress: Callable[[int], None] | None = None
-) -> tuple[int, int]:
+async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
     """Write the dead letters back to the topics they came from, each once.
 
     Those that are still no events become dead letters again. How far this came is kept in a consumer group, so
@@ -59,7 +57,7 @@ async def requeue(
 
     Returns how many were written back, and how many could not be since only their beginnings were kept.
 
-    Raises OptionsError when Kafka cannot be reached or has no such topic.
+    Raises UnreachableError, or OptionsError when there is no such topic.
     """
     partitions = _partitions(connection, names)
     back = truncated = 0
@@ -75,8 +73,6 @@ async def requeue(
                 continue
             await send([Message(letter.topic, letter.key, letter.value)])
             back += 1
-            if progress is not None:
-                progress(back)
         if ends:
             await consumer.commit(ends)
     return back, truncated

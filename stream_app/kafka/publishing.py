@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from stream_app.kafka.connection import Connection, UnreachableError
 from stream_app.kafka.topics import MAX_MESSAGE_BYTES
 
-#: Messages between two looks at the clock and two words of progress.
+#: Messages between two words of progress.
 _STRIDE = 100
 
 
@@ -21,31 +21,26 @@ def publish(
     connection: Connection,
     topic: str,
     messages: Iterable[bytes],
-    rate: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write messages to a topic, keyed by their pipeline where they say one, in order.
+    """Write messages to a topic as they come, keyed by their pipeline where they say one, in order.
 
-    Parameters: `rate` in messages a second, None for as fast as it goes; `progress` is told the messages written
-    so far, now and then.
+    Parameters: `progress` is told the messages written so far, now and then.
 
     Returns how many were written; when it returns, Kafka has them.
 
     Raises UnreachableError when Kafka cannot be reached or does not take a message.
     """
     producer = make_producer(connection)
-    sent: list[Any] = []
-    count, began = 0, time.monotonic()
+    sent: deque[Any] = deque()
+    count = 0
     try:
         for message in messages:
             sent.append(producer.send(topic, message, key=pipeline_of(message)))
+            settle(sent)
             count += 1
-            if count % _STRIDE == 0:
-                settle(sent)
-                if progress is not None:
-                    progress(count)
-                if rate is not None:
-                    time.sleep(max(0.0, began + count / rate - time.monotonic()))
+            if progress is not None and count % _STRIDE == 0:
+                progress(count)
         producer.flush()
         settle(sent, all_of_them=True)
     except KafkaError as error:
@@ -74,10 +69,10 @@ def make_producer(connection: Connection) -> Any:
     )
 
 
-def settle(sent: list[Any], *, all_of_them: bool = False) -> None:
+def settle(sent: deque[Any], *, all_of_them: bool = False) -> None:
     """Forget what Kafka has; raises KafkaError for what it did not take."""
     while sent and (all_of_them or sent[0].is_done):
-        sent.pop(0).get(timeout=30)
+        sent.popleft().get(timeout=30)
 
 
 def pipeline_of(message: bytes) -> bytes | None:
