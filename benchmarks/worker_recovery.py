@@ -37,7 +37,7 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     return [
         (
             f"{options.graphlets:,} open graphlets of {PIPELINES} pipelines (a training that runs, on data that "
-            f"another execution wrote, two verdicts said of each): {sum(rows):,} records in the changelog, not "
+            f"another execution wrote, one verdict said of each): {sum(rows):,} records in the changelog, not "
             "compacted. From the start of the process until it is ready, all partitions restored and taken over; one "
             "run each."
         ),
