@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from stream_app.sources import Sources
 from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
-from stream_app.web.lineage import Lineage, Message
+from stream_app.web.event_routes import event_routes
+from stream_app.web.intake import Message
 from stream_app.web.problems import ProblemError
 from stream_app.web.words import Verdicts, prunes
 
@@ -28,7 +29,7 @@ class Workers(Protocol):
         """Why requests cannot be served now; "" when they can."""
 
     async def send(self, messages: Sequence[Message]) -> None:
-        """An intake (see `lineage`)."""
+        """An intake (see `intake`)."""
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -61,7 +62,7 @@ def relayed_app(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    routes = [*Lineage(workers.send, sources).routes(), *Answers(said).routes()]
+    routes = [*event_routes(workers.send, sources), *Answers(said).routes()]
     app = make_app(routes, lambda: workers.trouble, registry, token)
     app.cleanup_ctx.append(running)
     return app

@@ -18,7 +18,8 @@ from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
 from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.web.event_log import EventLog, LogUnavailableError
-from stream_app.web.lineage import Lineage, Message
+from stream_app.web.event_routes import event_routes
+from stream_app.web.intake import Message
 from stream_app.web.relayed import Said, Workers, relayed_app
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def embedded_app(embedded: Embedded, registry: CollectorRegistry, token: str | N
             raise LogUnavailableError("more waits to be written than is held") from None
         await asyncio.wrap_future(written)
 
-    routes = [*Lineage(intake, embedded.settings.sources).routes(), *Answers(embedded).routes()]
+    routes = [*event_routes(intake, embedded.settings.sources), *Answers(embedded).routes()]
     return make_app(routes, lambda: embedded.trouble, registry, token)
 
 

@@ -1,4 +1,4 @@
-"""`POST /api/v1/lineage` and `/api/v1/lineage/batch`: OpenLineage as its clients send it, into an intake.
+"""Events posted one by one or as an array, into an intake: OpenLineage as its clients send it, and native ones.
 
 A message is acknowledged when the intake has it, and only then.
 """
@@ -7,41 +7,47 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from stream_app.core.state import DAY_MS
-from stream_app.errors import MalformedEvent, StreamAppError
-from stream_app.sources import OPENLINEAGE, Sources
+from stream_app.errors import MalformedEvent
+from stream_app.sources import NATIVE, OPENLINEAGE, Decode, Sources
 from stream_app.sources.strict_json import MAX_BYTES, check_structure, parse_batch
 from stream_app.web.bodies import Bodies
+from stream_app.web.intake import Intake, Message, take
 from stream_app.web.problems import ProblemError
 
 #: Bytes of a batch, and events in it.
 BATCH_BYTES, BATCH_EVENTS = 16 << 20, 10_000
-#: Seconds after which a request is given up that the intake has not answered.
-_SECONDS = 30.0
-
-#: A message, and its pipeline if it tells of an execution.
-Message = tuple[bytes, str | None]
-#: Takes messages, and returns when they are safe. Raises StreamAppError when they cannot be kept now.
-Intake = Callable[[Sequence[Message]], Awaitable[None]]
+#: Format -> where its events are posted.
+PATHS = {OPENLINEAGE: "/api/v1/lineage", NATIVE: "/v1/events"}
 
 
-class Lineage:
-    """The handlers of the two routes."""
+def event_routes(intake: Intake, sources: Sources) -> list[web.RouteDef]:
+    """The routes of all formats, and their batch forms."""
+    bodies = Bodies()
+    return [
+        route
+        for format_, path in PATHS.items()
+        for route in EventRoutes(path, sources[format_], intake, bodies).routes()
+    ]
 
-    def __init__(self, intake: Intake, sources: Sources) -> None:
+
+class EventRoutes:
+    """The handlers of the two routes of a format."""
+
+    def __init__(self, path: str, decode: Decode, intake: Intake, bodies: Bodies) -> None:
+        self._path = path
+        self._decode = decode
         self._intake = intake
-        self._decode = sources[OPENLINEAGE]
-        self._bodies = Bodies()
+        self._bodies = bodies
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
-        return [web.post("/api/v1/lineage", self.one), web.post("/api/v1/lineage/batch", self.batch)]
+        return [web.post(self._path, self.one), web.post(f"{self._path}/batch", self.batch)]
 
     async def one(self, request: web.Request) -> web.Response:
         """Takes one event: 201 when it is safe, 422 when it is none."""
@@ -50,7 +56,7 @@ class Lineage:
             message = self._checked(body)
         except MalformedEvent as error:
             raise ProblemError(422, str(error)) from None
-        await self._take([message])
+        await take(self._intake, [message])
         return web.Response(status=201)
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -70,7 +76,7 @@ class Lineage:
         if faults and not kept:
             raise ProblemError(422, f"none of {len(messages):,} is an event; the first: {next(iter(faults.values()))}")
         if kept:
-            await self._take(kept)
+            await take(self._intake, kept)
         answer: dict[str, Any] = {
             "status": "partial_success" if faults else "success",
             "summary": {"received": len(messages), "successful": len(kept), "failed": len(faults)},
@@ -82,15 +88,6 @@ class Lineage:
         """Raises MalformedEvent."""
         event = self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)
         return message, event.pipeline if event is not None else None
-
-    async def _take(self, messages: Sequence[Message]) -> None:
-        try:
-            async with asyncio.timeout(_SECONDS):
-                await self._intake(messages)
-        except TimeoutError:
-            raise ProblemError(503, "cannot be kept in time; try again", {"Retry-After": "5"}) from None
-        except StreamAppError as error:
-            raise ProblemError(503, f"cannot be kept now: {error}", {"Retry-After": "5"}) from None
 
 
 def _split(body: bytes) -> list[bytes]:

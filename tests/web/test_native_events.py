@@ -1,0 +1,48 @@
+"""Native events over HTTP: what other programs of ours, and those that speak no OpenLineage, send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from stream_app.wire import event_to_dict
+from tests.builders import artifact, ran, run_ended
+
+from .served import embedded_service
+from .test_http import applied, stored
+
+ONE, BATCH = "/v1/events", "/v1/events/batch"
+EVENTS = [
+    event_to_dict(event)
+    for event in (
+        *ran(0, "t", "Trainer", writes=["m"]),
+        *ran(20, "d", "Pusher", reads=["m"], writes=[artifact("live", pushed=True)]),
+        run_ended(40),
+    )
+]
+
+
+def test_they_become_graphlets(tmp_path: Path) -> None:
+    """One by one and as an array."""
+    with embedded_service(tmp_path / "log") as service:
+        first = service.post(orjson.dumps(EVENTS[0]), ONE)
+        rest = service.post(orjson.dumps(EVENTS[1:]), BATCH)
+        applied(service)
+        found = service.get("/v1/graphlets/p/t").json
+
+    assert (first.status, rest.status, rest.json["summary"]["successful"]) == (201, 200, len(EVENTS) - 1)
+    assert (found["graphlet"]["down"], found["outcome"]["pushed"]) == (["d"], True)
+
+
+def test_what_is_none_is_refused_with_the_field(tmp_path: Path) -> None:
+    """In an array the others are kept."""
+    wrong = {key: value for key, value in EVENTS[0].items() if key != "time"}
+    with embedded_service(tmp_path / "log") as service:
+        refused = service.post(orjson.dumps(wrong), ONE)
+        partly = service.post(orjson.dumps([wrong, EVENTS[0]]), BATCH)
+
+    assert refused.status == 422
+    assert refused.json["detail"].startswith("time: missing")
+    assert [failed["index"] for failed in partly.json["failed_events"]] == [0]
+    assert stored(tmp_path / "log") == [orjson.dumps(EVENTS[0])]
