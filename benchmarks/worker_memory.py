@@ -51,7 +51,8 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
         "",
         (
             f"Slope after the first fifth: {line.slope:+.2f} MiB a minute ({per_million:+.0f} MiB a million events), "
-            f"least squares over {len(steady)} samples."
+            f"least squares over {len(steady)} samples; "
+            f"{(samples[-1].rss_bytes - samples[0].rss_bytes) / MIB:+.0f} MiB from the first sample to the last."
         ),
     ]
 
