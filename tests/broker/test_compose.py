@@ -38,7 +38,7 @@ class Deployment:
             "STREAM_APP_KAFKA_METRICS_PORT": "0",
             "FLEET_PIPELINES": "3",
             "FLEET_DAYS_PAST": "1",
-            "FLEET_DAYS": "2",
+            "FLEET_RUNS_PER_DAY": "48",
         }
 
     def start(self, service: str) -> subprocess.Popen[str]:
