@@ -54,6 +54,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+log.cleaner.backoff.ms=300
 """
 
 
@@ -198,6 +199,7 @@ def start_docker() -> DockerBroker:
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+        "KAFKA_LOG_CLEANER_BACKOFF_MS": "300",
     }
     flags = [flag for name, value in settings.items() for flag in ("-e", f"{name}={value}")]
     command = [

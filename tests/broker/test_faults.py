@@ -34,6 +34,30 @@ def test_kills_lose_nothing_and_double_nothing(cluster: Cluster, fleet: list[byt
     asyncio.run(body())
 
 
+def test_after_a_kill_little_is_read_again(cluster: Cluster, fleet: list[bytes]) -> None:
+    """Of a source, at most what came in two seconds is forwarded twice; of the events nothing is applied twice."""
+    rate, source = 150, cluster.names.sources[0]
+    few = fleet[: rate * 12]
+
+    async def body() -> None:
+        worker = cluster.worker()
+        await asyncio.to_thread(worker.said, "are open")
+        load = asyncio.create_task(cluster.produce(source, [(0, None, message) for message in few], seconds=12))
+        for _ in range(2):
+            await asyncio.sleep(4)
+            worker.kill()
+            worker.start()
+            await asyncio.to_thread(worker.said, "are open")
+        await load
+        await cluster.settle()
+        forwarded = sum((await cluster.ends(cluster.names.events, cluster.partitions)).values())
+
+        assert len(few) <= forwarded <= len(few) + 2 * 2 * rate
+        await check_state(cluster, few)
+
+    asyncio.run(body())
+
+
 def test_sigterm_drains_and_the_next_goes_on(cluster: Cluster, fleet: list[bytes]) -> None:
     """A worker told to stop under load exits 0; with its folder deleted, the next one restores from Kafka."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 
 import faust
@@ -14,6 +15,7 @@ from faust.types import TP
 from kafka.admin import KafkaAdminClient
 from mode import CrashingSupervisor
 
+from stream_app.kafka.changelog import LogReader
 from stream_app.kafka.transport import Batch, BatchSchema, BatchTransport, StickyAssignor
 from tests.broker.broker import Broker
 from tests.broker.conftest import MakeTopic
@@ -68,11 +70,12 @@ def committed(admin: KafkaAdminClient, group: str, topic: str, partition: int = 
     return None if found is None else int(found.offset)
 
 
-async def produce(broker: Broker, topic: str, values: list[bytes], **settings: object) -> None:
+async def produce(broker: Broker, topic: str, values: list[bytes], *, keyed: bool = False, **settings: object) -> None:
+    """Write values to partition 0; `keyed`: each with itself as key."""
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, **settings)
     await producer.start()
     for value in values:
-        await producer.send(topic, value, partition=0)
+        await producer.send(topic, value, key=value if keyed else None, partition=0)
     await producer.stop()
 
 
@@ -129,6 +132,40 @@ def test_commits_pass_the_markers_of_transactions(
     run(reader, body)
 
     assert [offset for _, offset, _ in reader.seen] == [0, 2, 4, 6, 8]
+
+
+def test_commits_pass_what_compaction_took(
+    broker: Broker, admin: KafkaAdminClient, topic: MakeTopic, make: Callable[..., Reader], prefix: str
+) -> None:
+    """A compacted source has lost most offsets; what is left is read, and the commit is at the end."""
+    compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "200"}
+    name = topic("source", **compacted, **{"max.compaction.lag.ms": "200"})
+    reader = make(name)
+
+    async def left() -> list[int]:
+        at = TopicPartition(name, 0)
+        async with LogReader({"bootstrap_servers": broker.bootstrap}, at) as log:
+            return [record.offset async for records in log.read(0, await log.end()) for record in records]
+
+    async def overwrite() -> int:
+        """Write ten keys over and over until compaction has made holes; the number of records written."""
+        written = 0
+        while len(await left()) == written:
+            await produce(broker, name, [b"%d" % n for n in range(10)] * 10, keyed=True)
+            written += 100
+            await asyncio.sleep(0.3)
+        return written
+
+    async def body() -> None:
+        await until(lambda: committed(admin, prefix, name) == written)
+
+    written = asyncio.run(asyncio.wait_for(overwrite(), 60))
+    run(reader, body)
+
+    seen = [offset for _, offset, _ in reader.seen]
+    assert seen[-1] == written - 1
+    assert len(seen) < written
+    assert max(after - before for before, after in pairwise([-1, *seen])) > 2
 
 
 def test_a_batch_that_is_not_done_is_not_committed(
