@@ -227,6 +227,11 @@ class ServeOptions(BaseModel):
     token: SecretStr | None = Field(default=None, min_length=8)
     #: Days for which events are kept after they were applied.
     keep_days: float = Field(default=30.0, gt=0, le=3650)
+    #: What MLflow signs its webhooks with, one of the two; without one they are not taken.
+    mlflow_webhook_secret: SecretStr | None = None
+    mlflow_webhook_secret_file: Path | None = None
+    #: The MLflow to ask where a model of a webhook comes from; without it `mlflow.registered_models` says.
+    mlflow_tracking_uri: str | None = Field(default=None, min_length=1)
 
 
 class Options(BaseModel):
@@ -269,12 +274,27 @@ def load(path: Path | None = None, flags: Mapping[str, object] | None = None) ->
         raise OptionsError(_first_line(error, places)) from None
 
 
+def read_secret(value: SecretStr | None, file: Path | None, name: str) -> str | None:
+    """A secret given as it is, or in a file, without the line break at its end.
+
+    Raises OptionsError when both are given or the file cannot be read; the message never holds the secret.
+    """
+    if file is None:
+        return None if value is None else value.get_secret_value()
+    if value is not None:
+        raise OptionsError(f"{name} is given both as it is and as a file; give one")
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{name}: cannot read {file}: {error}") from None
+
+
 _KNOWN = [
     f"{section}.{key}" for section, field in Options.model_fields.items() for key in type(field.default).model_fields
 ]
 
 #: Their values are repeated nowhere.
-_SECRET = {"kafka.checkpoint_key", "kafka.password", "serve.token"}
+_SECRET = {"kafka.checkpoint_key", "kafka.password", "serve.mlflow_webhook_secret", "serve.token"}
 
 #: The name of an option, where it was set, and its value.
 _Setting = tuple[str, str, Any]

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
 from stream_app.core.operators import GROUPS
 from stream_app.errors import OptionsError
-from stream_app.options import Group, Options, load
+from stream_app.options import Group, Options, load, read_secret
 
 
 @pytest.fixture(autouse=True)
@@ -189,3 +190,22 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(OptionsError, match=r"binary\.toml: not TOML: "):
         load(path)
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    """Without the line break that editors put at its end; what is within belongs to it."""
+    file = tmp_path / "password"
+    file.write_text("correct horse \n")
+
+    assert read_secret(None, file, "kafka.password") == "correct horse "
+    assert read_secret(SecretStr("given"), None, "kafka.password") == "given"
+    assert read_secret(None, None, "kafka.password") is None
+
+
+def test_a_secret_that_cannot_be_read_is_told_without_it(tmp_path: Path) -> None:
+    """Given twice, or in a file that is not there."""
+    with pytest.raises(OptionsError, match=r"kafka.password is given both .*; give one") as raised:
+        read_secret(SecretStr("swordfish"), tmp_path / "password", "kafka.password")
+    with pytest.raises(OptionsError, match=r"kafka.password: cannot read .*password"):
+        read_secret(None, tmp_path / "password", "kafka.password")
+    assert "swordfish" not in str(raised.value)

@@ -14,8 +14,6 @@ import typer
 from stream_app.errors import OptionsError, StreamAppError
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from stream_app.kafka.connection import Connection
     from stream_app.kafka.topics import Names
     from stream_app.options import KafkaOptions, Options
@@ -60,7 +58,8 @@ def connection_of(options: KafkaOptions) -> Connection:
 
     Raises OptionsError when the parts do not fit together or the password cannot be read.
     """
-    from stream_app.kafka.connection import Connection, read_secret
+    from stream_app.kafka.connection import Connection
+    from stream_app.options import read_secret
 
     return Connection(
         bootstrap_servers=options.bootstrap_servers,
@@ -70,7 +69,7 @@ def connection_of(options: KafkaOptions) -> Connection:
         key_file=options.key_file,
         mechanism=options.mechanism,
         username=options.username,
-        password=read_secret(_plain(options.password), options.password_file, "kafka.password"),
+        password=read_secret(options.password, options.password_file, "kafka.password"),
     )
 
 
@@ -79,16 +78,12 @@ def checkpoint_key_of(options: KafkaOptions) -> bytes | None:
 
     Raises OptionsError when it cannot be read or is too short to protect anything.
     """
-    from stream_app.kafka.connection import read_secret
+    from stream_app.options import read_secret
 
-    key = read_secret(_plain(options.checkpoint_key), options.checkpoint_key_file, "kafka.checkpoint_key")
+    key = read_secret(options.checkpoint_key, options.checkpoint_key_file, "kafka.checkpoint_key")
     if key is not None and len(key) < _KEY_LENGTH:
         raise OptionsError(f"kafka.checkpoint_key: too short; expected {_KEY_LENGTH} characters or more")
     return None if key is None else key.encode()
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def names_of(options: KafkaOptions) -> Names:

@@ -9,6 +9,7 @@ import typer
 
 from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, settings_of, sources_of
 from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
+from stream_app.cli.store_flags import webhooks_of
 from stream_app.errors import OptionsError
 
 
@@ -35,7 +36,7 @@ def serve(
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
 ) -> None:
-    """Take OpenLineage events over HTTP and answer with verdicts.
+    """Take events over HTTP (OpenLineage, native, MLflow's webhooks) and answer with verdicts.
 
     By itself it is the detector, and keeps everything in one folder; with --bootstrap-servers it works for workers.
 
@@ -68,6 +69,7 @@ def serve(
         address,
         chosen,
         token,
+        webhooks_of(options),
         listening,
     )
 
@@ -83,7 +85,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
     quieten()
     said = Said()
     workers = Relay(connection_of(options.kafka), names_of(options.kafka), said.verdicts.add)
-    serve_relayed(workers, said, sources_of(options), host, port, token, listening)
+    serve_relayed(workers, said, sources_of(options), host, port, token, webhooks_of(options), listening)
 
 
 def listening(url: str) -> None:

@@ -123,18 +123,3 @@ class Connection:
         except OSError as error:
             return error.strerror or str(error)
         return None
-
-
-def read_secret(value: str | None, file: Path | None, name: str) -> str | None:
-    """A secret given as it is, or in a file, without the line break at its end.
-
-    Raises OptionsError when both are given or the file cannot be read; the message never holds the secret.
-    """
-    if file is None:
-        return value
-    if value is not None:
-        raise OptionsError(f"{name} is given both as it is and as a file; give one")
-    try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{name}: cannot read {file}: {error}") from None

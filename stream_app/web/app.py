@@ -9,10 +9,12 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from stream_app.web import webhooks
 from stream_app.web.problems import problems
 from stream_app.web.tokens import bearer
 
-PROBES = ("/livez", "/readyz")
+#: What needs no token: probes, and what is signed.
+OPEN = ("/livez", "/readyz", webhooks.PATH)
 
 
 def make_app(
@@ -25,7 +27,7 @@ def make_app(
     ready
         Says why requests cannot be served now, "" when they can.
     token
-        What callers must know, probes apart; None: nothing.
+        What callers must know, `OPEN` apart; None: nothing.
     """
 
     async def livez(_: web.Request) -> web.Response:
@@ -40,6 +42,6 @@ def make_app(
         text = await asyncio.to_thread(generate_latest, registry)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    app = web.Application(middlewares=[problems, bearer(token, *PROBES)])  # type: ignore[list-item]
+    app = web.Application(middlewares=[problems, bearer(token, *OPEN)])  # type: ignore[list-item]
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics), *routes])
     return app

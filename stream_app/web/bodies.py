@@ -12,15 +12,16 @@ from stream_app.web.problems import ProblemError
 
 #: Seconds that the body of a request may take.
 SECONDS = 10.0
-#: Bytes of all bodies being read at one time.
+#: Bytes of all bodies being read at one time, if not told otherwise.
 TOGETHER = 256 << 20
 _ENCODINGS = frozenset(("", "identity", "gzip", "deflate"))
 
 
 class Bodies:
-    """Reads the bodies of requests."""
+    """Reads the bodies of requests; `together` is the most bytes of all that are being read at one time."""
 
-    def __init__(self) -> None:
+    def __init__(self, together: int = TOGETHER) -> None:
+        self._together = together
         self._held = 0
 
     async def read(self, request: web.Request, limit: int) -> bytes:
@@ -43,7 +44,7 @@ class Bodies:
                     self._held += len(chunk)
                     if len(body) > limit:
                         raise _too_large(limit)
-                    if self._held > TOGETHER:
+                    if self._held > self._together:
                         raise ProblemError(503, "too many bodies at once", {"Retry-After": "1"})
         except TimeoutError:
             raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", {"Connection": "close"}) from None

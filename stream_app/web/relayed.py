@@ -15,6 +15,7 @@ from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.intake import Message
 from stream_app.web.problems import ProblemError
+from stream_app.web.webhooks import Webhooks, WebhookSettings
 from stream_app.web.words import Verdicts, prunes
 
 #: Verdicts held: those said last.
@@ -52,7 +53,12 @@ class Said:
 
 
 def relayed_app(
-    workers: Workers, said: Said, sources: Sources, registry: CollectorRegistry, token: str | None
+    workers: Workers,
+    said: Said,
+    sources: Sources,
+    registry: CollectorRegistry,
+    token: str | None,
+    webhooks: WebhookSettings | None = None,
 ) -> web.Application:
     """The application; it runs `workers` while it runs itself."""
 
@@ -63,6 +69,8 @@ def relayed_app(
         await asyncio.gather(task, return_exceptions=True)
 
     routes = [*event_routes(workers.send, sources), *Answers(said).routes()]
+    if webhooks is not None:
+        routes += Webhooks(workers.send, webhooks).routes()
     app = make_app(routes, lambda: workers.trouble, registry, token)
     app.cleanup_ctx.append(running)
     return app

@@ -21,6 +21,7 @@ from stream_app.web.event_log import EventLog, LogUnavailableError
 from stream_app.web.event_routes import event_routes
 from stream_app.web.intake import Message
 from stream_app.web.relayed import Said, Workers, relayed_app
+from stream_app.web.webhooks import Webhooks, WebhookSettings
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def serve_embedded(
     host: str,
     port: int,
     token: str | None,
+    webhooks: WebhookSettings | None = None,
     listening: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serves the embedded detector until SIGTERM or SIGINT.
@@ -43,6 +45,8 @@ def serve_embedded(
     ----------
     path
         Of the log; see `EventLog`.
+    webhooks
+        Of MLflow; None: they are not taken.
     listening
         Told the address, once there is one; port 0 takes a free one.
 
@@ -58,7 +62,7 @@ def serve_embedded(
         embedded = Embedded(event_log, settings, metrics.observe)
         embedded.start()
         try:
-            app = embedded_app(embedded, registry, token)
+            app = embedded_app(embedded, registry, token, webhooks)
             app.cleanup_ctx.append(_measured(embedded, metrics))
             asyncio.run(serve(app, host, port, listening))
         finally:
@@ -74,6 +78,7 @@ def serve_relayed(
     host: str,
     port: int,
     token: str | None,
+    webhooks: WebhookSettings | None = None,
     listening: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serves beside workers until SIGTERM or SIGINT; parameters as of `serve_embedded`.
@@ -81,10 +86,13 @@ def serve_relayed(
     Raises OptionsError when the port cannot be had.
     """
     registry = CollectorRegistry()
-    asyncio.run(serve(relayed_app(workers, said, sources, registry, token), host, port, listening))
+    app = relayed_app(workers, said, sources, registry, token, webhooks)
+    asyncio.run(serve(app, host, port, listening))
 
 
-def embedded_app(embedded: Embedded, registry: CollectorRegistry, token: str | None) -> web.Application:
+def embedded_app(
+    embedded: Embedded, registry: CollectorRegistry, token: str | None, webhooks: WebhookSettings | None = None
+) -> web.Application:
     """The application of an embedded detector."""
 
     async def intake(messages: Sequence[Message]) -> None:
@@ -95,6 +103,8 @@ def embedded_app(embedded: Embedded, registry: CollectorRegistry, token: str | N
         await asyncio.wrap_future(written)
 
     routes = [*event_routes(intake, embedded.settings.sources), *Answers(embedded).routes()]
+    if webhooks is not None:
+        routes += Webhooks(intake, webhooks).routes()
     return make_app(routes, lambda: embedded.trouble, registry, token)
 
 

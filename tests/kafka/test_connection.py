@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.errors import OptionsError
-from stream_app.kafka.connection import Connection, read_secret
+from stream_app.kafka.connection import Connection
 
 
 @pytest.mark.parametrize(
@@ -35,22 +35,3 @@ def test_a_certificate_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
     with pytest.raises(OptionsError, match="cannot read the certificates for localhost:9092"):
         Connection("localhost:9092", "SSL", ca_file=tmp_path / "ca.pem").tls()
-
-
-def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
-    """Without the line break that editors put at its end; what is within belongs to it."""
-    file = tmp_path / "password"
-    file.write_text("correct horse \n")
-
-    assert read_secret(None, file, "kafka.password") == "correct horse "
-    assert read_secret("given", None, "kafka.password") == "given"
-    assert read_secret(None, None, "kafka.password") is None
-
-
-def test_a_secret_that_cannot_be_read_is_told_without_it(tmp_path: Path) -> None:
-    """Given twice, or in a file that is not there."""
-    with pytest.raises(OptionsError, match=r"kafka.password is given both .*; give one") as raised:
-        read_secret("swordfish", tmp_path / "password", "kafka.password")
-    with pytest.raises(OptionsError, match=r"kafka.password: cannot read .*password"):
-        read_secret(None, tmp_path / "password", "kafka.password")
-    assert "swordfish" not in str(raised.value)

@@ -102,14 +102,17 @@ def test_a_recorded_delivery_is_refused_later(late_ms: int) -> None:
         decode_webhook(headers, body, SECRET, T0 + late_ms)
 
 
-def test_a_delivery_repeated_is_taken_once_and_forgotten_when_it_could_not_be_repeated() -> None:
+def test_a_delivery_taken_is_known_until_it_cannot_be_repeated() -> None:
     deliveries = Deliveries()
     first, _ = delivery(ALIAS)
     second, _ = delivery(ALIAS, delivery_id="d2")
 
-    assert [deliveries.is_new(headers, T0) for headers in (first, first, second, second)] == [True, False, True, False]
-    assert not deliveries.is_new(first, T0 + 2 * REPLAY_WINDOW_MS)
-    assert deliveries.is_new(first, T0 + 2 * REPLAY_WINDOW_MS + 1)
+    deliveries.add(first, T0)
+    deliveries.add(first, T0 + 1000)
+
+    assert [deliveries.has(headers, T0) for headers in (first, second)] == [True, False]
+    assert deliveries.has(first, T0 + 2 * REPLAY_WINDOW_MS)
+    assert not deliveries.has(first, T0 + 2 * REPLAY_WINDOW_MS + 1)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from stream_app.web.embedded import Embedded, EmbeddedSettings
 from stream_app.web.event_log import EventLog
 from stream_app.web.serving import embedded_app
+from stream_app.web.webhooks import WebhookSettings
 
 JSON = {"Content-Type": "application/json"}
 LINEAGE, BATCH = "/api/v1/lineage", "/api/v1/lineage/batch"
@@ -110,13 +111,14 @@ def embedded_service(
     token: str | None = None,
     allow_pages: int | None = None,
     idle: float = 60.0,
+    webhooks: WebhookSettings | None = None,
 ) -> Iterator[Service]:
     """The embedded service over a log."""
     event_log = EventLog(path, allow_pages)
     embedded = Embedded(event_log, settings)
     embedded.start()
     try:
-        with served(embedded_app(embedded, CollectorRegistry(), token), idle) as service:
+        with served(embedded_app(embedded, CollectorRegistry(), token, webhooks), idle) as service:
             yield Service(service.host, service.port, embedded)
     finally:
         embedded.stop()

@@ -101,20 +101,24 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now_ms: int) ->
 
 @dataclass(slots=True)
 class Deliveries:
-    """The ids of deliveries within the replay window, so that each is taken once."""
+    """The ids of deliveries taken within the replay window, so that each is taken once."""
 
-    _seen: dict[str, int] = field(default_factory=dict)
+    _taken: dict[str, int] = field(default_factory=dict)
 
-    def is_new(self, headers: Mapping[str, str], now_ms: int) -> bool:
-        """Whether a verified delivery is seen for the first time; notes that it is seen now."""
-        delivery = next((value for key, value in headers.items() if key.lower() == DELIVERY), "")[:_ID_MAX]
+    def has(self, headers: Mapping[str, str], now_ms: int) -> bool:
+        """Whether a verified delivery was taken before."""
         # A delivery may be ahead by one window and repeated until it is behind by another.
-        while self._seen and next(iter(self._seen.values())) < now_ms - 2 * REPLAY_WINDOW_MS:
-            del self._seen[next(iter(self._seen))]
-        if delivery in self._seen:
-            return False
-        self._seen[delivery] = now_ms
-        return True
+        while self._taken and next(iter(self._taken.values())) < now_ms - 2 * REPLAY_WINDOW_MS:
+            del self._taken[next(iter(self._taken))]
+        return _id(headers) in self._taken
+
+    def add(self, headers: Mapping[str, str], now_ms: int) -> None:
+        """Notes that a verified delivery is taken; to be said when its event is safe, or it would not come again."""
+        self._taken.setdefault(_id(headers), now_ms)
+
+
+def _id(headers: Mapping[str, str]) -> str:
+    return next((value for key, value in headers.items() if key.lower() == DELIVERY), "")[:_ID_MAX]
 
 
 @dataclass(slots=True)

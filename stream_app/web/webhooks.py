@@ -1,0 +1,93 @@
+"""`POST /api/v1/mlflow/webhook`: what MLflow's model registry tells, checked by its signature, into an intake.
+
+It needs no token, since MLflow cannot send one: the signature says who it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import orjson
+from aiohttp import web
+
+from stream_app.core.events import Event
+from stream_app.errors import MalformedEvent, StreamAppError
+from stream_app.sources.mlflow import Deliveries, RejectedWebhook, Rules, decode_webhook, verify
+from stream_app.sources.mlflow.webhooks import OriginOf
+from stream_app.sources.strict_json import MAX_BYTES
+from stream_app.web.bodies import Bodies
+from stream_app.web.intake import Intake, take
+from stream_app.web.problems import ProblemError
+from stream_app.wire import event_to_dict
+
+log = logging.getLogger(__name__)
+
+PATH = "/api/v1/mlflow/webhook"
+#: Bytes of all bodies being read at one time: whoever sends them is not known yet.
+_TOGETHER = 16 << 20
+#: Seconds that MLflow may take to say where a model comes from, and questions that are asked at one time.
+_SECONDS, _QUESTIONS = 15.0, 2
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """How webhooks are read."""
+
+    #: What MLflow signs them with.
+    secret: str = field(repr=False)
+    rules: Rules = field(default_factory=Rules)
+    #: Says where a version of a model comes from; see `decode_webhook`.
+    origin_of: OriginOf | None = None
+
+
+class Webhooks:
+    """The handler of the route."""
+
+    def __init__(self, intake: Intake, settings: WebhookSettings) -> None:
+        self._intake = intake
+        self._settings = settings
+        self._bodies = Bodies(_TOGETHER)
+        self._taken = Deliveries()
+        self._asking = ThreadPoolExecutor(_QUESTIONS, "mlflow")
+
+    def routes(self) -> list[web.RouteDef]:
+        """The route."""
+        return [web.post(PATH, self.take)]
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Takes one delivery: 201 when its event is safe, 200 when it says nothing new; 401 and 422."""
+        body = await self._bodies.read(request, MAX_BYTES)
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            verify(request.headers, body, self._settings.secret, now_ms)
+            if self._taken.has(request.headers, now_ms):
+                return web.Response(status=200)
+            event = await self._decoded(request.headers, body, now_ms)
+        except RejectedWebhook as error:
+            raise ProblemError(401, str(error)) from None
+        except MalformedEvent as error:
+            raise ProblemError(422, str(error)) from None
+        if event is not None:
+            await take(self._intake, [(orjson.dumps(event_to_dict(event)), event.pipeline)])
+        self._taken.add(request.headers, now_ms)
+        return web.Response(status=200 if event is None else 201)
+
+    async def _decoded(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Event | None:
+        """Raises RejectedWebhook, MalformedEvent, or ProblemError when MLflow does not say where a model is from."""
+        chosen = self._settings
+        given = (headers, body, chosen.secret, now_ms, chosen.rules, chosen.origin_of)
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._asking, decode_webhook, *given)
+        except (RejectedWebhook, MalformedEvent):
+            raise
+        except (TimeoutError, StreamAppError) as error:
+            log.warning("a webhook waits, MLflow will repeat it: %s", error or "no answer in time")
+            raise ProblemError(
+                503, "the tracking server does not say whose model it is", {"Retry-After": "5"}
+            ) from None
