@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from stream_app.core.detector import Detector
 from stream_app.core.learning import Learner
-from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, Example, StageRecord, Verdict
+from stream_app.core.ledger import HINDSIGHT, Ledger
+from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, Closed, Example, StageRecord, Verdict
+from stream_app.core.state import Pipeline
 from stream_app.metrics import Metrics
 from tests.builders import ran
 
@@ -63,6 +66,53 @@ def test_pushes_that_were_flagged_are_told_apart(registry: CollectorRegistry, me
     assert registry.get_sample_value("stream_app_deployments_flagged_total") == 1
 
 
+def test_labels_are_told_by_what_was_said_before(registry: CollectorRegistry, metrics: Metrics) -> None:
+    """Precision and recall of flags over any window are ratios of these four."""
+    flagged, failed = [replace(RECORD, decision=PRUNE)], replace(EXAMPLE, pushed=False, cause="failed")
+    metrics.observe([EXAMPLE, failed, replace(failed, stages=flagged), replace(failed, inherited=flagged)])
+
+    def labels(predicted: str, actual: str) -> float | None:
+        return registry.get_sample_value(
+            "stream_app_prequential_outcomes_total", {"predicted": predicted, "actual": actual}
+        )
+
+    assert [labels("continue", "pushed"), labels("continue", "not_pushed")] == [1, 1]
+    assert [labels("prune", "pushed"), labels("prune", "not_pushed")] == [0, 2]
+
+
+def test_what_is_ahead_when_flagged_is_told(registry: CollectorRegistry, metrics: Metrics) -> None:
+    """Two of three node-seconds; a verdict to go on says nothing of it."""
+    metrics.observe([VERDICT, replace(VERDICT, decision=CONTINUE, cost_left=0.0)])
+
+    assert registry.get_sample_value("stream_app_flag_remaining_compute_ratio_count") == 1
+    assert registry.get_sample_value("stream_app_flag_remaining_compute_ratio_bucket", {"le": "0.7"}) == 1
+
+
+def test_evicted_graphlets_are_counted_by_outcome(registry: CollectorRegistry, metrics: Metrics) -> None:
+    """One that was still open is a hint that the horizon or the retention is too short."""
+    metrics.observe([Closed({"graphlet": "p/t", "outcome": "open"}, None)])
+
+    assert registry.get_sample_value("stream_app_graphlets_evicted_total", {"outcome": "open"}) == 1
+
+
+def test_flagged_compute_is_told_by_budget_and_what_became_of_it(registry: CollectorRegistry) -> None:
+    """The ledger's sums, under the budgets they belong to; hindsight is the bound of what any policy could save."""
+    booked = SimpleNamespace(
+        pipelines={"p": Pipeline("p")},
+        ledger=lambda _: Ledger(
+            saved={1: 3_000, HINDSIGHT: 9_000}, harmed={0: 1_000}, undecided={1: 500}, avoided=7_000
+        ),
+    )
+    Metrics(registry, (0.01, 0.05)).measure([booked, booked])
+
+    def told(budget: str, kind: str) -> float | None:
+        return registry.get_sample_value("stream_app_compute_flagged_node_seconds", {"budget": budget, "class": kind})
+
+    assert [told("0.05", "wasted"), told("0.05", "pending"), told("hindsight", "wasted")] == [6, 1, 18]
+    assert [told("0.01", "useful"), told("0.01", "wasted")] == [2, 0]
+    assert registry.get_sample_value("stream_app_compute_avoided_node_seconds") == 14
+
+
 def test_a_run_is_no_deployment_beside_its_trainer(registry: CollectorRegistry, metrics: Metrics) -> None:
     """A provisional graphlet's example would count the same push twice."""
     metrics.observe([EXAMPLE, replace(EXAMPLE, trainer=None)])
@@ -72,10 +122,11 @@ def test_a_run_is_no_deployment_beside_its_trainer(registry: CollectorRegistry, 
 
 def test_outcomes_are_counted_with_their_delay(registry: CollectorRegistry, metrics: Metrics) -> None:
     """A correction is an outcome, and known as a correction."""
-    metrics.observe([EXAMPLE, replace(EXAMPLE, pushed=None), replace(EXAMPLE, label_revision=2)])
+    metrics.observe([EXAMPLE, replace(EXAMPLE, pushed=None, cause="pruned"), replace(EXAMPLE, label_revision=2)])
 
-    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "pushed"}) == 2
-    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "pruned"}) == 1
+    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "pushed", "cause": "pushed"}) == 2
+    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "pruned", "cause": "pruned"}) == 1
+    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "not_pushed", "cause": "expired"}) == 0
     assert registry.get_sample_value("stream_app_label_corrections_total") == 1
     assert registry.get_sample_value("stream_app_label_delay_seconds_sum") == 3 * 7_200
 
@@ -100,6 +151,9 @@ def test_compute_is_told_in_node_seconds(registry: CollectorRegistry, metrics: M
     metrics.measure(detectors)
 
     assert registry.get_sample_value("stream_app_pipelines") == 2
+    assert registry.get_sample_value("stream_app_graphlets") == 2
+    assert registry.get_sample_value("stream_app_graphlets_open") == 2
+    assert registry.get_sample_value("stream_app_predictions_awaiting_label") == 0
     assert registry.get_sample_value("stream_app_compute_node_seconds", {"class": "pending"}) == 1_200
 
 

@@ -33,6 +33,8 @@ class Assignment:
         self._make = make
         self.partitions: dict[int, Partition] = {}
         self._heartbeat_seconds: float = app.conf.broker_heartbeat_interval
+        #: The partition that is being restored.
+        self.opening: Partition | None = None
         #: Whether what Faust assigned last is open.
         self.complete = False
         #: Rebalances whose partitions were taken over.
@@ -75,12 +77,14 @@ class Assignment:
             if await self.partitions[number].table.still_owned():
                 return
             self._close(number)
-        partition = self._make(number)
+        partition = self.opening = self._make(number)
         try:
             await partition.open()
         except BaseException:
             partition.table.close()
             raise
+        finally:
+            self.opening = None
         self.partitions[number] = partition
 
     def _close(self, number: int) -> None:
@@ -117,10 +121,17 @@ class Assignment:
 
     def lag(self, number: int) -> int | None:
         """Records of an open partition that are not applied yet; None while it is not known."""
+        return self._lag(TP(self._topic, number))
+
+    def lags(self) -> dict[tuple[str, int], int | None]:
+        """The same for each partition that is read, those of the source topics included, by topic and number."""
+        return {(tp.topic, tp.partition): self._lag(tp) for tp in sorted(self._app.consumer.assignment())}
+
+    def _lag(self, tp: TP) -> int | None:
         consumer = self._app.consumer
         assert isinstance(consumer, BatchConsumer)
         try:
-            return consumer.lag(TP(self._topic, number))
+            return consumer.lag(tp)
         except IllegalStateError:  # a rebalance took it away
             return None
 

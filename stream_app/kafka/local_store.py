@@ -81,6 +81,12 @@ class LocalStore:
         rows.pop(MARK, None)
         return rows
 
+    def measure(self) -> tuple[int, int]:
+        """About how many rows there are, and their bytes in files and in memory."""
+        sizes = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+        rows, *sizes_now = (self._db.property_int_value(name) or 0 for name in ("rocksdb.estimate-num-keys", *sizes))
+        return rows, sum(sizes_now)
+
     def write(self, rows: Iterable[Row], mark: Mark) -> None:
         """Put (or, where the value is None, delete) `rows` and the mark, all or none."""
         batch = WriteBatch(raw_mode=True)

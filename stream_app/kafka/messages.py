@@ -13,9 +13,11 @@ import orjson
 from stream_app import wire
 from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
 from stream_app.kafka.local_store import Row
+from stream_app.kafka.monitoring import EVICTED, WITHDRAWN, Counts
 from stream_app.kafka.outbox import Headers, Message
 from stream_app.kafka.topics import Names
 from stream_app.kafka.transport import Record
+from stream_app.metrics import outcome_of
 
 #: Key of the row that says a graphlet has an open alert, before the graphlet's id.
 ALERT = b"\x00alert/"
@@ -31,10 +33,16 @@ class Speaker:
     Parameters: `rows` are those of the partition; only the rows of open alerts are looked at.
     """
 
-    def __init__(self, names: Names, rows: Mapping[bytes, bytes]) -> None:
+    def __init__(self, names: Names, rows: Mapping[bytes, bytes], counts: Counts) -> None:
         self._names = names
+        self._counts = counts
         self._open = {key[len(ALERT) :].decode() for key in rows if key.startswith(ALERT)}
         self._changed: dict[str, bool] = {}
+
+    @property
+    def open_flags(self) -> int:
+        """Graphlets with an open alert."""
+        return len(self._open)
 
     def messages(self, outputs: Iterable[Output]) -> list[Message]:
         """The records that say these outputs, in order."""
@@ -63,6 +71,8 @@ class Speaker:
         flagged = verdict.decision == PRUNE
         if flagged != (verdict.graphlet in self._open):
             self._set(verdict.graphlet, flagged)
+            self._counts.raised += flagged
+            self._counts.flags[WITHDRAWN] += not flagged
             kind: wire.AlertKind = "flagged" if flagged else "withdrawn"
             messages.append(self._alert(kind, record, verdict.revision))
         return messages
@@ -72,6 +82,7 @@ class Speaker:
         messages = [Message(self._names.examples, key, orjson.dumps(wire.example_to_dict(example)))]
         if example.graphlet in self._open:
             self._set(example.graphlet, False)
+            self._counts.flags[outcome_of(example)] += 1
             outcome = wire.outcome_to_dict(
                 graphlet=example.graphlet,
                 trainer=example.trainer,
@@ -85,6 +96,7 @@ class Speaker:
     def _close(self, closed: Closed) -> None:
         if closed.graphlet["graphlet"] in self._open:
             self._set(closed.graphlet["graphlet"], False)
+            self._counts.flags[EVICTED] += 1
 
     def _alert(self, kind: wire.AlertKind, data: dict[str, object], revision: int) -> Message:
         alert = wire.alert(kind, data, revision)

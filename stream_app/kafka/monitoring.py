@@ -1,38 +1,59 @@
-"""The worker's own metrics, its probes, and the thread that serves them.
-
-They have a thread and a port of their own, so that they answer while the worker restores or waits for Kafka.
-"""
+"""The worker's own metrics: what it counts as it works, and what it measures now and then."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from socketserver import ThreadingMixIn
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-StartResponse = Callable[..., Any]
+from stream_app.core.events import STATES
+from stream_app.kafka.tally import Tally
+from stream_app.metrics import OUTCOMES
+
+#: Why a record is a dead letter: it is no event, it was moved to the wrong partition, the detector failed on it.
+MALFORMED, MISPLACED, FAILED = "malformed", "misplaced", "failed"
+#: What becomes of a flag: a later verdict withdraws it, the outcome is said, or its graphlet is evicted before.
+WITHDRAWN, EVICTED = "withdrawn", "evicted"
+
+_LEVELS = ("info", "warning", "error", "critical")
+_MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
+
+
+def _zeros(*names: str) -> dict[str, int]:
+    return dict.fromkeys(names, 0)
+
+
+def _seconds() -> Tally:
+    return Tally(0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 @dataclass
 class Counts:
     """What a worker has done since it started."""
 
-    #: Records of source topics read, and of the events topic that were events, ticks, already known, or misplaced.
-    sourced: int = 0
-    events: int = 0
+    #: Records of source topics read, by topic; events of the events topic given to the detector, by their state.
+    sources: dict[str, int] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=lambda: _zeros(*STATES))
+    #: Records that were no events, of all topics, by the kind of reason.
+    reasons: dict[str, int] = field(default_factory=lambda: _zeros(MALFORMED, MISPLACED, FAILED))
+    #: Lines logged, by level.
+    lines: dict[str, int] = field(default_factory=lambda: _zeros(*_LEVELS))
+    #: Flags raised, and what became of flags.
+    raised: int = 0
+    flags: dict[str, int] = field(default_factory=lambda: _zeros(WITHDRAWN, *OUTCOMES, EVICTED))
+    #: Other records of the events topic: ticks, known already, misplaced, or touching only what was evicted.
     ticks: int = 0
+    #: Log time of the last tick, ms since 1970 UTC.
+    tick_ms: int = 0
     skipped: int = 0
     forwarded: int = 0
-    #: Records that tell of no execution, and records that were no events, of all topics.
+    late: int = 0
+    #: Records that tell of no execution.
     passed_over: int = 0
-    dead_letters: int = 0
     #: Groups of changed rows appended to changelogs, and rows in them.
     commits: int = 0
     rows: int = 0
@@ -42,22 +63,63 @@ class Counts:
     #: Checkpoints of the model that were not believed, and that could not be written.
     checkpoints_dropped: int = 0
     checkpoint_failures: int = 0
+    #: Seconds: of an event, from its bytes to what came of it; from its time to its record's log time.
+    step: Tally = field(default_factory=lambda: Tally(5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 0.01, 0.05, 0.25))
+    delay: Tally = field(
+        default_factory=lambda: Tally(1.0, 10.0, _MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY)
+    )
+    #: Seconds: from a record's log time to the sending of what it led to, and of a flag.
+    latency: Tally = field(default_factory=lambda: Tally(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0))
+    flag_latency: Tally = field(default_factory=lambda: Tally(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0))
+    #: Seconds: of a rebalance, of restoring a partition, of a commit of offsets, and by which the event loop was late.
+    rebalance: Tally = field(default_factory=_seconds)
+    restore: Tally = field(default_factory=_seconds)
+    commit: Tally = field(default_factory=lambda: Tally(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0))
+    loop: Tally = field(default_factory=lambda: Tally(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0))
+
+    @property
+    def sourced(self) -> int:
+        return sum(self.sources.values())
+
+    @property
+    def events(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def dead_letters(self) -> int:
+        return sum(self.reasons.values())
 
 
-_HELP = {
-    "sourced": ("source_records", "Records of source topics that were read."),
-    "events": ("events_processed", "Events given to the detector."),
+_COUNTERS = {
     "ticks": ("ticks", "Ticks given to the detector."),
     "skipped": ("events_skipped", "Records read again whose effect was there already."),
+    "late": ("events_late", "Events dropped because they touch only what was evicted."),
     "forwarded": ("events_forwarded", "Records moved to the partition of their pipeline."),
     "passed_over": ("events_passed_over", "Records that are right but tell of no execution."),
-    "dead_letters": ("events_dead_lettered", "Records that were no events."),
+    "raised": ("flags_opened", "Flags raised."),
     "commits": ("changelog_commits", "Groups of changed rows written to changelogs."),
     "rows": ("changelog_rows", "Rows written to changelogs."),
     "rebalances": ("rebalances", "Assignments of partitions that were completed."),
     "restored": ("partitions_restored", "Partitions restored from their changelogs."),
     "checkpoints_dropped": ("model_checkpoints_dropped", "Checkpoints of the model that were not believed."),
     "checkpoint_failures": ("model_checkpoint_failures", "Checkpoints of the model that could not be written."),
+}
+_LABELLED = {
+    "sources": ("source_records", "topic", "Records of source topics that were read."),
+    "states": ("events_processed", "state", "Events given to the detector, by the state they tell."),
+    "reasons": ("events_dead_lettered", "reason", "Records that were no events, by the kind of reason."),
+    "flags": ("flags_closed", "how", "Flags withdrawn by a later verdict, or ended by what became of the graphlet."),
+    "lines": ("log_messages", "level", "Lines logged, by level."),
+}
+_HISTOGRAMS = {
+    "step": ("event_processing_duration_seconds", "Of an event, from its bytes to what came of it."),
+    "delay": ("event_time_lag_seconds", "From an event's time to its record's log time."),
+    "latency": ("event_latency_seconds", "From a record's log time to the sending of what it led to."),
+    "flag_latency": ("flag_latency_seconds", "From a record's log time to the sending of a verdict to prune."),
+    "rebalance": ("rebalance_duration_seconds", "From the start of a rebalance to reading on, restoring included."),
+    "restore": ("state_restore_duration_seconds", "Of restoring a partition from its changelog."),
+    "commit": ("offset_commit_duration_seconds", "Of a commit of offsets to Kafka."),
+    "loop": ("event_loop_lag_seconds", "How late the event loop was, once a second."),
 }
 
 
@@ -67,13 +129,32 @@ class CountsCollector(Collector):
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        for field, (name, text) in _HELP.items():
-            yield CounterMetricFamily(f"stream_app_{name}", text, value=getattr(self._counts, field))
+    def collect(self) -> Iterator[Metric]:
+        for field_, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(f"stream_app_{name}", text, value=getattr(self._counts, field_))
+        for field_, (name, label, text) in _LABELLED.items():
+            family = CounterMetricFamily(f"stream_app_{name}", text, labels=[label])
+            for value, count in list(getattr(self._counts, field_).items()):
+                family.add_metric([value], count)
+            yield family
+        for field_, (name, text) in _HISTOGRAMS.items():
+            tally: Tally = getattr(self._counts, field_)
+            yield tally.family(f"stream_app_{name}", text)
+
+
+class LineCounter(logging.Handler):
+    """Counts what is logged; a level that has no name of its own counts as the one below it."""
+
+    def __init__(self, lines: dict[str, int]) -> None:
+        super().__init__(logging.INFO)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines[_LEVELS[min(record.levelno // 10 - 2, len(_LEVELS) - 1)]] += 1
 
 
 class WorkerMetrics:
-    """Gauges and histograms of a worker.
+    """Gauges of a worker.
 
     Parameters: `registry` is where they and the collector of `counts` are registered.
     """
@@ -84,73 +165,29 @@ class WorkerMetrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"stream_app_{name}", text, labels, registry=registry)
 
-        self.lag = gauge("consumer_lag_records", "Records not applied yet.", "partition")
+        self.lag = gauge("consumer_lag_records", "Records not applied yet.", "topic", "partition")
         self.assigned = gauge("consumer_assigned_partitions", "Partitions of the events topic held.")
         self.ready = gauge("ready", "1 when the worker serves, as /readyz says.")
         self.log_time = gauge("last_event_timestamp_seconds", "Log time of the record applied last.")
-        self.loop_lag = gauge("event_loop_lag_seconds", "How long ago the event loop last turned.")
+        self.tick_time = gauge(
+            "last_tick_timestamp_seconds", "Log time of the tick applied last: ticks pass through Kafka."
+        )
+        self.restoring = gauge("state_restoring", "1 while partitions are taken over.")
+        self.remaining = gauge("state_restore_remaining_records", "Records of a changelog still to be read.")
+        self.rows = gauge("state_rows", "Rows in local copies, as RocksDB estimates.")
+        self.bytes = gauge("state_size_bytes", "Bytes of local copies, in files and in memory.")
+        self.flags = gauge("flags_open", "Flags raised, and neither withdrawn nor resolved.")
         self.examples = gauge("examples_position", "Offset in the examples log up to which the model is folded.")
         self.checkpoint_time = gauge("model_checkpoint_timestamp_seconds", "When the last checkpoint was written.")
         self.checkpoint_size = gauge("model_checkpoint_size_bytes", "Bytes of the last checkpoint.")
-        self.latency = Histogram(
-            "stream_app_event_latency_seconds",
-            "From a record's log time to the sending of what it led to.",
-            registry=registry,
-            buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0),
-        )
 
-    def set_lags(self, lags: dict[int, int | None]) -> None:
-        """Set the lag of each partition held; the others are no longer told."""
+    def set_lags(self, lags: Mapping[tuple[str, int], int | None], held: Iterable[int]) -> None:
+        """Set the lag of each topic partition that is read, and how many of the events topic are held.
+
+        Those that are read no longer are no longer told.
+        """
         self.lag.clear()
-        for number, lag in lags.items():
+        for (topic, number), lag in lags.items():
             if lag is not None:
-                self.lag.labels(str(number)).set(lag)
-        self.assigned.set(len(lags))
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Whether something is well, and what it looked at."""
-
-    well: bool
-    detail: dict[str, object]
-
-
-class Endpoints:
-    """`/metrics`, `/livez` and `/readyz` (`?verbose` for what they looked at), on a thread of their own."""
-
-    def __init__(self, registry: CollectorRegistry, live: Callable[[], Probe], ready: Callable[[], Probe]) -> None:
-        self._metrics = make_wsgi_app(registry)
-        self._probes = {"/livez": live, "/readyz": ready}
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
-            answer: Iterable[bytes] = self._metrics(environ, start_response)
-            return answer
-        if path not in self._probes:
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"not found: try /metrics, /livez or /readyz\n"]
-        probe = self._probes[path]()
-        verbose = environ.get("QUERY_STRING") == "verbose"
-        body = json.dumps(probe.detail) if verbose else "ok" if probe.well else "not ok"
-        kind = "application/json" if verbose else "text/plain"
-        start_response("200 OK" if probe.well else "503 Service Unavailable", [("Content-Type", kind)])
-        return [f"{body}\n".encode()]
-
-    def serve(self, host: str, port: int) -> Server:
-        """Serve on a thread until the server is shut down; port 0 takes a free one."""
-        server = make_server(host, port, self, server_class=Server, handler_class=_Quiet)
-        threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
-        return server
-
-
-class Server(ThreadingMixIn, WSGIServer):
-    """A request may be slow without keeping the next one waiting."""
-
-    daemon_threads = True
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Probes come every few seconds and are not worth a line."""
+                self.lag.labels(topic, str(number)).set(lag)
+        self.assigned.set(len(list(held)))

@@ -14,10 +14,11 @@ from typing import Protocol
 from stream_app.core.events import Event
 from stream_app.core.ledger import Ledger
 from stream_app.core.outputs import Output
+from stream_app.core.state import Pipeline
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.local_store import Row
 from stream_app.kafka.messages import Speaker, dead_letter
-from stream_app.kafka.monitoring import Counts
+from stream_app.kafka.monitoring import FAILED, MALFORMED, MISPLACED, Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.placement import FORWARDED, TICK, partition_of
 from stream_app.kafka.table import PartitionTable
@@ -40,7 +41,9 @@ class Detector(Protocol):
     def tick(self, log_ms: int) -> list[Output]: ...
     def take_rows(self) -> list[Row]: ...
     @property
-    def pipelines(self) -> Mapping[str, object]: ...
+    def pipelines(self) -> Mapping[str, Pipeline]: ...
+    @property
+    def dropped(self) -> int: ...
     def ledger(self, pipeline: str) -> Ledger: ...
 
 
@@ -81,14 +84,21 @@ class Partition:
 
         Raises ForeignAppendError when somebody else has it.
         """
+        began = time.monotonic()
         restored = await self.table.restore()
         self._start(restored.rows)
         await self._send(restored.outbox)
         self.counts.restored += 1
+        self.counts.restore.add(time.monotonic() - began)
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
-        self._speaker = Speaker(self._names, rows)
+        self._speaker = Speaker(self._names, rows, self.counts)
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
+
+    @property
+    def open_flags(self) -> int:
+        """Graphlets of this partition with an open alert."""
+        return self._speaker.open_flags
 
     async def apply(self, batch: Batch, owned: Callable[[], bool]) -> None:
         """Apply a batch and mark it done; stop between two slices when `owned` says no.
@@ -109,7 +119,7 @@ class Partition:
         end = time.monotonic() + SLICE_SECONDS
         outbox: list[Message] = []
         outputs: list[Output] = []
-        taken = 0
+        taken, dropped = 0, self.detector.dropped
         for record in records:
             try:
                 said = self._take(record, outbox)
@@ -124,6 +134,7 @@ class Partition:
                 break
         rows = [*self.detector.take_rows(), *self._speaker.take_rows()]
         await self.table.commit(rows, outbox, records[taken - 1].offset + 1)
+        self.counts.late += self.detector.dropped - dropped
         self.counts.commits += 1
         self.counts.rows += len(rows)
         await self._send(outbox)
@@ -132,26 +143,34 @@ class Partition:
 
     def _take(self, record: Record, outbox: list[Message]) -> list[Output]:
         """Give a record to the detector, or put it into the outbox if it belongs elsewhere."""
+        began = time.perf_counter()
         headers = dict(record.headers)
         if TICK in headers:
             self.counts.ticks += 1
+            self.counts.tick_ms = record.timestamp
             return self.detector.tick(record.timestamp)
-        reason = self._poison.get(record.offset)
+        kind, reason = FAILED, self._poison.get(record.offset)
         if reason is None:
             try:
                 event = native.decode(record.value or b"", record.timestamp + FUTURE_MS)
             except MalformedEvent as error:
-                reason = str(error)
+                kind, reason = MALFORMED, str(error)
         if reason is None:
             if partition_of(event.pipeline, self._partitions) == self.number:
-                self.counts.events += 1
-                return self.detector.step(event, record.timestamp)
+                said = self.detector.step(event, record.timestamp)
+                self.counts.states[event.state] += 1
+                self.counts.delay.add((record.timestamp - event.time_ms) / 1000)
+                self.counts.step.add(time.perf_counter() - began)
+                return said
             if FORWARDED not in headers:
                 self.counts.forwarded += 1
                 forwarded = (*record.headers, (FORWARDED, b""))
                 outbox.append(Message(self._names.events, event.pipeline.encode(), record.value, forwarded))
                 return []
-            reason = f"partition {self.number} is not that of pipeline {event.pipeline!r}, though forwarded"
-        self.counts.dead_letters += 1
+            kind, reason = (
+                MISPLACED,
+                f"partition {self.number} is not that of pipeline {event.pipeline!r}, though forwarded",
+            )
+        self.counts.reasons[kind] += 1
         outbox.append(dead_letter(self._names, record, reason))
         return []

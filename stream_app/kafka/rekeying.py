@@ -12,7 +12,7 @@ import orjson
 from stream_app import wire
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.messages import dead_letter
-from stream_app.kafka.monitoring import Counts
+from stream_app.kafka.monitoring import MALFORMED, Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.partition import FUTURE_MS
 from stream_app.kafka.producing import Send
@@ -29,9 +29,10 @@ async def rekey(
         found = [rekeyed(record, names, sources) for record in batch.records]
         messages = [message for message in found if message is not None]
         await send(messages)
-        counts.sourced += len(found)
+        topic = batch.records[0].topic
+        counts.sources[topic] = counts.sources.get(topic, 0) + len(found)
         counts.passed_over += len(found) - len(messages)
-        counts.dead_letters += sum(message.topic == names.dead_letters for message in messages)
+        counts.reasons[MALFORMED] += sum(message.topic == names.dead_letters for message in messages)
         batch.done = True
 
 

@@ -68,6 +68,8 @@ class PartitionTable:
         self._store = store
         #: The next input offset: everything before it is in the rows.
         self.position = 0
+        #: Records of the changelog still to be read while the table is restored.
+        self.remaining = 0
         self._epoch = 0
         #: Where the changelog ends, as far as this process has written or read it.
         self._end = 0
@@ -81,10 +83,13 @@ class PartitionTable:
         async with LogReader(self._client, self.at) as log:
             for _ in range(TAKEOVER_TRIES):
                 end = await log.end()
+                self.remaining = max(0, end - self._end)
                 async for records in log.read(self._end, end):
                     for record in records:
                         fold.add(record)
+                    self.remaining = end - records[-1].offset - 1
                 self._end = end
+                self.remaining = 0
                 fold.finish()
                 try:
                     return await self._take_over(fold)
@@ -142,6 +147,10 @@ class PartitionTable:
     def rows(self) -> dict[bytes, bytes]:
         """The rows as last committed, those of the shell included."""
         return self._store.rows()
+
+    def measure(self) -> tuple[int, int]:
+        """About how many rows the local copy has, and its bytes."""
+        return self._store.measure()
 
     async def still_owned(self) -> bool:
         """Whether nobody else has written since: taking over writes, so then nobody else was the owner."""

@@ -29,6 +29,7 @@ from stream_app.kafka.monitor import Monitor
 from stream_app.kafka.partition import Detector, Partition
 from stream_app.kafka.producing import make_producer, sender
 from stream_app.kafka.rekeying import rekey
+from stream_app.kafka.sensor import RebalanceSensor
 from stream_app.kafka.table import PartitionTable, Topics
 from stream_app.kafka.ticking import Ticking
 from stream_app.kafka.topics import Found, Names
@@ -86,7 +87,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = 0
-        self.monitor = Monitor()
+        self.monitor = Monitor(settings.names.sources, settings.budgets)
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
@@ -189,6 +190,7 @@ class Worker:
             else:
                 await rekey(batch, names, send, self.monitor.counts, owned, settings.sources)
 
+        app.sensors.add(RebalanceSensor(self.monitor.counts))
         lanes = add_agent(app, names, assignment, work)
         await app.start()
         self._start(Ticking(assignment, names.events, producer, settings.tick_seconds).run())

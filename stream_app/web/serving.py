@@ -56,7 +56,7 @@ def serve_embedded(
         As `EventLog` does; or the port cannot be had.
     """
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, settings.detector.policy.budgets)
     event_log = EventLog(path)
     try:
         embedded = Embedded(event_log, settings, metrics.observe)

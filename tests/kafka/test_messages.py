@@ -9,6 +9,7 @@ import orjson
 from stream_app import wire
 from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, WARN, Closed, Example, Verdict
 from stream_app.kafka.messages import MAX_DEAD_LETTER, Speaker, dead_letter
+from stream_app.kafka.monitoring import Counts
 from stream_app.kafka.topics import Names
 from tests.kafka.records import record
 
@@ -44,7 +45,7 @@ def said(speaker: Speaker, *outputs: Verdict | Example | Closed) -> list[tuple[s
 
 def test_verdicts_and_examples_are_said_as_they_are() -> None:
     """Keyed by graphlet, in their JSON form."""
-    verdict, example = Speaker(NAMES, {}).messages([VERDICT, EXAMPLE])
+    verdict, example = Speaker(NAMES, {}, Counts()).messages([VERDICT, EXAMPLE])
 
     assert (verdict.topic, verdict.key) == ("g-verdicts", b"p/t")
     assert orjson.loads(verdict.value or b"") == wire.verdict_to_dict(VERDICT)
@@ -56,7 +57,7 @@ def test_an_alert_is_raised_once_and_withdrawn() -> None:
     """A flag that stays is no news; one that goes is."""
     verdicts = [replace(VERDICT, decision=d, revision=n) for n, d in enumerate((WARN, PRUNE, PRUNE, CONTINUE), 1)]
 
-    assert said(Speaker(NAMES, {}), *verdicts) == [
+    assert said(Speaker(NAMES, {}, Counts()), *verdicts) == [
         ("g-verdicts", "p/t#1"),
         ("g-verdicts", "p/t#2"),
         ("g-alerts", "flagged:p/t#2"),
@@ -70,16 +71,29 @@ def test_an_outcome_resolves_an_open_alert_only() -> None:
     """Nobody was told of a graphlet that was never flagged."""
     flagged = replace(VERDICT, decision=PRUNE)
 
-    assert said(Speaker(NAMES, {}), VERDICT, EXAMPLE)[2:] == []
-    assert said(Speaker(NAMES, {}), flagged, EXAMPLE)[2:] == [
+    assert said(Speaker(NAMES, {}, Counts()), VERDICT, EXAMPLE)[2:] == []
+    assert said(Speaker(NAMES, {}, Counts()), flagged, EXAMPLE)[2:] == [
         ("g-examples", "p/t#1"),
         ("g-alerts", "resolved:p/t#1"),
     ]
 
 
+def test_flags_are_counted_by_what_became_of_them() -> None:
+    """Withdrawn, ended by an outcome, or evicted before there was one; a flag that stands is raised once."""
+    counts = Counts()
+    speaker = Speaker(NAMES, {}, counts)
+    flagged = replace(VERDICT, decision=PRUNE)
+    speaker.messages([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, flagged])
+    open_now = speaker.open_flags
+    speaker.messages([Closed({"graphlet": "p/t"}, None)])
+
+    assert (counts.raised, open_now, speaker.open_flags) == (3, 1, 0)
+    assert counts.flags == {"withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "evicted": 1}
+
+
 def test_alerts_are_cloud_events() -> None:
     """As the content type says, so that receivers need not look inside."""
-    alert = Speaker(NAMES, {}).messages([replace(VERDICT, decision=PRUNE)])[1]
+    alert = Speaker(NAMES, {}, Counts()).messages([replace(VERDICT, decision=PRUNE)])[1]
 
     assert dict(alert.headers)["content-type"] == b"application/cloudevents+json"
     assert orjson.loads(alert.value or b"")["specversion"] == "1.0"
@@ -87,10 +101,10 @@ def test_alerts_are_cloud_events() -> None:
 
 def test_open_alerts_are_state() -> None:
     """Another worker that takes the partition over knows them from its rows."""
-    first = Speaker(NAMES, {})
+    first = Speaker(NAMES, {}, Counts())
     first.messages([replace(VERDICT, decision=PRUNE)])
     rows = {key: value for key, value in first.take_rows() if value is not None}
-    second = Speaker(NAMES, rows)
+    second = Speaker(NAMES, rows, Counts())
 
     assert said(second, EXAMPLE)[1:] == [("g-alerts", "resolved:p/t#1")]
     assert second.take_rows() == [(key, None) for key in rows]
@@ -99,7 +113,7 @@ def test_open_alerts_are_state() -> None:
 
 def test_a_closed_graphlet_leaves_no_row() -> None:
     """Whatever is evicted takes its alert with it, without a word."""
-    speaker = Speaker(NAMES, {})
+    speaker = Speaker(NAMES, {}, Counts())
     speaker.messages([replace(VERDICT, decision=PRUNE)])
     speaker.take_rows()
 

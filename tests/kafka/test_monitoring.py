@@ -10,21 +10,22 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from stream_app.kafka.monitoring import Counts, Endpoints, Probe, WorkerMetrics
+from stream_app.kafka.monitoring import Counts, WorkerMetrics
+from stream_app.kafka.probes import Endpoints, Probe
 
 Get = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def counts() -> Counts:
-    return Counts(events=7)
+    return Counts(sources={"provenance": 9}, states={"NEW": 7})
 
 
 @pytest.fixture
 def get(counts: Counts) -> Iterator[Get]:
     """Ask for a path; returns status and body."""
     registry = CollectorRegistry()
-    WorkerMetrics(registry, counts).set_lags({3: 12, 4: None})
+    WorkerMetrics(registry, counts).set_lags({("provenance", 3): 12, ("provenance", 4): None}, [3, 4])
     live, ready = Probe(True, {"lag": 0.5}), Probe(False, {"model_caught_up": False})
     server = Endpoints(registry, lambda: live, lambda: ready).serve("127.0.0.1", 0)
 
@@ -57,13 +58,15 @@ def test_a_verbose_probe_says_what_it_looked_at(get: Get) -> None:
 
 def test_counts_are_exported_as_they_stand(get: Get, counts: Counts) -> None:
     """Counters at zero are there too, and a lag that is not known is not told."""
-    counts.dead_letters += 2
+    counts.reasons["malformed"] += 2
     body = get("/metrics")[1]
 
-    assert "stream_app_events_processed_total 7.0" in body
-    assert "stream_app_events_dead_lettered_total 2.0" in body
+    assert 'stream_app_events_processed_total{state="NEW"} 7.0' in body
+    assert 'stream_app_source_records_total{topic="provenance"} 9.0' in body
+    assert 'stream_app_events_dead_lettered_total{reason="malformed"} 2.0' in body
+    assert 'stream_app_events_dead_lettered_total{reason="failed"} 0.0' in body
     assert "stream_app_ticks_total 0.0" in body
-    assert 'stream_app_consumer_lag_records{partition="3"} 12.0' in body
+    assert 'stream_app_consumer_lag_records{partition="3",topic="provenance"} 12.0' in body
     assert 'partition="4"' not in body
 
 

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaTimeoutError
 from stream_app.core.events import Event
 from stream_app.core.ledger import Ledger
 from stream_app.core.outputs import Closed, Output
+from stream_app.core.state import Pipeline
 from stream_app.kafka import partition as module
 from stream_app.kafka.local_store import Row
 from stream_app.kafka.monitoring import Counts
@@ -47,6 +48,7 @@ class Counter:
         self.changed.add(key)
         if event.execution_id == "poison":
             raise ZeroDivisionError("a defect")
+        self.dropped += event.execution_id == "late"
         return [Closed({"graphlet": event.execution_id}, None)]
 
     def tick(self, log_ms: int) -> list[Output]:
@@ -54,7 +56,8 @@ class Counter:
         self.changed.add(b"tick")
         return []
 
-    pipelines: Mapping[str, object] = {}
+    pipelines: Mapping[str, Pipeline] = {}
+    dropped = 0
 
     def ledger(self, pipeline: str) -> Ledger:  # noqa: ARG002
         return Ledger()
@@ -180,11 +183,33 @@ def test_an_event_of_the_day_after_tomorrow_is_a_dead_letter(desk: Desk) -> None
     assert [message.topic for message in desk.sent] == ["g-dead-letters"]
 
 
+def test_what_becomes_of_records_is_counted(desk: Desk) -> None:
+    """Events by their state, dead letters by the kind of reason, and what came too late to count."""
+    stray = record(3, event(ELSEWHERE), headers=((FORWARDED, b""),))
+    desk.apply(record(0, event()), record(1, event(execution="late")), record(2, b"{"), stray)
+    desk.apply(record(4, event(execution="poison")))
+    counts = desk.partition.counts
+
+    assert (counts.events, counts.states["NEW"], counts.late) == (2, 2, 1)
+    assert counts.reasons == {"malformed": 1, "misplaced": 1, "failed": 1}
+    assert counts.dead_letters == 3
+
+
+def test_times_are_measured_event_by_event(desk: Desk) -> None:
+    """An event that is five minutes older than its record was five minutes under way."""
+    desk.apply(record(0, event(time="2023-11-14T22:08:20Z"), timestamp=1_700_000_000_000))
+    samples = {s.labels.get("le", s.name): s.value for s in desk.partition.counts.delay.family("d", "").samples}
+
+    assert (samples["60.0"], samples["600.0"], samples["d_sum"]) == (0, 1, 300)
+    assert desk.partition.counts.step.family("s", "").samples[-2].value == 1
+
+
 def test_a_tick_is_no_event(desk: Desk) -> None:
     """It carries its log time to the detector."""
     desk.apply(record(0, b"tick", headers=((TICK, b""),), timestamp=1_234))
 
     assert desk.table.saved == {b"tick": b"1234"}
+    assert desk.partition.counts.tick_ms == 1_234
 
 
 def test_an_event_that_breaks_the_detector_stops_nothing(desk: Desk) -> None:
