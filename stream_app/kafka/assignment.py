@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import faust
 from aiokafka.errors import IllegalStateError, KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from stream_app.kafka.changelog import ForeignAppendError
@@ -125,7 +126,11 @@ class Assignment:
 
     def lags(self) -> dict[tuple[str, int], int | None]:
         """The same for each partition that is read, those of the source topics included, by topic and number."""
-        return {(tp.topic, tp.partition): self._lag(tp) for tp in sorted(self._app.consumer.assignment())}
+        try:
+            assigned = sorted(self._app.consumer.assignment())
+        except ConsumerNotStarted:  # its thread is on its way
+            return {}
+        return {(tp.topic, tp.partition): self._lag(tp) for tp in assigned}
 
     def _lag(self, tp: TP) -> int | None:
         consumer = self._app.consumer
