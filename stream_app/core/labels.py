@@ -66,8 +66,10 @@ def resume(pipeline: Pipeline, horizon_ms: int) -> None:
 
 def watch(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
     """Lets a run of which something was said be looked at at its horizon: it may never end, nor have a trainer."""
-    if not run.said_kind:
-        heapq.heappush(pipeline.unsaid, (run_horizon_ms(run, horizon_ms), RUN, run.id))
+    when_ms = run_horizon_ms(run, horizon_ms)
+    # After a restart: what had passed was looked at before it.
+    if not run.said_kind and when_ms > pipeline.clock_ms:
+        heapq.heappush(pipeline.unsaid, (when_ms, RUN, run.id))
 
 
 def enqueue(pipeline: Pipeline, entity: Graphlet | Run, outcome: Outcome, start_ms: int) -> None:

@@ -474,18 +474,19 @@ def test_a_pushed_run_is_not_called_a_negative_once_its_trainer_has_left(watch: 
     assert not [e for e in again.outputs[heard:] if isinstance(e, Example) and e.graphlet == "p/run:r1"]
 
 
-def test_a_fleet_cut_where_things_leave_says_what_it_says_in_one() -> None:
-    """Two days of retention, and a restart every 200 events."""
+@pytest.mark.parametrize(("seed", "every"), [(1, 200), (0, 97)])
+def test_a_fleet_cut_where_things_leave_says_what_it_says_in_one(seed: int, every: int) -> None:
+    """Two days of retention, and a restart every so many events: all outputs, in their order."""
     settings = Settings(horizon_ms=DAY, retention_ms=2 * DAY, lateness_ms=DAY)
-    events = fleet_events(4, 15, 1)
+    events = fleet_events(5, 12, seed)
     detector = Detector(settings, Steered(p=0.3, limit=3.0))  # type: ignore[arg-type]
     whole = [wire(output) for event in events for output in detector.step(event)]
 
     rows: dict[bytes, bytes] = {}
     said = []
-    for first in range(0, len(events), 200):
+    for first in range(0, len(events), every):
         detector = Detector.load(settings, dict(rows), Steered(p=0.3, limit=3.0))  # type: ignore[arg-type]
-        said += [wire(output) for event in events[first : first + 200] for output in detector.step(event)]
+        said += [wire(output) for event in events[first : first + every] for output in detector.step(event)]
         for row_key, row in detector.take_rows():
             if row is None:
                 rows.pop(row_key, None)
