@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from stream_app.core.detector import Settings
     from stream_app.core.operators import Operators
     from stream_app.options import Options
-    from stream_app.replay.reading import Stores
     from stream_app.sources import Sources
 
 
@@ -117,20 +116,6 @@ def sources_of(options: Options) -> Sources:
             [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
         )
     )
-
-
-def stores_of(options: Options) -> Stores:
-    """How a store of ML Metadata is read, as the options have it."""
-
-    def messages(path: str) -> Iterator[bytes]:
-        try:
-            from stream_app.sources import mlmd
-        except ImportError:
-            raise OptionsError(f"{path}: reading a database takes more: pip install 'stream-app[mlmd]'") from None
-        chosen = options.mlmd.model_dump(exclude_none=True)
-        return mlmd.messages(path, mlmd.Rules(operators=operators_of(options), **chosen))
-
-    return messages
 
 
 def time_of(text: str | None, flag: str = "--now") -> int | None:

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from stream_app.cli import check, demo, dlq, explain, publish, replay, serve, simulate, topics, worker
+from stream_app.cli import check, demo, dlq, explain, follow, publish, replay, serve, simulate, topics, worker
 from stream_app.errors import OptionsError, StreamAppError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(replay.replay)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(serve.serve)
+app.command()(follow.follow)
 app.command()(worker.worker)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)

@@ -20,9 +20,9 @@ from stream_app.cli.flags import (
     load_options,
     settings_of,
     sources_of,
-    stores_of,
     time_of,
 )
+from stream_app.cli.store_flags import stores_of
 from stream_app.errors import OptionsError
 
 _SINK = "FILE"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from stream_app.options import Options
-    from stream_app.sources import mlflow
+    from stream_app.replay.reading import Stores
+    from stream_app.sources import mlflow, mlmd
     from stream_app.web.webhooks import WebhookSettings
 
 #: Seconds that MLflow's client waits for an answer and how often it repeats a request; its own defaults come to many
@@ -23,6 +25,26 @@ if TYPE_CHECKING:
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 #: Characters of the shortest secret that is taken.
 _SECRET_LENGTH = 8
+
+
+def mlmd_rules_of(options: Options) -> mlmd.Rules:
+    """How a store of ML Metadata is read, as the options have it."""
+    from stream_app.sources.mlmd import Rules
+
+    return Rules(operators=operators_of(options), **options.mlmd.model_dump(exclude_none=True))
+
+
+def stores_of(options: Options) -> Stores:
+    """How a store of ML Metadata in a file is replayed, as the options have it."""
+
+    def messages(path: str) -> Iterator[bytes]:
+        try:
+            from stream_app.sources import mlmd
+        except ImportError:
+            raise OptionsError(f"{path}: reading a database takes more: pip install 'stream-app[mlmd]'") from None
+        return mlmd.messages(path, mlmd_rules_of(options))
+
+    return messages
 
 
 def mlflow_rules_of(options: Options) -> mlflow.Rules:

@@ -101,6 +101,16 @@ def is_store(path: str) -> bool:
     return bool(found[0])
 
 
+def called(url: str) -> str:
+    """What a store is called in messages: a file's path, or its URL without the password. Raises OptionsError."""
+    if "://" not in url:
+        return url
+    try:
+        return make_url(url).render_as_string()
+    except ArgumentError as error:
+        raise OptionsError(f"{url.split('://')[0]}: not the URL of a store that can be read: {error}") from None
+
+
 def _engine(url: str) -> tuple[str, Engine]:
     if "://" not in url:
         return url, _sqlite(url)

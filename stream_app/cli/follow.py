@@ -1,0 +1,139 @@
+"""`stream-app follow`."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.cli.flags import ConfigFlag, load_options
+from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
+from stream_app.cli.store_flags import mlflow_client, mlflow_rules_of, mlmd_rules_of
+from stream_app.errors import OptionsError
+
+if TYPE_CHECKING:
+    from stream_app.follow.following import Begin, Outlet
+    from stream_app.options import Options
+
+
+class Kind(StrEnum):
+    """What is followed."""
+
+    MLMD = "mlmd"
+    MLFLOW = "mlflow"
+
+
+def follow(
+    kind: Annotated[Kind, typer.Argument(help="What is followed: ML Metadata or MLflow.", show_default=False)],
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE",
+            help="ML Metadata: a SQLite file or a URL, such as mysql+pymysql://reader@host/metadb. MLflow: the address "
+            "of its tracking server.",
+            show_default=False,
+        ),
+    ],
+    cursor: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where it is kept how far the store was read.", show_default=False)
+    ],
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,...",
+            help="Kafka's addresses: events go to the workers' topic of events.",
+            show_default=False,
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A `stream-app serve` to send to instead of Kafka.", show_default=False),
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds from one pass to the next.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="One pass, and fail where something does not answer.")] = False,
+    config: ConfigFlag = None,
+) -> None:
+    """Send on what changes in a store, until told to stop.
+
+    Each change is sent at least once: the cursor is saved when all of a pass is acknowledged. What does not answer is
+    asked again.
+
+    [bold]Example:[/]  stream-app follow mlmd metadata.sqlite --cursor mlmd.cursor --url http://localhost:5000
+    """
+    import logging
+
+    from stream_app.follow.cursor_file import CursorFile
+    from stream_app.follow.following import Following
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells of each attempt of MLflow's client
+    begin, name, options = passes_of(kind, store, config)
+    outlet, target = outlet_of(options, bootstrap_servers, url, config)
+    file = CursorFile(cursor, {"kind": kind.value, "store": name, "to": target})
+    following = Following(begin, outlet, file, patient=not once)
+    if once:
+        typer.echo(f"{following.one_pass():,} events sent to {target}")
+    else:
+        until_told(lambda: following.run(every))
+
+
+def passes_of(kind: Kind, store: str, config: Path | None) -> tuple[Begin, str, Options]:
+    """How a store is read, what it is called, and the options. Raises OptionsError."""
+    options = load_options(config)
+    if kind is Kind.MLFLOW:
+        from stream_app.follow.stores import mlflow_passes
+
+        return mlflow_passes(mlflow_client(store), mlflow_rules_of(options)), store, options
+    if importlib.util.find_spec("sqlalchemy") is None:
+        raise OptionsError("reading a store of ML Metadata takes more: pip install 'stream-app[mlmd]'")
+    from stream_app.follow.stores import mlmd_passes
+    from stream_app.sources.mlmd.store import called
+
+    return mlmd_passes(store, mlmd_rules_of(options)), called(store), options
+
+
+def outlet_of(options: Options, servers: str | None, url: str | None, config: Path | None) -> tuple[Outlet, str]:
+    """Where events are sent, and what that is called. Raises OptionsError."""
+    if url is not None:
+        from stream_app.follow.posting import Posting
+
+        if servers is not None:
+            raise OptionsError("--url and --bootstrap-servers both say where to; give one")
+        token = options.serve.token
+        return Posting(url, None if token is None else token.get_secret_value()), url
+    from stream_app.kafka.feeding import Feeding
+    from stream_app.kafka.logs import quieten
+
+    chosen = load_kafka_options(config, servers).kafka
+    quieten()
+    names = names_of(chosen)
+    return Feeding(connection_of(chosen), names.events), names.events
+
+
+def until_told(work: Callable[[], None]) -> None:
+    """Works until the work ends or SIGTERM comes; it is broken off wherever it is."""
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def working() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            over.set()
+
+    before = signal.signal(signal.SIGTERM, lambda *_: over.set())
+    try:
+        threading.Thread(target=working, name="following", daemon=True).start()
+        over.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,1 @@
+"""Following a store or a tracking server live: what changes there is sent on, pass by pass."""
