@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -72,8 +74,11 @@ class Process:
             raise SystemExit(f"the worker ended with {self._process.returncode}:\n{self._log.read_text()[-2000:]}")
 
     def metrics(self) -> dict[str, float]:
-        """All metrics without labels."""
-        return {name: float(value) for name, value in re.findall(r"^(\w+) (\S+)$", self.ask("/metrics")[1], re.M)}
+        """All metrics by name, summed over their labels."""
+        sums: dict[str, float] = defaultdict(float)
+        for name, value in re.findall(r"^(\w+)(?:{.*})? (\S+)$", self.ask("/metrics")[1], re.M):
+            sums[name] += float(value)
+        return sums
 
     def ready_after(self) -> float:
         """Wait until the worker is ready; seconds since this call."""
@@ -97,6 +102,7 @@ class Service:
             f"partitions = {PARTITIONS}\nreplication = 1\n"
         )
         self.workers: list[Process] = []
+        atexit.register(self.stop)  # whatever ends the benchmark, no worker outlives it
 
     def start(self, workers: int = 1) -> Process:
         """Start workers and wait until they hold all partitions between them; returns the last."""
