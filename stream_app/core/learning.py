@@ -131,7 +131,7 @@ class Learner:
             stage.note_cost(record)
             # The correction of a push, or of a failed training, comes without: there is nothing to learn from.
             if record.features:
-                if stage.model.space.admit(record.features):
+                if stage.model.admit(record.features):
                     self._schema = _schema(self._stages)
                 self.rollbacks += stage.learn(record, pushed, model_weight)
         return counted

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from stream_app.core.drift import ChangeDetector, Watch
+from stream_app.core.encoding import Floats
 from stream_app.core.models import StageModel
 from stream_app.core.outputs import StageRecord
 from stream_app.core.prequential import Quality, Scoring
@@ -14,6 +17,8 @@ from stream_app.core.prequential import Quality, Scoring
 _AHEAD_MIN = 0.05
 #: Records over which the share ahead is averaged.
 _AHEAD_OVER = 500
+#: Labels that a fresh model is refolded from.
+_REFOLDED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class StageLearning:
             self._refold()
         return failed
 
-    def _judge(self, record: StageRecord, vector: list[float], pushed: bool) -> bool:
+    def _judge(self, record: StageRecord, vector: Floats, pushed: bool) -> bool:
         p, baseline = unit(record.p), unit(record.baseline)
         self.change.add(p, pushed)
         if self.trial is None:
@@ -72,9 +77,9 @@ class StageLearning:
         self.model.discarded = old.discarded
         self.trial = Watch()
         width = len(self.model.space.names)
-        for vector, pushed, weight in old.recent():
+        for vector, pushed, weight in old.window.last(_REFOLDED):
             # A vector from before a name was known misses that feature.
-            self.model.learn([*vector, *[math.nan] * (width - len(vector))], pushed, weight)
+            self.model.learn(np.append(vector, np.full(width - len(vector), math.nan)), pushed, weight)
 
     def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
         """Count a label in the metrics; what the thresholds of model and baseline said."""

@@ -1,0 +1,26 @@
+"""Arrays in a checkpoint: pickled as plain bytes, so that reading one back makes no class but the project's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_MARK = "array"
+
+
+class Packed:
+    """Its attributes are pickled as they are, arrays among them as (mark, type, shape, bytes)."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: (_MARK, value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+            for name, value in self.__dict__.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            if isinstance(value, tuple) and value and value[0] == _MARK:
+                _, kind, shape, raw = value
+                value = np.frombuffer(raw, dtype=kind).reshape(shape).copy()
+            self.__dict__[name] = value
