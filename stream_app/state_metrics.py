@@ -98,7 +98,7 @@ class LearnerMetrics:
         for stage in STAGES:
             for by_stage in (self._support, self._drifts, self._on_trial):
                 by_stage.labels(stage)
-        self._info = gauge("model_info", "1; which model this is.", "algorithm", "feature_schema")
+        self._info = gauge("model_info", "1; of which features the model is.", "feature_schema")
         self._records = gauge("model_records", "Examples folded into the model.")
         self._rollbacks = gauge("model_rollbacks", "Times a stage fell back to a fresh model.")
         self._discarded = gauge("model_updates_discarded", "Updates refused: they would not have been finite.")
@@ -108,7 +108,7 @@ class LearnerMetrics:
     def measure(self, learner: Learner) -> None:
         """Take a learner's figures; what needs both classes is absent until there are both."""
         self._info.clear()
-        self._info.labels("logistic regression", learner.version.partition("-")[2]).set(1)
+        self._info.labels(learner.version.partition("-")[2]).set(1)
         self._records.set(learner.records)
         self._rollbacks.set(learner.rollbacks)
         self._discarded.set(learner.discarded)
