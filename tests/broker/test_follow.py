@@ -35,7 +35,7 @@ def test_a_store_becomes_the_graphlets_of_native_events(cluster: Cluster, tmp_pa
     asyncio.run(cluster.settle())
     state = asyncio.run(cluster.state())["graphlets"]
     records = asyncio.run(cluster.read(cluster.names.events, cluster.partitions))
-    verdicts = asyncio.run(cluster.read(cluster.names.verdicts, 4))
+    judged = {orjson.loads(r.value)["trainer"] for r in asyncio.run(cluster.read(cluster.names.verdicts, 4))}
     called, values = names(store), [record.value for record in records]
     found = {
         called[each["trainer"]]: {key: each[key] for key in KEPT}
@@ -50,7 +50,8 @@ def test_a_store_becomes_the_graphlets_of_native_events(cluster: Cluster, tmp_pa
     assert {record.key for record in records} == {b"digits"}
     assert {record.partition for record in records} == {partition_of("digits", cluster.partitions)}
     assert found == shape(graphlets(native(history())))
-    assert {called[trainer] for r in verdicts if (trainer := orjson.loads(r.value)["trainer"])} == found.keys()
+    never_ran = {"canceled/train"}  # as far as a store says
+    assert {called[trainer] for trainer in judged if trainer is not None} == found.keys() - never_ran
 
 
 def test_a_broker_that_is_away_is_one_line_and_is_asked_again(cluster: Cluster, tmp_path: Path) -> None:
