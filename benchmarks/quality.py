@@ -1,217 +1,255 @@
-"""How good the verdicts are on simulated fleets, beside the baselines, and what each budget avoids and misses.
+"""How good the verdicts are: the model beside forests fitted anew every day, past rates and the simulator's own best.
 
-The forest is the paper's method with our features: scikit-learn's random forest (100 trees, leaves of 3, balanced
-classes), fitted anew at every simulated midnight on all examples said by then, with the pipeline's past push rate
-before its first fit. It sees the same features, labels and delays as the model.
+On simulated fleets (the default one, one whose policies all change half way, one of many tiny pipelines, one that
+pushes one run in a hundred) and on the Google cluster trace, where it is found. Each contender meets the same features
+and the same labels, as late as they came. A part of RESULTS.md is written as each fleet is done.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import statistics
-from array import array
+import gzip
+import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.feature_extraction import DictVectorizer
-from sklearn.metrics import roc_auc_score, roc_curve
+from numpy.typing import NDArray
 
-from benchmarks.results import publish, table
+from benchmarks.contenders import DAY_MS, StageLog, daily_forest
+from benchmarks.quality_tables import google_lines, lines_of
+from benchmarks.results import publish
+from benchmarks.scores import Score, log_loss, score
+from stream_app.collector import calm
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning import Learner
 from stream_app.core.ledger import HINDSIGHT, Ledger
+from stream_app.core.models import Prediction
 from stream_app.core.outputs import STAGES, Example
 from stream_app.core.policy import Policy
 from stream_app.fleet import Fleet, FleetOptions, summarise
 from stream_app.sources.native import decode
 
-DAY_MS = 86_400_000
-BUDGETS = (0.01, 0.02, 0.05, 0.1)
+GOOGLE = Path(__file__).parents[2] / "shared" / "data" / "google-2011-jobs.jsonl.gz"
+FLEETS: dict[str, dict[str, Any]] = {
+    "default": {"pipelines": 60, "days": 24.0},
+    "change": {"pipelines": 60, "days": 24.0, "regime_change_day": 12.0},
+    "tiny": {"pipelines": 400, "days": 16.0, "runs_per_day": 0.8},
+    "rare": {"pipelines": 60, "days": 24.0, "push_scale": 0.1},
+}
+QUICK = {"pipelines": 12, "days": 6.0}
+#: The first fifth of the labels is left out of a score: there is nothing to learn from yet.
+LEFT_OUT = 0.2
+#: Days to a step of the learning curve; days that the sliding forest looks back; labels that adapting may take.
+STEP_DAYS, SLIDING_DAYS, ADAPTING = 4, 8, 2000
+MODEL, FOREST, RAW, SLIDING = "model", "daily forest", "daily forest, raw scores", f"forest of {SLIDING_DAYS} days"
+RATE, LAST = "past push rate", "last outcome"
 
 
 @dataclass
-class StageLog:
-    """One stage's labelled predictions, in the order in which their labels were said."""
-
-    features: list[bytes] = field(default_factory=list)
-    pushed: array[int] = field(default_factory=lambda: array("b"))
-    asked_ms: array[int] = field(default_factory=lambda: array("q"))
-    said_ms: array[int] = field(default_factory=lambda: array("q"))
-    ours: array[float] = field(default_factory=lambda: array("d"))
-    rate: array[float] = field(default_factory=lambda: array("d"))
-
-
-@dataclass
-class Replayed:
+class Seed:
     """What one fleet gave."""
 
-    seed: int
     events: int
-    stages: dict[str, dict[str, tuple[float, float]]]
-    hidden: dict[str, float]
     share_pushed: float
-    ledger: Ledger
-    pushes: int
-    flagged: dict[int, int]
+    scores: dict[tuple[str, str], Score] = field(default_factory=dict)
+    hidden: dict[str, float] = field(default_factory=dict)
+    #: Stage and contender -> AUC by step of the learning curve.
+    curve: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    #: Contender -> log loss above the hidden chances', by stage, of the first labels after the change.
+    excess: dict[tuple[str, str], float] = field(default_factory=dict)
+    #: CPU: seconds of the learner and of the forest per 1,000 trained models; of the learner by tenth of the log.
+    cpu: dict[str, float] = field(default_factory=dict)
+    tenths: list[float] = field(default_factory=list)
+    #: Budget -> share of waste avoidable; of hindsight's; of pushes flagged.
+    waste: dict[float, tuple[float, float, float]] = field(default_factory=dict)
 
 
-def replay(seed: int, pipelines: int, days: float, forest: bool) -> Replayed:
-    """One fleet through detector and learner; the forest beside it if asked."""
-    policy = Policy()
-    learner = Learner(budgets=policy.budgets)
-    detector = Detector(Settings(policy=policy), learner)
-    fleet = Fleet(FleetOptions(pipelines=pipelines, days=days, seed=seed))
-    logs: dict[str, StageLog] = {stage: StageLog() for stage in STAGES}
-    pushes, events = 0, 0
-    flagged: dict[int, int] = defaultdict(int)
-    truth = []
-    for document in fleet.events():
-        events += 1
-        for output in detector.step(decode(orjson.dumps(document))):
-            if isinstance(output, Example):
-                learner.learn(output)
-                if output.pushed is not None and output.label_revision == 1:
-                    note(logs, output)
-                if output.pushed and output.trainer is not None:
-                    pushes += 1
-                    said = {budget for record in (*output.inherited, *output.stages) for budget in record.flagged}
-                    for budget in said:
-                        flagged[policy.budgets.index(budget)] += 1
-        if events % 10_000 == 0:
-            truth.extend(fleet.truth())
-    truth.extend(fleet.truth())
-    total = Ledger()
-    for name in detector.pipelines:
-        total.merge(detector.ledger(name))
+class Timed(Learner):
+    """A learner that knows what CPU it took."""
+
+    seconds = 0.0
+
+    def predict(self, stage: str, features: Any, baseline: float) -> Prediction:
+        began = time.process_time()
+        prediction = super().predict(stage, features, baseline)
+        self.seconds += time.process_time() - began
+        return prediction
+
+    def learn(self, example: Example) -> None:
+        began = time.process_time()
+        super().learn(example)
+        self.seconds += time.process_time() - began
+
+
+def sizes(name: str, quick: bool) -> dict[str, Any]:
+    """The options of a fleet; a quick one is small and changes half way too."""
+    options = FLEETS[name]
+    if quick:
+        change = {"regime_change_day": QUICK["days"] / 2} if "regime_change_day" in options else {}
+        options = options | QUICK | change
+    return options
+
+
+def simulated(name: str, seed: int, quick: bool) -> Seed:
+    """One fleet through detector and learner, and all that it is compared with."""
+    options = FleetOptions(seed=seed, **sizes(name, quick))
+    fleet, truth = Fleet(options), []
+
+    def documents() -> Iterator[bytes]:
+        for number, document in enumerate(fleet.events(), 1):
+            yield orjson.dumps(document)
+            if number % 10_000 == 0:
+                truth.extend(fleet.truth())
+        truth.extend(fleet.truth())
+
+    found, logs, learner = replay(documents())
     summary = summarise(truth)
-    stages = {stage: judge(log, forest, fleet_start(logs)) for stage, log in logs.items() if sum(log.pushed) >= 20}
-    return Replayed(
-        seed, events, stages, dict(summary.best_balanced_accuracy), summary.pushed_share, total, pushes, dict(flagged)
-    )
+    found.share_pushed, found.hidden = summary.pushed_share, dict(summary.best_balanced_accuracy)
+    found.cpu["model"] = learner.seconds / summary.trained * 1000.0
+    chances = {row["graphlet"]: row["p"] for row in truth}
+    change = options.regime_change_day
+    change_ms = options.start_ms + int(change * DAY_MS) if change is not None else None
+    for stage, log in logs.items():
+        compare(found, stage, log, chances, change_ms)
+    found.cpu["forest"] = found.cpu.get("forest", 0.0) / summary.trained * 1000.0
+    return found
 
 
-def fleet_start(logs: dict[str, StageLog]) -> int:
-    """The first time asked, at midnight."""
-    return min(min(log.asked_ms) for log in logs.values() if log.asked_ms) // DAY_MS * DAY_MS
+def replay(documents: Iterator[bytes]) -> tuple[Seed, dict[str, StageLog], Timed]:
+    """Events through detector and learner: what was said, and what it would have saved."""
+    calm()
+    policy = Policy()
+    learner = Timed(policy.budgets)
+    detector = Detector(Settings(policy=policy), learner)
+    logs = {stage: StageLog() for stage in STAGES}
+    found, pushes, spent = Seed(0, 0.0), 0, []
+    flagged: dict[float, int] = defaultdict(int)
+    for document in documents:
+        found.events += 1
+        for output in detector.step(decode(document)):
+            if not isinstance(output, Example):
+                continue
+            learner.learn(output)
+            spent.append(learner.seconds)
+            if output.pushed is not None and output.label_revision == 1:
+                for position, record in enumerate(output.stages):
+                    logs[record.stage].note(output, position)
+            if output.pushed and output.trainer is not None:
+                pushes += 1
+                for budget in {budget for record in (*output.inherited, *output.stages) for budget in record.flagged}:
+                    flagged[budget] += 1
+    tenth = len(spent) // 10
+    found.tenths = [(spent[(n + 1) * tenth - 1] - spent[n * tenth]) / tenth * 1e6 for n in range(10)] if tenth else []
+    total = Ledger()
+    for pipeline in detector.pipelines:
+        total.merge(detector.ledger(pipeline))
+    for index, budget in enumerate(policy.budgets):
+        avoided, most = total.saved.get(index, 0), total.saved.get(HINDSIGHT, 0)
+        found.waste[budget] = avoided / max(1, total.wasted), avoided / max(1, most), flagged[budget] / max(1, pushes)
+    return found, logs, learner
 
 
-def note(logs: dict[str, StageLog], example: Example) -> None:
-    """Adds an example's stages to the logs."""
-    for record in example.stages:
-        log = logs[record.stage]
-        log.features.append(orjson.dumps(record.features))
-        log.pushed.append(int(bool(example.pushed)))
-        log.asked_ms.append(record.time_ms)
-        log.said_ms.append(example.said_ms)
-        log.ours.append(record.p)
-        log.rate.append(record.baseline)
+def compare(
+    found: Seed, stage: str, log: StageLog, chances: dict[str, dict[str, float]], change_ms: int | None
+) -> None:
+    """Every contender's scores at a stage, if it has labels enough."""
+    pushed = np.frombuffer(log.pushed, dtype=np.int8).astype(bool)
+    first = int(len(pushed) * LEFT_OUT)
+    if min(pushed[first:].sum(), (~pushed[first:]).sum()) < 10:
+        return
+    forest = daily_forest(log)
+    found.cpu["forest"] = found.cpu.get("forest", 0.0) + forest.seconds
+    contenders = {
+        MODEL: np.frombuffer(log.ours),
+        FOREST: forest.calibrated,
+        RAW: forest.raw,
+        RATE: np.frombuffer(log.rate),
+        LAST: np.frombuffer(log.last),
+    }
+    if change_ms is not None:
+        contenders[SLIDING] = daily_forest(log, SLIDING_DAYS * DAY_MS).calibrated
+    asked = np.frombuffer(log.asked_ms, dtype=np.int64)
+    step = (asked - asked.min()) // (STEP_DAYS * DAY_MS)
+    for name, said in contenders.items():
+        found.scores[stage, name] = score(pushed[first:], said[first:])
+        found.curve[stage, name] = [auc_of(pushed[step == n], said[step == n]) for n in range(int(step.max()) + 1)]
+    if change_ms is not None:
+        hidden = np.array([chances.get(graphlet, {}).get(stage, np.nan) for graphlet in log.graphlets])
+        after = np.flatnonzero((asked >= change_ms) & np.isfinite(hidden))[:ADAPTING]
+        if len(after):
+            for name, said in contenders.items():
+                least = log_loss(pushed[after], hidden[after])
+                found.excess[stage, name] = log_loss(pushed[after], said[after]) - least
 
 
-def judge(log: StageLog, forest: bool, start_ms: int) -> dict[str, tuple[float, float]]:
-    """(best-threshold balanced accuracy, AUC) of each contender, the first fifth of the labels left out."""
-    pushed = np.frombuffer(log.pushed, dtype=np.int8)
-    first = len(pushed) // 5
-    contenders = {"model": np.frombuffer(log.ours), "past push rate": np.frombuffer(log.rate)}
-    if forest:
-        contenders["daily forest"] = daily_forest(log, start_ms)
-    return {name: quality(pushed[first:], said[first:]) for name, said in contenders.items()}
+def auc_of(pushed: NDArray[np.bool_], said: NDArray[np.float64]) -> float:
+    """NaN where either kind of label is rare."""
+    return score(pushed, said).auc if min(pushed.sum(), (~pushed).sum()) >= 5 else float("nan")
 
 
-def quality(pushed: np.ndarray, said: np.ndarray) -> tuple[float, float]:
-    false_alarms, hits, _ = roc_curve(pushed, said)
-    return float(np.max((hits + 1.0 - false_alarms) / 2.0)), float(roc_auc_score(pushed, said))
+def google(path: Path, quick: bool) -> list[str]:
+    """The real stream: all jobs, names whose past alone shows both ends, and names never seen."""
 
+    def documents() -> Iterator[bytes]:
+        with gzip.open(path) as stream:
+            for number, line in enumerate(stream):
+                if quick and number >= 60_000:
+                    return
+                yield line
 
-def daily_forest(log: StageLog, start_ms: int) -> np.ndarray:
-    """What the forest fitted at each midnight on all that had been said says of the next day's questions."""
-    matrix = DictVectorizer(sparse=False).fit_transform([orjson.loads(features) for features in log.features])
-    pushed = np.frombuffer(log.pushed, dtype=np.int8)
-    asked, said_at = np.frombuffer(log.asked_ms, dtype=np.int64), np.frombuffer(log.said_ms, dtype=np.int64)
-    answers = np.array(np.frombuffer(log.rate))
-    for midnight in range(start_ms + DAY_MS, int(asked.max()) + 1, DAY_MS):
-        known, questions = said_at < midnight, (asked >= midnight) & (asked < midnight + DAY_MS)
-        if questions.any() and len(set(pushed[known].tolist())) == 2:
-            model = RandomForestClassifier(100, min_samples_leaf=3, class_weight="balanced", random_state=0)
-            answers[questions] = model.fit(matrix[known], pushed[known]).predict_proba(matrix[questions])[:, 1]
-    return answers
-
-
-def interval(values: list[float], digits: int = 3, percent: bool = False) -> str:
-    """Mean and 95 % interval over seeds by Student's t."""
-    mean = statistics.fmean(values)
-    quantile = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 8: 2.36, 10: 2.26}.get(len(values))
-    scale = 100.0 if percent else 1.0
-    if quantile is None:
-        return f"{mean * scale:.{digits}f}"
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean * scale:.{digits}f} ± {half * scale:.{digits}f}"
-
-
-def quality_lines(runs: list[Replayed]) -> list[str]:
-    rows = []
-    for stage in STAGES:
-        for contender in ("model", "daily forest", "past push rate"):
-            found = [run.stages[stage][contender] for run in runs if contender in run.stages.get(stage, {})]
-            if found:
-                accuracy, area = interval([ba for ba, _ in found]), interval([auc for _, auc in found])
-                rows.append([stage, contender, accuracy, area, str(len(found))])
-        hidden = [run.hidden[stage] for run in runs if stage in run.hidden]
-        rows.append([stage, "hidden probabilities", interval(hidden), "", str(len(hidden))])
-    return table(["stage", "", "balanced accuracy (best threshold)", "AUC", "seeds"], rows)
-
-
-def waste_lines(runs: list[Replayed]) -> list[str]:
-    policy, rows = Policy(), []
-    oracle = [run.ledger.saved.get(HINDSIGHT, 0) / run.ledger.wasted for run in runs]
-    for budget in BUDGETS:
-        index = policy.budgets.index(budget)
-        avoided = [run.ledger.saved.get(index, 0) / run.ledger.wasted for run in runs]
-        missed = [run.flagged.get(index, 0) / run.pushes for run in runs]
-        share = [mine / best for mine, best in zip(avoided, oracle, strict=True)]
-        rows.append([f"{budget:.0%}", interval(avoided, 1, True), interval(share, 1, True), interval(missed, 2, True)])
-    rows.append(["hindsight", interval(oracle, 1, True), "100", "0"])
-    head = ["budget", "waste avoidable, %", "of hindsight, %", "pushes flagged, %"]
-    return table(head, rows)
+    found, logs, learner = replay(documents())
+    log = logs["preprocess"]
+    pushed = np.frombuffer(log.pushed, dtype=np.int8).astype(bool)
+    past = [orjson.loads(features) for features in log.features]
+    mixed = np.array([0.0 < features.get("push_rate_all", 0.0) < 1.0 for features in past])
+    unseen = np.array(["push_rate_all" not in features for features in past])
+    del past
+    forest = daily_forest(log, rows_most=20_000)
+    contenders = {
+        MODEL: np.frombuffer(log.ours),
+        "daily forest of the last 20,000 labels": forest.calibrated,
+        "its raw scores": forest.raw,
+        RATE: np.frombuffer(log.rate),
+        LAST: np.frombuffer(log.last),
+    }
+    late = np.arange(len(pushed)) >= int(len(pushed) * LEFT_OUT)
+    parts = {"all": late, "both ends in its past": late & mixed, "never seen": late & unseen}
+    scores = {
+        (part, name): score(pushed[chosen], said[chosen])
+        for part, chosen in parts.items()
+        for name, said in contenders.items()
+    }
+    sizes = {part: (int(chosen.sum()), float(pushed[chosen].mean())) for part, chosen in parts.items()}
+    learned = found.events, learner.seconds / len(pushed) * 1000.0, forest.seconds / len(pushed) * 1000.0
+    return google_lines(scores, sizes, learned)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pipelines", type=int, default=200)
-    parser.add_argument("--days", type=float, default=30.0)
+    parser.add_argument("--fleets", nargs="*", choices=[*FLEETS, "google"], default=[*FLEETS, "google"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--forests", type=int, default=1, help="seeds on which the daily forest runs too (slow)")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--google", type=Path, default=GOOGLE, help="path of google-2011-jobs.jsonl.gz")
+    parser.add_argument("--quick", action="store_true", help="small fleets: to see that it runs, not what it says")
     options = parser.parse_args()
-    with ProcessPoolExecutor(options.processes) as pool:
-        jobs = [
-            pool.submit(replay, seed, options.pipelines, options.days, seed < options.forests)
-            for seed in range(options.seeds)
-        ]
-        runs = [job.result() for job in jobs]
-    pushed = interval([run.share_pushed for run in runs], 1, True)
-    lines = [
-        (
-            f"{options.seeds} fleets of {options.pipelines} pipelines over {options.days:g} days "
-            f"({sum(run.events for run in runs):,} events; {pushed} % of trained graphlets pushed), observe mode: "
-            "nothing was pruned. Mean ± 95 % interval over seeds. The first fifth of the labels is left out of the "
-            "quality, nothing of the waste."
-        ),
-        "",
-        *quality_lines(runs),
-        "",
-        (
-            "Avoidable: wasted compute that began after the budget's policy had flagged every graphlet it served, "
-            "guards on, family-wise budget. The simulator is not the world."
-        ),
-        "",
-        *waste_lines(runs),
-    ]
-    publish(f"quality-{options.pipelines}-{options.days:g}", "Quality of verdicts on simulated fleets", lines)
+    for name in options.fleets:
+        title, key = f"Quality: {name}", f"quality-{'quick-' if options.quick else ''}{name}"
+        if name != "google":
+            work: Callable[..., Any] = simulated
+            with ProcessPoolExecutor(options.processes) as pool:
+                seeds = range(options.seeds)
+                runs = list(pool.map(work, [name] * len(seeds), seeds, [options.quick] * len(seeds)))
+            publish(key, title, lines_of(sizes(name, options.quick), runs))
+        elif options.google.exists():
+            publish(key, title, google(options.google, options.quick))
+        else:
+            print(f"{options.google} is not there: the real stream is left out (say where it is with --google)")
 
 
 if __name__ == "__main__":
