@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from mlflow import MlflowClient
 
 from stream_app.follow.cursor_file import CursorFile
 from stream_app.follow.following import Following
@@ -106,6 +107,43 @@ def test_a_store_is_followed_while_it_grows(tmp_path: Path, followers: list[Foll
 
     assert code == 0
     assert (log.count("cannot reach"), log.count("goes on"), "Traceback" in log) == (1, 1, False)
+
+
+def test_a_tracking_server_is_followed(tmp_path: Path, mlflow_url: str) -> None:
+    """A run and its alias become a graphlet that was pushed; what MLflow's names mean comes from the settings."""
+    client = MlflowClient(mlflow_url, mlflow_url)
+    run = client.create_run(client.create_experiment("followed")).info.run_id
+    (tmp_path / "settings.toml").write_text('[mlflow]\nexperiments = ["followed"]\npushed_aliases = ["live"]\n')
+    with embedded_service(tmp_path / "log") as service:
+        arguments = ("mlflow", mlflow_url, "--cursor", str(tmp_path / "cursor"), "--url", service.url)
+        settings = ("--config", str(tmp_path / "settings.toml"))
+        begun = once(*arguments, *settings)
+        client.set_terminated(run)
+        client.create_registered_model("followed")
+        version = client.create_model_version("followed", f"runs:/{run}/model", run).version
+        client.set_registered_model_alias("followed", "live", version)
+        ended = once(*arguments, *settings)
+        idle = once(*arguments, *settings)
+        applied(service)
+        found = service.get(f"/v1/graphlets/followed/{run}").json
+
+    assert [each[0] for each in (begun, ended, idle)] == [0, 0, 0]
+    assert [each[1].split()[0] for each in (begun, ended, idle)] == ["1", "3", "0"]
+    assert (found["graphlet"]["down"], found["outcome"]["pushed"]) == (["followed/1@live"], True)
+
+
+def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers: list[Follower]) -> None:
+    """One line a while, though its client tries several times; SIGTERM ends it in the middle of such a try."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    follower = Follower(
+        tmp_path / "log", "mlflow", address, "--cursor", str(tmp_path / "cursor"), "--url", "http://127.0.0.1:1"
+    )
+    followers.append(follower)
+    follower.said("trying again every 2 s")
+    code, log = follower.end()
+
+    assert (code, log.count("\n"), "MLflow: API request to" in log) == (0, 1, True)
 
 
 class TestPosting:

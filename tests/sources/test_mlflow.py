@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +27,6 @@ from stream_app.sources.mlflow import (
 )
 from tests.builders import MINUTE
 from tests.sources.history import Step, history
-from tests.sources.mlflow_server import mlflow_server
 from tests.sources.told import graphlets, native
 from tests.sources.trained import accuracies
 
@@ -82,15 +81,9 @@ class Server:
         return events
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as found:
-        yield found
-
-
 @pytest.fixture
-def server(url: str, request: pytest.FixtureRequest) -> Server:
-    client = MlflowClient(url, url)
+def server(mlflow_url: str, request: pytest.FixtureRequest) -> Server:
+    client = MlflowClient(mlflow_url, mlflow_url)
     name = str(request.node.name)
     client.create_registered_model(name)
     return Server(client, str(client.create_experiment(name)), name, now_ms() - 12 * 60 * MINUTE)
@@ -271,13 +264,13 @@ def test_a_server_that_is_away_is_no_mistake_and_leaves_the_cursor(monkeypatch: 
 
 
 def test_the_example_of_the_page_runs(
-    server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server, mlflow_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text()
     server.end(server.run(0), 5)
     monkeypatch.chdir(tmp_path)
 
-    exec(page.split("```python\n")[1].split("```")[0].replace("http://localhost:5000", url), {})
+    exec(page.split("```python\n")[1].split("```")[0].replace("http://localhost:5000", mlflow_url), {})
 
     assert f"'{server.name}/" in capsys.readouterr().out
     assert Cursor.from_json((tmp_path / "cursor.json").read_bytes()).started_ms > 0

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.webhook import WebhookStatus
 
 from stream_app.errors import OptionsError
 from stream_app.options import load
 from stream_app.sources.mlflow import Origin, Rules, TrackingUnavailable, origins
 from stream_app.web.webhooks import PATH, WebhookSettings
-from tests.sources.mlflow_server import mlflow_server
 from tests.sources.test_mlflow_webhooks import delivery, told
 
 from .served import Answer, Process, Service, embedded_service
@@ -147,28 +145,23 @@ def test_where_a_model_is_from_is_asked_of_the_tracking_server(tmp_path: Path) -
     assert (event["pipeline"], event["run"]) == ("ads", "r1")
 
 
-def test_mlflows_own_sender_is_taken(tmp_path: Path) -> None:
+def test_mlflows_own_sender_is_taken(tmp_path: Path, mlflow_url: str) -> None:
     """A real server signs and sends: its own test of the webhook, and what becomes of a run's model."""
-    with mlflow_server(tmp_path) as url:
-        client = MlflowClient(url, url)
-        run = client.create_run(client.create_experiment("ads")).info.run_id
-        client.create_registered_model("ranker")
-        hooks = WebhookSettings(SECRET, origin_of=origins(client))
-        with embedded_service(tmp_path / "log", token="s3cret-token", webhooks=hooks) as service:
-            webhook = client.create_webhook(
-                "detector",
-                f"{service.url}{PATH}",
-                ["model_version.created", "model_version_alias.created", "model_version_tag.set"],
-                secret=SECRET,
-                status=WebhookStatus.ACTIVE,
-            )
-            tested = client.test_webhook(webhook.webhook_id)
-            version = client.create_model_version("ranker", f"runs:/{run}/model", run).version
-            client.set_registered_model_alias("ranker", "champion", version)
-            deadline = time.monotonic() + 60
-            while not {"ranker/1", "ranker/1@champion"} <= known(service):
-                assert time.monotonic() < deadline, "not delivered"
-                time.sleep(0.05)
+    client = MlflowClient(mlflow_url, mlflow_url)
+    run = client.create_run(client.create_experiment("ads")).info.run_id
+    client.create_registered_model("ranker")
+    hooks = WebhookSettings(SECRET, origin_of=origins(client))
+    with embedded_service(tmp_path / "log", token="s3cret-token", webhooks=hooks) as service:
+        told_of = ["model_version.created", "model_version_alias.created", "model_version_tag.set"]
+        webhook = client.create_webhook("detector", f"{service.url}{PATH}", told_of, secret=SECRET)
+        tested = client.test_webhook(webhook.webhook_id)
+        version = client.create_model_version("ranker", f"runs:/{run}/model", run).version
+        client.set_registered_model_alias("ranker", "champion", version)
+        deadline = time.monotonic() + 60
+        while not {"ranker/1", "ranker/1@champion"} <= known(service):
+            assert time.monotonic() < deadline, "not delivered"
+            time.sleep(0.05)
+        client.delete_webhook(webhook.webhook_id)
 
     found = {event["execution"]["id"]: event for event in events(tmp_path / "log")}
     assert (tested.success, tested.response_status) == (True, 200)
