@@ -21,8 +21,8 @@ def lines_of(options: dict[str, Any], runs: list[Seed]) -> list[str]:
         (
             f"{len(runs)} seeds of a fleet ({told}): {sum(run.events for run in runs):,} events, "
             f"{interval([run.share_pushed for run in runs], 1, 100)} % of trained models pushed. Means ± half of the "
-            "95 % interval over seeds. Best-threshold balanced accuracy; the first fifth of the labels is left out. Lowest "
-            "tenth: pushes seen over pushes expected in the tenth of the labels with the lowest probability."
+            "95 % interval over seeds. Best-threshold balanced accuracy; the first fifth of the labels is left out. "
+            "Lowest tenth: pushes seen over pushes expected in the tenth of the labels with the lowest probability."
         ),
         "",
         *scores_table(runs),
@@ -124,8 +124,8 @@ def cost_lines(runs: list[Seed]) -> list[str]:
     return [
         (
             f"CPU per 1,000 trained models: {interval([run.cpu['model'] for run in runs], 2)} s for the model, "
-            f"learning included; {interval([run.cpu['forest'] for run in runs], 1)} s for the daily forest. Microseconds of "
-            "the model for each example, by tenth of the log:"
+            f"learning included; {interval([run.cpu['forest'] for run in runs], 1)} s for the daily forest. "
+            "Microseconds of the model for each example, by tenth of the log:"
         ),
         "",
         *table(["tenth", *map(str, range(1, 11))], [["us", *tenths]]),

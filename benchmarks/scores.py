@@ -17,7 +17,7 @@ STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 8: 2.36, 10: 2.26}
 
 @dataclass(frozen=True)
 class Score:
-    """Best-threshold balanced accuracy, AUC, log loss, log-odds slope, pushes over those expected in the lowest tenth."""
+    """Best-threshold balanced accuracy, AUC, log loss, log-odds slope, pushes over expected in the lowest tenth."""
 
     accuracy: float
     auc: float
