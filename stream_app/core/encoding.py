@@ -100,6 +100,12 @@ class FeatureSpace(Packed):
         told = ~np.isnan(self.typical)
         self._present: Floats = ((self._last > 0) | ~told).astype(np.float64)
         self._absent: Floats = told.astype(np.float64)
+        usual = self.place(self.typical)
+        self._usual_places, self._usual_amounts = usual.places, usual.amounts
+
+    def usual(self) -> Placed:
+        """Where the typical values lie."""
+        return Placed(self._usual_places, self._usual_amounts)
 
     def admit(self, features: Iterable[str]) -> bool:
         """Take in names not known yet, in alphabetical order; whether there were any."""

@@ -21,7 +21,7 @@ TREES, GROWN = 80, 10
 #: Labels, and pushes and others among them, before the first trees.
 _LABELS, _EACH = 100, 10
 #: New trees after so many labels, and sooner while there are few: after this share of those seen.
-_EVERY, _SHARE = 600, 0.12
+_EVERY, _SHARE = 800, 0.12
 
 
 class Forest(Packed):

@@ -23,7 +23,7 @@ from stream_app.core.window import Window
 READY_LABELS, READY_EACH = 50, 5
 #: No label counts for more than this in a model, whatever its propensity.
 WEIGHT_MAX = 3.0
-#: Features put to the test for each reason asked for.
+#: So many features more are put to the test than reasons are asked for.
 _TESTED = 2
 
 
@@ -132,13 +132,13 @@ class StageModel:
         """
         direct, curves, trees, _ = self.blend.weights
         vector, typical, forest_says = asked.vector, self.space.typical, asked.members[2]
-        moved = curves * (self.regression.parts(asked.placed) - self.regression.parts(self.space.place(typical)))
+        moved = curves * (self.regression.parts(asked.placed) - self.regression.parts(self.space.usual()))
         if typical[0] == typical[0]:
             moved[0] += direct * (vector[0] - typical[0])
         per_share = trees / (probability(forest_says) * probability(-forest_says))
         about = np.abs(moved + per_share * self.forest.shares(asked.paths, len(vector)))
         about[(vector == typical) | (np.isnan(vector) & np.isnan(typical))] = -1.0
-        first = np.argsort(-about, kind="stable")[: k * _TESTED]
+        first = np.argsort(-about, kind="stable")[: k + _TESTED]
         first = first[about[first] >= 0.0]
         effects = moved[first].tolist()
         if self.forest.trees:
