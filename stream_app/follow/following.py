@@ -35,7 +35,10 @@ class Outlet(Protocol):
     """Where events go."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Returns when all are safe there. Raises OptionsError when they never will be, else StreamAppError."""
+        """Returns when all are safe there; given none, when it would take some.
+
+        Raises OptionsError when they never will be, another StreamAppError when they are not now.
+        """
 
 
 class Following:
@@ -53,6 +56,7 @@ class Following:
         self._file = file
         self._patient = patient
         self._saved = file.read()
+        self._reached = False
         self._trouble = ""
 
     def run(self, every: float) -> None:
@@ -83,6 +87,9 @@ class Following:
         for group in _groups(events):
             self._send(group)
             sent += len(group)
+        if not sent and not self._reached:  # a mistake is told at once, not when something changes
+            self._send([])
+        self._reached = True
         after = cursor()
         if after != self._saved:
             self._file.write(after)

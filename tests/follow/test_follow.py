@@ -136,12 +136,12 @@ def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers
     """One line a while, though its client tries several times; SIGTERM ends it in the middle of such a try."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    follower = Follower(
-        tmp_path / "log", "mlflow", address, "--cursor", str(tmp_path / "cursor"), "--url", "http://127.0.0.1:1"
-    )
-    followers.append(follower)
-    follower.said("trying again every 2 s")
-    code, log = follower.end()
+    with embedded_service(tmp_path / "events") as service:
+        arguments = ("mlflow", address, "--cursor", str(tmp_path / "cursor"), "--url", service.url)
+        follower = Follower(tmp_path / "log", *arguments)
+        followers.append(follower)
+        follower.said("trying again every 2 s")
+        code, log = follower.end()
 
     assert (code, log.count("\n"), "MLflow: API request to" in log) == (0, 1, True)
 

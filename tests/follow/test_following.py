@@ -48,8 +48,13 @@ class Box:
     def __init__(self) -> None:
         self.groups: list[list[Message]] = []
         self.failures: dict[int, StreamAppError] = {}
+        #: How often it was asked whether it takes anything.
+        self.asked = 0
 
     def send(self, messages: Sequence[Message]) -> None:
+        if not messages:
+            self.asked += 1
+            return
         self.groups.append(list(messages))
         failure = self.failures.pop(len(self.groups), None)
         if failure is not None:
@@ -88,6 +93,14 @@ def test_only_what_changed_is_sent(file: CursorFile) -> None:
     assert (again.one_pass(), again.one_pass()) == (1, 0)
     assert box.executions == ["e0", "e1", "e2"]
     assert {pipeline for group in box.groups for _, pipeline in group} == {"p"}
+
+
+def test_a_mistake_is_told_before_anything_changes(file: CursorFile) -> None:
+    """The outlet is asked once whether it would take some."""
+    box = Box()
+    following = Following(Growing([]).begin, box, file, patient=False)
+
+    assert (following.one_pass(), following.one_pass(), box.asked) == (0, 0, 1)
 
 
 def test_the_cursor_stays_when_the_last_group_is_not_acknowledged(file: CursorFile) -> None:
