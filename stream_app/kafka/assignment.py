@@ -13,6 +13,7 @@ from faust.types import TP
 
 from stream_app.kafka.changelog import ForeignAppendError
 from stream_app.kafka.partition import Partition
+from stream_app.kafka.producing import passes
 from stream_app.kafka.transport import Batch, BatchConsumer
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Assignment:
         try:
             await self._keep_or_open(number)
         except KafkaError as error:
-            if not error.retriable:
+            if not passes(error):
                 raise
             log.warning("partition %d cannot be restored now: %r", number, error)
             return False
@@ -94,22 +95,30 @@ class Assignment:
     async def apply(self, number: int, batch: Batch, owned: Callable[[], bool]) -> None:
         """Apply a batch to an open partition.
 
-        When somebody else wrote to its changelog, it is restored and taken over again, unless `owned` says by
-        then that it was lost: a worker that slept hears of it within a heartbeat.
+        When somebody else wrote to its changelog, or Kafka was away for so long that nobody knows what it has, the
+        partition is restored and taken over again, unless `owned` says by then that it was lost: a worker that slept
+        hears of it within a heartbeat.
 
-        Raises ForeignAppendError when somebody else keeps writing.
+        Raises ForeignAppendError when somebody else keeps writing, KafkaError for what does not pass.
         """
-        for _ in range(_RETAKES):
+        retakes = 0
+        while True:
             partition = self.partitions[number]
             try:
                 return await partition.apply(batch, owned)
             except ForeignAppendError as error:
                 log.warning("%s; restoring partition %d", error, number)
+                retakes += 1
+                if retakes == _RETAKES:
+                    raise
+            except KafkaError as error:
+                if not passes(error):
+                    raise
+                log.warning("%r; restoring partition %d", error, number)
             await asyncio.sleep(self._heartbeat_seconds * 2)
             if not owned() or self.partitions.get(number) is not partition:
                 return None
             await self._reopen(number)
-        raise ForeignAppendError(f"partition {number}: others keep writing to its changelog")
 
     async def _reopen(self, number: int) -> None:
         self._close(number)

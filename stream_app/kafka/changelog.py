@@ -153,7 +153,11 @@ class LogReader:
 
     async def __aenter__(self) -> LogReader:
         self._consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False, auto_offset_reset="earliest")
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
         self._consumer.assign([self._at])
         return self
 

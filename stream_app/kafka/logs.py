@@ -1,4 +1,4 @@
-"""Log lines of the Kafka clients, made fit to be read.
+"""Log lines of the Kafka clients, and ours about waiting for it, made fit to be read.
 
 While Kafka is away they say so many times a second, each of their tasks for itself.
 """
@@ -18,6 +18,8 @@ _CHATTY = (
     "aiokafka.consumer.subscription_state",
     "aiokafka.producer.sender",
 )
+#: Where we say that we wait.
+_WAITING = ("stream_app.kafka.assignment", "stream_app.kafka.rekeying", "stream_app.kafka.ticking")
 #: Faust's own account of its services; what matters of it the worker says itself.
 _FAUST = ("faust", "mode")
 
@@ -45,9 +47,8 @@ def quieten() -> None:
     The clients are never heard below WARNING, whatever the level asked for: their DEBUG lines hold passwords.
     """
     repeats = Repeats()
-    for name in _CHATTY:
+    for name in (*_CHATTY, *_WAITING):
         logging.getLogger(name).addFilter(repeats)
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for name in _FAUST:
+    for name in (*_CHATTY, *_FAUST):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a failing admin call raises, and we say why

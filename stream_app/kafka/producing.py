@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.outbox import Message
@@ -20,7 +22,7 @@ Send = Callable[[Iterable[Message]], Awaitable[None]]
 
 def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
     """An idempotent producer, to be started: it tries again for as long as the broker is away, without doubles."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **connection.client(),
         enable_idempotence=True,
         compression_type="lz4",
@@ -28,6 +30,19 @@ def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
         max_request_size=MAX_MESSAGE_BYTES,
         **settings,
     )
+    # It would give up on a batch after the time of a request. The number that the batch had then misses for ever, and
+    # brokers refuse all that comes after it.
+    producer._message_accumulator._batch_ttl = math.inf
+    return producer
+
+
+def passes(error: KafkaError) -> bool:
+    """Whether an error may be over when Kafka is back: what failed is to be tried again.
+
+    A producer gives up on what it has no room for, and on topics that a broker, just started, does not know yet; what
+    it has taken it never gives up.
+    """
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
 def sender(producer: AIOKafkaProducer) -> Send:

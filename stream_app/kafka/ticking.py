@@ -7,12 +7,17 @@ log. It is written only where the worker has caught up: a partition with a backl
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from stream_app.kafka.assignment import Assignment
 from stream_app.kafka.placement import TICK
+from stream_app.kafka.producing import passes
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
 
@@ -40,5 +45,10 @@ class Ticking:
         due = self._due.setdefault(number, now + self._seconds)
         if now >= due and self._assignment.lag(number) == 0:
             self._due[number] = now + self._seconds
-            sent = await self._producer.send(self._topic, b"tick", partition=number, headers=[(TICK, b"")])
-            await sent
+            try:
+                sent = await self._producer.send(self._topic, b"tick", partition=number, headers=[(TICK, b"")])
+                await sent
+            except KafkaError as error:
+                if not passes(error):
+                    raise
+                log.warning("no tick for partition %d: %r", number, error)

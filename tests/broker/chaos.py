@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from stream_app.fleet import Fleet, FleetOptions
+from stream_app.kafka.app import BATCH_RECORDS
 from stream_app.kafka.changelog import POSITION
 from tests.broker import test_faults
 from tests.broker.broker import JavaBroker, start_java
@@ -55,11 +56,16 @@ def test_a_dead_worker_is_replaced_soon(cluster: Cluster, large_fleet: list[byte
     async def body() -> None:
         victim, heir = cluster.worker(), cluster.worker()
         load = asyncio.create_task(trickle(cluster, large_fleet, seconds=60))
-        await asyncio.to_thread(heir.said, "are open")
-        await asyncio.sleep(10)
+        for worker in (victim, heir):
+            await asyncio.to_thread(worker.said, "are open")
+        while [figure(worker, "stream_app_consumer_assigned_partitions") for worker in (victim, heir)] != [3, 3]:
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(5)
         victim.kill()
         began = time.monotonic()
-        await asyncio.to_thread(heir.said, "partitions [0, 1, 2, 3, 4, 5]", TAKEOVER_SECONDS)
+        while figure(heir, "stream_app_consumer_assigned_partitions") != 6:
+            assert time.monotonic() < began + TAKEOVER_SECONDS
+            await asyncio.sleep(0.1)
         say(f"taken over after {time.monotonic() - began:.1f} s")
         await load
         await cluster.settle(120)
@@ -69,7 +75,7 @@ def test_a_dead_worker_is_replaced_soon(cluster: Cluster, large_fleet: list[byte
 
 
 def test_commits_advance_under_full_load(cluster: Cluster, large_fleet: list[bytes]) -> None:
-    """While a worker catches up, what is committed stays within seconds of what is applied."""
+    """While a worker catches up, commits rise all the time, at most a batch of a partition behind what is applied."""
 
     def committed() -> int:
         found = cluster.admin.list_group_offsets(cluster.names.group)[cluster.names.group]
@@ -79,13 +85,16 @@ def test_commits_advance_under_full_load(cluster: Cluster, large_fleet: list[byt
         await cluster.produce(cluster.names.events, keyed(large_fleet))
         worker = cluster.worker()
         await asyncio.to_thread(worker.said, "are open")
-        behind = []
+        seen = []
         while (applied := applied_by(worker)) < len(large_fleet):
-            await asyncio.sleep(2)
+            await asyncio.sleep(3)
             if applied:
-                behind.append(applied - committed())
-        say(f"committed within {max(behind)} records of what was applied two seconds before")
-        assert max(behind) <= 0
+                seen.append((applied, committed()))
+        rises = [after - before for (_, before), (_, after) in pairwise(seen)]
+        behind = max(applied - reached for applied, reached in seen)
+        say(f"in 3 s each, {rises} were committed; at most {max(behind, 0)} behind what was applied 3 s before")
+        assert all(rise > 0 for rise in rises)
+        assert behind <= BATCH_RECORDS * cluster.partitions
 
     asyncio.run(body())
 
@@ -144,10 +153,10 @@ def say(figures: str) -> None:
 
 
 def figure(worker: Process, name: str) -> float:
-    """A value of the worker's metrics."""
-    found = re.search(rf"^{name} (\S+)$", worker.ask("/metrics")[1], re.MULTILINE)
-    assert found is not None
-    return float(found[1])
+    """A value of the worker's metrics, summed over its labels."""
+    found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", worker.ask("/metrics")[1], re.MULTILINE)
+    assert found
+    return sum(map(float, found))
 
 
 def applied_by(worker: Process) -> int:

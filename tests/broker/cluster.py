@@ -100,6 +100,8 @@ class Cluster:
     session_seconds: float = 3.0
     tick_seconds: float = 3600.0
     horizon_ms: int = Settings().horizon_ms
+    #: After which workers' producers give up on what they could not send.
+    send_ms: int = 40_000
     workers: list[Process] = field(default_factory=list)
 
     def make_topics(self) -> None:
@@ -120,6 +122,7 @@ class Cluster:
             "tick_seconds": self.tick_seconds,
             "learning": self.learning,
             "horizon_ms": self.horizon_ms,
+            "send_ms": self.send_ms,
         }
         settings.write_text(json.dumps(given))
         made = Process(settings, self.folder / f"worker{number}.log")
@@ -140,7 +143,11 @@ class Cluster:
     ) -> None:
         """Write (partition or None, key, value) to a topic, in order, for about `seconds`; outages are waited for."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap, linger_ms=20, compression_type="lz4", enable_idempotence=True
+            bootstrap_servers=self.bootstrap,
+            linger_ms=20,
+            compression_type="lz4",
+            enable_idempotence=True,
+            request_timeout_ms=300_000,
         )
         await producer.start()
         pause_every = len(records) // 20 + 1

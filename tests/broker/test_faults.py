@@ -132,9 +132,12 @@ def own_broker() -> Iterator[JavaBroker]:
 
 
 def test_an_outage_of_kafka_is_waited_for(own_broker: JavaBroker, tmp_path: Path, fleet: list[bytes]) -> None:
-    """The broker stops under load and comes back: the same process goes on, and nothing is missing."""
+    """The broker stops under load and comes back: the same process goes on, and nothing is missing.
+
+    Also when it was away for longer than a producer tries.
+    """
     admin = KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)
-    cluster = Cluster(own_broker.bootstrap, admin, tmp_path, Names("outage", ("outage-source",)))
+    cluster = Cluster(own_broker.bootstrap, admin, tmp_path, Names("outage", ("outage-source",)), send_ms=3_000)
     cluster.make_topics()
 
     async def body() -> None:

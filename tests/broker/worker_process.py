@@ -16,8 +16,10 @@ from pathlib import Path
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import STAGES
+from stream_app.kafka import worker as module
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.logs import quieten
+from stream_app.kafka.producing import make_producer
 from stream_app.kafka.topics import Names
 from stream_app.kafka.worker import Worker, WorkerSettings
 
@@ -36,6 +38,7 @@ async def main(path: Path) -> int:
         learning=given["learning"],
         port=0,
     )
+    module.make_producer = partial(make_producer, request_timeout_ms=given["send_ms"])
     worker = Worker(settings, partial(Detector.load, Settings(horizon_ms=given["horizon_ms"])))
     code = await worker.run()
     if worker.monitor.learning is not None:
