@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from stream_app.errors import OptionsError
 MAX_MESSAGE_BYTES = 8 << 20
 _DAY_MS = 86_400_000
 _UNKNOWN_TOPIC = 3
+#: How long brokers may take to hear from their controller what was done.
+_SEEN_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
 
     Parameters: `partitions` is for new topics that may have any number.
 
-    Returns a line for each thing done.
+    Returns a line for each thing done, when brokers have heard of it: a worker started next must not refuse.
 
     Raises OptionsError when a topic exists with another number of partitions; nothing is changed then.
     """
@@ -168,6 +171,9 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
         if differing:
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, differing)])
             done.append(f"set {', '.join(f'{k}={v}' for k, v in differing.items())} on {topic.name}")
+    end = time.monotonic() + _SEEN_SECONDS
+    while done and check(admin, topics) and time.monotonic() < end:
+        time.sleep(0.1)
     return done
 
 
