@@ -18,9 +18,9 @@ _ENCODINGS = frozenset(("", "identity", "gzip", "deflate"))
 
 
 class Bodies:
-    """Reads the bodies of requests; `together` is the most bytes of all that are being read at one time."""
+    """Reads the bodies of requests; `together` is the most bytes of all being read at one time, if not `TOGETHER`."""
 
-    def __init__(self, together: int = TOGETHER) -> None:
+    def __init__(self, together: int | None = None) -> None:
         self._together = together
         self._held = 0
 
@@ -44,7 +44,7 @@ class Bodies:
                     self._held += len(chunk)
                     if len(body) > limit:
                         raise _too_large(limit)
-                    if self._held > self._together:
+                    if self._held > (self._together or TOGETHER):
                         raise ProblemError(503, "too many bodies at once", {"Retry-After": "1"})
         except TimeoutError:
             raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", {"Connection": "close"}) from None
