@@ -7,6 +7,7 @@ there is input and no progress although Kafka accepts connections. An outage of 
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import socket
 import sys
@@ -14,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 #: Exit code of a process that the watchdog ended (EX_SOFTWARE).
 EXIT_CODE = 70
@@ -71,7 +74,11 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
-            reason = self.look()
+            try:
+                reason = self.look()
+            except Exception:  # whatever it is, it must not leave the process without a watchdog
+                log.exception("the watchdog could not look; it looks again")
+                continue
             if reason is not None:
                 self._end(reason)
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -99,3 +100,21 @@ def test_a_process_that_hangs_is_ended() -> None:
     assert ended.returncode == 70
     assert "watchdog: it hangs; ending the process" in ended.stderr
     assert "most recent call first" in ended.stderr
+
+
+def test_a_look_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch, kafka: socket.socket) -> None:
+    """A worker without its watchdog would look well while it hangs."""
+    monkeypatch.setattr("stream_app.kafka.watchdog._LOOK_SECONDS", 0.01)
+    looked, twice = [], threading.Event()
+
+    def progress() -> Progress:
+        looked.append(1)
+        if len(looked) == 2:
+            twice.set()
+        raise AssertionError("not assigned")
+
+    dog = Watchdog(progress, [f"127.0.0.1:{kafka.getsockname()[1]}"])
+    dog.start()
+
+    assert twice.wait(30)
+    dog.stop()
