@@ -24,6 +24,9 @@ from stream_app.core.policy import Policy
 from stream_app.core.state import DAY_MS, Execution, Graphlet, Pipeline
 from stream_app.core.verdicts import predict
 
+#: So much later than the pipeline's clock an event may be told and still be news: what a stage is dated by.
+LAG_MS = 600_000
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -80,13 +83,16 @@ class Detector:
         if event.time_ms < pipeline.cutoff_ms and event.execution_id not in pipeline.executions:
             self.dropped += 1
             return []
-        if event.time_ms >= pipeline.last_event_ms:
-            pipeline.last_event_ms = event.time_ms
-            pipeline.last_log_ms = event.time_ms if log_ms is None else log_ms
+        logged_ms = event.time_ms if log_ms is None else log_ms
+        if event.time_ms > pipeline.last_event_ms:
+            pipeline.last_event_ms, pipeline.last_log_ms = event.time_ms, logged_ms
+        elif event.time_ms == pipeline.last_event_ms:
+            # Sent again, it is no news: time went on since it was logged first.
+            pipeline.last_log_ms = min(pipeline.last_log_ms, logged_ms)
         outputs = self._advance(pipeline, event.time_ms)
         execution = apply(pipeline, event, self.settings.operators)
         unsettle(pipeline, execution)
-        outputs.extend(self._settle(pipeline, execution))
+        outputs.extend(self._settle(pipeline, execution, event.time_ms))
         return outputs
 
     def tick(self, log_ms: int) -> list[Output]:
@@ -97,16 +103,23 @@ class Detector:
         return outputs
 
     def _advance(self, pipeline: Pipeline, clock_ms: int) -> list[Output]:
-        """Moves a pipeline's clock; what fell due in between is said before anything else happens."""
+        """Moves a pipeline's clock; what fell due in between is said before anything else happens, each in its turn."""
+        outputs: list[Output] = []
         if clock_ms <= pipeline.clock_ms:
-            return []
+            return outputs
+        queues = (pipeline.horizons, pipeline.unsaid) if self.learner is not None else (pipeline.horizons,)
+        while True:
+            moments = [queue[0][0] for queue in queues if queue]
+            if pipeline.executions:
+                moments.append(pipeline.next_sweep_ms)
+            if not moments or min(moments) > clock_ms:
+                break
+            pipeline.clock_ms = max(pipeline.clock_ms, min(moments))
+            outputs.extend(self._settle(pipeline, None))
         pipeline.clock_ms = clock_ms
-        for queue in (pipeline.horizons, pipeline.unsaid):
-            if queue and queue[0][0] <= clock_ms:
-                return self._settle(pipeline, None)
         if clock_ms >= pipeline.next_sweep_ms:
-            return self._settle(pipeline, None)
-        return []
+            outputs.extend(self._settle(pipeline, None))
+        return outputs
 
     def _pipeline(self, name: str) -> Pipeline:
         pipeline = self.pipelines.get(name)
@@ -116,7 +129,7 @@ class Detector:
                 pipeline.changed = {}
         return pipeline
 
-    def _settle(self, pipeline: Pipeline, execution: Execution | None) -> list[Output]:
+    def _settle(self, pipeline: Pipeline, execution: Execution | None, told_ms: int = 0) -> list[Output]:
         """Brings outcomes up to date, predicts the stages reached, says outcomes that are due, evicts."""
         settings = self.settings
         if self.keep_rows:
@@ -132,7 +145,8 @@ class Detector:
         if self.learner is not None:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
-                    outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators))
+                    now_ms = told_ms if pipeline.clock_ms - told_ms <= LAG_MS else pipeline.clock_ms
+                    outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
                     if stage.run is not None and stage.graphlet is None:
                         labels.watch(pipeline, stage.run, settings.horizon_ms)
             if changed or runs:

@@ -83,7 +83,7 @@ def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: flo
         return "tagged keep"
     if history.labelled < FIRST_GRAPHLETS:
         return f"among the pipeline's first {FIRST_GRAPHLETS} graphlets"
-    if cost_left < LEFT_SHARE_MIN * (cost + cost_left):
+    if cost_left <= LEFT_SHARE_MIN * (cost + cost_left):
         return "nothing left worth saving"
     usual_ms = history.usual_interval_ms()
     if usual_ms is not None and now_ms - history.push_ms[-1] > usual_ms:

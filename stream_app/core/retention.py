@@ -40,7 +40,8 @@ def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
     for graphlet in graphlets:
         close(pipeline, graphlet)
     cutoff_day = pipeline.cutoff_ms // DAY_MS
-    for execution in list(pipeline.executions.values()):
+    # Executions of group run last: whether they stay depends on what else of their runs does.
+    for execution in sorted(pipeline.executions.values(), key=lambda execution: execution.group == RUN):
         if execution.touched_day < cutoff_day and not execution.members_of and execution.graphlet is None:
             if execution.group == RUN and others_of_run(pipeline, execution):
                 continue

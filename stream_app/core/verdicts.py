@@ -22,13 +22,19 @@ from stream_app.core.state import Pipeline, Said, Talk
 REASONS = 3
 
 
-def predict(pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators) -> Verdict:
+def predict(
+    pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
+) -> Verdict:
     """Predicts a stage, freezes what was known and said in the graphlet's talk, and returns the verdict.
 
-    It is dated by the pipeline's clock: where an event came late, what had happened by then is known and used.
+    Parameters
+    ----------
+    now_ms
+        What it is dated by: the event's time, or the pipeline's clock where the event is no news any more. What had
+        happened by then is known and used.
     """
     run, graphlet, stage = reached.run, reached.graphlet, reached.stage
-    history, now_ms = pipeline.history, pipeline.clock_ms
+    history = pipeline.history
     found, now = features.extract(pipeline, run, graphlet, stage, now_ms, operators.nodes)
     baseline = past_rate(history, learner.fleet_rate())
     prediction = learner.predict(stage, found, baseline)

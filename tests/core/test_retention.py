@@ -494,3 +494,14 @@ def test_a_fleet_cut_where_things_leave_says_what_it_says_in_one(seed: int, ever
                 rows[row_key] = row
 
     assert said == whole
+
+
+@pytest.mark.parametrize("how", ["as it came", "the other way round", "after a restart"])
+def test_the_end_of_a_run_stays_as_long_as_anything_of_it(watch: Watch, how: str) -> None:
+    """Whatever order they are looked at in."""
+    log = [ended(0, "t", "Trainer", run="r"), run_ended(5, "r")]
+    watched = watch(Steered()).feed(log[::-1] if how == "the other way round" else log)
+    if how == "after a restart":
+        watched = watched.restarted()
+
+    assert watched.feed(started(45 * DAYS, "t2", "Trainer", run="r")).outcome("t2") == ("open", None, None)

@@ -201,3 +201,48 @@ def test_a_failed_trainer_is_not_expired_again(watch: Watch) -> None:
 
     assert watched.outcome("t") == ("not_pushed", "failed", at(1))
     assert watched.labels("t") == [(1, False)]
+
+
+@pytest.mark.parametrize("lag", [0, 3_000, 120_000])
+def test_an_event_that_is_logged_late_leaves_its_step_ahead(watch: Watch, lag: int) -> None:
+    """A tick in between does not make the training that it begins one that was done before the verdict."""
+    watched = watch(Steered())
+    ticked = at(0)
+    for number in range(12):
+        for event in list(whole_run(120 * number, f"r{number}"))[2:]:
+            late = lag if (event.execution_type, event.state) == ("Trainer", "RUNNING") else 0
+            while ticked <= event.time_ms + late:
+                tick(watched, ticked)
+                ticked += MINUTE
+            watched.outputs += watched.detector.step(event, event.time_ms + late)
+    tick(watched, at(120 * 14))
+
+    history = watched.detector.pipelines["p"].history
+    assert history.costs["preprocess"].mean == pytest.approx(4320.0)
+
+
+def test_what_falls_due_in_one_jump_is_said_in_its_order(watch: Watch) -> None:
+    """A run's end that was due first is said before the horizon of a run that hung, as with ticks."""
+    said = []
+    for ticks in (False, True):
+        watched = watch(Steered()).feed(
+            started(0, "a", "Trainer", run="ra"), ended(1, "a", "Trainer", run="ra", node_ms=9 * HOUR),
+            started(100, "z", "Trainer", run="rz"), ended(101, "z", "Trainer", run="rz", node_ms=HOUR),
+            run_ended(102, "rz"),
+        )  # fmt: skip
+        for hour in range(24 * 15 if ticks else 0):
+            tick(watched, at(102) + hour * HOUR)
+        watched.feed(started(16 * DAY // MINUTE, "new", "Trainer", run="n"))
+        said.append([output.graphlet for output in watched.outputs if isinstance(output, Example)])
+
+    assert said[0] == said[1] == ["p/z", "p/a"]
+
+
+def test_an_event_sent_again_does_not_hold_the_clock_back(watch: Watch) -> None:
+    """Time has passed since it was logged first."""
+    watched = watch(Steered()).feed(started(0, "hung", "Trainer"))
+    for day in range(1, 16):
+        watched.outputs += watched.detector.step(started(0, "hung", "Trainer"), at(0) + day * DAY)
+        tick(watched, at(0) + day * DAY + HOUR)
+
+    assert watched.labels("hung") == [(1, False)]
