@@ -16,8 +16,9 @@ from stream_app.core.growing import DEPTH, INNER, NODES, grow
 from stream_app.core.packing import Packed
 from stream_app.core.window import Window
 
-#: Trees in all, and grown at a time.
-TREES, GROWN = 80, 10
+#: Trees in all; and how many grow at a time, by labels learned: while there are few, old trees know little.
+TREES = 80
+_GROWN = ((0, 40), (4000, 20))
 #: Labels, and pushes and others among them, before the first trees.
 _LABELS, _EACH = 100, 10
 #: New trees after so many labels, and sooner while there are few: after this share of those seen.
@@ -51,12 +52,13 @@ class Forest(Packed):
         pushes = np.count_nonzero(pushed)
         if min(pushes, len(pushed) - pushes) < _EACH:
             return
-        feature, threshold, value = grow(rows, pushed, weights, GROWN, labels)
+        trees = next(trees for least, trees in reversed(_GROWN) if labels >= least)
+        feature, threshold, value = grow(rows, pushed, weights, trees, labels)
         self._feature = np.concatenate([self._feature, feature.ravel()])[-TREES * INNER :]
         self._threshold = np.concatenate([self._threshold, threshold.ravel()])[-TREES * INNER :]
         self._value = np.concatenate([self._value, value.ravel()])[-TREES * NODES :]
-        trees = np.arange(len(self._value) // NODES)
-        self._inner, self._nodes = trees * INNER, trees * NODES
+        numbers = np.arange(len(self._value) // NODES)
+        self._inner, self._nodes = numbers * INNER, numbers * NODES
 
     def paths(self, vector: Floats) -> Ints:
         """The nodes that a vector passes, from the root to the leaf: a row for each level, a column for each tree."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_app.core.forest import GROWN, TREES, Forest
+from stream_app.core.forest import TREES, Forest
 from stream_app.core.growing import INNER, NODES, grow
 from stream_app.core.window import Window
 
@@ -151,4 +151,3 @@ def test_trees_of_labels_that_are_alike_do_not_split() -> None:
     assert value.shape == (3, NODES)
     assert np.isinf(threshold).all()
     assert (value[:, NODES - INNER - 1] == value[:, 0]).all()
-    assert GROWN <= TREES

@@ -195,7 +195,7 @@ def test_held_out_records_weigh_as_many_as_they_stand_for() -> None:
 
 def test_a_change_of_regime_is_rolled_back_and_recovered_from() -> None:
     """When every effect turns around the stage falls back to the baseline, refolds, and beats it again."""
-    learner, truth = Learner(), Truth(5)
+    learner, truth = Learner(), Truth(7)
     for each, _ in truth.examples(learner, 4000):
         learner.learn(each)
 
