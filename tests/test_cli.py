@@ -343,6 +343,7 @@ def test_an_interrupt_is_one_line() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "stream_app", "replay", "-", "--verdicts", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
