@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from contextlib import closing
 from dataclasses import fields
 from itertools import count
 from pathlib import Path
@@ -171,9 +174,26 @@ class TestFilesThatAreNoStores:
             Store(str(path))
         assert is_store(str(path))
 
+    def test_a_login_that_a_server_refuses(self) -> None:
+        """In its own words, and without the password."""
+        with closing(socket.create_server(("127.0.0.1", 0))) as server:
+            threading.Thread(target=_refuse, args=(server,), daemon=True).start()
+            port = server.getsockname()[1]
+
+            with pytest.raises(OptionsError, match=r"reader:\*\*\*@.*: Access denied for user 'reader'$"):
+                Store(f"mysql+pymysql://reader:secret@127.0.0.1:{port}/metadb")
+
     def test_a_url_of_no_database(self) -> None:
         with pytest.raises(OptionsError, match="not the URL of a store"):
             Store("nosuch://host/mlmd")
+
+
+def _refuse(server: socket.socket) -> None:
+    """Answers as MySQL does: a length, a sequence number, and the packet of an error."""
+    error = b"\xff" + (1045).to_bytes(2, "little") + b"#28000Access denied for user 'reader'"
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(len(error).to_bytes(3, "little") + b"\0" + error)
 
 
 def test_a_server_that_is_away_is_no_mistake_and_leaves_the_cursor(tmp_path: Path) -> None:

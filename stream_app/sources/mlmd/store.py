@@ -27,6 +27,9 @@ SCHEMAS = range(8, 11)
 #: Seconds to wait for whoever writes to a SQLite store.
 _BUSY_S = 5.0
 
+#: What MySQL says of a login that is wrong, or that may not read: asking again does not help.
+_DENIED = frozenset((1044, 1045, 1142, 1143))
+
 _SQLITE = b"SQLite format 3\0"
 _ENVIRONMENT = table("MLMDEnv", column("schema_version"))
 
@@ -46,7 +49,8 @@ class Store:
     Raises
     ------
     OptionsError
-        There is no such store, it is none of ML Metadata, or its schema is of a version that is not read.
+        There is no such store, it may not be read, it is none of ML Metadata, or its schema is of a version that is
+        not read.
     StoreUnavailable
         It does not answer.
     """
@@ -75,7 +79,7 @@ class Store:
     def connect(self) -> Iterator[Connection]:
         """A connection in a transaction of its own.
 
-        Raises StoreUnavailable, or OptionsError when it is no such store.
+        Raises StoreUnavailable, or OptionsError when it is no such store or may not be read.
         """
         try:
             with self._engine.connect() as connection:
@@ -83,6 +87,8 @@ class Store:
         except OperationalError as error:
             if "no such table" in str(error.orig):
                 raise OptionsError(f"{self.name}: is not a store of ML Metadata") from None
+            if error.orig is not None and error.orig.args[:1] and error.orig.args[0] in _DENIED:
+                raise OptionsError(f"{self.name}: {error.orig.args[-1]}") from None
             raise StoreUnavailable(f"{self.name}: {error.orig}") from None
         except DBAPIError as error:
             raise OptionsError(f"{self.name}: is not a store of ML Metadata: {error.orig}") from None
