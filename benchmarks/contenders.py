@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.isotonic import IsotonicRegression
 
+from benchmarks.told import Question
 from stream_app.core.outputs import Example
 
 DAY_MS = 86_400_000
@@ -35,6 +37,8 @@ class StageLog:
     #: The pipeline's newest outcome, as far as it was known; the past rate before any.
     last: array[float] = field(default_factory=lambda: array("d"))
     graphlets: list[str] = field(default_factory=list)
+    #: At stage `validate`, which validator.
+    validators: list[str | None] = field(default_factory=list)
 
     def note(self, example: Example, position: int) -> None:
         """Adds one stage of an example."""
@@ -49,6 +53,11 @@ class StageLog:
         known = record.features.get("last_pushed")
         self.last.append(record.baseline if known is None else 0.05 + 0.9 * known)
         self.graphlets.append(example.graphlet)
+        self.validators.append(record.validator)
+
+    def questions(self, stage: str) -> Iterator[Question]:
+        """What the rows are known by."""
+        return ((graphlet, stage, who) for graphlet, who in zip(self.graphlets, self.validators, strict=True))
 
 
 @dataclass

@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +21,16 @@ import orjson
 from numpy.typing import NDArray
 
 from benchmarks.contenders import DAY_MS, StageLog, daily_forest
+from benchmarks.coverage import Coverage
 from benchmarks.quality_tables import google_lines, lines_of
 from benchmarks.results import publish
 from benchmarks.scores import Score, log_loss, score
+from benchmarks.told import Question, Waste, chances_of, question_of, saved
 from stream_app.collector import calm
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning import Learner
-from stream_app.core.ledger import HINDSIGHT, Ledger
 from stream_app.core.models import Prediction
-from stream_app.core.outputs import STAGES, Example
+from stream_app.core.outputs import STAGES, Example, Verdict
 from stream_app.core.policy import Policy
 from stream_app.fleet import Fleet, FleetOptions, summarise
 from stream_app.sources.native import decode
@@ -48,7 +48,7 @@ LEFT_OUT = 0.2
 #: Days to a step of the learning curve; days that the sliding forest looks back; labels that adapting may take.
 STEP_DAYS, SLIDING_DAYS, ADAPTING = 4, 8, 2000
 MODEL, FOREST, RAW, SLIDING = "model", "daily forest", "daily forest, raw scores", f"forest of {SLIDING_DAYS} days"
-RATE, LAST = "past push rate", "last outcome"
+RATE, LAST, HIDDEN = "past push rate", "last outcome", "hidden chances"
 
 
 @dataclass
@@ -66,8 +66,9 @@ class Seed:
     #: CPU: seconds of the learner and of the forest per 1,000 trained models; of the learner by tenth of the log.
     cpu: dict[str, float] = field(default_factory=dict)
     tenths: list[float] = field(default_factory=list)
-    #: Budget -> share of waste avoidable; of hindsight's; of pushes flagged.
-    waste: dict[float, tuple[float, float, float]] = field(default_factory=dict)
+    #: Contender -> budget -> share of waste avoidable; of hindsight's; of pushes flagged.
+    waste: dict[str, dict[float, tuple[float, float, float]]] = field(default_factory=dict)
+    coverage: Coverage = field(default_factory=Coverage)
 
 
 class Timed(Learner):
@@ -96,6 +97,17 @@ def sizes(name: str, quick: bool) -> dict[str, Any]:
     return options
 
 
+@dataclass
+class Replayed:
+    """A log gone through detector and learner once."""
+
+    found: Seed
+    logs: dict[str, StageLog]
+    learner: Timed
+    #: What was asked, in order.
+    questions: list[Question]
+
+
 def simulated(name: str, seed: int, quick: bool) -> Seed:
     """One fleet through detector and learner, and all that it is compared with."""
     options = FleetOptions(seed=seed, **sizes(name, quick))
@@ -108,61 +120,65 @@ def simulated(name: str, seed: int, quick: bool) -> Seed:
                 truth.extend(fleet.truth())
         truth.extend(fleet.truth())
 
-    found, logs, learner = replay(documents())
+    replayed = replay(documents())
+    found = replayed.found
     summary = summarise(truth)
     found.share_pushed, found.hidden = summary.pushed_share, dict(summary.best_balanced_accuracy)
-    found.cpu["model"] = learner.seconds / summary.trained * 1000.0
-    chances = {row["graphlet"]: row["p"] for row in truth}
+    found.cpu["model"] = replayed.learner.seconds / summary.trained * 1000.0
+    chances = chances_of(truth)
+    truth.clear()
     change = options.regime_change_day
     change_ms = options.start_ms + int(change * DAY_MS) if change is not None else None
-    for stage, log in logs.items():
-        compare(found, stage, log, chances, change_ms)
+    answers: dict[str, dict[Question, float]] = {FOREST: {}, RATE: {}}
+    for stage, log in replayed.logs.items():
+        contenders = compare(found, stage, log, chances, change_ms)
+        for contender, told in answers.items():
+            told.update(zip(log.questions(stage), contenders.get(contender, log.rate), strict=True))
     found.cpu["forest"] = found.cpu.get("forest", 0.0) / summary.trained * 1000.0
+    asked = replayed.questions
+    answers[HIDDEN] = {each: chances[each[:2]] for each in asked if each[:2] in chances}
+    for contender, told in answers.items():
+        again = (orjson.dumps(document) for document in Fleet(options).events())
+        found.waste[contender] = saved(again, asked, told)
     return found
 
 
-def replay(documents: Iterator[bytes]) -> tuple[Seed, dict[str, StageLog], Timed]:
+def replay(documents: Iterable[bytes]) -> Replayed:
     """Events through detector and learner: what was said, and what it would have saved."""
     calm()
     policy = Policy()
     learner = Timed(policy.budgets)
     detector = Detector(Settings(policy=policy), learner)
     logs = {stage: StageLog() for stage in STAGES}
-    found, pushes, spent = Seed(0, 0.0), 0, []
-    flagged: dict[float, int] = defaultdict(int)
+    found, spent, waste = Seed(0, 0.0), [], Waste(policy)
+    questions: list[Question] = []
     for document in documents:
         found.events += 1
         for output in detector.step(decode(document)):
-            if not isinstance(output, Example):
-                continue
-            learner.learn(output)
-            spent.append(learner.seconds)
-            if output.pushed is not None and output.label_revision == 1:
-                for position, record in enumerate(output.stages):
-                    logs[record.stage].note(output, position)
-            if output.pushed and output.trainer is not None:
-                pushes += 1
-                for budget in {budget for record in (*output.inherited, *output.stages) for budget in record.flagged}:
-                    flagged[budget] += 1
+            if isinstance(output, Verdict):
+                questions.append(question_of(output))
+            elif isinstance(output, Example):
+                learner.learn(output)
+                spent.append(learner.seconds)
+                found.coverage.note(output, learner)
+                waste.note(output)
+                if output.pushed is not None and output.label_revision == 1:
+                    for position, record in enumerate(output.stages):
+                        logs[record.stage].note(output, position)
     tenth = len(spent) // 10
     found.tenths = [(spent[(n + 1) * tenth - 1] - spent[n * tenth]) / tenth * 1e6 for n in range(10)] if tenth else []
-    total = Ledger()
-    for pipeline in detector.pipelines:
-        total.merge(detector.ledger(pipeline))
-    for index, budget in enumerate(policy.budgets):
-        avoided, most = total.saved.get(index, 0), total.saved.get(HINDSIGHT, 0)
-        found.waste[budget] = avoided / max(1, total.wasted), avoided / max(1, most), flagged[budget] / max(1, pushes)
-    return found, logs, learner
+    found.waste[MODEL] = waste.shares(detector)
+    return Replayed(found, logs, learner, questions)
 
 
 def compare(
-    found: Seed, stage: str, log: StageLog, chances: dict[str, dict[str, float]], change_ms: int | None
-) -> None:
-    """Every contender's scores at a stage, if it has labels enough."""
+    found: Seed, stage: str, log: StageLog, chances: dict[tuple[str, str], float], change_ms: int | None
+) -> dict[str, NDArray[np.float64]]:
+    """Every contender's scores at a stage, if it has labels enough; and what each said."""
     pushed = np.frombuffer(log.pushed, dtype=np.int8).astype(bool)
     first = int(len(pushed) * LEFT_OUT)
     if min(pushed[first:].sum(), (~pushed[first:]).sum()) < 10:
-        return
+        return {}
     forest = daily_forest(log)
     found.cpu["forest"] = found.cpu.get("forest", 0.0) + forest.seconds
     contenders = {
@@ -180,12 +196,13 @@ def compare(
         found.scores[stage, name] = score(pushed[first:], said[first:])
         found.curve[stage, name] = [auc_of(pushed[step == n], said[step == n]) for n in range(int(step.max()) + 1)]
     if change_ms is not None:
-        hidden = np.array([chances.get(graphlet, {}).get(stage, np.nan) for graphlet in log.graphlets])
+        hidden = np.array([chances.get((graphlet, stage), np.nan) for graphlet in log.graphlets])
         after = np.flatnonzero((asked >= change_ms) & np.isfinite(hidden))[:ADAPTING]
         if len(after):
             for name, said in contenders.items():
                 least = log_loss(pushed[after], hidden[after])
                 found.excess[stage, name] = log_loss(pushed[after], said[after]) - least
+    return contenders
 
 
 def auc_of(pushed: NDArray[np.bool_], said: NDArray[np.float64]) -> float:
@@ -203,8 +220,8 @@ def google(path: Path, quick: bool) -> list[str]:
                     return
                 yield line
 
-    found, logs, learner = replay(documents())
-    log = logs["preprocess"]
+    replayed = replay(documents())
+    found, learner, log = replayed.found, replayed.learner, replayed.logs["preprocess"]
     pushed = np.frombuffer(log.pushed, dtype=np.int8).astype(bool)
     past = [orjson.loads(features) for features in log.features]
     mixed = np.array([0.0 < features.get("push_rate_all", 0.0) < 1.0 for features in past])

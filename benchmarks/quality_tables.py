@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.coverage import BUDGETS, coverage_lines
 from benchmarks.results import table
 from benchmarks.scores import Score, interval
 from stream_app.core.outputs import STAGES
 
 if TYPE_CHECKING:
     from benchmarks.quality import Seed
-
-BUDGETS = (0.01, 0.02, 0.05, 0.1)
 
 
 def lines_of(options: dict[str, Any], runs: list[Seed]) -> list[str]:
@@ -37,7 +36,7 @@ def lines_of(options: dict[str, Any], runs: list[Seed]) -> list[str]:
     if any(run.excess for run in runs):
         lines += ["Log loss above the hidden chances' over the first 2,000 labels after the change.", ""]
         lines += [*excess_table(runs), ""]
-    lines += [*waste_table(runs), "", *cost_lines(runs)]
+    lines += [*waste_table(runs), "", *coverage_lines([run.coverage for run in runs]), "", *cost_lines(runs)]
     return lines
 
 
@@ -112,11 +111,24 @@ def excess_table(runs: list[Seed]) -> list[str]:
 
 
 def waste_table(runs: list[Seed]) -> list[str]:
+    """What the budgets' policies would have saved, whoever gave the probabilities; features and guards the same."""
     rows = []
     for budget in BUDGETS:
-        avoided, hindsight, missed = ([run.waste[budget][i] for run in runs] for i in range(3))
-        rows.append([f"{budget:.0%}", interval(avoided, 1, 100), interval(hindsight, 1, 100), interval(missed, 2, 100)])
-    return table(["budget", "waste avoidable, %", "of hindsight's, %", "pushes flagged, %"], rows)
+        for name in runs[0].waste:
+            avoided, hindsight, missed = ([run.waste[name][budget][i] for run in runs] for i in range(3))
+            ratios = [run.waste["model"][budget][0] / max(1e-9, run.waste[name][budget][0]) for run in runs]
+            rows.append(
+                [
+                    f"{budget:.0%}",
+                    name,
+                    interval(avoided, 1, 100),
+                    interval(hindsight, 1, 100),
+                    interval(missed, 2, 100),
+                    "" if name == "model" else interval(ratios, 2),
+                ]
+            )
+    head = ["budget", "", "waste avoidable, %", "of hindsight's, %", "pushes flagged, %", "model's avoidable over its"]
+    return table(head, rows)
 
 
 def cost_lines(runs: list[Seed]) -> list[str]:

@@ -54,15 +54,15 @@ class Learner:
 
     def threshold(self, stage: str, budget: float) -> float | None:
         """Flag strictly below this score; None: pushes are missing, or the stage gets no budget."""
-        return self._calibration.threshold(stage, budget) if self._stages[stage].spends else None
+        return self._calibration.threshold(budget) if self._stages[stage].spends else None
 
     def missing(self, budget: float) -> int:
         """Labelled pushes still missing before this budget has thresholds."""
         return self._calibration.missing(budget)
 
     def tentative(self, stage: str) -> float | None:
-        """The smallest score of a labelled push at this stage; None where no budget is spent."""
-        return self._calibration.tentative(stage) if self._stages[stage].spends else None
+        """The least score of any labelled push; None at a stage where no budget is spent."""
+        return self._calibration.tentative() if self._stages[stage].spends else None
 
     def stopped(self, budget: float) -> bool:
         """Whether flags under this budget must stop: too many of the last labelled pushes were flagged."""
@@ -156,7 +156,7 @@ class Learner:
             if record.eligible and math.isfinite(record.score):
                 scores[record.stage] = min(record.score, scores.get(record.stage, record.score))
         flagged = {budget for record in records for budget in record.flagged}
-        spending = [name for name, stage in self._stages.items() if stage.spends]
+        spending = {name for name, stage in self._stages.items() if stage.spends}
         self._calibration.add(example.graphlet, scores, flagged, weight, spending)
 
 

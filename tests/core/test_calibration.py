@@ -31,8 +31,8 @@ def draw_scores(draw: random.Random) -> dict[str, float]:
 
 def is_flagged(calibration: PushCalibration, scores: dict[str, float], budget: float) -> bool:
     """Whether any stage flags a push with these scores."""
-    limits = {stage: calibration.threshold(stage, budget) for stage in scores}
-    return any(limit is not None and scores[stage] < limit for stage, limit in limits.items())
+    limit = calibration.threshold(budget)
+    return limit is not None and any(score < limit for score in scores.values())
 
 
 @pytest.mark.parametrize(("budget", "pushes"), [(0.005, 199), (0.01, 99), (0.05, 19), (0.2, 4), (0.03, 33)])
@@ -41,20 +41,20 @@ def test_no_thresholds_before_there_are_enough_pushes(budget: float, pushes: int
     calibration = PushCalibration((budget,))
     for number in range(pushes):
         assert calibration.missing(budget) == pushes - number
-        assert calibration.threshold("input", budget) is None
+        assert calibration.threshold(budget) is None
 
         calibration.add(str(number), {"input": float(number + 1)}, (), 1.0, STAGES)
 
     assert calibration.missing(budget) == 0
-    assert calibration.threshold("input", budget) is not None
+    assert calibration.threshold(budget) is not None
 
 
 def test_the_first_threshold_is_the_smallest_score() -> None:
     """With the fewest pushes that allow a budget, a flag is due only below every push seen."""
     calibration = filled([{"input": float(score)} for score in range(19, 0, -1)], (0.05,))
 
-    assert calibration.threshold("input", 0.05) == 1.0
-    assert calibration.tentative("input") == 1.0
+    assert calibration.threshold(0.05) == 1.0
+    assert calibration.tentative() == 1.0
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -94,33 +94,44 @@ def test_weights_keep_the_bound_where_flagged_pushes_rarely_run() -> None:
     st.lists(st.dictionaries(st.sampled_from(STAGES), st.integers(0, 30), max_size=3), min_size=19, max_size=60),
     st.sampled_from((0.05, 0.1, 0.2)),
 )
-def test_thresholds_are_the_largest_common_rank_that_fits(scores: list[dict[str, int]], budget: float) -> None:
-    """They equal a search over all ranks, ties and absent stages included."""
+def test_the_threshold_is_the_largest_score_that_fits(scores: list[dict[str, int]], budget: float) -> None:
+    """It equals a search over all scores, ties and absent stages included."""
     rows = [{stage: float(score) for stage, score in each.items()} for each in scores]
-    calibration = filled(rows, (budget,))
-    ranked = {stage: sorted(each[stage] for each in rows if stage in each) for stage in STAGES}
-    ranked = {stage: column for stage, column in ranked.items() if column}
     room = math.floor(budget * (len(rows) + 1) + 1e-9) - 1
-    expected: dict[str, float] = {}
-    for rank in range(1, len(rows) + 1):
-        limits = {stage: column[min(rank, len(column)) - 1] for stage, column in ranked.items()}
-        if sum(any(each[stage] < limits[stage] for stage in each) for each in rows) <= room:
-            expected = limits
+    fitting = [
+        limit
+        for limit in {score for each in rows for score in each.values()}
+        if sum(any(score < limit for score in each.values()) for each in rows) <= room
+        and any(min(each.values()) == limit for each in rows if each)
+    ]
 
-    assert expected == {stage: calibration.threshold(stage, budget) for stage in ranked}
+    assert filled(rows, (budget,)).threshold(budget) == max(fitting, default=None)
+
+
+@pytest.mark.parametrize(
+    ("weights", "limit"), [([1, 1, 1], 2.0), ([2, 1, 1], 1.0), ([1, 2, 1], 1.0), ([3, 1, 1], None)]
+)
+def test_a_push_counts_with_its_weight_below_the_threshold_and_at_it(weights: list[float], limit: float | None) -> None:
+    """Of 24 pushes a tenth is 2: two light ones fit, or one of double weight; none of threefold."""
+    calibration = PushCalibration((0.1,))
+    for number, weight in enumerate(weights):
+        calibration.add(f"low {number}", {"input": float(number + 1)}, (), weight, STAGES)
+    for number in range(24 - int(sum(weights))):
+        calibration.add(f"high {number}", {}, (), 1.0, STAGES)
+
+    assert calibration.threshold(0.1) == limit
 
 
 def test_a_stage_that_does_not_spend_leaves_the_budget_to_the_others() -> None:
-    """Without its flags the other stages' thresholds may lie higher, and it has none."""
+    """Scores at such a stage hold no threshold down."""
     draw = random.Random(3)
     alone, both = PushCalibration((0.1,)), PushCalibration((0.1,))
     for number in range(200):
         scores = {"input": draw.random(), "train": draw.random()}
         alone.add(str(number), scores, (), 1.0, ("input",))
         both.add(str(number), scores, (), 1.0, ("input", "train"))
-    mine, shared = alone.threshold("input", 0.1), both.threshold("input", 0.1)
+    mine, shared = alone.threshold(0.1), both.threshold(0.1)
 
-    assert alone.threshold("train", 0.1) is None
     assert mine is not None
     assert shared is not None
     assert mine > shared
@@ -131,7 +142,7 @@ def test_only_the_last_pushes_count() -> None:
     old = [{"input": 0.001} for _ in range(WINDOW)]
     new = [{"input": 1.0 + number} for number in range(WINDOW)]
 
-    assert filled(old + new).threshold("input", 0.05) == filled(new).threshold("input", 0.05)
+    assert filled(old + new).threshold(0.05) == filled(new).threshold(0.05)
 
 
 def test_a_graphlet_counts_once() -> None:

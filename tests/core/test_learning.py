@@ -223,7 +223,7 @@ def pushes(count: int, **changes: Any) -> Learner:
     learner = Learner((0.05, 0.2))
     for number in range(count):
         inherited = [record("input", score=1.0 + number)]
-        own = [record("preprocess", score=100.0 + number, **changes)]
+        own = [record("preprocess", **{"score": 100.0 + number, **changes})]
         # The run's own example, without a trainer: it tells the stage's cost, and is no push of its own.
         run = example(number, True, inherited, pipeline="runs")
         run.trainer = None
@@ -233,21 +233,20 @@ def pushes(count: int, **changes: Any) -> Learner:
 
 
 def test_pushes_are_graphlets_with_the_stages_they_inherit() -> None:
-    """Twenty graphlets are twenty pushes, though their runs have examples too, and both stages get thresholds."""
+    """Twenty graphlets are twenty pushes, though their runs have examples too, and their least score counts."""
     learner = pushes(20)
 
     assert learner.missing(0.05) == 0
-    assert (learner.threshold("input", 0.05), learner.threshold("preprocess", 0.05)) == (1.0, 100.0)
-    assert (learner.threshold("input", 0.2), learner.threshold("preprocess", 0.2)) == (4.0, 103.0)
+    assert (learner.threshold("input", 0.05), learner.threshold("preprocess", 0.05)) == (1.0, 1.0)
+    assert (learner.threshold("input", 0.2), learner.threshold("preprocess", 0.2)) == (4.0, 4.0)
 
 
 def test_records_the_guards_protected_do_not_set_thresholds() -> None:
     """An ineligible stage could not have been flagged, so its score, however small, does not count."""
-    learner = pushes(20, eligible=False)
+    learner = pushes(20, eligible=False, score=0.001)
 
     assert learner.threshold("input", 0.05) == 1.0
-    assert learner.threshold("preprocess", 0.05) is None
-    assert learner.tentative("preprocess") is None
+    assert learner.tentative("input") == 1.0
 
 
 def test_a_stage_with_nothing_ahead_has_no_threshold() -> None:
