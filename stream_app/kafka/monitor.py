@@ -50,6 +50,8 @@ class Monitor:
         self.assignment: Assignment | None = None
         self.learning: Learning | None = None
         self.stopping = False
+        #: What the worker cannot start without, and has not yet; "" when there is nothing.
+        self.waiting_for = ""
         build = Gauge("stream_app_build_info", "1; which version this is.", ["version"], registry=self.registry)
         build.labels(metadata.version("stream-app")).set(1)
         self._metrics = Metrics(self.registry, budgets)
@@ -126,6 +128,7 @@ class Monitor:
         """Whether partitions are assigned and restored and the model has caught up."""
         detail: dict[str, object] = {
             "stopping": self.stopping,
+            "waiting_for": self.waiting_for,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
             "model_caught_up": self.learning is not None and self.learning.caught_up,
         }

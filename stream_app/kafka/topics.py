@@ -9,7 +9,7 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from stream_app.errors import OptionsError
+from stream_app.errors import OptionsError, StreamAppError
 
 #: Bytes of the largest record batch: what a group of changed rows and a dead letter fit into.
 MAX_MESSAGE_BYTES = 8 << 20
@@ -17,6 +17,10 @@ _DAY_MS = 86_400_000
 _UNKNOWN_TOPIC = 3
 #: How long brokers may take to hear from their controller what was done.
 _SEEN_SECONDS = 15.0
+
+
+class MissingTopicsError(StreamAppError):
+    """Topics do not exist yet; the message says which and what to do. Exit code 1."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +126,35 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
 def check(admin: KafkaAdminClient, topics: list[Topic]) -> list[str]:
     """What is wrong with the topics, each a line that says what to do; an empty list when all is well."""
     found = find(admin, [topic.name for topic in topics])
+    missing = [
+        f"topic {topic.name} does not exist: run `stream-app topics apply`"
+        for topic in topics
+        if topic.name not in found
+    ]
+    return missing + _wrong(topics, found)
+
+
+def required(admin: KafkaAdminClient, topics: list[Topic]) -> dict[str, Found]:
+    """The topics as they are, by name.
+
+    Raises OptionsError when one would lose state, MissingTopicsError when all that is wrong is that some do not exist.
+    """
+    found = find(admin, [topic.name for topic in topics])
+    wrong = _wrong(topics, found)
+    if wrong:
+        raise OptionsError("; ".join(wrong))
+    missing = [topic.name for topic in topics if topic.name not in found]
+    if missing:
+        raise MissingTopicsError(f"no such topics: {', '.join(missing)}: run `stream-app topics apply`")
+    return found
+
+
+def _wrong(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
+    """What is wrong with topics that exist."""
     problems = []
     for topic in topics:
         there = found.get(topic.name)
         if there is None:
-            problems.append(f"topic {topic.name} does not exist: run `stream-app topics apply`")
             continue
         if topic.partitions not in (None, there.partitions):
             problems.append(_wrong_partitions(topic, there))

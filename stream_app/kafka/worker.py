@@ -15,9 +15,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
+from kafka.errors import KafkaError
 
 from stream_app.core.learning import BUDGETS, Learner
-from stream_app.errors import OptionsError
 from stream_app.kafka import topics
 from stream_app.kafka.app import add_agent, make_app
 from stream_app.kafka.assignment import Assignment
@@ -32,7 +32,7 @@ from stream_app.kafka.rekeying import rekey
 from stream_app.kafka.sensor import RebalanceSensor
 from stream_app.kafka.table import PartitionTable, Topics
 from stream_app.kafka.ticking import Ticking
-from stream_app.kafka.topics import Found, Names
+from stream_app.kafka.topics import Found, MissingTopicsError, Names
 from stream_app.kafka.transport import Batch
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.sources import SOURCES, Sources
@@ -93,7 +93,7 @@ class Worker:
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code: 0 when told to stop, 1 when it could not go on.
 
-        Raises OptionsError when the topics are not what they must be, OSError when the port is taken.
+        Raises OptionsError when topics exist that are not what they must be, OSError when the port is taken.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -123,16 +123,23 @@ class Worker:
             self._stopping.set()
 
     async def _find_topics(self) -> dict[str, Found] | None:
-        """The topics as they are, once Kafka can be reached; None when told to stop before."""
-        said = ""
+        """The topics as they are, once Kafka can be reached and has them; None when told to stop before.
+
+        Both may be started after the worker, and both are somebody else's to start.
+        """
         while not self._stopping.is_set():
             try:
-                return await asyncio.to_thread(self._check_topics)
-            except UnreachableError as error:
-                if str(error) != said:
-                    said = str(error)
-                    log.error("%s; trying again every %.0f s", said, _AGAIN_SECONDS)
+                found = await asyncio.to_thread(self._check_topics)
+            except (UnreachableError, MissingTopicsError) as error:
+                if str(error) != self.monitor.waiting_for:
+                    log.error("%s; trying again every %.0f s", error, _AGAIN_SECONDS)
+                    self.monitor.waiting_for = str(error)
                 await self._sleep(_AGAIN_SECONDS)
+            else:
+                if self.monitor.waiting_for:
+                    log.info("Kafka is there, and so are the topics")
+                    self.monitor.waiting_for = ""
+                return found
         return None
 
     def _check_topics(self) -> dict[str, Found]:
@@ -140,10 +147,11 @@ class Worker:
         wanted = topics.catalogue(settings.names, settings.partitions, settings.replication)
         admin = settings.connection.admin()
         try:
-            problems = topics.check(admin, wanted)
-            if problems:
-                raise OptionsError("; ".join(problems))
-            return topics.find(admin, [topic.name for topic in wanted])
+            return topics.required(admin, wanted)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            raise UnreachableError(f"Kafka at {settings.connection.bootstrap_servers} went away: {error}") from error
         finally:
             admin.close()
 

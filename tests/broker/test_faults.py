@@ -114,13 +114,34 @@ def test_without_kafka_a_worker_waits_and_says_so_once(cluster: Cluster) -> None
     assert worker.log.read_text().count("cannot reach Kafka") == 1
 
 
+def test_topics_made_after_the_start_are_waited_for(cluster: Cluster, fleet: list[bytes]) -> None:
+    """A worker started before `topics apply` says in one line what to do, is live and not ready, and then goes on."""
+    names = cluster.names
+    cluster.admin.delete_topics([names.alerts, names.sources[0]])
+    worker = cluster.worker()
+    worker.said(f"no such topics: {names.sources[0]}, {names.alerts}: run `stream-app topics apply`")
+    live, ready = worker.ask("/livez")[0], worker.ask("/readyz?verbose")
+    cluster.make_topics()
+    worker.said("are open")
+
+    async def body() -> None:
+        await cluster.produce(names.events, keyed(fleet[:200]))
+        await cluster.settle()
+        await check_state(cluster, fleet[:200])
+
+    asyncio.run(body())
+    assert (live, ready[0]) == (200, 503)
+    assert "no such topics" in ready[1]
+    assert worker.log.read_text().count("no such topics") == 1
+
+
 def test_wrong_topics_are_told_at_the_start(cluster: Cluster) -> None:
-    """A worker refuses topics that are not what it needs, and says what to do."""
-    cluster.admin.delete_topics([cluster.names.alerts])
+    """A worker refuses topics that would lose state, and says what to do."""
+    cluster.partitions += 1
     worker = cluster.worker()
 
     assert worker.wait(20) != 0
-    assert f"{cluster.names.alerts} does not exist: run `stream-app topics apply`" in worker.log.read_text()
+    assert f"set kafka.partitions to {cluster.partitions - 1}" in worker.log.read_text()
 
 
 @pytest.fixture
