@@ -22,6 +22,10 @@ _CHATTY = (
 _WAITING = ("stream_app.kafka.assignment", "stream_app.kafka.rekeying", "stream_app.kafka.ticking")
 #: Faust's own account of its services; what matters of it the worker says itself.
 _FAUST = ("faust", "mode")
+#: Says of Faust's timers that they were late, as they are whenever a slice is computed or Kafka is waited for, and that
+#: they overlap, as committing does all through an outage. It never names a cause. Real trouble shows elsewhere: in the
+#: histograms of the event loop's lag and of commits, in the consumer's lag, and the watchdog ends what hangs.
+_TIMERS = "mode.timers"
 
 
 class Repeats(logging.Filter):
@@ -51,4 +55,5 @@ def quieten() -> None:
         logging.getLogger(name).addFilter(repeats)
     for name in (*_CHATTY, *_FAUST):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_TIMERS).setLevel(logging.ERROR)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a failing admin call raises, and we say why

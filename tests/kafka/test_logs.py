@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from stream_app.kafka.logs import QUIET_SECONDS, Repeats
+from stream_app.kafka.logs import QUIET_SECONDS, Repeats, quieten
 
 
 def line(level: int, seconds: float, number: int = 1) -> logging.LogRecord:
@@ -28,3 +28,13 @@ def test_other_lines_pass() -> None:
     repeats = Repeats()
 
     assert all(repeats.filter(line(logging.INFO, 0)) for _ in range(3))
+
+
+def test_late_timers_are_not_told_and_trouble_is() -> None:
+    """Of Faust's services only its timers' warnings are dropped; its errors and all others' warnings are heard."""
+    quieten()
+
+    assert not logging.getLogger("mode.timers").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("mode.timers").isEnabledFor(logging.ERROR)
+    assert logging.getLogger("mode.services").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("faust").isEnabledFor(logging.WARNING)
