@@ -37,10 +37,10 @@ from stream_app.sources.native import decode
 
 GOOGLE = Path(__file__).parents[2] / "shared" / "data" / "google-2011-jobs.jsonl.gz"
 FLEETS: dict[str, dict[str, Any]] = {
-    "default": {"pipelines": 40, "days": 20.0},
+    "default": {"pipelines": 100, "days": 30.0},
     "change": {"pipelines": 40, "days": 20.0, "regime_change_day": 10.0},
     "tiny": {"pipelines": 300, "days": 16.0, "runs_per_day": 0.8},
-    "rare": {"pipelines": 40, "days": 20.0, "push_scale": 0.1},
+    "rare": {"pipelines": 80, "days": 20.0, "push_scale": 0.1},
 }
 QUICK = {"pipelines": 12, "days": 6.0}
 #: The first fifth of the labels is left out of a score: there is nothing to learn from yet.
