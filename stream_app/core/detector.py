@@ -149,6 +149,7 @@ class Detector:
                     outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
                     if stage.run is not None and stage.graphlet is None:
                         labels.watch(pipeline, stage.run, settings.horizon_ms)
+                labels.watch_sooner(pipeline, execution, settings.horizon_ms)
             if changed or runs:
                 runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
                 labels.schedule(pipeline, changed, runs, settings.horizon_ms)

@@ -21,6 +21,7 @@ from stream_app.core.graphlets import (
     spread_read,
     spread_write,
 )
+from stream_app.core.joins import join, join_progress, join_properties
 from stream_app.core.operators import RUN, TRAIN, Operators
 from stream_app.core.state import (
     DAY_MS,
@@ -32,9 +33,6 @@ from stream_app.core.state import (
     Unversioned,
     Version,
     has_graphlet,
-    join,
-    join_progress,
-    join_properties,
 )
 
 
@@ -97,6 +95,8 @@ def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None
     def move() -> None:
         leave_run(pipeline, execution, run_before)
         enter_run(pipeline, execution)
+        if execution.run is not None:
+            pipeline.unsettled_runs[execution.run] = None
         for version in execution.reads.values():
             remove_reader(version, execution, run_before)
             version.readers.setdefault(execution.run, []).append(execution)

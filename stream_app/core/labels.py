@@ -43,10 +43,18 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
     for run_id in runs:
         run = pipeline.runs.get(run_id)
         if run is not None and run.talk is not None:
+            watch(pipeline, run, horizon_ms)
             outcome = run_outcome(pipeline, run, horizon_ms)
-            if outcome.kind not in (OPEN, run.said_kind):
+            if is_news(run, outcome) and outcome.kind not in (OPEN, run.said_kind):
                 run.say_ms = None
                 enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
+
+
+def is_news(run: Run, outcome: Outcome) -> bool:
+    """Whether a run's outcome is another than when it was last looked at; it is from now on the one waited for."""
+    before = run.awaited
+    run.awaited = (outcome.kind, outcome.cause, outcome.time_ms)
+    return run.awaited != before
 
 
 def resume(pipeline: Pipeline, horizon_ms: int) -> None:
@@ -60,16 +68,28 @@ def resume(pipeline: Pipeline, horizon_ms: int) -> None:
             continue
         watch(pipeline, run, horizon_ms)
         outcome = run_outcome(pipeline, run, horizon_ms)
-        if outcome.kind not in (OPEN, run.said_kind):
+        if is_news(run, outcome) and outcome.kind not in (OPEN, run.said_kind):
             enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
 
 
 def watch(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
-    """Lets a run of which something was said be looked at at its horizon: it may never end, nor have a trainer."""
+    """Lets a run of which something was said be looked at at its horizon: it may never end, nor have a trainer.
+
+    A late event may move the horizon to an earlier moment, an execution that leaves the run to a later one.
+    """
     when_ms = run_horizon_ms(run, horizon_ms)
-    # After a restart: what had passed was looked at before it.
-    if not run.said_kind and when_ms > pipeline.clock_ms:
+    sooner = run.look_ms is None or when_ms < run.look_ms
+    again = run.look_ms is not None and run.look_ms <= pipeline.clock_ms < when_ms
+    if not run.said_kind and (sooner or again):
+        run.look_ms = when_ms
         heapq.heappush(pipeline.unsaid, (when_ms, RUN, run.id))
+
+
+def watch_sooner(pipeline: Pipeline, execution: Execution, horizon_ms: int) -> None:
+    """Lets an execution's run be looked at earlier when an event says that it began before all that was known."""
+    run = pipeline.runs.get(execution.run) if execution.run is not None else None
+    if run is not None and run.look_ms is not None and execution.first_ms + horizon_ms < run.look_ms:
+        watch(pipeline, run, horizon_ms)
 
 
 def enqueue(pipeline: Pipeline, entity: Graphlet | Run, outcome: Outcome, start_ms: int) -> None:
@@ -108,7 +128,9 @@ def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> 
             run = pipeline.runs.get(name)
             if run is not None and run.talk is not None:
                 outcome = run_outcome(pipeline, run, horizon_ms)
-                if outcome.kind not in (OPEN, run.said_kind) and waited(pipeline, run):
+                if outcome.kind == OPEN:
+                    watch(pipeline, run, horizon_ms)
+                elif outcome.kind != run.said_kind and waited(pipeline, run):
                     example = say_run(pipeline, run, outcome, nodes)
         if example is not None:
             examples.append(example)

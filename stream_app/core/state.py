@@ -6,13 +6,11 @@ matter. Everything else here is a function of the facts, kept up to date by `gra
 
 from __future__ import annotations
 
-import json
-import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from stream_app.core.events import CACHED, ENDS, NEW, RUNNING, STATES, Event, Scalar
+from stream_app.core.events import CACHED, NEW, RUNNING, STATES, Scalar
 from stream_app.core.history import History
 from stream_app.core.ledger import Ledger
 from stream_app.core.marks import Marks
@@ -263,8 +261,8 @@ class Run:
     """One pass of a pipeline: its executions so far, and the provisional graphlet's words."""
 
     __slots__ = (
-        "executions", "had_trainer", "id", "label_revision", "run_executions", "said_kind", "say_ms", "talk",
-        "trainers",
+        "awaited", "executions", "had_trainer", "id", "label_revision", "look_ms", "run_executions", "said_kind",
+        "say_ms", "talk", "trainers",
     )  # fmt: skip
 
     def __init__(self, run_id: str) -> None:
@@ -278,6 +276,10 @@ class Run:
         self.said_kind = ""
         self.label_revision = 0
         self.say_ms: int | None = None
+        #: The outcome (kind, cause, time) that the facts gave when it was last looked at.
+        self.awaited: tuple[str, str | None, int | None] | None = None
+        #: When it is, or was last, looked at for its horizon; None before the first look is queued.
+        self.look_ms: int | None = None
         #: What was said while no trainer was known; its trainers inherit it.
         self.talk: Talk | None = None
 
@@ -331,68 +333,6 @@ class Pipeline:
         self.gone: dict[tuple[str, str], None] = {}
         self.next_sweep_ms = 0
         self.history = History()
-
-
-def join(execution: Execution, event: Event) -> bool:
-    """Joins an event's facts, artifacts apart, into an execution that has seen an event; True if any changed."""
-    changed = False
-    time_ms = event.time_ms
-    if (time_ms, event.execution_type) < (execution.type_ms, execution.type):
-        execution.type_ms, execution.type = time_ms, sys.intern(event.execution_type)
-        changed = True
-    if event.run is not None and (execution.run is None or (time_ms, event.run) < (execution.run_ms, execution.run)):
-        execution.run_ms, execution.run = time_ms, event.run
-        changed = True
-    return join_progress(execution, event) or changed
-
-
-def join_progress(execution: Execution, event: Event) -> bool:
-    """Joins state, times, cost and properties; True if any changed."""
-    changed = False
-    time_ms, state = event.time_ms, event.state
-    bit = STATE_BITS[state]
-    if not execution.seen & bit:
-        execution.seen |= bit
-        changed = True
-    if time_ms < execution.first_ms:
-        execution.first_ms = time_ms
-        changed = True
-    if state in ENDS:
-        if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
-            execution.end_ms, execution.end_state = time_ms, sys.intern(state)
-            changed = True
-    elif state == RUNNING and (execution.running_ms is None or time_ms < execution.running_ms):
-        execution.running_ms = time_ms
-        changed = True
-    if event.node_ms is not None and (execution.told_node_ms is None or event.node_ms > execution.told_node_ms):
-        execution.told_node_ms = event.node_ms
-        changed = True
-    if event.properties:
-        joined, grew = join_properties(execution.properties, event.properties.items(), time_ms)
-        execution.properties = joined
-        changed |= grew
-    return changed
-
-
-def join_properties(
-    known: dict[str, tuple[int, Scalar]] | None, told: Iterable[tuple[str, Scalar]], time_ms: int
-) -> tuple[dict[str, tuple[int, Scalar]], bool]:
-    """Joins properties key by key: the later event, then the greater encoding. Returns them and whether any changed."""
-    joined = {} if known is None else known
-    changed = False
-    for name, value in told:
-        before = joined.get(name)
-        if before is None or time_ms > before[0] or (time_ms == before[0] and greater(value, before[1])):
-            joined[name] = (time_ms, sys.intern(value) if type(value) is str else value)
-            changed = True
-    return joined, changed
-
-
-def greater(value: Scalar, other: Scalar) -> bool:
-    """Whether a property value comes after another in the order of their JSON texts, which is a total one."""
-    if type(value) is type(other) and value == other:
-        return False
-    return json.dumps(value, ensure_ascii=False) > json.dumps(other, ensure_ascii=False)
 
 
 def has_graphlet(execution: Execution) -> bool:
