@@ -15,6 +15,7 @@ import os
 import pickle
 import platform
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +46,15 @@ class Restored:
     offset: int
 
 
+@dataclass(frozen=True)
+class Packed:
+    """A learner that has folded the log up to before `offset`, as bytes, and when it was packed (s since 1970 UTC)."""
+
+    body: bytes
+    offset: int
+    time: float
+
+
 class Checkpoint:
     """The checkpoint of one worker, in its folder.
 
@@ -66,6 +76,7 @@ class Checkpoint:
             raise OptionsError(f"kafka.folder {folder}: {error}") from error
         self._made_by = {**versions(), "topic_id": topic_id, "budgets": list(budgets)}
         self._counts = counts
+        self._storing = threading.Lock()
         #: Of the last one read or written: where it ends in the log, bytes, and when it was written (s since 1970 UTC).
         self.offset = 0
         self.size = 0
@@ -114,20 +125,30 @@ class Checkpoint:
         return Restored(learner, offset)
 
     def write(self, learner: Learner, offset: int) -> None:
-        """Keep a learner that has folded the log up to before `offset`.
+        """Keep a learner that has folded the log up to before `offset`; see `store`."""
+        self.store(self.pack(learner, offset))
+
+    def pack(self, learner: Learner, offset: int) -> Packed:
+        """The part of writing during which the learner must not learn."""
+        now = time.time()
+        manifest = {**self._made_by, "offset": offset, "written": now}
+        return Packed(orjson.dumps(manifest) + b"\n" + pickle.dumps(learner, protocol=5), offset, now)
+
+    def store(self, packed: Packed) -> None:
+        """The part that may run on any thread: sign and write. One at a time, and never an older over a newer.
 
         What goes wrong is said and counted; the worker goes on without.
         """
-        now = time.time()
-        manifest = {**self._made_by, "offset": offset, "written": now}
-        body = orjson.dumps(manifest) + b"\n" + pickle.dumps(learner, protocol=5)
-        try:
-            size = replace(self._path, _MAGIC + self._sign(body) + body)
-        except OSError as error:
-            self._counts.checkpoint_failures += 1
-            log.warning("checkpoint of the model not written: %s", error)
-        else:
-            self.offset, self.size, self.time = offset, size, now
+        with self._storing:
+            if packed.offset < self.offset:
+                return
+            try:
+                size = replace(self._path, _MAGIC + self._sign(packed.body) + packed.body)
+            except OSError as error:
+                self._counts.checkpoint_failures += 1
+                log.warning("checkpoint of the model not written: %s", error)
+            else:
+                self.offset, self.size, self.time = packed.offset, size, packed.time
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, _MAGIC + body, "sha256")

@@ -13,7 +13,7 @@ from stream_app.kafka.checkpoint import Checkpoint
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.examples import ExamplesLog
 
-#: Seconds between two checkpoints, and at least so many times as long as one takes: it halts the worker.
+#: Seconds between two checkpoints, and at least so many times as long as packing one takes: it halts the worker.
 PAUSE_SECONDS = 30.0
 _PAUSE_FACTOR = 100
 
@@ -56,14 +56,20 @@ class Learning:
         pause = PAUSE_SECONDS
         while True:
             await asyncio.sleep(pause)
-            began = time.monotonic()
-            self.keep()
-            pause = max(PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - began))
+            if self._learned:
+                began = time.monotonic()
+                packed = self.checkpoint.pack(self.learner, self.log.position)
+                pause = max(PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - began))
+                await asyncio.to_thread(self.checkpoint.store, packed)
 
     def keep(self) -> None:
         """Write a checkpoint if anything was learned since the last."""
-        if self.log.position > self.checkpoint.offset:
+        if self._learned:
             self.checkpoint.write(self.learner, self.log.position)
+
+    @property
+    def _learned(self) -> bool:
+        return self.log.position > self.checkpoint.offset
 
 
 async def restore(

@@ -14,8 +14,6 @@ from stream_app.errors import StateError
 
 _CORE = "stream_app.core."
 _ALLOWED = {
-    ("array", "_array_reconstructor"),
-    ("array", "array"),
     ("builtins", "float"),
     ("collections", "OrderedDict"),
     ("collections", "defaultdict"),

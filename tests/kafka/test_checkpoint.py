@@ -81,6 +81,31 @@ def test_the_last_one_counts(desk: Desk) -> None:
     assert sorted(path.name for path in desk.folder.iterdir()) == ["model.checkpoint"]
 
 
+def test_what_is_learned_while_it_is_written_is_not_in_it(desk: Desk) -> None:
+    """Writing takes its time on another thread, and the learner goes on meanwhile."""
+    checkpoint, learner = desk.checkpoint(), taught(examples()[:40])
+    packed = checkpoint.pack(learner, offset=40)
+    taught(examples()[40:], learner)
+    checkpoint.store(packed)
+    restored = desk.checkpoint().read(end=len(examples()))
+
+    assert restored is not None
+    assert restored.offset == 40
+    assert opinions(restored.learner) == opinions(taught(examples()[:40]))
+
+
+def test_an_older_one_does_not_replace_a_newer(desk: Desk) -> None:
+    """Whichever thread comes last."""
+    checkpoint = desk.checkpoint()
+    older = checkpoint.pack(taught(examples()[:5]), offset=5)
+    checkpoint.write(taught(examples()[:9]), offset=9)
+    checkpoint.store(older)
+    restored = desk.checkpoint().read(end=9)
+
+    assert restored is not None
+    assert restored.offset == checkpoint.offset == 9
+
+
 def test_without_a_checkpoint_nothing_is_dropped(desk: Desk) -> None:
     """The first start is no loss."""
     assert desk.checkpoint().read(end=0) is None
