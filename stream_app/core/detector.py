@@ -90,9 +90,10 @@ class Detector:
             # Sent again, it is no news: time went on since it was logged first.
             pipeline.last_log_ms = min(pipeline.last_log_ms, logged_ms)
         outputs = self._advance(pipeline, event.time_ms)
-        execution = apply(pipeline, event, self.settings.operators)
-        unsettle(pipeline, execution)
-        outputs.extend(self._settle(pipeline, execution, event.time_ms))
+        execution, news = apply(pipeline, event, self.settings.operators)
+        if news:
+            unsettle(pipeline, execution)
+        outputs.extend(self._settle(pipeline, execution if news else None, event.time_ms))
         return outputs
 
     def tick(self, log_ms: int) -> list[Output]:

@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left, insort
 from collections.abc import Collection
 from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.graphlets import (
-    connect_read,
-    connect_write,
     reads_own_trainer,
     rebuild,
     refresh_graphlet,
@@ -30,14 +27,22 @@ from stream_app.core.state import (
     Execution,
     Pipeline,
     Run,
-    Unversioned,
     Version,
     has_graphlet,
+    mark,
+)
+from stream_app.core.versions import (
+    add_reader,
+    add_writer,
+    rechoose,
+    remove_reader,
+    unversion,
+    versions_of,
 )
 
 
-def apply(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
-    """Applies an event to the graph and returns its execution.
+def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execution, bool]:
+    """Applies an event to the graph; returns its execution and whether it told anything that was not known.
 
     Order and repetition of events do not matter to what the pipeline's graph ends as.
     """
@@ -46,16 +51,17 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     execution = pipeline.executions.get(event.execution_id)
     if execution is None:
         execution = enter(pipeline, event, operators)
+        news = True
     else:
-        update(pipeline, execution, event, operators)
+        news = update(pipeline, execution, event, operators)
     if event.inputs or event.outputs:
-        add_edges(pipeline, execution, event)
+        news |= add_edges(pipeline, execution, event)
     day = event.time_ms // DAY_MS
     if day != pipeline.day:
         pipeline.day = day
     touch(pipeline, execution, pipeline.day)
     mark(pipeline, execution)
-    return execution
+    return execution, news
 
 
 def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
@@ -75,18 +81,19 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     return execution
 
 
-def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Operators) -> None:
-    """Joins a further event into an execution that is known."""
+def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Operators) -> bool:
+    """Joins a further event into an execution that is known; True if any fact changed."""
     run, group, start_ms, end_ms = execution.run, execution.group, execution.start_ms, execution.end_ms
     had_graphlet = has_graphlet(execution)
     if not join(execution, event):
-        return
+        return False
     pipeline.stale[execution] = None
     execution.group = operators.group(execution.type)
     if execution.run != run or execution.group != group or has_graphlet(execution) != had_graphlet:
         restructure(pipeline, execution, run)
     if execution.start_ms != start_ms or execution.end_ms != end_ms or execution.group != group:
         rechoose(pipeline, execution, start_ms, end_ms)
+    return True
 
 
 def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None) -> None:
@@ -117,7 +124,8 @@ def enter_run(pipeline: Pipeline, execution: Execution) -> None:
         run.run_executions += (execution,)
     elif execution.group == TRAIN:
         run.trainers += (execution,)
-        restale(pipeline, run)
+        if len(run.trainers) == 1:
+            restale(pipeline, run)
 
 
 def leave_run(pipeline: Pipeline, execution: Execution, run_id: str | None) -> None:
@@ -133,8 +141,16 @@ def leave_run(pipeline: Pipeline, execution: Execution, run_id: str | None) -> N
 def take_out(run: Run, execution: Execution) -> None:
     """Takes an execution off all lists of a run."""
     run.executions.remove(execution)
-    run.run_executions = tuple(other for other in run.run_executions if other is not execution)
-    run.trainers = tuple(other for other in run.trainers if other is not execution)
+    run.run_executions = without(run.run_executions, execution)
+    run.trainers = without(run.trainers, execution)
+
+
+def without(executions: tuple[Execution, ...], execution: Execution) -> tuple[Execution, ...]:
+    """The executions but one, which may not be among them."""
+    if execution not in executions:
+        return executions
+    place = executions.index(execution)
+    return executions[:place] + executions[place + 1 :]
 
 
 def restale(pipeline: Pipeline, run: Run) -> None:
@@ -156,31 +172,25 @@ def touch(pipeline: Pipeline, execution: Execution, day: int) -> None:
                     mark(pipeline, writer)
 
 
-def mark(pipeline: Pipeline, entity: Execution | Artifact) -> None:
-    """Notes that an entity's row is to be written."""
-    if pipeline.changed is not None:
-        pipeline.changed[entity] = None
-
-
-def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> None:
-    """Registers the edges that an event tells first, then spreads over the new ones."""
-    time_ms = event.time_ms
+def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
+    """Registers the edges that an event tells first, then spreads over the new ones; True if it told anything new."""
+    news = False
     reads: dict[str, Version] = {}
     writes: list[Version] = []
     for reference in event.inputs:
         if reference.id in execution.reads and not reference.properties and reference.versioned:
             continue
-        version = add_read(pipeline, execution, reference, time_ms)
-        if version is not None:
-            reads[reference.id] = version
+        news |= tell_artifact(pipeline, reference, event.time_ms)
+        if reference.id not in execution.reads:
+            reads[reference.id] = add_reader(pipeline.artifacts[reference.id], execution)
     for reference in event.outputs:
         if reference.id in execution.writes and not reference.properties and reference.versioned:
             continue
-        version = add_write(pipeline, execution, reference, time_ms)
-        if version is not None:
-            writes.append(version)
+        news |= tell_artifact(pipeline, reference, event.time_ms)
+        if reference.id not in execution.writes:
+            writes.append(add_writer(pipeline, pipeline.artifacts[reference.id], execution))
     if not (reads or writes) or execution.group == RUN:
-        return
+        return news or bool(reads or writes)
     settle_own_trainers(pipeline, execution, reads.values(), writes)
     for artifact_id, version in reads.items():
         # A write of this event may have given another version of an unversioned artifact to read.
@@ -188,6 +198,7 @@ def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> None:
             spread_read(pipeline, version, execution)
     for version in writes:
         spread_write(pipeline, execution, version)
+    return True
 
 
 def settle_own_trainers(
@@ -217,20 +228,23 @@ def entered_from_other_run(execution: Execution) -> bool:
     )
 
 
-def artifact_for(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> Artifact:
-    """The artifact that a reference names, its properties joined."""
+def tell_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> bool:
+    """Joins what a reference tells of its artifact; True if anything changed."""
+    news = False
     artifact = pipeline.artifacts.get(reference.id)
     if artifact is None:
         artifact = pipeline.artifacts[reference.id] = Artifact(reference.id)
     if reference.properties:
         artifact.properties, grew = join_properties(artifact.properties, reference.properties.items(), time_ms)
         if grew:
+            news = True
             mark(pipeline, artifact)
             resettle_writers(pipeline, artifact)
     if not reference.versioned and artifact.unversioned is None:
+        news = True
         unversion(pipeline, artifact)
         mark(pipeline, artifact)
-    return artifact
+    return news
 
 
 def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
@@ -239,146 +253,3 @@ def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
         for writer in version.writers:
             for graphlet in writer.members_of or ():
                 pipeline.unsettled[graphlet] = None
-
-
-def versions_of(artifact: Artifact) -> list[Version]:
-    if artifact.unversioned is None:
-        return [artifact.version]
-    return list(artifact.unversioned.by_writer.values())
-
-
-def add_read(pipeline: Pipeline, reader: Execution, reference: ArtifactRef, time_ms: int) -> Version | None:
-    """Registers an input; returns its version when the edge is new."""
-    artifact = artifact_for(pipeline, reference, time_ms)
-    if artifact.id in reader.reads:
-        return None
-    return read_version(artifact, reader)
-
-
-def read_version(artifact: Artifact, reader: Execution) -> Version:
-    """Registers a reader with the version it reads."""
-    if artifact.unversioned is None:
-        version = artifact.version
-    else:
-        insort(artifact.unversioned.starts, (reader.start_ms, reader.id))
-        version = choose(artifact.unversioned, reader)
-    connect_read(artifact.id, version, reader)
-    return version
-
-
-def add_write(pipeline: Pipeline, writer: Execution, reference: ArtifactRef, time_ms: int) -> Version | None:
-    """Registers an output; returns its version when the edge is new."""
-    artifact = artifact_for(pipeline, reference, time_ms)
-    if artifact.id in writer.writes:
-        return None
-    version = write_version(artifact, writer)
-    if version.touched_day > writer.touched_day:
-        writer.touched_day = version.touched_day
-    if artifact.unversioned is not None and writer.end_ms is not None and writer.group != RUN:
-        choose_anew(pipeline, artifact, writer.end_ms)
-    return version
-
-
-def write_version(artifact: Artifact, writer: Execution) -> Version:
-    """Registers a writer with the version it wrote."""
-    unversioned = artifact.unversioned
-    if unversioned is None:
-        version = artifact.version
-    else:
-        version = unversioned.by_writer.setdefault(writer.id, Version())
-        if writer.end_ms is not None and writer.group != RUN:
-            insort(unversioned.ends, (writer.end_ms, writer.id))
-    connect_write(artifact.id, version, writer)
-    return version
-
-
-def choose(unversioned: Unversioned, reader: Execution) -> Version:
-    """The version that a reader reads: of the writer with the latest end not after its start, itself left out."""
-    position = bisect_left(unversioned.ends, (reader.start_ms + 1, "")) - 1
-    if position >= 0 and unversioned.ends[position][1] == reader.id:
-        position -= 1
-    writer_id = unversioned.ends[position][1] if position >= 0 else None
-    unversioned.chosen[reader.id] = writer_id
-    return unversioned.by_writer.setdefault(writer_id, Version())
-
-
-def choose_anew(pipeline: Pipeline, artifact: Artifact, from_ms: int) -> None:
-    """Lets the readers that started at or after a time choose again, and rebuilds round those that change."""
-    assert artifact.unversioned is not None
-    starts = artifact.unversioned.starts
-    for _, reader_id in starts[bisect_left(starts, (from_ms, "")) :]:
-        rewire(pipeline, artifact, pipeline.executions[reader_id])
-
-
-def rewire(pipeline: Pipeline, artifact: Artifact, reader: Execution) -> None:
-    """Lets one reader choose its version again."""
-    unversioned = artifact.unversioned
-    assert unversioned is not None
-    before = unversioned.by_writer[unversioned.chosen[reader.id]]
-    after = choose(unversioned, reader)
-    if after is before:
-        return
-
-    def move() -> None:
-        remove_reader(before, reader, reader.run)
-        connect_read(artifact.id, after, reader)
-
-    rebuild(pipeline, [reader], move)
-
-
-def rechoose(pipeline: Pipeline, execution: Execution, start_ms: int, end_ms: int | None) -> None:
-    """The start, the end or the group of an execution changed: unversioned artifacts look again who reads what."""
-    for artifact_id in sorted(execution.reads):
-        artifact = pipeline.artifacts[artifact_id]
-        unversioned = artifact.unversioned
-        if unversioned is not None:
-            drop(unversioned.starts, (start_ms, execution.id))
-            insort(unversioned.starts, (execution.start_ms, execution.id))
-            rewire(pipeline, artifact, execution)
-    for artifact_id in sorted(execution.writes):
-        artifact = pipeline.artifacts[artifact_id]
-        unversioned = artifact.unversioned
-        if unversioned is None:
-            continue
-        times = []
-        if end_ms is not None and drop(unversioned.ends, (end_ms, execution.id)):
-            times.append(end_ms)
-        if execution.end_ms is not None and execution.group != RUN:
-            insort(unversioned.ends, (execution.end_ms, execution.id))
-            times.append(execution.end_ms)
-        if times:
-            choose_anew(pipeline, artifact, min(times))
-
-
-def drop(entries: list[tuple[int, str]], entry: tuple[int, str]) -> bool:
-    """Removes an entry from a sorted list; False when it is not there."""
-    position = bisect_left(entries, entry)
-    if position < len(entries) and entries[position] == entry:
-        del entries[position]
-        return True
-    return False
-
-
-def unversion(pipeline: Pipeline, artifact: Artifact) -> None:
-    """An event says that an artifact's versions cannot be told apart: its edges are laid anew."""
-    version = artifact.version
-    readers = list(version.all_readers())
-    writers = list(version.writers)
-
-    def move() -> None:
-        artifact.unversioned = Unversioned()
-        artifact.version = Version()
-        for writer in writers:
-            write_version(artifact, writer)
-        for reader in readers:
-            read_version(artifact, reader)
-
-    rebuild(pipeline, [*readers, *writers], move)
-
-
-def remove_reader(version: Version, reader: Execution, run: str | None) -> None:
-    """Takes a reader out of a version's index."""
-    readers = version.readers[run]
-    readers.remove(reader)
-    if not readers:
-        del version.readers[run]

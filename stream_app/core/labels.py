@@ -11,7 +11,6 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from stream_app.core import features
-from stream_app.core.history import History
 from stream_app.core.outcomes import Outcome, run_horizon_ms, run_outcome
 from stream_app.core.outputs import (
     FAILED,
@@ -26,7 +25,7 @@ from stream_app.core.outputs import (
     StageRecord,
 )
 from stream_app.core.recording import record_costs, record_flags, record_outcome
-from stream_app.core.state import Execution, Graphlet, Pipeline, Run, Said, Talk
+from stream_app.core.state import Execution, Graphlet, Pipeline, Run, Said, Talk, mark
 
 GRAPHLET, RUN = 0, 1
 
@@ -270,9 +269,3 @@ def stage_record(said: Said, actual_left: float) -> StageRecord:
         flagged=list(said.flagged),
         propensity=said.propensity,
     )
-
-
-def mark(pipeline: Pipeline, entity: Graphlet | Run | History) -> None:
-    """Notes that an entity's row is to be written."""
-    if pipeline.changed is not None:
-        pipeline.changed[entity] = None

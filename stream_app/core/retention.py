@@ -10,12 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from stream_app.core.edges import drop, remove_reader, take_out
+from stream_app.core.edges import take_out
 from stream_app.core.graphlets import clear
 from stream_app.core.ledger import policies_of
 from stream_app.core.operators import RUN, TRAIN
 from stream_app.core.outputs import OPEN, PUSHED
-from stream_app.core.state import DAY_MS, Artifact, Execution, Graphlet, Left, Pipeline, Run, Version
+from stream_app.core.state import DAY_MS, Artifact, Execution, Graphlet, Left, Pipeline, Run, mark
+from stream_app.core.versions import release, remove_reader
 
 
 def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:
@@ -86,8 +87,7 @@ def left(pipeline: Pipeline, execution: Execution, value: Left) -> None:
     """Sets what is left on an execution."""
     if value != execution.left:
         execution.left = value
-        if pipeline.changed is not None:
-            pipeline.changed[execution] = None
+        mark(pipeline, execution)
 
 
 def others_of_run(pipeline: Pipeline, execution: Execution) -> bool:
@@ -123,7 +123,7 @@ def remove(pipeline: Pipeline, execution: Execution) -> None:
                     left(pipeline, reader, (reader.left or Left())._replace(own_trainer=True))
     for artifact_id in sorted({*execution.reads, *execution.writes}):
         artifact = pipeline.artifacts.get(artifact_id)
-        if artifact is not None and release(artifact, execution):
+        if artifact is not None and release(pipeline, artifact, execution):
             del pipeline.artifacts[artifact_id]
             forget(pipeline, "artifact", artifact_id, artifact)
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
@@ -137,30 +137,10 @@ def leave(pipeline: Pipeline, run: Run, execution: Execution) -> None:
     take_out(run, execution)
     if had_trainer:
         run.had_trainer = True
-        if pipeline.changed is not None:
-            pipeline.changed[run] = None
+        mark(pipeline, run)
     if not run.executions:
         del pipeline.runs[run.id]
         forget(pipeline, "run", run.id, run)
-
-
-def release(artifact: Artifact, execution: Execution) -> bool:
-    """Takes an execution off an artifact's lists; True when nothing is left of the artifact."""
-    unversioned = artifact.unversioned
-    if unversioned is None:
-        return is_bare(artifact.version)
-    if execution.id in unversioned.chosen:
-        del unversioned.chosen[execution.id]
-        drop(unversioned.starts, (execution.start_ms, execution.id))
-    if execution.end_ms is not None:
-        drop(unversioned.ends, (execution.end_ms, execution.id))
-    for writer_id in [name for name, version in unversioned.by_writer.items() if is_bare(version)]:
-        del unversioned.by_writer[writer_id]
-    return not unversioned.by_writer
-
-
-def is_bare(version: Version) -> bool:
-    return not version.readers and not version.writers
 
 
 def forget_pushes(pipeline: Pipeline) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import orjson
 
-from stream_app.core.edges import enter_run, read_version, write_version
+from stream_app.core.edges import enter_run
 from stream_app.core.graphlets import reads_own_trainer, refresh_graphlet, spread_from_trainer
 from stream_app.core.history import History, Snapshot, Spread
 from stream_app.core.ledger import Ledger
 from stream_app.core.operators import Operators
 from stream_app.core.state import Artifact, Execution, Graphlet, Left, Pipeline, Run, Said, Talk, Unversioned
+from stream_app.core.versions import add_reader, connect_writer
 from stream_app.errors import StateError
 
 #: Raised when the form of a row changes; rows of another version are refused.
@@ -67,7 +68,7 @@ def entity_row(entity: Execution | Artifact | Graphlet | Run | History) -> tuple
     if isinstance(entity, Execution):
         return EXECUTION, entity.id, execution_row(entity)
     if isinstance(entity, Artifact):
-        return ARTIFACT, entity.id, [entity.unversioned is None, entity.properties]
+        return ARTIFACT, entity.id, [entity.properties, None if entity.unversioned is None else entity.unversioned.gone]
     if isinstance(entity, Graphlet):
         return (
             GRAPHLET,
@@ -161,11 +162,13 @@ def load_pipeline(name: str, entries: list[tuple[str, str, Any]], operators: Ope
         load_clocks(pipeline, value)
     for _, value in by_kind.get(HISTORY, ()):
         pipeline.history = load_history(value)
-    for entity, (versioned, properties) in by_kind.get(ARTIFACT, ()):
+    for entity, (properties, gone) in by_kind.get(ARTIFACT, ()):
         artifact = pipeline.artifacts[entity] = Artifact(entity)
         artifact.properties = load_properties(properties)
-        if not versioned:
+        if gone is not None:
             artifact.unversioned = Unversioned()
+            artifact.unversioned.gone = gone
+            artifact.unversioned.ends = sorted((end_ms, writer_id) for writer_id, end_ms in gone.items())
     connect(pipeline, [load_execution(pipeline, *entry, operators) for entry in by_kind.get(EXECUTION, ())])
     for entity, value in by_kind.get(GRAPHLET, ()):
         load_graphlet(pipeline, entity, value)
@@ -232,11 +235,11 @@ def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
     for execution, _, outputs in ends:
         for artifact_id in outputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
-            write_version(artifact, execution)
+            connect_writer(artifact, execution)
     for execution, inputs, _ in ends:
         for artifact_id in inputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
-            read_version(artifact, execution)
+            add_reader(artifact, execution)
     for execution, _, _ in ends:
         for version in execution.reads.values():
             version.touched_day = max(version.touched_day, execution.touched_day)

@@ -162,7 +162,7 @@ class Artifact:
 class Unversioned:
     """The versions of an artifact whose source cannot tell them apart, one for each writer."""
 
-    __slots__ = ("by_writer", "chosen", "ends", "starts")
+    __slots__ = ("by_writer", "chosen", "ends", "gone", "starts")
 
     def __init__(self) -> None:
         #: Writer id, or None for what was there before any writer -> version.
@@ -172,6 +172,8 @@ class Unversioned:
         #: Sorted: (end, id) of finished writers, (start, id) of readers.
         self.ends: list[tuple[int, str]] = []
         self.starts: list[tuple[int, str]] = []
+        #: Evicted writer -> its end, which stays among the ends while its version is read.
+        self.gone: dict[str, int] = {}
 
 
 class Talk:
@@ -338,3 +340,9 @@ class Pipeline:
 def has_graphlet(execution: Execution) -> bool:
     """A trainer that did not end CACHED has one."""
     return execution.group == TRAIN and not (execution.end_ms is not None and execution.end_state == CACHED)
+
+
+def mark(pipeline: Pipeline, entity: Execution | Artifact | Graphlet | Run | History) -> None:
+    """Notes that an entity's row is to be written."""
+    if pipeline.changed is not None:
+        pipeline.changed[entity] = None

@@ -7,7 +7,6 @@ from array import array
 from stream_app.core import features
 from stream_app.core.encoding import BASELINE
 from stream_app.core.history import STARTED_MAX, History, Snapshot
-from stream_app.core.labels import mark
 from stream_app.core.learning import Learner
 from stream_app.core.models import Prediction
 from stream_app.core.operators import Operators
@@ -16,7 +15,7 @@ from stream_app.core.outputs import PRUNE, Verdict
 from stream_app.core.policy import Decision, Policy, Question, decide, guard, score_of
 from stream_app.core.reasons import in_words
 from stream_app.core.stages import Reached
-from stream_app.core.state import Pipeline, Said, Talk
+from stream_app.core.state import Pipeline, Said, Talk, mark
 
 #: How many features are named as reasons.
 REASONS = 3

@@ -14,7 +14,7 @@ from stream_app.core.events import COMPLETE, FAILED, Event
 from stream_app.core.operators import Operators
 from stream_app.core.outputs import Closed, Example
 from stream_app.core.rows import key
-from tests.builders import DAY, HOUR, MINUTE, T0, Ref, at, ended, ran, run_ended, started
+from tests.builders import DAY, HOUR, MINUTE, T0, Ref, artifact, at, ended, ran, run_ended, started
 from tests.core.simulated import fleet_events, wire
 from tests.core.steered import Steered, past, whole_run
 from tests.oracle import recompute
@@ -299,6 +299,59 @@ def test_a_closed_push_still_supersedes(watch: Watch) -> None:
 
     assert [output.graphlet["trainer"] for output in closed(watched)] == ["new"]
     assert watched.outcome("old") == ("not_pushed", "superseded", at(8))
+
+
+def table_read_by_one() -> list[Event]:
+    """Two writers of one unversioned table and a reader of the later one; the first and the reader are touched on."""
+    table = artifact("table", versioned=False)
+    log = [
+        *ran(0, "w0", "CsvExampleGen", run="a", writes=[table, "x"]),
+        *ran(10, "w1", "CsvExampleGen", run="b", writes=[table]),
+        *ran(20, "prep", "Transform", run="c", reads=[table], writes=["data"]),
+    ]
+    return log + [started(d * DAYS, f"y{d}", "Custom", run=None, reads=["data", "x"]) for d in range(3, 60, 3)]
+
+
+def test_who_read_an_unversioned_artifact_reads_it_still_when_its_writer_has_left(watch: Watch) -> None:
+    """It does not turn to an earlier writer, neither at once nor after a restart."""
+    watched = watch().feed(table_read_by_one())
+    assert "w1" not in watched.detector.pipelines["p"].executions
+
+    for each in (watched, watched.restarted()):
+        each.feed(started(58 * DAYS, "t", "Trainer", run="c", reads=["data"]))
+        assert each.members("t") == (["prep"], [], [])
+
+
+def test_an_evicted_writer_of_an_unversioned_artifact_is_forgotten_with_its_last_reader(watch: Watch) -> None:
+    """What is remembered of writers has the size of what is kept; their rows too."""
+    watched = watch().feed(table_read_by_one())
+    for day in range(63, 130, 3):
+        watched.feed(started(day * DAYS, f"z{day}", "Custom", run=None, reads=["x"]))
+    kept_of = watched.detector.pipelines["p"].artifacts["table"].unversioned
+
+    assert kept_of is not None
+    assert (list(kept_of.by_writer), kept_of.ends, kept_of.starts, kept_of.gone) == (["w0"], [(at(1), "w0")], [], {})
+    assert watched.restarted().detector.pipelines["p"].artifacts["table"].unversioned.gone == {}  # type: ignore[union-attr]
+
+
+def test_an_evicted_writer_that_is_back_writes_anew(watch: Watch) -> None:
+    """Its end is the one told now, so the reader of long ago reads what was there then, live and restarted."""
+    watched = watch().feed(table_read_by_one())
+    back = ran(59 * DAYS, "w1", "CsvExampleGen", run="b", writes=[artifact("table", versioned=False)])
+
+    for each in (watched, watched.restarted()):
+        each.feed(back, started(60 * DAYS, "t", "Trainer", run="c", reads=["data"]))
+        assert each.members("t")[0] == ["prep", "w0"]
+
+
+def test_an_unversioned_artifact_leaves_with_all_that_touched_it(watch: Watch) -> None:
+    """Also where a reader had to choose again because a writer was told of late."""
+    table = artifact("table", versioned=False)
+    watched = watch().feed(
+        started(20, "prep", "Transform", reads=[table]), ran(5, "w", "CsvExampleGen", writes=[table]), clock(KEPT + 1)
+    )
+
+    assert "table" not in watched.detector.pipelines["p"].artifacts
 
 
 # Equality with a batch recompute

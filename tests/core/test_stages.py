@@ -150,6 +150,20 @@ def test_a_stage_is_said_once(watch: Watch) -> None:
     assert before == watched.outputs
 
 
+def test_an_event_seen_again_reaches_no_stage_that_it_did_not_reach_before(watch: Watch) -> None:
+    """The validator was done before anybody knew of which model; told twice it is no newer."""
+    validated = ended(3, "eval", "Evaluator", reads=["m"])
+    watched = watch(Steered()).feed(
+        started(0, "train", "Trainer"), validated, ended(2, "train", "Trainer", writes=["m"])
+    )
+    before = stages(watched)
+
+    watched.feed(validated)
+
+    assert watched.members("train")[1] == ["eval"]
+    assert stages(watched) == before
+
+
 @pytest.mark.parametrize(
     "late",
     [
