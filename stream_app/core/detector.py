@@ -94,6 +94,8 @@ class Detector:
         if news:
             unsettle(pipeline, execution)
         outputs.extend(self._settle(pipeline, execution if news else None, event.time_ms))
+        if self.settings.invariants:
+            check_touched(pipeline, execution, self.settings.operators)
         return outputs
 
     def tick(self, log_ms: int) -> list[Output]:
@@ -158,8 +160,6 @@ class Detector:
                 outputs.extend(self._say(pipeline))
         if pipeline.clock_ms >= pipeline.next_sweep_ms:
             outputs.extend(self._sweep(pipeline))
-        if settings.invariants and execution is not None:
-            check_touched(pipeline, execution, settings.operators)
         return outputs
 
     def _say(self, pipeline: Pipeline) -> list[Output]:

@@ -47,6 +47,7 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
             if is_news(run, outcome) and outcome.kind not in (OPEN, run.said_kind):
                 run.say_ms = None
                 enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
+            let_go(pipeline, run)
 
 
 def is_news(run: Run, outcome: Outcome) -> bool:
@@ -145,27 +146,29 @@ def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, flo
     """Says a graphlet's outcome; None when no stage of it was ever predicted, so that nobody can learn from it."""
     said_kind, graphlet.said_kind = graphlet.said_kind, graphlet.kind
     graphlet.label_revision += 1
+    first = graphlet.label_revision == 1
     mark(pipeline, graphlet)
     mark(pipeline, pipeline.history)
     run = pipeline.runs.get(graphlet.trainer.run) if graphlet.trainer.run is not None else None
     inherited = run.talk if run is not None else None
     outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
     executions = own_executions(graphlet)
-    record_outcome(pipeline, run, graphlet, outcome, said_kind, nodes)
+    counted = run is not None and run.counted
+    pushed = record_outcome(pipeline, run, graphlet, outcome, said_kind, nodes)
     flags = {index for talk in (graphlet.talk, inherited) if talk is not None for index in talk.flag_ms}
-    record_flags(pipeline.history, outcome, flags, graphlet.label_revision == 1)
+    record_flags(pipeline.history, pushed, flags, first and not counted)
     if graphlet.talk is None and inherited is None:
         return None
     stages = records(graphlet.talk, executions, nodes)
-    if outcome.kind == PRUNED and graphlet.label_revision == 1:
-        if graphlet.talk is not None:
-            spare(pipeline, graphlet.talk, 1)
-        elif run is not None and inherited is not None and not inherited.spared:
-            spare(pipeline, inherited, len(run.trainers))
-    if graphlet.label_revision == 1 and outcome.kind != PRUNED:
+    before = records(inherited, run.executions if run is not None else (), nodes)
+    if first and outcome.kind == PRUNED:
+        spare_trainer(pipeline, graphlet.talk, run)
+    elif first:
         record_costs(pipeline.history, stages)
     if final(outcome) and graphlet.talk is not None:
         graphlet.talk.stages = ()
+    if run is not None:
+        let_go(pipeline, run)
     return Example(
         graphlet=graphlet.id,
         pipeline=pipeline.name,
@@ -178,7 +181,7 @@ def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, flo
         said_ms=pipeline.clock_ms,
         label_revision=graphlet.label_revision,
         stages=stages,
-        inherited=records(inherited, run.executions if run is not None else (), nodes),
+        inherited=before,
     )
 
 
@@ -191,15 +194,14 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
     mark(pipeline, pipeline.history)
     stages = records(run.talk, run.executions, nodes)
     if not run.trainers:
-        record_outcome(pipeline, run, None, outcome, said_kind, nodes)
-        record_flags(pipeline.history, outcome, set(run.talk.flag_ms), run.label_revision == 1)
+        pushed = record_outcome(pipeline, run, None, outcome, said_kind, nodes)
+        record_flags(pipeline.history, pushed, set(run.talk.flag_ms), run.label_revision == 1)
         if outcome.kind == PRUNED and run.label_revision == 1:
             spare(pipeline, run.talk, 1)
             run.talk.spared = True
     if run.label_revision == 1 and outcome.kind != PRUNED:
         record_costs(pipeline.history, stages)
-    if final(outcome) and all(trainer_said(trainer) for trainer in run.trainers):
-        run.talk.stages = ()
+    let_go(pipeline, run)
     return Example(
         graphlet=f"{pipeline.name}/run:{run.id}",
         pipeline=pipeline.name,
@@ -220,18 +222,42 @@ def final(outcome: Outcome) -> bool:
     return outcome.kind == PUSHED or outcome.cause == FAILED
 
 
-def trainer_said(trainer: Execution) -> bool:
+def let_go(pipeline: Pipeline, run: Run) -> None:
+    """Drops a run's stages when nobody can need them again: it is over, and no label of its trainers will change."""
+    over = run.said_kind and run.trainers and run.end_ms() is not None
+    if over and run.talk is not None and run.talk.stages and all(label_is_final(trainer) for trainer in run.trainers):
+        run.talk.stages = ()
+        mark(pipeline, run)
+
+
+def label_is_final(trainer: Execution) -> bool:
     """Whether a trainer has nothing more to say that would carry its run's stages."""
-    return trainer.graphlet is None or bool(trainer.graphlet.said_kind)
+    graphlet = trainer.graphlet
+    if graphlet is None:
+        return True
+    outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
+    return graphlet.said_kind == graphlet.kind and final(outcome)
 
 
-def spare(pipeline: Pipeline, talk: Talk, shares: int) -> None:
-    """Books what a prune avoided: the cost expected left at its verdict, of which each of `shares` trainers has one."""
+def spare_trainer(pipeline: Pipeline, own: Talk | None, run: Run | None) -> None:
+    """Books what the prune of a trainer avoided: by its own flag, else by its part of its run's, which counts once."""
+    inherited = run.talk if run is not None else None
+    if inherited is not None and inherited.spared:
+        return
+    if own is not None and spare(pipeline, own, 1):
+        return
+    if run is not None and inherited is not None:
+        spare(pipeline, inherited, len(run.trainers))
+
+
+def spare(pipeline: Pipeline, talk: Talk, shares: int) -> bool:
+    """Books the cost expected left at the last flag, of which each of `shares` trainers has one; False without one."""
     pruned = [said.cost_left for said in talk.stages if said.decision == PRUNE]
     if pruned:
         node_ms = int(pruned[-1] * 1000.0) // shares
         pipeline.ledger.avoided += node_ms
         pipeline.frozen_ledger.avoided += node_ms
+    return bool(pruned)
 
 
 def own_executions(graphlet: Graphlet) -> list[Execution]:

@@ -11,7 +11,7 @@ from stream_app.core.blessing import blessing
 from stream_app.core.history import CODES_MAX, NUMBERS_MAX, REMEMBERED, History, Snapshot, Spread, remember, spread_of
 from stream_app.core.outcomes import Outcome
 from stream_app.core.outputs import FAILED, NOT_PUSHED, PRUNED, PUSHED, VALIDATE, StageRecord
-from stream_app.core.state import Graphlet, Pipeline, Run
+from stream_app.core.state import Graphlet, Pipeline, Run, mark
 
 
 def record_outcome(
@@ -21,35 +21,60 @@ def record_outcome(
     outcome: Outcome,
     said_kind: str,
     nodes: Mapping[str, float],
-) -> None:
+) -> bool:
     """Brings the pipeline's history up to date with one outcome, or with the correction of one.
+
+    What was counted is not counted again: a push that is taken back keeps its place, whatever becomes of it. Returns
+    whether a push was counted.
 
     Parameters
     ----------
     graphlet
         None for a run without a trainer.
     said_kind
-        What had been said before, "" if nothing. A graphlet that had been pruned was never counted.
+        What had been said before, "" if nothing. A graphlet that had been pruned was never counted; a run counted
+        before its trainer was known was counted as not pushed, and is the trainer's from now on.
     nodes
         Operator -> nodes, for costs.
     """
-    corrects = said_kind == NOT_PUSHED
-    pushed = outcome.kind == PUSHED
-    if outcome.kind == PRUNED or (corrects and not pushed):
-        return
     history = pipeline.history
+    pushed = outcome.kind == PUSHED
+    if outcome.kind == PRUNED or said_kind == PUSHED:
+        return False
+    if run is not None and graphlet is not None and run.counted and said_kind != NOT_PUSHED:
+        take_over(history, run, graphlet)
+        mark(pipeline, run)
+        said_kind = NOT_PUSHED
+    if said_kind == NOT_PUSHED and not pushed:
+        return False
     final = features.snapshot(pipeline, run, graphlet, VALIDATE, outcome.time_ms or 0, nodes)
-    subject = zlib.crc32((graphlet.id if graphlet is not None else final.subject).encode())
-    age = 0
-    if corrects:
+    subject = subject_of(graphlet.id if graphlet is not None else final.subject)
+    age: int | None = 0
+    if said_kind == NOT_PUSHED:
         age = correct(history, subject, final)
     else:
+        if graphlet is None and run is not None:
+            run.counted = True
         blessed = blessing(pipeline, features.subject(run, graphlet)) == 1.0
         count(history, subject, final, outcome, blessed)
-    if pushed:
-        record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None, age)
-        if graphlet is not None:
-            remember(history.push_leads_ms, max(0, (outcome.time_ms or 0) - graphlet.trainer.start_ms))
+    if not pushed or age is None:
+        return False
+    record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None, age)
+    if graphlet is not None:
+        remember(history.push_leads_ms, max(0, (outcome.time_ms or 0) - graphlet.trainer.start_ms))
+    return True
+
+
+def subject_of(name: str) -> int:
+    """What the history knows a graphlet by, or a run that was counted itself."""
+    return zlib.crc32(name.encode())
+
+
+def take_over(history: History, run: Run, graphlet: Graphlet) -> None:
+    """A run was counted, and then has a trainer after all: what was counted is this one's."""
+    before, after = subject_of(run.id), subject_of(graphlet.id)
+    history.subjects = [after if subject == before else subject for subject in history.subjects]
+    run.counted = False
 
 
 def count(history: History, subject: int, final: Snapshot, outcome: Outcome, blessed: bool) -> None:
@@ -71,14 +96,20 @@ def count(history: History, subject: int, final: Snapshot, outcome: Outcome, ble
     record_code(history, final.code_version, pushed, failed)
 
 
-def correct(history: History, subject: int, final: Snapshot) -> int:
-    """A graphlet counted as not pushed was pushed after all; returns how many were labelled since, as far as known."""
+def correct(history: History, subject: int, final: Snapshot) -> int | None:
+    """A graphlet counted as not pushed was pushed after all.
+
+    Returns how many were labelled since, as far as known; None when it is counted as pushed already: that push was
+    taken back, and now it is told again.
+    """
+    place = len(history.subjects) - 1 - history.subjects[::-1].index(subject) if subject in history.subjects else None
+    if place is not None and history.outcomes[place]:
+        return None
     if final.code_version in history.codes:
         history.codes[final.code_version][1] += 1
     history.taken.add(1.0)
-    if subject not in history.subjects:
+    if place is None:
         return REMEMBERED
-    place = len(history.subjects) - 1 - history.subjects[::-1].index(subject)
     age = len(history.subjects) - 1 - place
     history.outcomes[place], history.causes[place] = 1, PUSHED
     history.pushed = spread_of([float(value) for value in history.outcomes], history.labelled)
@@ -136,9 +167,17 @@ def record_costs(history: History, stages: list[StageRecord]) -> None:
         history.costs.setdefault(f"before.{stage.stage}", Spread()).add(stage.cost)
 
 
-def record_flags(history: History, outcome: Outcome, flags: set[int], first: bool) -> None:
-    """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard."""
-    if outcome.kind == PUSHED:
+def record_flags(history: History, pushed: bool, flags: set[int], first: bool) -> None:
+    """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard.
+
+    Parameters
+    ----------
+    pushed
+        Whether a push of it was counted now.
+    first
+        Whether nothing was said of it before.
+    """
+    if pushed:
         remember(history.push_flags, sum(1 << index for index in flags))
     if first:
         history.flag_streaks = {index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags)}

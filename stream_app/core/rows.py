@@ -76,8 +76,8 @@ def entity_row(entity: Execution | Artifact | Graphlet | Run | History) -> tuple
             [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk)],
         )
     if isinstance(entity, Run):
-        value = [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk), entity.had_trainer]
-        return RUN, entity.id, value
+        said = [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk)]
+        return RUN, entity.id, [*said, entity.had_trainer, entity.counted]
     return HISTORY, "", entity
 
 
@@ -264,7 +264,7 @@ def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
 
 def load_run(pipeline: Pipeline, name: str, row: list[Any]) -> None:
     run = pipeline.runs.setdefault(name, Run(name))
-    run.said_kind, run.label_revision, run.say_ms, talk, run.had_trainer = row
+    run.said_kind, run.label_revision, run.say_ms, talk, run.had_trainer, run.counted = row
     run.talk = load_talk(talk)
 
 

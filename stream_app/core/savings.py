@@ -11,12 +11,14 @@ resemble each other.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream_app.core.outputs import PRUNE, Example
 
 #: Widest interval: a factor of e to this either way says that nothing is known.
 _LOG_MAX = 20.0
+#: How many pruned runs of a pipeline are remembered until all that they say is in.
+_RUNS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,24 @@ class _Pipeline:
     actual: float = 0.0
     expected: float = 0.0
     pruned: float = 0.0
+    #: Pruned run -> whether it counts by its own flag, rather than by those of its trainers.
+    runs: dict[str, bool] = field(default_factory=dict)
+
+    def prune(self, example: Example) -> bool:
+        """Count the cost expected left at a prune, of a run once: by its own flag or by its trainers'."""
+        own = [record for record in example.stages if record.decision == PRUNE]
+        flags = own or [record for record in example.inherited if record.decision == PRUNE]
+        if not flags:
+            return False
+        if example.run is not None and (example.trainer is None or example.inherited):
+            by_run = example.trainer is None or not own
+            if self.runs.get(example.run, False) or (by_run and example.run in self.runs):
+                return False
+            self.runs[example.run] = by_run
+            if len(self.runs) > _RUNS_MAX:
+                del self.runs[next(iter(self.runs))]
+        self.pruned += flags[-1].cost_left
+        return True
 
 
 class Savings:
@@ -56,10 +76,7 @@ class Savings:
     def add(self, example: Example) -> None:
         """Count what an example says about savings: a prune, a held-out run, or nothing."""
         if example.pushed is None:
-            prunes = [record for record in example.stages if record.decision == PRUNE]
-            if prunes:
-                self._pruned += 1
-                self._pipelines.setdefault(example.pipeline, _Pipeline()).pruned += prunes[-1].cost_left
+            self._pruned += self._pipelines.setdefault(example.pipeline, _Pipeline()).prune(example)
             return
         flags = [record for record in example.stages if record.propensity < 1.0]
         if not flags or any(record.decision == PRUNE for record in flags):

@@ -263,8 +263,8 @@ class Run:
     """One pass of a pipeline: its executions so far, and the provisional graphlet's words."""
 
     __slots__ = (
-        "awaited", "executions", "had_trainer", "id", "label_revision", "look_ms", "run_executions", "said_kind",
-        "say_ms", "talk", "trainers",
+        "awaited", "counted", "executions", "had_trainer", "id", "label_revision", "look_ms", "run_executions",
+        "said_kind", "say_ms", "talk", "trainers",
     )  # fmt: skip
 
     def __init__(self, run_id: str) -> None:
@@ -275,6 +275,8 @@ class Run:
         self.trainers: tuple[Execution, ...] = ()
         #: Whether an evicted trainer was its: what could be said of the run was said before.
         self.had_trainer = False
+        #: Whether the history counts the run itself, because it was labelled when it had no trainer.
+        self.counted = False
         self.said_kind = ""
         self.label_revision = 0
         self.say_ms: int | None = None

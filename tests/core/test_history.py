@@ -19,8 +19,7 @@ from stream_app.core.history import (
     median,
     remember,
 )
-from stream_app.core.outcomes import Outcome
-from stream_app.core.outputs import NOT_PUSHED, PRUNED, PUSHED, RUN_ENDED
+from stream_app.core.outputs import FAILED, PUSHED, RUN_ENDED
 from stream_app.core.recording import correct, record_code, record_flags, record_number, record_push
 from stream_app.core.verdicts import past_rate, remember_start
 from tests.builders import HOUR
@@ -146,24 +145,24 @@ def test_a_graphlet_is_compared_with_the_one_that_started_before_it() -> None:
 
 def test_streaks_of_flags_are_kept_by_budget() -> None:
     """A graphlet that a budget's policy did not flag ends its streak; a correction ends none."""
-    history, negative = History(), Outcome(NOT_PUSHED, RUN_ENDED, 0)
+    history = History()
     for flags in ({0, 1}, {1}, {1, 2}):
-        record_flags(history, negative, flags, first=True)
+        record_flags(history, False, flags, first=True)
     assert history.flag_streaks == {1: 3, 2: 1}
 
-    record_flags(history, Outcome(PUSHED, None, 0), set(), first=False)
+    record_flags(history, True, set(), first=False)
     assert history.flag_streaks == {1: 3, 2: 1}
 
-    record_flags(history, Outcome(PRUNED, None, 0), {1}, first=True)
+    record_flags(history, False, {1}, first=True)
     assert history.flag_streaks == {1: 4}
 
 
 def test_of_a_push_it_is_kept_which_budgets_had_flagged_it() -> None:
     """Corrected ones too: they were would-be pushes."""
     history = History()
-    record_flags(history, Outcome(PUSHED, None, 0), {0, 3}, first=True)
-    record_flags(history, Outcome(PUSHED, None, 0), set(), first=False)
-    record_flags(history, Outcome(NOT_PUSHED, RUN_ENDED, 0), {1}, first=True)
+    record_flags(history, True, {0, 3}, first=True)
+    record_flags(history, True, set(), first=False)
+    record_flags(history, False, {1}, first=True)
 
     assert history.push_flags == [0b1001, 0]
 
@@ -197,10 +196,44 @@ def test_the_lead_covers_the_slowest_push_by_half() -> None:
     assert History(push_leads_ms=[0, 4000, 2000]).lead_ms() == 6000
 
 
+def test_a_push_before_the_last_one_leaves_the_runs_between_pushes_as_they_are() -> None:
+    """The correction of a graphlet labelled before the last push cuts an interval in two, whose parts nobody knows."""
+    history = History(runs_since=1, runs_between=[4])
+    record_push(history, Snapshot(), 5, None, age=2)
+
+    assert (history.pushes, history.runs_since, history.runs_between) == (1, 1, [4])
+
+    record_push(history, Snapshot(), 6, None, age=1)
+    assert (history.pushes, history.runs_since, history.runs_between) == (2, 1, [4, 0])
+
+
+def test_a_correction_takes_a_failure_back_and_says_that_the_blessing_was_followed() -> None:
+    """Rates are those of the outcomes as they are known now; what was pushed counts among the blessed."""
+    history = History(labelled=2, subjects=[7, 8], outcomes=[0, 0], causes=[FAILED, RUN_ENDED])
+    history.failed.add(1.0)
+    history.failed.add(0.0)
+    history.taken.add(0.0)
+
+    assert correct(history, 7, Snapshot()) == 1
+
+    assert (history.outcomes, history.causes) == ([1, 0], [PUSHED, RUN_ENDED])
+    assert (history.failed.count, history.failed.mean) == (2, 0.0)
+    assert (history.taken.count, history.taken.mean) == (2, 0.5)
+
+
+def test_a_push_that_was_taken_back_is_not_counted_a_second_time() -> None:
+    """Nor is anything else of it."""
+    history = History(labelled=1, subjects=[7], outcomes=[1], causes=[PUSHED], codes={"a": [1, 1, 0]})
+
+    assert correct(history, 7, Snapshot(code_version="a")) is None
+
+    assert (history.codes, history.taken.count) == ({"a": [1, 1, 0]}, 0)
+
+
 def test_a_correction_too_old_to_be_found_counts_as_a_push() -> None:
     """Of a graphlet labelled before the last twenty."""
     history = History(labelled=100, outcomes=[0] * REMEMBERED, subjects=list(range(REMEMBERED)), runs_since=50)
-    record_push(history, Snapshot(), 5, None, correct(history, 77, Snapshot()))
+    record_push(history, Snapshot(), 5, None, correct(history, 77, Snapshot()) or 0)
 
     assert (history.pushes, history.runs_since, history.runs_between) == (1, REMEMBERED, [30])
     assert sum(history.outcomes) == 0

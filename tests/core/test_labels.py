@@ -244,6 +244,108 @@ def test_a_pruned_graphlet_that_is_pushed_all_the_same_is_labelled_then(watch: W
     assert all(0 <= stage.baseline <= 1 for e in examples(watched) for stage in e.stages)
 
 
+def test_a_push_that_is_taken_back_is_counted_once(watch: Watch) -> None:
+    """A Pusher is told COMPLETE, then that it refused, and then to have pushed: three labels, one run, one push."""
+    watched = watch(Steered()).feed(
+        ran(0, "t", "Trainer", writes=["m"]),
+        started(3, "p", "Pusher", reads=["m"]),
+        ended(4, "p", "Pusher"),
+        ended(4, "p", "Pusher", writes=[artifact("out", pushed=0)]),
+        run_ended(5),
+    )
+    again = watched.restarted()
+    for each in (watched, again):
+        each.feed(clock(200), ended(300, "p", "Pusher", writes=[artifact("out", pushed=1)]))
+
+    assert watched.labels("t") == [(1, True), (2, False), (3, True)]
+    assert again.labels("t") == [(3, True)]
+    for known in (history(watched), history(again)):
+        assert (known.labelled, known.pushes, known.outcomes, len(known.push_flags)) == (1, 1, [1], 1)
+
+
+def test_what_is_final_is_not_kept_to_be_said_again(watch: Watch) -> None:
+    """After a push and the run's end nothing is corrected: the stages of trainer and run go; the verdicts stay said."""
+    watched = watch(Steered()).feed(whole_run(0, "good", pushed=True), whole_run(20, "bad"), clock(DAYS))
+    pipeline = watched.detector.pipelines["p"]
+
+    def kept(run: str) -> list[int]:
+        talks = (pipeline.graphlets[f"train-{run}"].talk, pipeline.runs[run].talk)
+        return [len(talk.stages) for talk in talks if talk is not None]
+
+    assert (kept("good"), kept("bad")) == ([0, 0], [3, 1])
+    before = len(watched.outputs)
+    watched.feed(whole_run(0, "good", pushed=True))
+    assert len(watched.outputs) == before
+
+
+def test_a_failed_trainers_stages_are_not_kept_either(watch: Watch) -> None:
+    """It will not be pushed any more; those of its run wait for the run's own label."""
+    watched = watch(Steered()).feed(
+        started(0, "prep", "Transform"), started(1, "t", "Trainer"), ended(2, "t", "Trainer", state=FAILED)
+    )
+    pipeline = watched.detector.pipelines["p"]
+    graphlet, run = pipeline.graphlets["t"].talk, pipeline.runs["r1"].talk
+
+    assert graphlet is not None
+    assert run is not None
+    assert (len(graphlet.stages), len(run.stages)) == (0, 1)
+    watched.feed(run_ended(3), clock(DAYS))
+    assert len(run.stages) == 0
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_the_second_correction_of_a_run_shows_what_it_inherits_like_the_first(watch: Watch, restart: bool) -> None:
+    """Each of its trainers was at stake when its run was."""
+    watched = watch(Steered()).feed(
+        started(0, "prep", "Transform"),
+        ran(2, "one", "Trainer", writes=["m1"]),
+        ran(2, "two", "Trainer", writes=["m2"]),
+        run_ended(9),
+        clock(DAYS),
+        ran(2 * DAYS, "p1", "Pusher", reads=["m1"]),
+    )
+    (_, first), later = examples(watched, "p/one"), watched.restarted() if restart else watched
+    later.feed(ran(3 * DAYS, "p2", "Pusher", reads=["m2"]))
+    second = examples(later, "p/two")[-1]
+
+    assert (first.label_revision, second.label_revision) == (2, 2)
+    assert [(r.stage, r.score) for r in second.inherited] == [(r.stage, r.score) for r in first.inherited] != []
+
+
+def test_a_trainer_that_begins_after_its_runs_push_inherits_what_was_said_of_the_run(watch: Watch) -> None:
+    """The run goes on: one of its trainers was pushed, the next is at stake."""
+    watched = watch(Steered()).feed(
+        started(0, "prep", "Transform"),
+        ran(2, "one", "Trainer", writes=["m1"]),
+        ran(4, "p1", "Pusher", reads=["m1"]),
+        ran(6, "two", "Trainer", writes=["m2"]),
+        ran(8, "p2", "Pusher", reads=["m2"]),
+    )
+
+    assert [(e.trainer, len(e.inherited)) for e in examples(watched) if e.trainer] == [("one", 1), ("two", 1)]
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_run_counted_without_a_trainer_is_not_counted_again_with_one(
+    watch: Watch, restart: bool, pushed: bool
+) -> None:
+    """Its trainer is told of after the run was labelled: it has a label of its own, and the history one run."""
+    watched = watch(Steered()).feed(started(0, "prep", "Transform"), run_ended(9), clock(69))
+    assert (history(watched).labelled, history(watched).outcomes) == (1, [0])
+
+    watched = watched.restarted() if restart else watched
+    if pushed:
+        watched.feed(ran(5, "p", "Pusher", reads=["m"]))
+    watched.feed(ended(3, "t", "Trainer", writes=["m"]), clock(DAYS))
+
+    assert watched.labels("t") == [(1, pushed)]
+    known = history(watched)
+    assert (known.labelled, known.pushes, known.outcomes) == (1, int(pushed), [int(pushed)])
+    watched.feed(ran(3, "two", "Trainer"), clock(2 * DAYS))
+    assert history(watched).labelled == 2
+
+
 # Prunes
 
 

@@ -14,8 +14,9 @@ from stream_app.core.detector import Detector
 from stream_app.core.events import FAILED, NEW, RUNNING
 from stream_app.core.ledger import HINDSIGHT, Charge, Ledger, add
 from stream_app.core.operators import Operators
-from stream_app.core.outputs import CONTINUE, PRUNE, Verdict
+from stream_app.core.outputs import CONTINUE, PRUNE, Example, Verdict
 from stream_app.core.policy import ENFORCE, Policy
+from stream_app.core.savings import Savings
 from tests.builders import DAY, HOUR, MINUTE, at, ended, happened, ran, run_ended, run_pruned, started
 from tests.core.simulated import usual_events, usual_fleet
 from tests.core.steered import EVALUATE_MS, PERIOD, PREPROCESS_MS, TRAIN_MS, Steered, past, whole_run
@@ -384,3 +385,35 @@ def test_an_avoided_run_is_avoided_once(watch: Watch) -> None:
     watched.feed(happened(1001, "t", "Trainer", NEW, run="now"))
 
     assert ledger(watched).avoided == once
+
+
+def test_a_prune_by_the_runs_flag_avoids_what_the_run_had_left(watch: Watch) -> None:
+    """Its trainer's own word was to go on, tagged `keep` as it was; the run was stopped all the same."""
+    watched = watch(Steered(), policy=Policy(mode=ENFORCE, salt="x")).feed(past(6))
+    watched.feed(
+        started(1000, "prep", "Transform", run="now"),
+        started(1002, "t", "Trainer", run="now", properties={"keep": True}),
+        run_pruned(1003, "now"),
+    )
+
+    decisions = [v.decision for v in watched.outputs if isinstance(v, Verdict) and v.run == "now"]
+    assert decisions == ["prune", "continue"]
+    assert ledger(watched).avoided == pytest.approx(PREPROCESS_MS + TRAIN_MS + EVALUATE_MS, rel=1e-9)
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["by the trainer's flag", "by the run's flag"])
+def test_savings_and_ledger_book_the_same_prune(watch: Watch, keep: bool) -> None:
+    """The run and its trainer have an example each, and the run was pruned once."""
+    watched = watch(Steered(), policy=Policy(mode=ENFORCE, salt="x")).feed(past(6))
+    watched.feed(
+        started(1000, "prep", "Transform", run="now"),
+        started(1002, "t", "Trainer", run="now", properties={"keep": keep}),
+        run_pruned(1003, "now"),
+    )
+    savings = Savings()
+    for output in watched.outputs:
+        if isinstance(output, Example):
+            savings.add(output)
+
+    assert savings.saved().pruned == 1
+    assert savings.saved().estimated == pytest.approx(ledger(watched).avoided / 1000, rel=1e-9)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+from dataclasses import replace
 
 import pytest
 
-from stream_app.core.outputs import CONTINUE, PRUNE
+from stream_app.core.outputs import CONTINUE, PRUNE, Example
 from stream_app.core.savings import Savings
 from tests.core.labelled import example, record
 
@@ -29,6 +31,66 @@ def test_the_estimate_is_what_was_expected_of_the_pruned() -> None:
     savings.add(example(2, None, [record(decision=PRUNE, cost_left=20.0)]))
 
     assert (savings.saved().estimated, savings.saved().pruned) == (70.0, 2)
+
+
+def pruned_run(*own: float, late: int = 0) -> list[Example]:
+    """A run flagged with 90 left, and trainers flagged with so much left each (0: not); `late` come after the run."""
+    flag = record(decision=PRUNE, cost_left=90.0)
+    trainers = [
+        replace(
+            example(
+                number, None, [record("preprocess", decision=PRUNE, cost_left=left)] if left else [record("train")]
+            ),
+            run="r",
+            inherited=[flag],
+        )
+        for number, left in enumerate(own)
+    ]
+    run = replace(example(9, None, [flag]), run="r", trainer=None)
+    return [*trainers[late:], run, *trainers[:late]]
+
+
+@pytest.mark.parametrize(
+    ("examples", "estimated", "pruned"),
+    [
+        (pruned_run(), 90.0, 1),
+        (pruned_run(50.0), 50.0, 1),
+        (pruned_run(0.0), 90.0, 1),
+        (pruned_run(0.0, 0.0), 90.0, 1),
+        (pruned_run(50.0, 40.0), 90.0, 2),
+        (pruned_run(50.0, late=1), 90.0, 1),
+        (pruned_run(0.0, late=1), 90.0, 1),
+    ],
+    ids=["no trainer", "its flag", "the run's flag", "of two", "their flags", "late", "late by the run's"],
+)
+def test_a_pruned_run_counts_by_its_trainers_flags_or_by_its_own(
+    examples: list[Example], estimated: float, pruned: int
+) -> None:
+    """Never by both: the trainers' examples and the run's own are about one prune, whichever comes first."""
+    savings = Savings()
+    for each in examples:
+        savings.add(each)
+
+    assert (savings.saved().estimated, savings.saved().pruned) == (estimated, pruned)
+
+
+def test_a_trainer_of_a_run_of_which_nothing_was_said_counts_by_itself() -> None:
+    """There is no example of the run beside it."""
+    savings = Savings()
+    for number, left in enumerate((50.0, 40.0)):
+        savings.add(replace(example(number, None, [record(decision=PRUNE, cost_left=left)]), run="r"))
+
+    assert (savings.saved().estimated, savings.saved().pruned) == (90.0, 2)
+
+
+def test_of_pruned_runs_the_last_hundred_are_remembered() -> None:
+    """So that what is kept of a pipeline has a size."""
+    savings = Savings()
+    for number in range(1000):
+        savings.add(replace(example(number, None, [record(decision=PRUNE, cost_left=1.0)]), trainer=None))
+
+    assert savings.saved().pruned == 1000
+    assert len(pickle.dumps(savings)) < 10_000
 
 
 def test_the_verified_saving_corrects_expectations_that_are_too_high() -> None:
