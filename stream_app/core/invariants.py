@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream_app.core.graphlets import MEMBERS_MAX, may_enter, reads_own_trainer
 from stream_app.core.ledger import Ledger
 from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
-from stream_app.core.outputs import OPEN, PUSHED
+from stream_app.core.outputs import EXPIRED, OPEN, PUSHED, SUPERSEDED
 from stream_app.core.state import DOWN, SIDE, UP, Execution, Graphlet, Pipeline, has_graphlet
 
 
@@ -24,6 +24,7 @@ def check(pipeline: Pipeline, operators: Operators) -> None:
         check_graphlet(pipeline, graphlet)
     check_ledger(pipeline)
     assert pipeline.pushed == sorted(pipeline.pushed)
+    assert pipeline.waiting == sorted(graphlet.trainer.sort_key() for graphlet in pipeline.waits_at)
 
 
 def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators) -> None:
@@ -49,6 +50,8 @@ def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
     assert not (graphlet.oversized and graphlet.members), graphlet.id
     assert (graphlet.kind == OPEN) == (graphlet in pipeline.open), graphlet.id
     assert (graphlet.kind == PUSHED) == (graphlet in pipeline.push_of), graphlet.id
+    waits = graphlet.kind == OPEN or graphlet.cause in (SUPERSEDED, EXPIRED)
+    assert waits == (graphlet in pipeline.waits_at), graphlet.id
     for execution, bits in graphlet.members.items():
         assert (execution.members_of or {})[graphlet] == bits, graphlet.id
         if bits & DOWN:

@@ -52,7 +52,8 @@ def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
         graphlets = list(pipeline.unsettled)
         pipeline.unsettled.clear()
         if len(graphlets) > 1:
-            graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key())
+            # Later pushes decide earlier graphlets: in this order most are looked at once.
+            graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key(), reverse=True)
         for graphlet in graphlets:
             if settle_one(pipeline, graphlet, horizon_ms):
                 changed[graphlet] = None
@@ -80,7 +81,7 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
     push = (trainer.start_ms, trainer.id, outcome.time_ms or 0) if outcome.kind == PUSHED else None
     move_push(pipeline, graphlet, push)
     pipeline.open.pop(graphlet, None)
-    pipeline.superseded.pop(graphlet, None)
+    wait(pipeline, graphlet, alive and (outcome.kind == OPEN or outcome.cause in (SUPERSEDED, EXPIRED)))
     if not alive:
         return False
     if outcome.kind == OPEN:
@@ -89,8 +90,6 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
         if graphlet.horizon_ms is None or graphlet.horizon_ms > expires_ms:
             graphlet.horizon_ms = expires_ms
             heapq.heappush(pipeline.horizons, (expires_ms, trainer.id))
-    elif outcome.cause == SUPERSEDED or outcome.cause == EXPIRED:
-        pipeline.superseded[graphlet] = None
     if (graphlet.kind, graphlet.cause, graphlet.time_ms) == (outcome.kind, outcome.cause, outcome.time_ms):
         return False
     if graphlet.kind != outcome.kind or graphlet.cause != outcome.cause:
@@ -160,14 +159,29 @@ def move_push(pipeline: Pipeline, graphlet: Graphlet, push: tuple[int, str, int]
         insort(pipeline.pushed, push)
         pipeline.push_of[graphlet] = push
     later = max(superseders)[:2]
-    # A further push cannot move the time of who was superseded by an earlier one.
     settled_ms = push[2] if before is None and push is not None else -1
-    for waiting in (pipeline.open, pipeline.superseded):
-        for other in waiting:
-            if other.cause == SUPERSEDED and (other.time_ms or 0) <= settled_ms:
-                continue
-            if other.trainer.sort_key() < later:
-                pipeline.unsettled[other] = None
+    for place in range(bisect_left(pipeline.waiting, later) - 1, -1, -1):
+        other = pipeline.graphlets.get(pipeline.waiting[place][1])
+        if other is None:
+            continue
+        if other.cause == SUPERSEDED and (other.time_ms or 0) <= settled_ms:
+            # A further push cannot move the time of who was superseded by an earlier one, nor of any before it.
+            break
+        pipeline.unsettled[other] = None
+
+
+def wait(pipeline: Pipeline, graphlet: Graphlet, waits: bool) -> None:
+    """Keeps the sorted list of graphlets that a later trainer's push would decide."""
+    before = pipeline.waits_at.get(graphlet)
+    after = graphlet.trainer.sort_key() if waits else None
+    if before == after:
+        return
+    if before is not None:
+        del pipeline.waiting[bisect_left(pipeline.waiting, before)]
+        del pipeline.waits_at[graphlet]
+    if after is not None:
+        insort(pipeline.waiting, after)
+        pipeline.waits_at[graphlet] = after
 
 
 def expire(pipeline: Pipeline) -> None:

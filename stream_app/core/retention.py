@@ -14,6 +14,7 @@ from stream_app.core.edges import take_out
 from stream_app.core.graphlets import clear
 from stream_app.core.ledger import policies_of
 from stream_app.core.operators import RUN, TRAIN
+from stream_app.core.outcomes import wait
 from stream_app.core.outputs import OPEN, PUSHED
 from stream_app.core.state import DAY_MS, Artifact, Execution, Graphlet, Left, Pipeline, Run, mark
 from stream_app.core.versions import release, remove_reader
@@ -58,8 +59,9 @@ def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
     trainer = graphlet.trainer
     trainer.graphlet = None
     del pipeline.graphlets[trainer.id]
-    for waiting in (pipeline.unsettled, pipeline.open, pipeline.superseded):
-        waiting.pop(graphlet, None)
+    pipeline.unsettled.pop(graphlet, None)
+    pipeline.open.pop(graphlet, None)
+    wait(pipeline, graphlet, waits=False)
     pipeline.push_of.pop(graphlet, None)
     forget(pipeline, "graphlet", graphlet.trainer.id, graphlet)
 

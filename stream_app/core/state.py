@@ -316,9 +316,11 @@ class Pipeline:
         self.retired: dict[str, Graphlet] = {}
         #: Pushed graphlets, sorted: (trainer start, trainer id, push time).
         self.pushed: list[tuple[int, str, int]] = []
-        #: Graphlets that no fact has decided, and those decided by a later push alone.
+        #: Graphlets that no fact has decided.
         self.open: dict[Graphlet, None] = {}
-        self.superseded: dict[Graphlet, None] = {}
+        #: Those, and those decided by a later push or their horizon alone, sorted: (trainer start, trainer id).
+        self.waiting: list[tuple[int, str]] = []
+        self.waits_at: dict[Graphlet, tuple[int, str]] = {}
         #: To be looked at again: outcome, ledger class.
         self.unsettled: dict[Graphlet, None] = {}
         self.unsettled_runs: dict[str, None] = {}

@@ -97,6 +97,15 @@ def spoil_order_of_pushes(pipeline: Pipeline) -> None:
     pipeline.pushed.insert(0, (1 << 60, "z", 0))
 
 
+def spoil_waiting(pipeline: Pipeline) -> None:
+    pipeline.waiting.clear()
+    pipeline.waits_at.clear()
+
+
+def spoil_order_of_waiting(pipeline: Pipeline) -> None:
+    pipeline.waiting.insert(0, (1 << 60, "z"))
+
+
 def spoil_ledger(pipeline: Pipeline) -> None:
     pipeline.ledger.useful += 1
 
