@@ -57,7 +57,9 @@ class Assignment:
         for number in sorted(assigned):
             if self._app.consumer_generation_id != generation:
                 return  # another rebalance has begun; it will call again
-            while not await self._reached(number) and self._app.consumer_generation_id == generation:
+            while not await self._reached(number):
+                if self._app.consumer_generation_id != generation:
+                    return
                 await asyncio.sleep(_AGAIN_SECONDS)
         self.complete = True
         self.rebalances += 1
@@ -103,7 +105,10 @@ class Assignment:
         """
         retakes = 0
         while True:
-            partition = self.partitions[number]
+            partition = self.partitions.get(number)
+            if partition is None and not owned():  # handed over while a rebalance was taking it away
+                return None
+            assert partition is not None, f"partition {number} is read and not open"
             try:
                 return await partition.apply(batch, owned)
             except ForeignAppendError as error:

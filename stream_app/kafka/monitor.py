@@ -57,6 +57,8 @@ class Monitor:
         self._metrics = Metrics(self.registry, budgets)
         self._worker = WorkerMetrics(self.registry, self.counts)
         self._turned = time.monotonic()
+        #: As the event loop saw them last: the watchdog's thread must not ask Faust, which makes what is asked for.
+        self._lags: dict[tuple[str, int], int | None] = {}
 
     def serve(self, host: str, port: int) -> Server:
         """Serve metrics and probes; see `Endpoints.serve`. Raises OSError when the port is taken."""
@@ -96,7 +98,8 @@ class Monitor:
         assignment = self.assignment
         if assignment is not None:
             self.counts.rebalances = assignment.rebalances
-            self._worker.set_lags(assignment.lags(), assignment.partitions)
+            self._lags = assignment.lags()
+            self._worker.set_lags(self._lags, assignment.partitions)
             self._worker.restoring.set(not assignment.complete)
             opening = assignment.opening
             self._worker.remaining.set(opening.table.remaining if opening is not None else 0)
@@ -136,10 +139,17 @@ class Monitor:
         return Probe(well, detail)
 
     def progress(self) -> Progress:
-        """Whether there is input, and how far the worker has come; called from the watchdog's thread."""
+        """Whether there is input, or may be, and how far the worker has come; called from the watchdog's thread."""
         assignment = self.assignment
         if assignment is None or self.stopping:
             return Progress(False, None)
-        done = {number: partition.table.position for number, partition in list(assignment.partitions.items())}
-        behind = any(assignment.lag(number) for number in done)
-        return Progress(behind or not assignment.complete, (done, assignment.rebalances))
+        # What is read has a known lag after the first answer of a broker; what is assigned and not read has none.
+        behind = any(lag != 0 for lag in self._lags.values())
+        opening = assignment.opening
+        done = (
+            {number: partition.table.position for number, partition in list(assignment.partitions.items())},
+            sum(self.counts.sources.values()),
+            assignment.rebalances,
+            opening.table.remaining if opening is not None else 0,
+        )
+        return Progress(behind or not assignment.complete, done)

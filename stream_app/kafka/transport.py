@@ -1,13 +1,14 @@
 """The batched transport: Faust hands over one message for each fetched partition batch.
 
 Stock Faust spends about 90 us of CPU on a record, whatever an agent does with it. Here a message's value is a
-`Batch`, so that cost is paid once for thousands of records. Besides, this module is where three rules live:
+`Batch`, so that cost is paid once for thousands of records. Besides, this module is where four rules live:
 
 - An offset counts as done only when its batch was marked `done` before it was acknowledged. Faust also
   acknowledges what it skips after a rebalance; that must never move the committed offset.
 - Offsets have holes (compaction, transactions). A batch is done up to its last record, and when nothing is in
   flight a partition is done up to the fetch position, which has passed every hole.
 - Partition state knows its own position, and that position wins over the committed offset.
+- Nothing is handed over between the beginning of a rebalance and its end.
 
 This module holds every private name of Faust that is used; `tests/kafka/test_contract.py` checks them.
 """
@@ -22,6 +23,7 @@ import faust
 from aiokafka.errors import IllegalStateError
 from aiokafka.structs import ConsumerRecord
 from faust.assignor.partition_assignor import PartitionAssignor
+from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
@@ -87,6 +89,12 @@ class BatchConsumer(driver.Consumer):
         self._reached: dict[TP, int] = {}
         #: Partitions in which a batch was acknowledged without being done: none after it counts.
         self._stuck: set[TP] = set()
+        #: Rebalances that had begun when partitions were assigned last.
+        self._begun = 0
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._begun = self.app.rebalancing_count
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
         fetched = await super()._getmany(active_partitions, timeout)
@@ -166,6 +174,10 @@ class BatchConsumer(driver.Consumer):
         positions = {tp: offset for tp, offset in self.transport.positions().items() if tp in assigned}
         if positions:
             await self.seek_wait(positions)
+        if self.app.rebalancing_count != self._begun:
+            # Partitions were restored, and Faust would read on now. But the next rebalance has begun meanwhile: it has
+            # waited for what was in hand, and is going to close partitions. Faust begins again when it is over.
+            raise RebalanceAgain("another rebalance has begun")
 
 
 class BatchTransport(driver.Transport):

@@ -27,7 +27,7 @@ _LOOK_SECONDS = 1.0
 class Progress:
     """What the watchdog looks at."""
 
-    #: Whether there is something to do.
+    #: Whether there is something to do, or may be: what is not read may hold anything.
     busy: bool
     #: Anything that differs when something was done.
     done: object

@@ -200,7 +200,11 @@ class Worker:
 
         app.sensors.add(RebalanceSensor(self.monitor.counts))
         lanes = add_agent(app, names, assignment, work)
-        await app.start()
+        try:
+            await app.start()
+        except BaseException:
+            end_after(_STOP_SECONDS, 1)  # threads that Faust has started would keep the process
+            raise
         self._start(Ticking(assignment, names.events, producer, settings.tick_seconds).run())
         await self._first(app.wait_until_stopped())
         self.monitor.stopping = True

@@ -1,4 +1,4 @@
-"""What an assignment says of itself when Faust is not ready to be asked."""
+"""An assignment between two rebalances, and what it says of itself when Faust is not ready to be asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from stream_app.kafka.app import make_app
@@ -13,7 +15,7 @@ from stream_app.kafka.assignment import Assignment
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.partition import Partition
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import BatchConsumer
+from stream_app.kafka.transport import Batch, BatchConsumer
 
 
 def no_partition(number: int) -> Partition:
@@ -47,3 +49,35 @@ def test_the_lag_of_what_a_rebalance_takes_away_is_not_known(tmp_path: Path) -> 
         return assignment.lag(3)
 
     assert asyncio.run(lag()) is None
+
+
+def test_a_rebalance_in_the_middle_of_another_leaves_nothing_complete() -> None:
+    """Kafka is away while the last partition is restored, and the next rebalance begins before it is back."""
+    group = SimpleNamespace(
+        conf=SimpleNamespace(broker_heartbeat_interval=1),
+        consumer=SimpleNamespace(assignment=lambda: {TP("g-events", 3)}),
+        consumer_generation_id=1,
+    )
+
+    async def rebalanced() -> None:
+        group.consumer_generation_id = 2
+        raise KafkaConnectionError("away")
+
+    partition = SimpleNamespace(open=rebalanced, table=SimpleNamespace(close=lambda: None))
+    assignment = Assignment(group, "g-events", lambda _: partition)  # type: ignore
+    asyncio.run(assignment.take())
+
+    assert not assignment.complete
+    assert assignment.partitions == {}
+
+
+def test_a_batch_of_a_partition_that_was_taken_away_is_left_to_its_owner() -> None:
+    """It came in while a rebalance was under way; while the partition is ours, it has to be open."""
+    app = SimpleNamespace(conf=SimpleNamespace(broker_heartbeat_interval=1))
+    assignment = Assignment(app, "g-events", no_partition)  # type: ignore[arg-type]
+    batch = Batch([])
+    asyncio.run(assignment.apply(3, batch, lambda: False))
+
+    assert not batch.done
+    with pytest.raises(AssertionError, match="partition 3 is read and not open"):
+        asyncio.run(assignment.apply(3, batch, lambda: True))

@@ -23,11 +23,18 @@ from faust.types.tuples import ConsumerMessage, Message
 
 from stream_app.kafka import transport
 
-OVERRIDDEN = (Consumer.ack, Consumer._add_gap, Consumer._new_offset, Consumer.perform_seek)
+OVERRIDDEN = (
+    Consumer.ack,
+    Consumer._add_gap,
+    Consumer._new_offset,
+    Consumer.on_partitions_assigned,
+    Consumer.perform_seek,
+)
 CALLERS = (
     App._on_partitions_assigned,
     App._on_partitions_revoked,
     App._stop_consumer,
+    App.on_rebalance_start,
     Consumer._commit_offsets,
     Consumer._drain_messages,
     Consumer._filter_committable_offsets,
@@ -43,21 +50,27 @@ CALLERS = (
     PartitionAssignor.__init__,
     Recovery._restart_recovery.fun,
     Recovery._resume_streams,
+    Recovery._wait,
+    Recovery.on_rebalance,
     Stream._py_aiter,
     driver.AIOKafkaConsumerThread._commit,
     driver.AIOKafkaConsumerThread._create_worker_consumer,
     driver.AIOKafkaConsumerThread._fetch_records,
     driver.AIOKafkaConsumerThread._seek_wait,
     driver.Consumer._to_message,
+    driver.ConsumerRebalanceListener.on_partitions_assigned,
+    driver.ConsumerRebalanceListener.on_partitions_revoked,
 )
 HASHES = {
     "Consumer.ack": "5fcf41cf4515",
     "Consumer._add_gap": "4df2573ded7c",
     "Consumer._new_offset": "1d2c7ea89a7a",
+    "Consumer.on_partitions_assigned": "29ce96596f05",
     "Consumer.perform_seek": "0e8c130ff4b0",
     "App._on_partitions_assigned": "de932b7927db",
     "App._on_partitions_revoked": "d5c895bbe57d",
     "App._stop_consumer": "55854a5de12c",
+    "App.on_rebalance_start": "5c1e23de3067",
     "Consumer._commit_offsets": "1a6979904118",
     "Consumer._drain_messages": "44a2500309e8",
     "Consumer._filter_committable_offsets": "dc5e9baf5d99",
@@ -73,12 +86,16 @@ HASHES = {
     "PartitionAssignor.__init__": "64cb8790c572",
     "Recovery._restart_recovery": "6bd8a8558a2d",
     "Recovery._resume_streams": "d986a6710c1a",
+    "Recovery._wait": "ec7429b70176",
+    "Recovery.on_rebalance": "aa4d997a1795",
     "Stream._py_aiter": "3a48ee257a65",
     "AIOKafkaConsumerThread._commit": "932852ce7a23",
     "AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f",
     "AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1",
     "AIOKafkaConsumerThread._seek_wait": "9d221e816d94",
     "Consumer._to_message": "7c24f6511b2f",
+    "ConsumerRebalanceListener.on_partitions_assigned": "1c1f8406ad36",
+    "ConsumerRebalanceListener.on_partitions_revoked": "348c3aec879f",
 }
 
 

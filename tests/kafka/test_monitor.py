@@ -147,3 +147,50 @@ def test_lines_are_counted_by_level(monitor: Monitor) -> None:
         logger.log(level, "a line")
 
     assert monitor.counts.lines == {"info": 1, "warning": 2, "error": 0, "critical": 2}
+
+
+@pytest.mark.parametrize(
+    ("complete", "lags", "busy"),
+    [
+        (True, {}, False),
+        (True, {("events", 0): 0, ("source", 1): 0}, False),
+        (True, {("events", 0): 0, ("source", 1): 7}, True),
+        (True, {("events", 0): 0, ("events", 1): None}, True),
+        (False, {}, True),
+    ],
+)
+def test_the_watchdog_is_told_what_is_to_be_done(
+    monitor: Monitor, complete: bool, lags: dict[tuple[str, int], int | None], busy: bool
+) -> None:
+    """A backlog in any topic, partitions still to be opened, and those that are assigned and never read."""
+    monitor.assignment.complete, monitor.assignment.lags = complete, lambda: lags  # type: ignore
+    monitor.refresh()
+
+    assert monitor.progress().busy == busy
+
+
+def test_the_watchdog_sees_each_kind_of_progress(monitor: Monitor, partition: Any) -> None:
+    """Events applied, sources read, partitions taken over, and rows of a long restore."""
+    seen = [monitor.progress().done]
+    partition.table.position = 1
+    seen.append(monitor.progress().done)
+    monitor.counts.sources["provenance"] += 1
+    seen.append(monitor.progress().done)
+    monitor.assignment.rebalances += 1  # type: ignore[union-attr]
+    seen.append(monitor.progress().done)
+    partition.table.remaining -= 1
+    seen.append(monitor.progress().done)
+
+    assert all(seen[place] not in seen[:place] for place in range(len(seen)))
+    assert monitor.progress().done == seen[-1]
+
+
+def test_the_watchdog_asks_nothing_of_faust(monitor: Monitor) -> None:
+    """Asked from another thread before it has started, Faust would make its consumer for that thread's loop."""
+
+    def asked() -> dict[tuple[str, int], int | None]:
+        raise AssertionError
+
+    monitor.assignment.lags = asked  # type: ignore
+
+    assert monitor.progress().busy

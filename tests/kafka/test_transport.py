@@ -1,8 +1,17 @@
-"""How fetched records become batches."""
+"""How fetched records become batches, and when they are read."""
 
 from __future__ import annotations
 
-from stream_app.kafka.transport import split
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.tables.recovery import RebalanceAgain
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.kafka.transport import BatchConsumer, split
 from tests.kafka.records import record
 
 
@@ -25,3 +34,54 @@ def test_a_record_over_the_bound_stands_alone() -> None:
 def test_nothing_makes_no_batch() -> None:
     """There is no empty batch."""
     assert split([]) == []
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A consumer of an app in the middle of its first rebalance; Faust's own parts do nothing."""
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    class Consumer(BatchConsumer):
+        app: Any = SimpleNamespace(rebalancing_count=1)
+        transport: Any = SimpleNamespace(positions=dict)
+
+        def __init__(self) -> None:
+            """Without a transport."""
+            self._handed, self._finished, self._reached, self._stuck = {}, {}, {}, set()
+            self._begun = 0
+
+        def assignment(self) -> set[TP]:
+            return set()
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", nothing)
+    monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", nothing)
+    return Consumer()
+
+
+def test_nothing_is_read_when_the_next_rebalance_has_begun(consumer: Any) -> None:
+    """Faust takes it for what it is, and waits for the next assignment; then it reads on."""
+
+    async def body() -> None:
+        await consumer.on_partitions_assigned(set(), 1)
+        await consumer.perform_seek()
+        consumer.app.rebalancing_count += 1
+        with pytest.raises(RebalanceAgain):
+            await consumer.perform_seek()
+        await consumer.on_partitions_assigned(set(), 2)
+        await consumer.perform_seek()
+
+    asyncio.run(body())
+
+
+def test_an_assignment_counts_before_faust_acts_on_it(consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust may restore and seek while it still tells everybody of the assignment; nothing would come after that."""
+
+    async def seek(self: Any, *_: object) -> None:
+        await self.perform_seek()
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", seek)
+    asyncio.run(consumer.on_partitions_assigned(set(), 1))
+
+    assert consumer._begun == consumer.app.rebalancing_count == 1
