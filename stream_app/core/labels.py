@@ -224,7 +224,9 @@ def final(outcome: Outcome) -> bool:
 
 def let_go(pipeline: Pipeline, run: Run) -> None:
     """Drops a run's stages when nobody can need them again: it is over, and no label of its trainers will change."""
-    over = run.said_kind and run.trainers and run.end_ms() is not None
+    # Its own label may still be due in this very step, after its trainers'.
+    said = run.awaited is not None and run.said_kind == run.awaited[0]
+    over = said and run.trainers and run.end_ms() is not None
     if over and run.talk is not None and run.talk.stages and all(label_is_final(trainer) for trainer in run.trainers):
         run.talk.stages = ()
         mark(pipeline, run)

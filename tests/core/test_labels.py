@@ -196,7 +196,9 @@ def test_the_run_is_corrected_with_its_trainer(watch: Watch) -> None:
     watched = watch(Steered()).feed(whole_run(0, "r1"), clock(DAYS))
     watched.feed(ran(2 * DAYS, "push", "Pusher", reads=["model-r1"]))
 
-    assert [(e.label_revision, e.pushed) for e in examples(watched, "p/run:r1")] == [(1, False), (2, True)]
+    first, second = examples(watched, "p/run:r1")
+    assert [(e.label_revision, e.pushed) for e in (first, second)] == [(1, False), (2, True)]
+    assert [record.features for record in second.stages] == [record.features for record in first.stages] != []
 
 
 def test_a_correction_counts_as_a_push_and_as_no_further_run(watch: Watch) -> None:
