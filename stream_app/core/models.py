@@ -52,7 +52,7 @@ class Asked:
 
     vector: Floats
     placed: Placed
-    paths: Ints
+    leaves: Ints
     #: Log-odds of the baseline, the regression, the forest.
     members: tuple[float, float, float]
 
@@ -99,9 +99,9 @@ class StageModel:
 
     def ask(self, vector: Floats) -> Asked:
         """What the members say of a vector of `space`."""
-        placed, paths = self.space.place(vector), self.forest.paths(vector)
-        members = (float(vector[0]), self.regression.log_odds(placed), self.forest.log_odds(paths))
-        return Asked(vector, placed, paths, members)
+        placed, leaves = self.space.place(vector), self.forest.leaves(vector)
+        members = (float(vector[0]), self.regression.log_odds(placed), self.forest.log_odds(leaves))
+        return Asked(vector, placed, leaves, members)
 
     def _answer(self, asked: Asked) -> float:
         answer = self.blend.log_odds(asked.members)
@@ -136,13 +136,14 @@ class StageModel:
         if typical[0] == typical[0]:
             moved[0] += direct * (vector[0] - typical[0])
         per_share = trees / (probability(forest_says) * probability(-forest_says))
-        about = np.abs(moved + per_share * self.forest.shares(asked.paths, len(vector)))
+        tested = self.forest.tested(asked.leaves)
+        about = np.abs(moved + per_share * self.forest.shares(asked.leaves, tested, len(vector)))
         about[(vector == typical) | (np.isnan(vector) & np.isnan(typical))] = -1.0
         first = np.argsort(-about, kind="stable")[: k + _TESTED]
         first = first[about[first] >= 0.0]
         effects = moved[first].tolist()
         if self.forest.trees:
-            without = self.forest.without(vector, asked.paths, first, typical[first])
+            without = self.forest.without(vector, asked.leaves, tested, first, typical[first])
             effects = [effect + trees * (forest_says - other) for effect, other in zip(effects, without, strict=True)]
         names = [self.space.names[i] for i in first.tolist()]
         return sorted(zip(names, effects, strict=True), key=lambda each: (-abs(each[1]), each[0]))[:k]

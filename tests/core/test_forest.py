@@ -35,7 +35,7 @@ def taught(labels: int, seed: int = 0) -> Forest:
 
 
 def said(forest: Forest, row: Rows) -> float:
-    return forest.log_odds(forest.paths(row))
+    return forest.log_odds(forest.leaves(row))
 
 
 def test_before_there_are_labels_of_both_kinds_it_says_nothing() -> None:
@@ -110,7 +110,8 @@ def test_without_says_what_moving_a_feature_would_give() -> None:
     for row in together(40, 9)[0]:
         values = np.array([0.5, math.nan, -2.0])
         features = np.array([0, 2, 6])
-        found = forest.without(row, forest.paths(row), features, values)
+        leaves = forest.leaves(row)
+        found = forest.without(row, leaves, forest.tested(leaves), features, values)
         for feature, value, log_odds in zip(features, values, found, strict=True):
             moved = row.copy()
             moved[feature] = value
@@ -122,13 +123,34 @@ def test_shares_add_up_to_what_the_leaves_say_beyond_the_roots() -> None:
     """And features that no split looked at have none."""
     forest = taught(2000)
     row = together(1, 9)[0][0]
-    paths = forest.paths(row)
-    mean = 1.0 / (1.0 + math.exp(-forest.log_odds(paths)))
-    root = 1.0 / (1.0 + math.exp(-forest.log_odds(paths[:1])))
-    shares = forest.shares(paths, 7)
+    leaves = forest.leaves(row)
+    mean = 1.0 / (1.0 + math.exp(-forest.log_odds(leaves)))
+    root = 1.0 / (1.0 + math.exp(-forest.log_odds(np.zeros_like(leaves))))
+    shares = forest.shares(leaves, forest.tested(leaves), 7)
 
     assert math.fsum(shares) == pytest.approx(mean - root, abs=1e-5)
     assert shares[6] == 0.0
+
+
+def test_a_vector_ends_where_the_splits_lead_it() -> None:
+    """Split by split as they grew: right from the threshold on, left below it and where the value is missing."""
+    window, forest = Window(), Forest()
+    rows, pushed = together(3000)
+    for row, label in zip(rows, pushed.tolist(), strict=True):
+        window.add(row, label, 1.0)
+    forest.learn(3000, window)
+    feature, threshold, _ = grow(*window.arrays(), forest.trees, 3000)
+    for row in together(50, 9)[0].astype(np.float32):
+        leaves = forest.leaves(row.astype(np.float64)).tolist()
+        tested = forest.tested(np.array(leaves))
+        for tree, leaf in enumerate(leaves):
+            place, way = 0, []
+            while place < INNER:
+                way.append(feature[tree, place])
+                place = 2 * place + 1 + bool(row[feature[tree, place]] >= threshold[tree, place])
+
+            assert place == leaf
+            assert tested[:, tree].tolist() == way
 
 
 def test_few_pushes_weigh_as_much_as_many_others() -> None:
