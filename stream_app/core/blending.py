@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import mul
 
 from stream_app.core.encoding import probability
 
@@ -28,7 +29,7 @@ class Blend:
 
     def log_odds(self, inputs: Sequence[float]) -> float:
         """The blended log-odds of the inputs."""
-        return sum(w * x for w, x in zip(self.weights, (*inputs, 1.0), strict=True))
+        return sum(map(mul, self.weights, (*inputs, 1.0)))
 
     def learn(self, inputs: Sequence[float], label: bool, weight: float) -> bool:
         """Move towards a label; False, and nothing changed, when that would leave the finite numbers."""
@@ -36,8 +37,8 @@ class Blend:
         p = probability(self.log_odds(inputs))
         # A label that the blend is certain of still says a little about its slope.
         information = max(1e-3, p * (1.0 - p)) * weight
-        gain = [sum(c * x for c, x in zip(row, values, strict=True)) for row in self._covariance]
-        spread = 1.0 + information * sum(g * x for g, x in zip(gain, values, strict=True))
+        gain = [sum(map(mul, row, values)) for row in self._covariance]
+        spread = 1.0 + information * sum(map(mul, gain, values))
         pull = (label - p) * weight / spread
         weights = [w + g * pull for w, g in zip(self.weights, gain, strict=True)]
         if not all(map(math.isfinite, (*weights, *gain, spread))):
@@ -45,8 +46,8 @@ class Blend:
         self.weights = weights
         shrink = information / spread
         for i, row in enumerate(self._covariance):
-            for j in range(len(row)):
-                row[j] -= shrink * gain[i] * gain[j]
+            taken = shrink * gain[i]
+            row[:] = [c - taken * g for c, g in zip(row, gain, strict=True)]
             if row[i] < _PRIOR:
                 row[i] += _NOISE
         return True

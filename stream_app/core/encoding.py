@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ _REDRAW_FIRST, _REDRAW_EVERY = 16, 4096
 _SAMPLE, _THIN = 512, 8
 #: Values that a feature must have shown before it gets more than one knot.
 _VALUES_MIN = 8
-_PLAIN_TYPES = {float, type(None)}
+_PLAIN_TYPES = {float}
 
 
 def bounded(value: object) -> float:
@@ -100,6 +101,11 @@ class FeatureSpace(Packed):
         told = ~np.isnan(self.typical)
         self._present: Floats = ((self._last > 0) | ~told).astype(np.float64)
         self._absent: Floats = told.astype(np.float64)
+        #: The place before the first and that of absence; knots side by side, and how far from each to the next.
+        self._before, self._missing = self._first - 1, self._first + MISSING
+        self._ladder: Floats = self._knots[:, : self._last.max(initial=0) + 1].T.copy()
+        with np.errstate(invalid="ignore"):
+            self._gaps: Floats = np.diff(self._knots, append=math.inf).ravel()
         usual = self.place(self.typical)
         self._usual_places, self._usual_amounts = usual.places, usual.amounts
 
@@ -118,11 +124,11 @@ class FeatureSpace(Packed):
 
     def vector(self, features: Mapping[str, float], baseline: float) -> Floats:
         """The baseline's log-odds, then the bounded values of the known features; NaN where missing."""
-        known = list(map(features.get, self.names))
+        known = list(map(features.get, self.names, repeat(math.nan)))
         known[0] = log_odds(baseline)
-        if _PLAIN_TYPES.issuperset(map(type, known)):
-            values: Floats = np.array(known, dtype=np.float64)
-            if not (np.abs(values) > PLAIN).any():
+        if set(map(type, known)) == _PLAIN_TYPES:
+            values: Floats = np.array(known)
+            if not np.count_nonzero(np.abs(values) > PLAIN):
                 return values
         return np.array([known[0], *map(bounded, known[1:])])
 
@@ -132,19 +138,19 @@ class FeatureSpace(Packed):
         Absence where a feature is mostly missing, and the value of one that never changes, put nothing: they are
         what the intercept is for.
         """
+        size = len(vector)
+        places, amounts = np.empty(2 * size, dtype=np.int64), np.empty(2 * size)
         missing = np.isnan(vector)
-        below = (vector[:, None] >= self._knots).sum(axis=1) - 1
-        low = np.maximum(below, 0)
-        at = self._first + low
-        knots = self._knots.ravel()
-        left = knots.take(at)
-        # Beyond the last knot the next one is infinite, and the part 0.
-        part = (vector - left) / (knots.take(at + 1) - left)
-        part[(below < 0) | missing] = 0.0
+        reached = np.add.reduce((vector >= self._ladder).view(np.int8), axis=0, dtype=np.int8)
+        at = self._before + np.maximum(reached, 1)
+        # Beyond the last knot the next one is infinitely far, and the part 0; before the first one it is below 0.
+        part = np.fmax((vector - self._knots.take(at)) / self._gaps.take(at), 0.0)
         amount = np.where(missing, self._absent, self._present)
-        at = np.where(missing, self._first + MISSING, at)
-        beside = np.where(missing, self._first, at + 1)
-        return Placed(np.concatenate([at, beside]), np.concatenate([amount * (1.0 - part), amount * part]))
+        places[:size] = np.where(missing, self._missing, at)
+        places[size:] = np.where(missing, self._first, at + 1)
+        np.multiply(amount, 1.0 - part, out=amounts[:size])
+        np.multiply(amount, part, out=amounts[size:])
+        return Placed(places, amounts)
 
     def learn(self, vector: Floats) -> list[tuple[int, Floats, Floats]]:
         """Remember a vector; when it is time, draw the knots anew: (feature, old knots, new knots) where they moved."""
