@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import numpy as np
 
 from stream_app.core.blessing import blessing
 from stream_app.core.events import CACHED, FAILED
@@ -23,6 +26,9 @@ from stream_app.core.state import Execution, Graphlet, Pipeline, Run
 
 BOUND = 20.0
 DIGITS = 4
+_SCALE = 10.0**DIGITS
+#: So far from the next whole number a scaled value may be rounded the other way than its decimals.
+_NEAR_HALF = 0.499
 #: Numeric properties used per prefix, the first by name.
 NUMBERS_MAX = 8
 #: Buckets for the model's type.
@@ -52,7 +58,7 @@ def extract(
     """
     executions = subject(run, graphlet)
     trainer = graphlet.trainer if graphlet is not None else None
-    now = snapshot(pipeline, run, graphlet, stage, now_ms, nodes)
+    now = taken(pipeline, subject_id(run, graphlet), executions, stage, now_ms, nodes)
     found: dict[str, float] = {}
     history = pipeline.history
     before = history.started_before(now.subject)
@@ -75,7 +81,8 @@ def extract(
     kind = text_property(executions, "model_type")
     if kind:
         found[f"model_type.{zlib.crc32(kind.encode()) % TYPE_BUCKETS}"] = 1.0
-    return {name: bounded(value) for name, value in sorted(found.items())}, now
+    names = in_order(tuple(found))
+    return dict(zip(names, rounded(list(map(found.__getitem__, names))), strict=True)), now
 
 
 def subject(run: Run | None, graphlet: Graphlet | None) -> list[Execution]:
@@ -105,14 +112,25 @@ def snapshot(
     nodes: Mapping[str, float],
 ) -> Snapshot:
     """The graphlet as it stands, in the form in which history keeps it."""
-    executions = subject(run, graphlet)
+    return taken(pipeline, subject_id(run, graphlet), subject(run, graphlet), stage, now_ms, nodes)
+
+
+def taken(
+    pipeline: Pipeline,
+    subject_id: str,
+    executions: list[Execution],
+    stage: str,
+    now_ms: int,
+    nodes: Mapping[str, float],
+) -> Snapshot:
+    """The snapshot of the executions that a prediction looks at."""
     numbers = numeric_properties(pipeline, executions, "data", DATA_GROUPS)
     if stage in (TRAIN_STAGE, VALIDATE_STAGE):
         numbers.update(numeric_properties(pipeline, executions, "train", (TRAIN, TUNE)))
     if stage == VALIDATE_STAGE:
         numbers.update(numeric_properties(pipeline, executions, "validate", (VALIDATE,)))
     return Snapshot(
-        subject=subject_id(run, graphlet),
+        subject=subject_id,
         time_ms=now_ms,
         code_version=text_property(executions, "code_version"),
         data=data_hashes(pipeline, executions),
@@ -297,6 +315,29 @@ def log_ratio(value: float, usual: float) -> float:
 def squash(value: float) -> float:
     """A measurement of any size on a scale that a linear model can use."""
     return math.copysign(math.log1p(abs(value)), value)
+
+
+@lru_cache(maxsize=10_000)
+def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, sorted: thousands of graphlets have the same features."""
+    return tuple(sorted(names))
+
+
+def rounded(values: list[float]) -> list[float]:
+    """What `bounded` makes of each value, all at once.
+
+    Scaled, a value that is not next to a half is rounded to the same whole number as its decimals are, and the whole
+    number scaled back is the float nearest to those decimals; what is next to a half, or not finite, is told to
+    `bounded`.
+    """
+    if not math.isfinite(sum(values)):
+        return list(map(bounded, values))
+    scaled = np.array(values).clip(-BOUND, BOUND) * _SCALE
+    whole = np.rint(scaled)
+    found: list[float] = (whole / _SCALE).tolist()
+    for i in np.flatnonzero(np.abs(scaled - whole) > _NEAR_HALF).tolist():
+        found[i] = bounded(values[i])
+    return found
 
 
 def bounded(value: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from stream_app.core.history import History, Spread
 
@@ -41,6 +42,7 @@ def gain_features(found: dict[str, float], history: History, numbers: Mapping[st
         found.update({feature: math.fsum(values) / len(values) for feature, values in sums.items()})
 
 
+@lru_cache(maxsize=10_000)
 def direction(metric: str) -> int:
     """1 where more is better, -1 where less is, 0 where the name does not say or it is the served model's.
 

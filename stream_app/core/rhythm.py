@@ -7,6 +7,7 @@ features put each of them on its own scale, so that one model can speak of all.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from stream_app.core.history import HOUR_MS, History
 
@@ -37,14 +38,15 @@ def rhythm_features(found: dict[str, float], history: History, subject: str, now
         gap_ms = history.start_gap.mean if history.start_gap.count > 1 else 0.0
         found["due_time"] = share_over(intervals, since_ms)
         found["hazard_time"] = hazard(intervals, since_ms, gap_ms / 2.0, rate)
-        found["irregular_time"] = irregularity(intervals)
+        found["irregular_time"] = irregularity(tuple(intervals))
     if history.starts_between:
         between = history.starts_between
         found["due_runs"] = share_over(between, runs)
         found["hazard_runs"] = hazard(between, runs, runs // 6, rate)
-        found["irregular_runs"] = irregularity(between)
+        found["irregular_runs"] = irregularity(tuple(between))
         found["runs_to_least"] = math.log((runs + 1.0) / (min(between) + 1.0))
-    alike = sum(1 for push_ms in history.push_ms if (weekday(push_ms) >= WEEKEND) == (today >= WEEKEND))
+    at_weekends = len([push_ms for push_ms in history.push_ms if weekday(push_ms) >= WEEKEND])
+    alike = at_weekends if today >= WEEKEND else len(history.push_ms) - at_weekends
     by_chance = len(history.push_ms) * (2.0 if today >= WEEKEND else 5.0) / 7.0
     found["push_days"] = math.log((alike + 1.0) / (by_chance + 1.0))
 
@@ -56,7 +58,7 @@ def weekday(time_ms: int) -> int:
 
 def share_over(intervals: list[int], value: float) -> float:
     """Which share of past intervals was over by now, kept off its ends."""
-    return (sum(1 for interval in intervals if interval <= value) + 0.5) / (len(intervals) + 1.0)
+    return (len([interval for interval in intervals if interval <= value]) + 0.5) / (len(intervals) + 1.0)
 
 
 def hazard(intervals: list[int], value: float, reach: float, rate: float) -> float:
@@ -64,13 +66,14 @@ def hazard(intervals: list[int], value: float, reach: float, rate: float) -> flo
 
     It is the share of those past that did among those that lasted as long, drawn towards `rate` (inside 0 and 1).
     """
-    waiting = sum(1 for interval in intervals if interval >= value - reach)
-    ended = sum(1 for interval in intervals if value - reach <= interval <= value + reach)
-    share = (ended + PRIOR * rate) / (waiting + PRIOR)
+    waiting = [interval for interval in intervals if interval >= value - reach]
+    ended = len([interval for interval in waiting if interval <= value + reach])
+    share = (ended + PRIOR * rate) / (len(waiting) + PRIOR)
     return math.log(share / (1.0 - share))
 
 
-def irregularity(intervals: list[int]) -> float:
+@lru_cache(maxsize=10_000)
+def irregularity(intervals: tuple[int, ...]) -> float:
     """Standard deviation of the logarithms: 0 for a clock."""
     logs = [math.log1p(interval) for interval in intervals]
     mean = math.fsum(logs) / len(logs)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.core.events import FAILED, NEW, Event, Scalar
-from stream_app.core.features import BOUND, NUMBERS_MAX, bounded, log_ratio, squash
+from stream_app.core.features import BOUND, NUMBERS_MAX, bounded, log_ratio, rounded, squash
 from stream_app.core.history import Spread
 from tests.builders import DAY, MINUTE, Ref, artifact, ended, happened, ran, run_ended, run_pruned, started
 from tests.core.steered import PERIOD, TRAIN_MS, Steered, past, whole_run
@@ -54,6 +54,12 @@ def test_every_feature_is_finite_and_bounded(value: float) -> None:
     """Whatever it was made from; what is no number says nothing."""
     assert math.isfinite(bounded(value))
     assert abs(bounded(value)) <= BOUND
+
+
+@given(st.lists(st.one_of(st.floats(), st.floats(-21, 21), st.integers(-(10**6), 10**6).map(lambda n: n / 32))))
+def test_all_values_at_once_are_rounded_as_each_by_itself(values: list[float]) -> None:
+    """To the last bit, also half way between two roundings."""
+    assert [each.hex() for each in rounded(values)] == [bounded(value).hex() for value in values]
 
 
 @given(st.floats(-1e15, 1e15), st.floats(-1e15, 1e15), st.integers(2, 30))
