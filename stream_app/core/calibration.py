@@ -34,6 +34,8 @@ class _Push:
     scores: dict[str, float]
     flagged: tuple[float, ...]
     weight: float
+    #: The smallest of the scores at stages that get a budget; None without one: it cannot be flagged.
+    least: float | None = None
 
 
 class PushCalibration:
@@ -45,6 +47,8 @@ class PushCalibration:
         #: Budget -> threshold, where there is one; and whether its flags must stop.
         self._thresholds: dict[float, float] = {}
         self._stopped: dict[float, bool] = dict.fromkeys(self.budgets, False)
+        #: The stages that get a budget, sorted.
+        self._spending: tuple[str, ...] = ()
         #: The least score of any push.
         self._least: float | None = None
 
@@ -62,11 +66,17 @@ class PushCalibration:
         push anywhere, `weight` is one over its propensity, `spending` names the stages that get a budget.
         """
         self._forget(graphlet)
-        self._pushes.append(_Push(graphlet, dict(scores), tuple(sorted(flagged)), weight))
+        push = _Push(graphlet, dict(scores), tuple(sorted(flagged)), weight)
+        self._pushes.append(push)
         if len(self._pushes) > WINDOW:
             self._pushes.popleft()
-        self._draw(spending)
-        self._watch()
+        stages = tuple(sorted(spending))
+        for each in (push,) if stages == self._spending else self._pushes:
+            each.least = min((score for stage, score in each.scores.items() if stage in stages), default=None)
+        self._spending = stages
+        total = math.fsum([push.weight for push in self._pushes])
+        self._draw(total)
+        self._watch(total)
 
     def _forget(self, graphlet: str) -> None:
         for place, push in enumerate(self._pushes):
@@ -74,25 +84,20 @@ class PushCalibration:
                 del self._pushes[place]
                 return
 
-    def _draw(self, spending: Collection[str]) -> None:
+    def _draw(self, total: float) -> None:
         """Thresholds anew. A push without an eligible score at any spending stage counts, but cannot be flagged."""
-        ranked = sorted(
-            (min(scores), push.weight)
-            for push in self._pushes
-            if (scores := [score for stage, score in push.scores.items() if stage in spending])
-        )
+        ranked = sorted([(push.least, push.weight) for push in self._pushes if push.least is not None])
         self._least = ranked[0][0] if ranked else None
-        total = math.fsum(push.weight for push in self._pushes)
         self._thresholds.clear()
         for budget in self.budgets:
             limit = None if self.missing(budget) else _largest(ranked, math.floor(budget * (total + 1) + _ROUNDING))
             if limit is not None:
                 self._thresholds[budget] = limit
 
-    def _watch(self) -> None:
-        total = math.fsum(push.weight for push in self._pushes)
+    def _watch(self, total: float) -> None:
+        flagged = [push for push in self._pushes if push.flagged]
         for budget in self.budgets:
-            weights = [push.weight for push in self._pushes if budget in push.flagged]
+            weights = [push.weight for push in flagged if budget in push.flagged]
             self._stopped[budget] = _too_many(weights, total, budget)
 
     def threshold(self, budget: float) -> float | None:

@@ -60,8 +60,9 @@ class Scoring:
 
     def add(self, p: float, pushed: bool, weight: float) -> bool:
         """Count a label; whether the threshold of the moment predicted a push."""
-        said = _bin(p) >= self._threshold
-        self._sum(p, pushed, weight, said)
+        place = _bin(p)
+        said = place >= self._threshold
+        self._sum(p, place, pushed, weight, said)
         self._labels += 1
         if self._labels % _RECHOOSE == 0:
             self._threshold = self._best()[0]
@@ -69,10 +70,10 @@ class Scoring:
 
     def remove(self, p: float, pushed: bool, weight: float, said: bool) -> None:
         """Take back what `add` counted; `said` is what it returned."""
-        self._sum(p, pushed, -weight, said)
+        self._sum(p, _bin(p), pushed, -weight, said)
 
-    def _sum(self, p: float, pushed: bool, weight: float, said: bool) -> None:
-        (self._pushed if pushed else self._not)[_bin(p)] += weight
+    def _sum(self, p: float, place: int, pushed: bool, weight: float, said: bool) -> None:
+        (self._pushed if pushed else self._not)[place] += weight
         self._loss += weight * log_loss(p, pushed)
         self._brier += weight * (p - pushed) ** 2
         if pushed and said:
