@@ -156,7 +156,7 @@ def main() -> None:
         "",
         *table(
             [
-                "budget", "guards", "pushes kept", "compute saved, of all", "runs stopped",
+                "budget", "guards", "pushes kept", "compute saved, of all", "trainings stopped",
                 "median interval", "90th percentile", "worst pipeline keeps",
             ],
             rows,
