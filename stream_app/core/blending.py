@@ -29,7 +29,8 @@ class Blend:
 
     def log_odds(self, inputs: Sequence[float]) -> float:
         """The blended log-odds of the inputs."""
-        return sum(map(mul, self.weights, (*inputs, 1.0)))
+        answer: float = sum(map(mul, self.weights, (*inputs, 1.0)))
+        return answer
 
     def learn(self, inputs: Sequence[float], label: bool, weight: float) -> bool:
         """Move towards a label; False, and nothing changed, when that would leave the finite numbers."""

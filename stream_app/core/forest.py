@@ -46,7 +46,8 @@ def _ways() -> Ints:
     place = np.zeros(len(splits), dtype=np.int64)
     for _ in range(_HALF):
         place = 2 * place + 1 + (splits >> place & 1)
-    return place - (_WAYS - 1)
+    ways: Ints = place - (_WAYS - 1)
+    return ways
 
 
 _BLOCK, _WITHIN = _blocks()
@@ -124,7 +125,8 @@ class Forest(Packed):
     def tested(self, leaves: Ints) -> Ints:
         """The features that were tested on the way to leaves: a row for each level, a column for each tree."""
         passed = (leaves + 1 >> _HALVED[:-1]) - 1
-        return self._feature.take(self._splits.take(passed) + self._trees * _WAYS)
+        tested: Ints = self._feature.take(self._splits.take(passed) + self._trees * _WAYS)
+        return tested
 
     def shares(self, leaves: Ints, tested: Ints, features: int) -> Floats:
         """About how much of the leaves' mean each of so many features is answerable for, by what its splits did."""
@@ -139,7 +141,7 @@ class Forest(Packed):
         x = np.empty((len(features), len(vector)), dtype=np.float32)
         x[:] = vector
         x[np.arange(len(features)), features] = values
-        x, row = x.ravel(), (which * len(vector))[:, None]
+        row = (which * len(vector))[:, None]
         upper = _way(x.take(row + self._feature.take(tree, axis=0)) >= self._threshold.take(tree, axis=0))
         block = (upper + 1) * self.trees + tree
         lower = _way(x.take(row + self._feature.take(block, axis=0)) >= self._threshold.take(block, axis=0))
