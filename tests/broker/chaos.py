@@ -42,7 +42,7 @@ def test_twenty_kills(cluster: Cluster, large_fleet: list[bytes]) -> None:
         for _ in range(3):
             cluster.worker()
         await kill_under_load(cluster, large_fleet, kills=20, seed=11)
-        await cluster.settle(180)
+        await cluster.settle()
         await check_state(cluster, large_fleet)
         await check_outputs(cluster, large_fleet)
 
@@ -68,7 +68,7 @@ def test_a_dead_worker_is_replaced_soon(cluster: Cluster, large_fleet: list[byte
             await asyncio.sleep(0.1)
         say(f"taken over after {time.monotonic() - began:.1f} s")
         await load
-        await cluster.settle(120)
+        await cluster.settle()
         await check_state(cluster, large_fleet)
 
     asyncio.run(body())
@@ -109,7 +109,7 @@ def test_a_storm_of_rebalances(cluster: Cluster) -> None:
     async def body() -> None:
         stayer = cluster.worker()
         await cluster.produce(cluster.names.events, keyed(opened))
-        await cluster.settle(120)
+        await cluster.settle()
         load = asyncio.create_task(trickle(cluster, later, STORM_SECONDS))
         end, seen = time.monotonic() + STORM_SECONDS, [await applied_everywhere(cluster)]
         guest: Process | None = None
@@ -125,7 +125,7 @@ def test_a_storm_of_rebalances(cluster: Cluster) -> None:
         say(f"applied in each half minute: {[b - a for a, b in pairwise(seen)]}")
         assert all(b > a for a, b in pairwise(seen))
         await load
-        await cluster.settle(180)
+        await cluster.settle()
         assert stayer.running
         await check_state(cluster, [*opened, *later])
 

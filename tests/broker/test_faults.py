@@ -170,7 +170,7 @@ def test_an_outage_of_kafka_is_waited_for(own_broker: JavaBroker, tmp_path: Path
         await asyncio.sleep(OUTAGE_SECONDS)
         await asyncio.to_thread(own_broker.start)
         await load
-        await cluster.settle(90)
+        await cluster.settle()
         assert worker.running
         await check_state(cluster, fleet)
         await check_outputs(cluster, fleet)
