@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 #: Levels of splits; values that a feature is cut into; features that a node looks at; labels left on a side at least.
-DEPTH, _BINS, _LOOKS, _LEAF = 8, 16, 10, 3
+DEPTH, _BINS, _LOOKS, _LEAF = 8, 16, 20, 3
 #: Inner nodes, and all nodes, of a tree that is full; node n has the children 2n + 1 and 2n + 2.
 INNER, NODES = 2**DEPTH - 1, 2 ** (DEPTH + 1) - 1
 #: Pushes drawn for a tree at most, and other labels for each.
