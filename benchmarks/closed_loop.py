@@ -20,7 +20,7 @@ from stream_app.core import policy, verdicts
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.history import History
 from stream_app.core.learning import Learner
-from stream_app.core.outputs import PRUNE, Example, Verdict
+from stream_app.core.outputs import DUE, PRUNE, Example, Verdict
 from stream_app.core.policy import ENFORCE, Policy
 from stream_app.fleet import Fleet, FleetOptions
 from stream_app.sources.native import decode
@@ -76,7 +76,7 @@ def guarded(on: bool) -> Iterator[None]:
 
     def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> str | None:
         reason = policy.guard(history, now_ms, keep, cost, cost_left)
-        return None if reason is not None and reason.startswith("a push is due") else reason
+        return None if reason == DUE else reason
 
     with patch.object(verdicts, "guard", guard), patch.object(policy, "budget_guard", lambda *_: None):
         yield

@@ -330,7 +330,7 @@ def test_cadence_looks_at_pipelines_with_enough_pushes() -> None:
 def example(pushed: bool, p: float, revision: int = 1, flagged: tuple[float, ...] = (), name: str = "p/t") -> Example:
     """A labelled graphlet with one stage."""
     stage = StageRecord(
-        stage="train", validator=None, time_ms=T0, features={}, p=p, baseline=0.5, score=1.0, eligible=True, cost=25.0,
+        stage="train", validator=None, time_ms=T0, features={}, p=p, baseline=0.5, score=1.0, guard=None, cost=25.0,
         cost_left=70.0, actual_left=75.0, decision="continue", flagged=list(flagged), propensity=1.0,
     )  # fmt: skip
     return Example(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
+from stream_app.core.policy import GUARDS
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
 from stream_app.wire import (
@@ -67,7 +68,7 @@ STAGE_RECORDS = st.builds(
     p=CHANCES,
     baseline=CHANCES,
     score=COSTS,
-    eligible=st.booleans(),
+    guard=st.sampled_from([None, *GUARDS]),
     cost=COSTS,
     cost_left=COSTS,
     actual_left=COSTS,

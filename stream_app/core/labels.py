@@ -289,7 +289,7 @@ def stage_record(said: Said, actual_left: float) -> StageRecord:
         p=said.p,
         baseline=said.baseline,
         score=said.score,
-        eligible=said.eligible,
+        guard=said.guard,
         cost=said.cost,
         cost_left=said.cost_left,
         actual_left=actual_left,

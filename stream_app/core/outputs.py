@@ -11,6 +11,9 @@ STAGES = (INPUT, PREPROCESS, TRAIN, VALIDATE)
 
 CONTINUE, WARN, PRUNE = "continue", "warn", "prune"
 
+#: What may forbid a flag whatever the budget: a tag, a young pipeline, too little to save, a push that is due.
+KEEP, FIRST, NOTHING_LEFT, DUE = "keep", "first", "nothing_left", "due"
+
 #: What can become of a graphlet.
 OPEN, PUSHED, PRUNED, NOT_PUSHED = "open", "pushed", "pruned", "not_pushed"
 
@@ -70,8 +73,8 @@ class StageRecord:
     p: float
     baseline: float
     score: float
-    #: Whether the guards allowed a flag.
-    eligible: bool
+    #: The guard that forbade a flag, or None.
+    guard: str | None
     #: Node-seconds used before, expected after, and (once the outcome is known) really used after the stage.
     cost: float
     cost_left: float

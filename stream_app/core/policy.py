@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from stream_app.core.history import REMEMBERED, History
 from stream_app.core.learning import Learner
-from stream_app.core.outputs import CONTINUE, PRUNE, WARN
+from stream_app.core.outputs import CONTINUE, DUE, FIRST, KEEP, NOTHING_LEFT, PRUNE, WARN
 from stream_app.core.state import DAY_MS
 
 OBSERVE, ENFORCE = "observe", "enforce"
@@ -27,6 +27,14 @@ WITHDRAW_AT = 2.0
 HOLDOUT_LEAST, HOLDOUT_MOST = 0.02, 0.5
 #: Share of pipeline-weeks in which nothing is pruned.
 FREE_WEEKS = 0.05
+
+#: What may forbid a flag whatever the budget, as a person says it.
+GUARDS = {
+    KEEP: "tagged keep",
+    FIRST: f"among the pipeline's first {FIRST_GRAPHLETS} graphlets",
+    NOTHING_LEFT: "nothing left worth saving",
+    DUE: "a push is due by the pipeline's usual interval",
+}
 
 STOPPED = "flags are stopped: too many of the last pushes had been flagged"
 
@@ -62,8 +70,8 @@ class Decision:
 
     decision: str
     threshold: float | None
-    #: Whether the budget-independent guards let the stage be flagged.
-    eligible: bool
+    #: The one of `GUARDS` that forbids a flag under any budget, or None.
+    guard: str | None
     #: Indices of budgets that flag here.
     flagged: list[int]
     holdout: bool = False
@@ -78,16 +86,16 @@ def score_of(p: float, cost_left: float) -> float:
 
 
 def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> str | None:
-    """Why a graphlet may not be flagged under any budget, or None."""
+    """The one of `GUARDS` by which a graphlet may not be flagged under any budget, or None."""
     if keep:
-        return "tagged keep"
+        return KEEP
     if history.labelled < FIRST_GRAPHLETS:
-        return f"among the pipeline's first {FIRST_GRAPHLETS} graphlets"
+        return FIRST
     if cost_left <= LEFT_SHARE_MIN * (cost + cost_left):
-        return "nothing left worth saving"
+        return NOTHING_LEFT
     usual_ms = history.usual_interval_ms()
     if usual_ms is not None and now_ms - history.push_ms[-1] > usual_ms:
-        return "a push is due by the pipeline's usual interval"
+        return DUE
     return None
 
 
@@ -122,7 +130,8 @@ class Question:
 def decide(policy: Policy, learner: Learner, history: History, question: Question) -> Decision:
     """Decides on a stage, under the budget in force and beside it under every other."""
     stage, score, guarded = question.stage, question.score, question.guarded
-    flagged, blocked = [], guarded
+    flagged: list[int] = []
+    blocked = None if guarded is None else GUARDS[guarded]
     for index, budget in enumerate(policy.budgets):
         limit = learner.threshold(stage, budget)
         if guarded is not None or limit is None or score >= limit or learner.stopped(budget):
@@ -133,7 +142,7 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
         elif index == policy.active:
             blocked = reason
     threshold = learner.threshold(stage, policy.budget)
-    decision = Decision(CONTINUE, threshold, guarded is None, flagged)
+    decision = Decision(CONTINUE, threshold, guarded, flagged)
     withdrawn = why_withdrawn(learner, policy, question, threshold) if question.was_flagged else None
     if policy.active in flagged or (question.was_flagged and withdrawn is None):
         decision.decision = PRUNE
@@ -149,7 +158,7 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
 def why_withdrawn(learner: Learner, policy: Policy, question: Question, threshold: float | None) -> str | None:
     """Why an open flag does not stay, or None. A flag stays until the score is well above the threshold."""
     if question.guarded is not None:
-        return question.guarded
+        return GUARDS[question.guarded]
     if learner.stopped(policy.budget):
         return STOPPED
     if threshold is None:

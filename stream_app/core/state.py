@@ -200,7 +200,7 @@ class Said:
     """One predicted stage, frozen; features are packed (names shared, values in an array)."""
 
     __slots__ = (
-        "baseline", "cost", "cost_left", "decision", "eligible", "flagged", "names", "p", "propensity", "score",
+        "baseline", "cost", "cost_left", "decision", "flagged", "guard", "names", "p", "propensity", "score",
         "stage", "time_ms", "validator", "values",
     )  # fmt: skip
 
@@ -212,7 +212,7 @@ class Said:
     p: float
     baseline: float
     score: float
-    eligible: bool
+    guard: str | None
     cost: float
     cost_left: float
     decision: str

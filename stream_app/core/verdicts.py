@@ -125,7 +125,7 @@ def freeze(
     said = Said()
     said.stage, said.validator, said.time_ms = reached.stage, reached.validator, now.time_ms
     said.names, said.values = shared(tuple(found)), array("d", found.values())
-    said.p, said.baseline, said.score, said.eligible = prediction.p, baseline, score, decision.eligible
+    said.p, said.baseline, said.score, said.guard = prediction.p, baseline, score, decision.guard
     said.cost, said.cost_left, said.decision = now.cost, cost_left, decision.decision
     said.flagged = tuple(policy.budgets[index] for index in decision.flagged)
     said.propensity = decision.propensity

@@ -13,6 +13,7 @@ import pytest
 
 from stream_app.core.drift import log_loss
 from stream_app.core.learning import Learner
+from stream_app.core.outputs import DUE, FIRST
 from stream_app.core.remembering import RETENTION_MS
 from tests.core.labelled import Truth, example, record
 
@@ -242,11 +243,30 @@ def test_pushes_are_graphlets_with_the_stages_they_inherit() -> None:
 
 
 def test_records_the_guards_protected_do_not_set_thresholds() -> None:
-    """An ineligible stage could not have been flagged, so its score, however small, does not count."""
-    learner = pushes(20, eligible=False, score=0.001)
+    """A guarded stage could not have been flagged, so its score, however small, does not count."""
+    learner = pushes(20, guard=DUE, score=0.001)
 
     assert learner.threshold("input", 0.05) == 1.0
     assert learner.tentative("input") == 1.0
+
+
+def test_pushes_of_a_pipelines_first_graphlets_do_not_count() -> None:
+    """They were protected as later ones will not be: they are no evidence that a flag is safe, nor of the watch."""
+    learner = pushes(20)
+    young = [record("input", score=0.001, guard=FIRST), record("train", score=0.001, guard=FIRST)]
+    learner.learn(example(100, True, young))
+
+    assert learner.missing(0.01) == 99 - 20
+    assert learner.threshold("input", 0.05) == 1.0
+
+
+def test_a_push_that_outgrew_the_first_graphlets_counts() -> None:
+    """A stage past the guard could have been flagged."""
+    learner = pushes(20)
+    learner.learn(example(100, True, [record("input", score=0.001, guard=FIRST), record("preprocess", score=0.5)]))
+
+    assert learner.missing(0.01) == 99 - 21
+    assert learner.threshold("input", 0.05) == 0.5
 
 
 def test_a_stage_with_nothing_ahead_has_no_threshold() -> None:

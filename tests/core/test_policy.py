@@ -8,7 +8,19 @@ from dataclasses import replace
 import pytest
 
 from stream_app.core.history import History
-from stream_app.core.outputs import CONTINUE, INPUT, PREPROCESS, PRUNE, TRAIN, WARN, Verdict
+from stream_app.core.outputs import (
+    CONTINUE,
+    DUE,
+    FIRST,
+    INPUT,
+    KEEP,
+    NOTHING_LEFT,
+    PREPROCESS,
+    PRUNE,
+    TRAIN,
+    WARN,
+    Verdict,
+)
 from stream_app.core.policy import (
     ENFORCE,
     FREE_WEEKS,
@@ -70,12 +82,12 @@ def test_a_pipelines_first_graphlets_are_guarded(labelled: int, guarded: bool) -
     """Five of them have to be labelled before one is flagged."""
     said = said_of(seasoned(labelled=labelled))
 
-    assert (said == "among the pipeline's first 5 graphlets") == guarded
+    assert (said == FIRST) == guarded
 
 
 def test_a_keep_tag_guards() -> None:
     """It comes before all else: a person has spoken."""
-    assert said_of(seasoned(labelled=0), keep=True) == "tagged keep"
+    assert said_of(seasoned(labelled=0), keep=True) == KEEP
 
 
 @pytest.mark.parametrize(("left", "guarded"), [(4.9, True), (5.1, False)])
@@ -83,7 +95,7 @@ def test_nothing_left_worth_saving_guards(left: float, guarded: bool) -> None:
     """Less than 5 % of the expected cost ahead is not worth a flag."""
     said = said_of(seasoned(), cost=100.0 - left, left=left)
 
-    assert (said == "nothing left worth saving") == guarded
+    assert (said == NOTHING_LEFT) == guarded
 
 
 @pytest.mark.parametrize(("since", "guarded"), [(DAY, False), (DAY + 1, True)])
@@ -94,7 +106,7 @@ def test_a_push_that_is_due_guards(since: int, guarded: bool) -> None:
 
     said = said_of(seasoned(push_ms=pushes))
 
-    assert (said == "a push is due by the pipeline's usual interval") == guarded
+    assert (said == DUE) == guarded
 
 
 def test_two_pushes_make_no_usual_interval() -> None:
@@ -185,9 +197,9 @@ def test_the_budget_in_force_is_always_among_those_decided() -> None:
 
 def test_a_guarded_stage_is_flagged_by_no_budget() -> None:
     """Guards do not depend on budgets; calibration leaves the stage out too."""
-    decision = decided(replace(ASKED, guarded="tagged keep"))
+    decision = decided(replace(ASKED, guarded=KEEP))
 
-    assert (decision.decision, decision.flagged, decision.eligible) == (WARN, [], False)
+    assert (decision.decision, decision.flagged, decision.guard) == (WARN, [], KEEP)
     assert decision.notes == ["not flagged: tagged keep"]
 
 
@@ -195,7 +207,7 @@ def test_a_budgets_own_guard_warns_and_says_why() -> None:
     """The other budgets may flag, and the stage counts in calibration."""
     decision = decided(history=seasoned(flag_streaks={1: 20}))
 
-    assert (decision.decision, decision.flagged, decision.eligible) == (WARN, [0], True)
+    assert (decision.decision, decision.flagged, decision.guard) == (WARN, [0], None)
     assert decision.notes == ["not flagged: as many consecutive flags as the pipeline has runs between pushes"]
 
 
@@ -217,7 +229,7 @@ def test_while_pushes_are_missing_it_warns_and_says_how_many() -> None:
     [
         (replace(ASKED, score=1.5), Steered(limit=None, lacking=17, least=1.5)),
         (ASKED, Steered(limit=None, lacking=17, least=None)),
-        (replace(ASKED, guarded="tagged keep"), Steered(limit=None, lacking=17, least=1.5)),
+        (replace(ASKED, guarded=KEEP), Steered(limit=None, lacking=17, least=1.5)),
     ],
     ids=["a push scored no better", "no push yet", "guarded"],
 )
@@ -251,7 +263,7 @@ def test_a_flag_stays_until_the_score_has_recovered_to_twice_the_threshold(score
 @pytest.mark.parametrize(
     ("learner", "guarded", "why"),
     [
-        (Steered(), "tagged keep", "tagged keep"),
+        (Steered(), KEEP, "tagged keep"),
         (Steered(halted=True), None, "flags are stopped: too many of the last pushes had been flagged"),
         (Steered(limit=None), None, "no threshold at this stage"),
     ],
