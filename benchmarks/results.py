@@ -6,7 +6,9 @@ import datetime
 import os
 import platform
 import re
+import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -34,6 +36,19 @@ def publish(name: str, title: str, lines: list[str]) -> None:
     marked = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
     text = marked.sub(lambda _: section, text) if marked.search(text) else f"{text.rstrip()}\n\n{section}\n"
     RESULTS.write_text(text)
+
+
+def median(values: Sequence[float], form: str = ",.0f") -> str:
+    """The median with the spread, if there is more than one value."""
+    middle = format(statistics.median(values), form)
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({format(min(values), form)} to {format(max(values), form)})"
+
+
+def times(runs: int) -> str:
+    """How often something was run, as the lines say it."""
+    return "one run" if runs == 1 else f"medians of {runs} runs with the spread"
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

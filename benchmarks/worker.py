@@ -20,9 +20,9 @@ PARTS: dict[str, tuple[str, Part]] = {
 }
 #: Small enough to be done in a minute.
 QUICK = {
-    "catchup": {"events": 15_000, "pipelines": 30, "seconds": 15, "most": 300},
-    "scaling": {"events": 8_000, "pipelines": 60, "workers": [1, 2]},
-    "recovery": {"graphlets": 1_000},
+    "catchup": {"events": 15_000, "pipelines": 30, "seconds": 15, "most": 300, "repeats": 1},
+    "scaling": {"events": 8_000, "pipelines": 60, "workers": [1, 2], "repeats": 1},
+    "recovery": {"graphlets": 1_000, "repeats": 2},
     "memory": {"rate": 300, "minutes": 0.3, "warm_days": 3},
 }
 
@@ -42,6 +42,8 @@ def parse() -> argparse.Namespace:
     made["memory"].add_argument("--rate", type=int, default=600, help="events/s")
     made["memory"].add_argument("--minutes", type=float, default=10)
     made["memory"].set_defaults(warm_days=50)  # more than a record is kept after it was last touched
+    for name in ("catchup", "scaling", "recovery"):
+        made[name].add_argument("--repeats", type=int, default=5)
     for part in made.values():
         part.add_argument("--quick", action="store_true", help="small, and nothing written")
     options = parser.parse_args()

@@ -8,13 +8,28 @@ from bisect import bisect_right
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
-from benchmarks.results import table
+from benchmarks.results import median, table, times
 from benchmarks.worker_kafka import ends, fill, fleet, pace, records
 from benchmarks.worker_service import MIB, PARTITIONS, Sample, Service
 from stream_app.kafka.placement import TICK
+
+
+class Run(NamedTuple):
+    """What one worker did."""
+
+    #: While it caught up.
+    samples: list[Sample]
+    #: Learned by then.
+    examples: float
+    #: Events/s afterwards; milliseconds from events to verdicts under it, sorted; microseconds of CPU an event.
+    load: float
+    delays: list[int]
+    cpu_us: float
+
 
 #: Of the topic of verdicts.
 VERDICT_PARTITIONS = 4
@@ -28,6 +43,35 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     # The fleet is made before anything is measured; the load takes what it needs of the rest.
     spare = options.seconds * options.most
     messages = fleet(backlog + spare, options.pipelines, 1 + 1.3 * (backlog + spare) / per_day)
+    runs = []
+    for number in range(options.repeats):
+        runs.append(catch_up(options, messages, bootstrap, folder))
+        print(f"{number + 1}: {cells([runs[-1]])}", flush=True)
+    return [
+        (
+            f"One worker, models on, catching up on {backlog:,} events, {runs[0].examples:,.0f} examples learned "
+            f"meanwhile; {times(len(runs))}, with fifths by time:"
+        ),
+        "",
+        *table(["", "events/s", "us CPU an event", "cores used", "MiB resident"], cells(runs)),
+        "",
+        (
+            f"Then {runs[0].load:,.0f} events/s for {options.seconds} s, in order of their times: from the append of "
+            f"an event to the append of the verdict it led to, both by the broker's clock, {len(runs[0].delays):,} "
+            f"verdicts after the first {WARM_SECONDS} s; {median([run.cpu_us for run in runs])} us CPU an event at "
+            f"that load, which is half of the rate above, and at most {options.most:,}."
+        ),
+        "",
+        *table(
+            ["p50, ms", "p90, ms", "p99, ms", "largest, ms"],
+            [[median([quantile(run.delays, q) for run in runs]) for q in QUANTILES]],
+        ),
+    ]
+
+
+def catch_up(options: Namespace, messages: list[bytes], bootstrap: str, folder: Path) -> Run:
+    """A worker of its own on the backlog, then under the load."""
+    backlog = options.events
     service = Service(bootstrap, folder)
     events = service.names.events
     asyncio.run(fill(bootstrap, events, PARTITIONS, messages[:backlog]))
@@ -35,7 +79,6 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     samples = service.follow(backlog)
     examples = worker.metrics()["stream_app_examples_position"]
     rate = (samples[-1].events - samples[0].events) / (samples[-1].at - samples[0].at)
-    print("\n".join(caught_up(samples, examples)), flush=True)
     load = min(rate / 2, options.most)
     tail = sorted(messages[backlog : backlog + int(load * options.seconds)], key=lambda m: str(orjson.loads(m)["time"]))
     event_ends = asyncio.run(ends(bootstrap, events, PARTITIONS))
@@ -45,17 +88,7 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     after = service.follow(backlog + len(tail))[-1]
     delays = asyncio.run(latencies(service, event_ends, verdict_ends))
     service.stop()
-    return [
-        *caught_up(samples, examples),
-        "",
-        (
-            f"Then {len(tail):,} further events at {load:,.0f} events/s, in order of their times: from the append of "
-            f"an event to the append of the verdict it led to, both by the broker's clock, {len(delays):,} verdicts "
-            f"after the first {WARM_SECONDS} s; {cpu(before, after):.0f} us CPU an event at that load."
-        ),
-        "",
-        *table(["p50, ms", "p90, ms", "p99, ms", "largest, ms"], [[f"{quantile(delays, q):,}" for q in QUANTILES]]),
-    ]
+    return Run(samples, examples, load, delays, cpu(before, after))
 
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -70,30 +103,27 @@ def cpu(first: Sample, last: Sample) -> float:
     return 1e6 * (last.cpu_seconds - first.cpu_seconds) / (last.events - first.events)
 
 
-def caught_up(samples: list[Sample], examples: float) -> list[str]:
-    """Rate and CPU of the whole and of each fifth."""
-    cuts = [samples[round(part * (len(samples) - 1) / 5)] for part in range(6)]
-    spans = [("all", samples[0], samples[-1])]
-    spans += [(f"fifth {number}", first, last) for number, (first, last) in enumerate(pairwise(cuts), 1)]
-    rows = [
+def cells(runs: list[Run]) -> list[list[str]]:
+    """Rate, CPU and memory of the whole and of each fifth."""
+    spans = [spans_of(run.samples) for run in runs]
+    return [
         [
             name,
-            f"{(last.events - first.events) / (last.at - first.at):,.0f}",
-            f"{cpu(first, last):.0f}",
-            f"{(last.cpu_seconds - first.cpu_seconds) / (last.at - first.at):.2f}",
-            f"{last.rss_bytes / MIB:,.0f}",
+            median([(last.events - first.events) / (last.at - first.at) for first, last in pairs]),
+            median([cpu(first, last) for first, last in pairs]),
+            median([(last.cpu_seconds - first.cpu_seconds) / (last.at - first.at) for first, last in pairs], ".2f"),
+            median([last.rss_bytes / MIB for _, last in pairs]),
         ]
-        for name, first, last in spans
-        if last.events > first.events
+        for name, pairs in ((name, [each[name] for each in spans if name in each]) for name in spans[0])
     ]
-    return [
-        (
-            f"One worker, models on, catching up on {samples[-1].events:,.0f} events, "
-            f"{examples:,.0f} examples learned meanwhile; one run, and its fifths by time:"
-        ),
-        "",
-        *table(["", "events/s", "us CPU an event", "cores used", "MiB resident"], rows),
-    ]
+
+
+def spans_of(samples: list[Sample]) -> dict[str, tuple[Sample, Sample]]:
+    """The first and last sample of the whole and of each fifth in which anything was done."""
+    cuts = [samples[round(part * (len(samples) - 1) / 5)] for part in range(6)]
+    spans = {"all": (samples[0], samples[-1])}
+    spans |= {f"fifth {number}": pair for number, pair in enumerate(pairwise(cuts), 1)}
+    return {name: (first, last) for name, (first, last) in spans.items() if last.events > first.events}
 
 
 async def latencies(service: Service, event_ends: list[int], verdict_ends: list[int]) -> list[int]:

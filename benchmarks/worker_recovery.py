@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.results import table
+from benchmarks.results import median, table, times
 from benchmarks.worker_kafka import ends, fill
 from benchmarks.worker_service import MIB, PARTITIONS, Process, Service
 from stream_app.times import text_to_time, time_to_text
@@ -27,43 +27,47 @@ def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     service.follow(len(messages))
     worker.stop()
     rows = asyncio.run(ends(bootstrap, service.names.changelog, PARTITIONS))
-    kept = restart(worker)
-    shutil.rmtree(worker.folder)
-    lost = restart(worker)
+    kept, lost, empty = [], [], []
+    for _ in range(options.repeats):
+        kept.append(restart(worker))
+        shutil.rmtree(worker.folder)
+        lost.append(restart(worker))
     fresh = Service(bootstrap, folder)
     nothing = fresh.start()
     nothing.stop()
-    empty = restart(nothing)
+    for _ in range(options.repeats):
+        empty.append(restart(nothing))
     return [
         (
             f"{options.graphlets:,} open graphlets of {PIPELINES} pipelines (a training that runs, on data that "
             f"another execution wrote, one verdict said of each): {sum(rows):,} records in the changelog, not "
-            "compacted. From the start of the process until it is ready, all partitions restored and taken over; one "
-            "run each."
+            "compacted. From the start of the process until it is ready, all partitions restored and taken over; "
+            f"{times(options.repeats)}."
         ),
         "",
         *table(
             ["", "s", "s of CPU", "MiB resident"],
             [
-                ["folder deleted, restored from the changelog", *lost],
-                ["folder kept, restored from the local copy", *kept],
-                ["nothing to restore", *empty],
+                ["folder deleted, restored from the changelog", *cells(lost)],
+                ["folder kept, restored from the local copy", *cells(kept)],
+                ["nothing to restore", *cells(empty)],
             ],
         ),
     ]
 
 
-def restart(worker: Process) -> list[str]:
-    """Seconds until a worker is ready, its CPU by then, and its memory."""
+def cells(restarts: list[tuple[float, float, float]]) -> list[str]:
+    seconds, cpu_seconds, resident = zip(*restarts, strict=True)
+    return [median(seconds, ".1f"), median(cpu_seconds, ".1f"), median(resident)]
+
+
+def restart(worker: Process) -> tuple[float, float, float]:
+    """Seconds until a worker is ready, those of CPU by then, and MiB resident."""
     worker.start()
     seconds = worker.ready_after()
     metrics = worker.metrics()
     worker.stop()
-    return [
-        f"{seconds:.1f}",
-        f"{metrics['process_cpu_seconds_total']:.1f}",
-        f"{metrics['process_resident_memory_bytes'] / MIB:,.0f}",
-    ]
+    return seconds, metrics["process_cpu_seconds_total"], metrics["process_resident_memory_bytes"] / MIB
 
 
 def open_graphlets(count: int) -> list[bytes]:

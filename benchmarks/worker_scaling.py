@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.results import table
+from benchmarks.results import median, table, times
 from benchmarks.worker_kafka import fill, fleet
 from benchmarks.worker_service import PARTITIONS, Service
 
@@ -28,30 +28,31 @@ class Grown(NamedTuple):
 def run(options: Namespace, bootstrap: str, folder: Path) -> list[str]:
     """Lines of the section."""
     messages = fleet(options.events, options.pipelines, 1 + 1.3 * options.events / (94 * options.pipelines))
-    found = {}
-    for workers in options.workers:
-        found[workers] = grow(messages, workers, bootstrap, folder)
-        print(f"{workers}: {found[workers]}", flush=True)
-    alone = found[options.workers[0]].rate
+    found: dict[int, list[Grown]] = {workers: [] for workers in options.workers}
+    for _ in range(options.repeats):
+        for workers, runs in found.items():
+            runs.append(grow(messages, workers, bootstrap, folder))
+            print(f"{workers}: {runs[-1]}", flush=True)
+    alone = [run.rate for run in found[options.workers[0]]]
     rows = [
         [
             str(workers),
-            f"{grown.rate:,.0f}",
-            f"{grown.rate / alone:.2f}",
-            f"{grown.cpu_us:.0f}",
-            f"{grown.cores:.2f}",
-            f"{grown.machine:.2f}",
-            f"{100 * grown.busiest:.0f} %",
+            median([run.rate for run in runs]),
+            median([run.rate / one for run, one in zip(runs, alone, strict=True)], ".2f"),
+            median([run.cpu_us for run in runs]),
+            median([run.cores for run in runs], ".2f"),
+            median([run.machine for run in runs], ".2f"),
+            median([run.busiest for run in runs], ".0%"),
         ]
-        for workers, grown in found.items()
+        for workers, runs in found.items()
     ]
     head = ["workers", "events/s", "growth", "us CPU an event", "cores of workers", "cores of all", "busiest worker's"]
     return [
         (
             f"{len(messages):,} events of {options.pipelines} pipelines in {PARTITIONS} partitions, models on, written "
             "at once when all workers held partitions. Rate and CPU from the last write to the last event applied, "
-            "over all workers; every worker learns every example. One run each. The machine has two cores, which the "
-            "broker and everything else that ran shared with the workers."
+            "over all workers; every worker learns every example. The machine has two cores, which the "
+            f"broker and everything else that ran shared with the workers. {times(options.repeats).capitalize()}."
         ),
         "",
         *table(head, rows),
