@@ -25,7 +25,7 @@ async def run(task: Task, meter: Meter) -> None:
     )
     producer = AIOKafkaProducer(
         bootstrap_servers=task.bootstrap,
-        compression_type="lz4",
+        compression_type="zstd",
         max_batch_size=BATCH_BYTES,
         max_request_size=MAX_MESSAGE_BYTES,
     )

@@ -25,7 +25,7 @@ async def run(task: Task, meter: Meter) -> None:
         topic_replication_factor=1,
         topic_partitions=task.partitions,
         topic_disable_leader=True,
-        producer_compression_type="lz4",
+        producer_compression_type="zstd",
         consumer_auto_offset_reset="earliest",
         broker_max_poll_interval=600.0,
     )

@@ -19,7 +19,7 @@ def run(task: Task, meter: Meter) -> None:
         consumer_group=task.group,
         auto_offset_reset="earliest",
         state_dir=task.state,
-        producer_extra_config={"compression.type": "lz4"},
+        producer_extra_config={"compression.type": "zstd"},
         loglevel="WARNING",
     )
     detector = meter.core()

@@ -57,7 +57,7 @@ def fleet(count: int, pipelines: int, days: float) -> list[bytes]:
 
 async def fill(bootstrap: str, topic: str, partitions: int, messages: Sequence[bytes]) -> None:
     """Write messages to a topic as fast as it goes, each to the partition of its pipeline."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4", max_batch_size=_BATCH_BYTES)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="zstd", max_batch_size=_BATCH_BYTES)
     await producer.start()
     open_batches = {partition: producer.create_batch() for partition in range(partitions)}
     for message in messages:
@@ -78,7 +78,7 @@ async def pace(
     bootstrap: str, topic: str, messages: Sequence[bytes], rate: float, look: Callable[[], None] | None = None
 ) -> None:
     """Write messages at a steady rate (messages a second), in order; `look` is called every second, on a thread."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4")
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="zstd")
     await producer.start()
     began = looked = time.monotonic()
     sent = 0

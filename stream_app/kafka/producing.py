@@ -25,7 +25,7 @@ def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
         **connection.client(),
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type="zstd",
         max_batch_size=BATCH_BYTES,
         max_request_size=MAX_MESSAGE_BYTES,
         **settings,

@@ -83,7 +83,7 @@ class Relay:
             **settings,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type="zstd",
             linger_ms=5,
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=20_000,

@@ -148,7 +148,7 @@ class Cluster:
         producer = AIOKafkaProducer(
             bootstrap_servers=self.bootstrap,
             linger_ms=20,
-            compression_type="lz4",
+            compression_type="zstd",
             enable_idempotence=True,
             request_timeout_ms=300_000,
         )
