@@ -45,7 +45,7 @@ class Assignment:
     async def take(self) -> None:
         """Close what is no longer ours and open what is new; Faust fetches only after this.
 
-        What stays ours is kept as it is, unless somebody else wrote to its changelog meanwhile.
+        What stays ours is kept as it is, unless it is doubtful or somebody else wrote to its changelog meanwhile.
 
         Raises ForeignAppendError when somebody else keeps writing.
         """
@@ -78,7 +78,8 @@ class Assignment:
 
     async def _keep_or_open(self, number: int) -> None:
         if number in self.partitions:
-            if await self.partitions[number].table.still_owned():
+            kept = self.partitions[number]
+            if not kept.doubtful and await kept.table.still_owned() and not kept.doubtful:
                 return
             self._close(number)
         partition = self.opening = self._make(number)
@@ -112,6 +113,7 @@ class Assignment:
             try:
                 return await partition.apply(batch, owned)
             except ForeignAppendError as error:
+                partition.doubtful = True
                 log.warning("%s; restoring partition %d", error, number)
                 retakes += 1
                 if retakes == _RETAKES:
@@ -119,6 +121,7 @@ class Assignment:
             except KafkaError as error:
                 if not passes(error):
                     raise
+                partition.doubtful = True
                 log.warning("%r; restoring partition %d", error, number)
             await asyncio.sleep(self._heartbeat_seconds * 2)
             if not owned() or self.partitions.get(number) is not partition:

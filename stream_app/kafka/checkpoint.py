@@ -82,10 +82,13 @@ class Checkpoint:
         self.size = 0
         self.time = 0.0
 
-    def read(self, end: int) -> Restored | None:
+    def read(self, end: int, *, cache: bool = True) -> Restored | None:
         """What was kept; None when there is nothing, or nothing that can be believed.
 
-        Parameters: `end` is where the examples log ends now.
+        Parameters: `end` is where the examples log ends now. What cannot be believed is deleted, unless it is no
+        `cache`: a model that is to stay as it is cannot be made again from the log.
+
+        Raises OptionsError when it is no cache and cannot be believed.
         """
         try:
             stored = self._path.read_bytes()
@@ -93,6 +96,11 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except (OSError, StateError) as error:
+            if not cache:
+                raise OptionsError(
+                    f"kafka.learning is false and the model in {self._path} cannot be used: {error}; put the right one "
+                    "there, or turn learning on"
+                ) from error
             self._counts.checkpoints_dropped += 1
             log.warning("checkpoint of the model dropped: %s; folding the examples log from its beginning", error)
             self._path.unlink(missing_ok=True)

@@ -77,9 +77,9 @@ async def restore(
 ) -> Learning:
     """The learner of the checkpoint, if there is one to be believed; otherwise the empty one.
 
-    Raises KafkaError.
+    Raises KafkaError, or OptionsError when the learner is to stay as it is and the checkpoint cannot be believed.
     """
     async with LogReader(connection.client(), TopicPartition(topic, 0)) as log:
         end = await log.end()
-    found = checkpoint.read(end)
+    found = checkpoint.read(end, cache=follows)
     return Learning(connection, topic, checkpoint, empty if found is None else found.learner, follows)

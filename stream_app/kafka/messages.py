@@ -116,6 +116,8 @@ def dead_letter(names: Names, record: Record, reason: str) -> Message:
         ("offset", b"%d" % record.offset),
     )
     value = record.value
+    if value is None and record.key is None:
+        value = b""  # a producer sends no record without either
     if value is not None and len(value) > MAX_DEAD_LETTER:
         headers += (("truncated", b"%d" % len(value)),)
         value = value[:MAX_DEAD_LETTER]

@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Headers = tuple[tuple[str, bytes], ...]
+#: A header may have no value.
+Headers = tuple[tuple[str, bytes | None], ...]
 
 _LENGTH = struct.Struct(">i")
 
@@ -29,7 +30,7 @@ def pack(messages: Iterable[Message]) -> bytes:
     """Encode messages: each field its length (-1: None) and its bytes, headers after their number."""
     parts: list[bytes] = []
     for message in messages:
-        fields = [message.topic.encode(), message.key, message.value]
+        fields: list[bytes | None] = [message.topic.encode(), message.key, message.value]
         for name, content in message.headers:
             fields += [name.encode(), content]
         parts.append(_LENGTH.pack(len(message.headers)))
@@ -67,6 +68,6 @@ def unpack(packed: bytes) -> list[Message]:
     while place < len(packed):
         count = number()
         topic, key, value = required().decode(), optional(), optional()
-        headers = tuple((required().decode(), required()) for _ in range(count))
+        headers = tuple((required().decode(), optional()) for _ in range(count))
         messages.append(Message(topic, key, value, headers))
     return messages

@@ -7,6 +7,8 @@ as read only when everything it led to is in Kafka.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
@@ -25,6 +27,8 @@ from stream_app.kafka.table import PartitionTable
 from stream_app.kafka.topics import Names
 from stream_app.kafka.transport import Batch, Record
 from stream_app.sources import native
+
+log = logging.getLogger(__name__)
 
 #: Seconds of computing after which a slice is committed.
 SLICE_SECONDS = 0.1
@@ -78,6 +82,8 @@ class Partition:
         self._send = send
         self._observe = observe
         self._poison: dict[int, str] = {}
+        #: Whether a commit or a send failed: it is ahead of what Kafka has, and must be restored before it goes on.
+        self.doubtful = False
 
     async def open(self) -> None:
         """Restore the state, take the partition over, and send again what may not have been sent.
@@ -126,8 +132,11 @@ class Partition:
                 outbox += self._speaker.messages(said)
             except Exception as error:  # a defect of ours must not stop the partition for ever
                 self._poison[record.offset] = f"the detector failed on it: {type(error).__name__}: {error}"
+                log.exception("the detector failed on offset %d of partition %d", record.offset, self.number)
                 self._start(self.table.rows())
-                return 0
+                await asyncio.sleep(0)  # that took its time; the watchdog, too, wants its turn
+                # What came before is saved first: however many records are bad, each costs one such start.
+                return await self._slice(records[:taken]) if taken else 0
             outputs += said
             taken += 1
             if time.monotonic() >= end:
@@ -146,6 +155,8 @@ class Partition:
         began = time.perf_counter()
         headers = dict(record.headers)
         if TICK in headers:
+            if record.offset in self._poison:
+                return []  # time passes with the next one
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
             return self.detector.tick(record.timestamp)

@@ -174,6 +174,9 @@ class BatchConsumer(driver.Consumer):
         positions = {tp: offset for tp, offset in self.transport.positions().items() if tp in assigned}
         if positions:
             await self.seek_wait(positions)
+            # What lies before is done. Without it a quiet partition would not know how far it is, and get no ticks,
+            # for as long as others are busy.
+            self._reached.update(positions)
         if self.app.rebalancing_count != self._begun:
             # Partitions were restored, and Faust would read on now. But the next rebalance has begun meanwhile: it has
             # waited for what was in hand, and is going to close partitions. Faust begins again when it is over.

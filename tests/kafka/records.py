@@ -17,7 +17,7 @@ def record(
     topic: str = "topic",
     partition: int = 0,
     timestamp: int = 1_700_000_000_000,
-    headers: tuple[tuple[str, bytes], ...] = (),
+    headers: tuple[tuple[str, bytes | None], ...] = (),
 ) -> ConsumerRecord[Any, Any]:
     """A record as aiokafka hands it over; `timestamp` in ms since 1970 UTC."""
     return ConsumerRecord(

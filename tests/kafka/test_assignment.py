@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from faust.types import TP
 
 from stream_app.kafka.app import make_app
@@ -81,3 +82,39 @@ def test_a_batch_of_a_partition_that_was_taken_away_is_left_to_its_owner() -> No
     assert not batch.done
     with pytest.raises(AssertionError, match="partition 3 is read and not open"):
         asyncio.run(assignment.apply(3, batch, lambda: True))
+
+
+@pytest.mark.parametrize("owned", [True, False], ids=["ours all the time", "a rebalance meanwhile"])
+def test_what_could_not_be_saved_is_restored_before_it_goes_on(owned: bool) -> None:
+    """A partition that failed to save is ahead of its changelog; that nobody else wrote does not make it good."""
+    made: list[Any] = []
+
+    async def nothing() -> None:
+        pass
+
+    async def unowned() -> bool:
+        return True
+
+    def make(number: int) -> Any:
+        async def fail(*_: object) -> None:
+            if len(made) == 1:
+                raise KafkaTimeoutError
+
+        table = SimpleNamespace(close=lambda: None, still_owned=unowned)
+        made.append(SimpleNamespace(number=number, table=table, doubtful=False, open=nothing, apply=fail))
+        return made[-1]
+
+    async def body() -> Assignment:
+        group = SimpleNamespace(
+            conf=SimpleNamespace(broker_heartbeat_interval=0),
+            consumer=SimpleNamespace(assignment=lambda: {TP("g-events", 3)}),
+            consumer_generation_id=1,
+        )
+        assignment = Assignment(group, "g-events", make)  # type: ignore[arg-type]
+        await assignment.take()
+        await assignment.apply(3, Batch([]), lambda: owned)
+        await assignment.take()
+        return assignment
+
+    assert asyncio.run(body()).partitions == {3: made[1]}
+    assert len(made) == 2

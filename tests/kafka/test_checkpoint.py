@@ -13,6 +13,7 @@ import pytest
 
 from stream_app.core.learning import BUDGETS, Learner
 from stream_app.core.outputs import Example
+from stream_app.errors import OptionsError
 from stream_app.kafka import checkpoint as module
 from stream_app.kafka.checkpoint import Checkpoint
 from stream_app.kafka.monitoring import Counts
@@ -187,6 +188,15 @@ def test_what_goes_beyond_the_log_is_dropped(desk: Desk) -> None:
 
     assert desk.checkpoint().read(end=19) is None
     assert desk.counts.checkpoints_dropped == 1
+
+
+def test_a_model_that_is_to_stay_as_it_is_is_never_deleted(desk: Desk) -> None:
+    """It is no cache then: nothing could make it again, and a worker without it would say other things."""
+    desk.checkpoint().write(taught(examples()[:20]), offset=20)
+
+    with pytest.raises(OptionsError, match=r"kafka\.learning is false"):
+        desk.checkpoint(budgets=(0.03,)).read(end=20, cache=False)
+    assert desk.checkpoint().read(end=20, cache=False) is not None
 
 
 class Evil:

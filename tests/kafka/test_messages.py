@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import orjson
+import pytest
 
 from stream_app import wire
 from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, WARN, Closed, Example, Verdict
@@ -127,3 +128,11 @@ def test_a_dead_letter_is_bounded() -> None:
 
     assert len(letter.value or b"") == MAX_DEAD_LETTER
     assert dict(letter.headers)["truncated"] == b"%d" % (MAX_DEAD_LETTER + 1)
+
+
+@pytest.mark.parametrize(("key", "value", "kept"), [(None, None, b""), (b"k", None, None), (None, b"v", b"v")])
+def test_a_dead_letter_can_be_sent(key: bytes | None, value: bytes | None, kept: bytes | None) -> None:
+    """A producer refuses a record with neither key nor value, of which others may have sent us one."""
+    letter = dead_letter(NAMES, record(0, value, key=key), "empty message: expected a JSON object")
+
+    assert (letter.key, letter.value) == (key, kept)

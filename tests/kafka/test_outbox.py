@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from stream_app.kafka.outbox import Message, pack, unpack
 
-headers = st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=9)), max_size=3).map(tuple)
 optional = st.none() | st.binary(max_size=20)
+headers = st.lists(st.tuples(st.text(max_size=5), optional), max_size=3).map(tuple)
 messages = st.builds(Message, topic=st.text(max_size=9), key=optional, value=optional, headers=headers)
 
 

@@ -52,6 +52,8 @@ class Counter:
         return [Closed({"graphlet": event.execution_id}, None)]
 
     def tick(self, log_ms: int) -> list[Output]:
+        if log_ms < 0:
+            raise ZeroDivisionError("a defect")
         self.counts[b"tick"] = log_ms
         self.changed.add(b"tick")
         return []
@@ -220,6 +222,30 @@ def test_an_event_that_breaks_the_detector_stops_nothing(desk: Desk) -> None:
     assert desk.table.saved == {b"e": b"2"}
     assert [dict(m.headers)["reason"] for m in desk.sent] == [b"the detector failed on it: ZeroDivisionError: a defect"]
     assert len(desk.observed) == 2
+
+
+def test_what_came_before_a_bad_record_is_saved_before_the_next_is_met(desk: Desk) -> None:
+    """However many are bad in a row, the partition gets on."""
+    bad = event(execution="poison")
+    batch = desk.apply(*(record(n, bad if n % 2 else event()) for n in range(6)))
+
+    assert batch.done
+    assert desk.table.saved == {b"e": b"3"}
+    assert [line for line in desk.diary if line.startswith("commit")] == [
+        "commit 1",
+        "commit 3",
+        "commit 5",
+        "commit 6",
+    ]
+
+
+def test_a_tick_that_breaks_the_detector_is_passed(desk: Desk) -> None:
+    """There is nothing to keep of it; the next tick moves time as well."""
+    batch = desk.apply(record(0, event()), record(1, b"tick", headers=((TICK, b""),), timestamp=-1), record(2, event()))
+
+    assert batch.done
+    assert desk.table.saved == {b"e": b"2"}
+    assert desk.sent == []
 
 
 def test_opening_sends_the_last_outbox_again(desk: Desk) -> None:

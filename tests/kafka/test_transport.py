@@ -53,7 +53,13 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
             self._begun = 0
 
         def assignment(self) -> set[TP]:
-            return set()
+            return {TP("g-events", 3)}
+
+        def highwater(self, tp: TP) -> int:  # noqa: ARG002
+            return 7
+
+        async def seek_wait(self, positions: dict[TP, int]) -> None:
+            """Seeks nothing."""
 
     monkeypatch.setattr(driver.Consumer, "perform_seek", nothing)
     monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", nothing)
@@ -85,3 +91,13 @@ def test_an_assignment_counts_before_faust_acts_on_it(consumer: Any, monkeypatch
     asyncio.run(consumer.on_partitions_assigned(set(), 1))
 
     assert consumer._begun == consumer.app.rebalancing_count == 1
+
+
+def test_a_partition_knows_how_far_it_is_before_anything_is_read(consumer: Any) -> None:
+    """One in which nothing comes after a rebalance is caught up, and gets its ticks, however busy others are."""
+    tp = TP("g-events", 3)
+    consumer.transport.positions = lambda: {tp: 7, TP("g-events", 4): 5}
+    consumer._begun = 1
+    asyncio.run(consumer.perform_seek())
+
+    assert consumer.lag(tp) == 0
