@@ -73,7 +73,9 @@ class Metrics:
         self._corrections = counter("label_corrections_total", "Outcomes that replaced an earlier one.")
         self._delay = histogram("label_delay_seconds", "Event time from an outcome to its being said.", _DELAYS)
         self._deployments = counter("deployments_total", "Pushes seen.")
-        self._flagged = counter("deployments_flagged_total", "Pushes that had been flagged at some stage.")
+        self._flagged = counter(
+            "deployments_flagged_total", "Pushes that had been flagged at some stage, held out or not."
+        )
         binned = {
             "predictions": counter("calibration_predictions_total", "Labelled predictions, by bin.", "bin"),
             "positives": counter("calibration_positives_total", "Pushes among them, by bin.", "bin"),
@@ -106,7 +108,7 @@ class Metrics:
             self._corrections.inc()
         if pushed is None or example.trainer is None:
             return
-        flagged = any(record.decision == PRUNE for record in (*example.inherited, *example.stages))
+        flagged = any(was_flagged(record) for record in (*example.inherited, *example.stages))
         self._decided[flagged, pushed].inc()
         if pushed:
             self._deployments.inc()
@@ -127,6 +129,11 @@ class Metrics:
     def measure_learner(self, learner: Learner) -> None:
         """Take a learner's prequential metrics and figures."""
         self._learner.measure(learner)
+
+
+def was_flagged(record: StageRecord) -> bool:
+    """Whether the policy in force flagged here, also where the run was then drawn to run on: only that has a chance."""
+    return record.decision == PRUNE or record.propensity < 1.0
 
 
 def outcome_of(example: Example) -> str:

@@ -66,6 +66,18 @@ def test_pushes_that_were_flagged_are_told_apart(registry: CollectorRegistry, me
     assert registry.get_sample_value("stream_app_deployments_flagged_total") == 1
 
 
+def test_a_flagged_run_that_was_held_out_counts_as_flagged(registry: CollectorRegistry, metrics: Metrics) -> None:
+    """In `enforce` the decision on it is to continue, and of flagged pushes only these are seen."""
+    held_out = replace(RECORD, decision=CONTINUE, flagged=[0.01], propensity=0.3)
+    beside = replace(RECORD, flagged=[0.2])  # another budget's policy flags, the one in force does not
+    metrics.observe([replace(EXAMPLE, stages=[held_out]), replace(EXAMPLE, stages=[beside])])
+
+    said = {"predicted": "prune", "actual": "pushed"}
+    assert registry.get_sample_value("stream_app_deployments_total") == 2
+    assert registry.get_sample_value("stream_app_deployments_flagged_total") == 1
+    assert registry.get_sample_value("stream_app_prequential_outcomes_total", said) == 1
+
+
 def test_labels_are_told_by_what_was_said_before(registry: CollectorRegistry, metrics: Metrics) -> None:
     """Precision and recall of flags over any window are ratios of these four."""
     flagged, failed = [replace(RECORD, decision=PRUNE)], replace(EXAMPLE, pushed=False, cause="failed")
