@@ -21,6 +21,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from stream_app.core.events import STATES
+from stream_app.core.outputs import PRUNE
+from stream_app.core.policy import LEFT_SHARE_MIN, Decision, Policy, Question, hold_out, score_of
 from stream_app.errors import MalformedEvent
 from stream_app.sources.native import decode
 from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time
@@ -210,3 +212,25 @@ def test_bad_input_fails_the_schema_where_a_schema_can_tell(bad: BadInput) -> No
     elif EVENT.is_valid(document):
         assert reason.startswith("time: ")
         assert _outside_the_calendar(document)
+
+
+def _said() -> list[tuple[float, dict[str, Any]]]:
+    """What was said at a stage in each example of a schema, with the probability."""
+    verdicts = [*SCHEMAS["verdict"]["examples"]]
+    verdicts += [alert["data"] for alert in SCHEMAS["alert"]["examples"] if "p_push" in alert["data"]]
+    stages = [
+        stage for example in SCHEMAS["example"]["examples"] for stage in (*example["inherited"], *example["stages"])
+    ]
+    return [*((verdict["p_push"], verdict) for verdict in verdicts), *((stage["p"], stage) for stage in stages)]
+
+
+@pytest.mark.parametrize(("p", "said"), _said())
+def test_what_examples_say_could_have_been_said(p: float, said: dict[str, Any]) -> None:
+    """Scores follow from their parts, guards would have let them through, and only what is flagged is drawn for."""
+    assert said["score"] == pytest.approx(score_of(p, said["cost_left"]), rel=0.01)
+    assert said["propensity"] == 1.0 or said["decision"] == PRUNE or said.get("holdout", True)
+    assert said["cost_left"] > LEFT_SHARE_MIN * (said["cost"] + said["cost_left"])
+    if said["decision"] == PRUNE and "threshold" in said:
+        held_out = Decision(PRUNE, said["threshold"], None, [])
+        hold_out(held_out, Policy(), Question(said["stage"], said["score"], None, False, "p", "s", 0))
+        assert said["propensity"] == pytest.approx(held_out.propensity, rel=0.01)

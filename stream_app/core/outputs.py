@@ -47,7 +47,7 @@ class Verdict:
     model: str
     #: Such as `observe 5 %`.
     policy: str
-    #: In `enforce`, a prune that runs on to be learned from.
+    #: In `enforce`, flagged and drawn to run on, to be learned from: `decision` is `continue`, and no alert is raised.
     holdout: bool
     #: Probability that this graphlet runs on although flagged; 1 outside `enforce` and when not flagged.
     propensity: float
