@@ -14,17 +14,10 @@ from stream_app.errors import StateError
 
 _CORE = "stream_app.core."
 _ALLOWED = {
-    ("builtins", "float"),
     ("collections", "OrderedDict"),
-    ("collections", "defaultdict"),
     ("collections", "deque"),
     ("river._river_rust.drift", "AdaptiveWindowing"),
-    ("river._river_rust.vectordict", "VectorDict"),
     ("river.drift.adwin", "ADWIN"),
-    ("river.linear_model.log_reg", "LogisticRegression"),
-    ("river.optim.initializers", "Zeros"),
-    ("river.optim.losses", "Log"),
-    ("river.optim.schedulers", "Constant"),
 }
 
 
