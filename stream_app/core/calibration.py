@@ -62,8 +62,9 @@ class PushCalibration:
     ) -> None:
         """Count one more labelled push and draw the thresholds anew.
 
-        `scores` has the smallest eligible score (finite) at each stage, `flagged` the budgets whose policy flagged the
-        push anywhere, `weight` is one over its propensity, `spending` names the stages that get a budget.
+        `scores` has the smallest score (finite) that the guards let through at each stage, `flagged` the budgets whose
+        policy flagged the push anywhere, `weight` is one over its propensity, `spending` names the stages that get a
+        budget.
         """
         self._forget(graphlet)
         push = _Push(graphlet, dict(scores), tuple(sorted(flagged)), weight)
@@ -85,7 +86,7 @@ class PushCalibration:
                 return
 
     def _draw(self, total: float) -> None:
-        """Thresholds anew. A push without an eligible score at any spending stage counts, but cannot be flagged."""
+        """Thresholds anew. A push of which the guards let no score through at a spending stage counts, unflaggable."""
         ranked = sorted([(push.least, push.weight) for push in self._pushes if push.least is not None])
         self._least = ranked[0][0] if ranked else None
         self._thresholds.clear()
