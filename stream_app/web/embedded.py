@@ -92,10 +92,14 @@ class Embedded:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._waiting_bytes = 0
+        self._group: list[_Waiting] = []
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._stopping = False
         #: Why the log takes nothing at the moment; "" when it does.
         self.trouble = ""
+        #: Done when the thread has failed: nothing is written any more, and the process should end.
+        self.failed: Future[None] = Future()
         #: Held while the detector is at work.
         self.at_work = threading.Lock()
         self._poison: set[int] = set()
@@ -121,10 +125,16 @@ class Embedded:
         self._thread.start()
 
     def stop(self) -> None:
-        """Writes what waits, applies what is written, saves the state, and ends."""
-        self._stopping = True
-        self._queue.put(None)
+        """Writes what waits, applies what is written, saves the state, and ends.
+
+        Raises what the thread failed with, if it has.
+        """
+        with self._lock:
+            self._stopping = True
+            self._queue.put(None)
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
     def submit(self, messages: Sequence[bytes]) -> Future[None]:
         """Messages to be written, as one; the future is done when they are on disk.
@@ -132,15 +142,17 @@ class Embedded:
         Its exception is LogUnavailableError when they cannot be. Raises OverloadedError.
         """
         size = sum(map(len, messages))
+        received_ms = self._now_ms()
+        waiting = _Waiting([Entry(0, received_ms, message) for message in messages], size, Future())
+        # Whoever waits may give up, which must not cancel a future that the thread is going to set.
+        waiting.written.set_running_or_notify_cancel()
         with self._lock:
             full = self._waiting >= WAITING_MAX or self._waiting_bytes + size > WAITING_BYTES
             if self._stopping or full or len(self._behind) > BEHIND_MAX:
                 raise OverloadedError
             self._waiting += len(messages)
             self._waiting_bytes += size
-        received_ms = self._now_ms()
-        waiting = _Waiting([Entry(0, received_ms, message) for message in messages], size, Future())
-        self._queue.put(waiting)
+            self._queue.put(waiting)
         return waiting.written
 
     def should_prune(self, run: str, trainer: str | None) -> dict[str, Any] | None:
@@ -159,9 +171,30 @@ class Embedded:
         return None
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # whatever it is, nobody must wait for a thread that is gone
+            log.exception("the service can write no more")
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Refuses all that waits and all that comes, and says why."""
+        with self._lock:
+            self._stopping = True
+            self.trouble = f"the service can write no more: {type(error).__name__}: {error}"
+        group = self._group
+        while group:
+            for waiting in group:
+                if not waiting.written.done():
+                    waiting.written.set_exception(LogUnavailableError(self.trouble))
+            group = self._gather(wait=0.0)
+        self._failure = error
+        self.failed.set_result(None)
+
+    def _work(self) -> None:
         saved = ticked = time.monotonic()
         while True:
-            group = self._gather(wait=0.0 if self._behind else 0.2)
+            group = self._group = self._gather(wait=0.0 if self._behind else 0.2)
             if time.monotonic() - ticked >= self.settings.tick_seconds:
                 group.append(_Waiting([Entry(0, self._now_ms(), None)], 0, Future()))
                 ticked = time.monotonic()
@@ -278,9 +311,9 @@ class Embedded:
         changes = self._changes
         with self.at_work:
             changes.rows.update(self.detector.take_rows())
-        if changes.applied == self._log.applied():
-            return
         try:
+            if changes.applied == self._log.applied():
+                return
             self._log.save(changes)
         except LogUnavailableError as error:
             self._note(str(error))

@@ -7,11 +7,13 @@ holds. What a crash leaves is a state and the entries after it, from which the r
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stream_app.errors import OptionsError, StateError, StreamAppError
 
@@ -156,14 +158,14 @@ class EventLog:
         Raises LogUnavailableError.
         """
         oldest = "SELECT position, received_ms FROM entries WHERE position <= ? ORDER BY position LIMIT ?"
-        found = self._db.execute(oldest, (self.applied(), _FORGET)).fetchall()
+        found = self._read(oldest, self.applied(), _FORGET)
         old = list(itertools.takewhile(lambda row: row[1] < before_ms, found))
         if old:
             self._transact(lambda: self._db.execute("DELETE FROM entries WHERE position <= ?", (old[-1][0],)))
 
     def applied(self) -> int:
-        """Position of the last entry that the saved state holds."""
-        (position,) = self._db.execute("SELECT position FROM applied").fetchone()
+        """Position of the last entry that the saved state holds. Raises LogUnavailableError."""
+        ((position,),) = self._read("SELECT position FROM applied")
         return int(position)
 
     def rows(self) -> Mapping[bytes, bytes]:
@@ -179,12 +181,18 @@ class EventLog:
         return (example for (example,) in self._db.execute("SELECT example FROM examples ORDER BY position"))
 
     def after(self, position: int) -> Iterator[Entry]:
-        """The entries after a position, in order."""
+        """The entries after a position, in order. Raises LogUnavailableError."""
         select = "SELECT position, received_ms, message FROM entries WHERE position > ? ORDER BY position LIMIT ?"
-        while page := self._db.execute(select, (position, _PAGE)).fetchall():
+        while page := self._read(select, position, _PAGE):
             for row in page:
                 yield Entry(*row)
             position = page[-1][0]
+
+    def _read(self, select: str, *values: int) -> list[Any]:
+        try:
+            return self._db.execute(select, values).fetchall()
+        except sqlite3.Error as error:
+            raise LogUnavailableError(f"cannot read {self.path}: {error}") from error
 
     def _put(
         self, table: str, key: str, value: str, changes: Mapping[bytes, bytes | None] | Mapping[str, bytes | None]
@@ -200,6 +208,7 @@ class EventLog:
             write()
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # then it is tried again by the next
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
             raise LogUnavailableError(f"cannot write to {self.path}: {error}") from error

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -54,6 +56,8 @@ def serve_embedded(
     ------
     OptionsError, StateError
         As `EventLog` does; or the port cannot be had.
+    Exception
+        What the thread of the detector failed with: the process should be started again.
     """
     registry = CollectorRegistry()
     metrics = Metrics(registry, settings.detector.policy.budgets)
@@ -64,7 +68,7 @@ def serve_embedded(
         try:
             app = embedded_app(embedded, registry, token, webhooks)
             app.cleanup_ctx.append(_measured(embedded, metrics))
-            asyncio.run(serve(app, host, port, listening))
+            asyncio.run(serve(app, host, port, listening, embedded.failed))
         finally:
             embedded.stop()
     finally:
@@ -99,7 +103,7 @@ def embedded_app(
         try:
             written = embedded.submit([body for body, _ in messages])
         except OverloadedError:
-            raise LogUnavailableError("more waits to be written than is held") from None
+            raise LogUnavailableError(embedded.trouble or "more waits to be written than is held") from None
         await asyncio.wrap_future(written)
 
     routes = [*event_routes(intake, embedded.settings.sources), *Answers(embedded).routes()]
@@ -108,8 +112,14 @@ def embedded_app(
     return make_app(routes, lambda: embedded.trouble, registry, token)
 
 
-async def serve(app: web.Application, host: str, port: int, listening: Callable[[str], None]) -> None:
-    """Serves an application until SIGTERM or SIGINT; what is in hand is finished.
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    listening: Callable[[str], None],
+    failed: Future[None] | None = None,
+) -> None:
+    """Serves an application until SIGTERM or SIGINT, or until `failed` is done; what is in hand is finished.
 
     Raises OptionsError when the port cannot be had.
     """
@@ -126,7 +136,10 @@ async def serve(app: web.Application, host: str, port: int, listening: Callable[
             asyncio.get_running_loop().add_signal_handler(number, told.set)
         address = runner.addresses[0]
         listening(f"http://{address[0]}:{address[1]}")
-        await told.wait()
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(told.wait())]
+        if failed is not None:
+            ends.append(asyncio.wrap_future(failed))
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await runner.cleanup()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,18 @@ from stream_app import wire
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.learning import Learner
-from stream_app.core.outputs import Example, Verdict
+from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.core.policy import Policy
+from stream_app.metrics import Metrics
+from stream_app.sources import NATIVE
 from stream_app.sources.native import decode
 from stream_app.web import embedded as module
 from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.web.event_log import EventLog, LogUnavailableError
+from stream_app.web.event_routes import PATHS
+from stream_app.web.serving import serve_embedded
 from tests.recorded import fleet_lines
+from tests.web.served import Service
 
 SETTINGS = EmbeddedSettings(Settings(policy=Policy(mode="enforce", budget=0.2)))
 EVENTS = fleet_lines()[:1200]
@@ -154,3 +161,65 @@ def test_time_passes_for_silent_pipelines(tmp_path: Path) -> None:
     known = lived(path, (), 1)
 
     assert {graphlet["outcome"] for graphlet in known["graphlets"]} <= {"pushed", "not_pushed", "pruned"}
+
+
+def test_whoever_gives_up_waiting_stops_nobody_else(tmp_path: Path) -> None:
+    """What was submitted is written all the same, and so is what comes after it."""
+    event_log = EventLog(tmp_path / "events.sqlite")
+    embedded = Embedded(event_log, SETTINGS, now_ms=lambda: NOW_MS)
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await asyncio.wrap_future(embedded.submit(EVENTS[:1]))
+
+    asyncio.run(give_up())
+    embedded.start()
+    embedded.submit(EVENTS[1:2]).result(20)
+    embedded.stop()
+
+    assert [entry.message for entry in event_log.after(0)] == list(EVENTS[:2])
+    event_log.close()
+
+
+def test_a_thread_that_fails_tells_all_who_wait(tmp_path: Path) -> None:
+    """And whoever comes later, and whoever asks whether the service is ready."""
+    event_log = EventLog(tmp_path / "events.sqlite")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def failing(_: Sequence[Output]) -> None:
+        begun.set()
+        go_on.wait(20)
+        raise ZeroDivisionError("no such output")
+
+    embedded = Embedded(event_log, SETTINGS, failing, now_ms=lambda: NOW_MS)
+    embedded.start()
+    embedded.submit(EVENTS[:1]).result(20)
+    assert begun.wait(20)
+    waiting = embedded.submit(EVENTS[1:2])
+    go_on.set()
+
+    with pytest.raises(LogUnavailableError, match="no such output"):
+        waiting.result(20)
+    embedded.failed.result(20)
+    with pytest.raises(OverloadedError):
+        embedded.submit(EVENTS[2:3])
+    assert "ZeroDivisionError" in embedded.trouble
+    with pytest.raises(ZeroDivisionError):
+        embedded.stop()
+    event_log.close()
+
+
+def test_a_service_whose_thread_fails_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it failed with, so that it is started again."""
+
+    def failing(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def listening(url: str) -> None:
+        service = Service("127.0.0.1", int(url.rpartition(":")[2]))
+        threading.Thread(target=service.post, args=(EVENTS[0], PATHS[NATIVE])).start()
+
+    monkeypatch.setattr(Metrics, "observe", failing)
+    with pytest.raises(ZeroDivisionError):
+        serve_embedded(tmp_path / "events.sqlite", SETTINGS, "127.0.0.1", 0, None, listening=listening)

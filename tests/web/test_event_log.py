@@ -132,6 +132,23 @@ def test_a_page_that_was_overwritten_is_found_when_the_log_is_opened(path: Path)
         EventLog(path)
 
 
+def test_a_page_that_is_overwritten_while_the_log_is_open_is_told(path: Path) -> None:
+    """Where the log is read, as where it is written."""
+    log = EventLog(path)
+    for _ in range(40):  # more than is kept in memory
+        log.append(entries(*(b"x" * 1_000 for _ in range(200))))
+    log.save(Changes(8_000))
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+
+    with pytest.raises(LogUnavailableError, match="cannot read"):
+        log.forget(before_ms=100)
+    with pytest.raises(LogUnavailableError, match="cannot read"):
+        list(log.after(0))
+    log.close()
+
+
 def test_a_log_of_another_kind_is_refused(path: Path) -> None:
     """Somebody else's database is not written to; one of a later version is not guessed at."""
     path.parent.mkdir()
