@@ -14,7 +14,7 @@ def demo(
     out: Annotated[str, typer.Option(metavar="DIR", help="Where the report goes.")] = "out",
     pipelines: Annotated[int, typer.Option(help="How many simulated pipelines.")] = 40,
     days: Annotated[float, typer.Option(help="How many simulated days.")] = 30.0,
-    seed: Annotated[int, typer.Option(help="The same seed, the same fleet.")] = 2,
+    seed: Annotated[int, typer.Option(help="The same seed, the same fleet.")] = 0,
 ) -> None:
     """Watch a simulated fleet of pipelines being judged, and read the report. Takes about half a minute.
 
