@@ -36,7 +36,7 @@ def _decoded(value: object) -> object:
     try:
         return json.loads(value)
     except ValueError:
-        raise ValueError("should be a JSON object") from None
+        raise ValueError("should be JSON") from None
 
 
 _Table = (NoDecode, BeforeValidator(_decoded))
@@ -65,7 +65,7 @@ class DetectorOptions(BaseModel):
     budget: float = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
     #: Of the hash that draws the holdout; changing it draws other runs.
     salt: str = Field(default="stream-app", min_length=1)
-    #: Of the models.
+    #: Of the resampling behind the intervals of a replay's report; the detector draws nothing by it.
     seed: int = Field(default=0, ge=0)
     #: Days of event time that a record is kept after it was last touched, beside the lateness.
     retention_days: int = Field(default=30, ge=1, le=3650)

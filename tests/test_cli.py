@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from stream_app.cli import main
+from stream_app.cli.flags import how_to_get
 from tests.recorded import fleet_lines, write_lines
 
 COMMANDS = ("demo", "simulate", "replay", "check", "explain")
@@ -149,6 +150,29 @@ def test_help_loads_nothing_it_does_not_need() -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert ran.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "extra", "missing"),
+    [
+        ("serve", "serve", ("aiohttp", "prometheus_client")),
+        ("follow mlmd store.sqlite --cursor c --url http://localhost:1", "mlmd", ("sqlalchemy",)),
+        ("follow mlflow http://localhost:1 --cursor c --url http://localhost:1", "mlflow", ("mlflow",)),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_without_its_extra_a_command_says_so(line: str, extra: str, missing: tuple[str, ...]) -> None:
+    """What is missing and how to get it, instead of a traceback."""
+    script = (
+        f"import sys\nfrom stream_app.cli import main\nsys.modules.update(dict.fromkeys({missing}))\n"
+        f"sys.argv = ['stream-app', *{line.split()}]\nmain()\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    said = f"stream-app: this needs more packages ({', '.join(missing)}): {how_to_get(extra)}\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", said)
+    assert f"'.[{extra}]'" in said
 
 
 def test_replay_and_check_load_no_broker_library() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_app.cli.flags import how_to_get
 from stream_app.cli.kafka_flags import connection_of, names_of
 from stream_app.cli.worker import worker_settings
 from stream_app.kafka.connection import Connection
@@ -122,7 +123,7 @@ def test_without_the_extra_it_is_named() -> None:
 
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    line = f"stream-app: this command needs more packages ({', '.join(missing)}): pip install 'stream-app[worker]'\n"
+    line = f"stream-app: this needs more packages ({', '.join(missing)}): {how_to_get('worker')}\n"
     assert (ran.stdout, ran.stderr) == ("", line * len(COMMANDS))
 
 

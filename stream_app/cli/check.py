@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_app.cli.flags import (
+    EVENTS,
     ConfigFlag,
     Format,
     FormatFlag,
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 def check(
     events: Annotated[
         list[str],
-        typer.Option("--events", metavar="FILE", help="A file of events, as replay reads them; may be repeated."),
+        typer.Option(
+            "--events",
+            metavar="FILE",
+            help=f"A file of events, no store: {EVENTS}; - for standard input. May be repeated.",
+        ),
     ],
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
     config: ConfigFlag = None,

@@ -48,7 +48,7 @@ def list_letters(
 
 @dlq.command("requeue")
 def requeue(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json: JsonFlag = False) -> None:
-    """Write dead letters back to the topics they came from, each once.
+    """Write dead letters back to the topics they came from, each at least once.
 
     What is still no event becomes a dead letter again; what came since the last time is taken the next time.
 

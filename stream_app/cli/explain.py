@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_app.cli.flags import (
+    EVENTS,
     BudgetFlag,
     ConfigFlag,
-    Files,
     Format,
     FormatFlag,
     JsonFlag,
@@ -32,7 +32,10 @@ _LISTED = 6
 
 def explain(
     graphlet: Annotated[str, typer.Argument(metavar="GRAPHLET", help="Such as ads/train-1, or ads/run:7.")],
-    files: Files,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help=f"Events, no store: {EVENTS}. They are read twice.", show_default=False),
+    ],
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
     config: ConfigFlag = None,
     mode: ModeFlag = None,

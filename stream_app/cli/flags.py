@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -33,13 +35,12 @@ class Format(StrEnum):
     OPENLINEAGE = "openlineage"
 
 
+#: What files of events may be.
+EVENTS = ".jsonl, .json (a document, an array or lines), either gzipped"
+
 Files = Annotated[
     list[str],
-    typer.Argument(
-        metavar="FILE...",
-        help="Events: .jsonl, .json (a document, an array or lines), either gzipped; - for standard input.",
-        show_default=False,
-    ),
+    typer.Argument(metavar="FILE...", help=f"Events: {EVENTS}; - for standard input.", show_default=False),
 ]
 FormatFlag = Annotated[Format, typer.Option("--format", help="Format of the events; auto tells it from their keys.")]
 ConfigFlag = Annotated[
@@ -79,6 +80,21 @@ def load_options(config: Path | None, mode: Mode | None = None, budget: float | 
 
     flags: Mapping[str, object] = {"detector.mode": mode.value if mode else None, "detector.budget": budget}
     return load(config, flags)
+
+
+def need(extra: str, *packages: str) -> None:
+    """Refuses a command whose packages are not there; all are of one extra.
+
+    Raises OptionsError.
+    """
+    missing = [name for name in packages if sys.modules.get(name) is None and importlib.util.find_spec(name) is None]
+    if missing:
+        raise OptionsError(f"this needs more packages ({', '.join(missing)}): {how_to_get(extra)}")
+
+
+def how_to_get(extra: str) -> str:
+    """How an extra is installed."""
+    return f"pip install '.[{extra}]' in a checkout of stream-app"
 
 
 def operators_of(options: Options) -> Operators:

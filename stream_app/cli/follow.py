@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import threading
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.flags import ConfigFlag, load_options
+from stream_app.cli.flags import ConfigFlag, load_options, need
 from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
 from stream_app.cli.store_flags import mlflow_client, mlflow_rules_of, mlmd_rules_of
 from stream_app.errors import OptionsError
@@ -41,13 +40,18 @@ def follow(
         ),
     ],
     cursor: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where it is kept how far the store was read.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Where it is kept how far the store was read; of one store and one target.",
+            show_default=False,
+        ),
     ],
     bootstrap_servers: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT,...",
-            help="Kafka's addresses: events go to the workers' topic of events.",
+            help="Kafka's addresses (localhost:9092 if not set): events go to the workers' topic of events.",
             show_default=False,
         ),
     ] = None,
@@ -59,7 +63,7 @@ def follow(
     once: Annotated[bool, typer.Option("--once", help="One pass, and fail where something does not answer.")] = False,
     config: ConfigFlag = None,
 ) -> None:
-    """Send on what changes in a store, until told to stop.
+    """Send on what changes in a store, until told to stop: to Kafka, or with --url to `stream-app serve`.
 
     Each change is sent at least once: the cursor is saved when all of a pass is acknowledged. What does not answer is
     asked again.
@@ -90,8 +94,7 @@ def passes_of(kind: Kind, store: str, config: Path | None) -> tuple[Begin, str, 
         from stream_app.follow.stores import mlflow_passes
 
         return mlflow_passes(mlflow_client(store), mlflow_rules_of(options)), store, options
-    if importlib.util.find_spec("sqlalchemy") is None:
-        raise OptionsError("reading a store of ML Metadata takes more: pip install 'stream-app[mlmd]'")
+    need("mlmd", "sqlalchemy")
     from stream_app.follow.stores import mlmd_passes
     from stream_app.sources.mlmd.store import called
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_app.cli.flags import need
 from stream_app.errors import OptionsError, StreamAppError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ ServersFlag = Annotated[
     ),
 ]
 
-#: What `pip install 'stream-app[worker]'` brings.
+#: What the extra `worker` brings.
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
 
 
@@ -47,9 +46,7 @@ def load_kafka_options(config: Path | None, servers: str | None, flags: Mapping[
     """
     from stream_app.options import load
 
-    missing = [name for name in _EXTRA if sys.modules.get(name) is None and importlib.util.find_spec(name) is None]
-    if missing:
-        raise OptionsError(f"this command needs more packages ({', '.join(missing)}): pip install 'stream-app[worker]'")
+    need("worker", *_EXTRA)
     return load(config, {"kafka.bootstrap_servers": servers, **(flags or {})})
 
 

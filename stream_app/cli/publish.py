@@ -41,7 +41,7 @@ def publish(
     config: ConfigFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write recorded events into Kafka, in order, keyed by their pipeline.
+    """Write recorded events into Kafka, in order, native ones keyed by their pipeline; others have no key.
 
     [bold]Example:[/]  stream-app publish events.jsonl.gz --bootstrap-servers localhost:9092 --rate 100
     """

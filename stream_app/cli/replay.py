@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from stream_app.cli.flags import (
+    EVENTS,
     BudgetFlag,
     ConfigFlag,
-    Files,
     Format,
     FormatFlag,
     JsonFlag,
@@ -27,9 +27,18 @@ from stream_app.errors import OptionsError
 
 _SINK = "FILE"
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help=f"Events: {EVENTS}; - for standard input; or a store of ML Metadata, a database of SQLite.",
+        show_default=False,
+    ),
+]
+
 
 def replay(
-    files: Files,
+    files: Inputs,
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
     verdicts: Annotated[
         str | None, typer.Option(metavar=_SINK, help="Write every verdict revision, a JSON line each; - for stdout.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, settings_of, sources_of
+from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, need, settings_of, sources_of
 from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
 from stream_app.cli.store_flags import webhooks_of
 from stream_app.errors import OptionsError
@@ -46,6 +46,7 @@ def serve(
     """
     import logging
 
+    need("serve", "aiohttp", "prometheus_client")
     from stream_app.collector import calm
     from stream_app.web.embedded import EmbeddedSettings
     from stream_app.web.serving import serve_embedded

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stream_app.cli.flags import operators_of
+from stream_app.cli.flags import how_to_get, need, operators_of
 from stream_app.errors import OptionsError
 from stream_app.sources.strict_json import shown
 
@@ -41,7 +40,7 @@ def stores_of(options: Options) -> Stores:
         try:
             from stream_app.sources import mlmd
         except ImportError:
-            raise OptionsError(f"{path}: reading a database takes more: pip install 'stream-app[mlmd]'") from None
+            raise OptionsError(f"{path}: reading a database needs more packages: {how_to_get('mlmd')}") from None
         return mlmd.messages(path, mlmd_rules_of(options))
 
     return messages
@@ -64,8 +63,7 @@ def mlflow_client(uri: str) -> MlflowClient:
         raise OptionsError("user and password in an address end up in logs: set MLFLOW_TRACKING_USERNAME and _PASSWORD")
     if address.scheme not in ("http", "https") or not address.hostname:
         raise OptionsError(f"not the address of a tracking server, such as http://localhost:5000: {shown(uri)}")
-    if importlib.util.find_spec("mlflow") is None:
-        raise OptionsError("reading MLflow takes more: pip install 'stream-app[mlflow]'")
+    need("mlflow", "mlflow")
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
