@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 from stream_app.core.operators import GROUPS
 from stream_app.errors import OptionsError
 from stream_app.options import Group, Options, load, read_secret
+from stream_app.sources import mlflow, mlmd
 
 
 @pytest.fixture(autouse=True)
@@ -210,3 +213,43 @@ def test_a_secret_that_cannot_be_read_is_told_without_it(tmp_path: Path) -> None
     with pytest.raises(OptionsError, match=r"kafka.password: cannot read .*password"):
         read_secret(None, tmp_path / "password", "kafka.password")
     assert "swordfish" not in str(raised.value)
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+#: What a source's own rules have where its section says nothing.
+RULES = {"mlmd": mlmd.Rules(), "mlflow": mlflow.Rules()}
+
+
+def _shown(section: str, key: str) -> str:
+    """A default as the page shows it: text and numbers as they are, lists and tables as a variable holds them."""
+    value = getattr(RULES.get(section, getattr(Options(), section)), key)
+    if isinstance(value, tuple | dict):
+        return json.dumps(value)
+    return "" if value is None else f"{value}".removesuffix(".0")
+
+
+def test_the_documentation_has_every_section() -> None:
+    """And no other."""
+    assert sorted(re.findall(r"^## `\[(\w+)\]`$", PAGE, re.MULTILINE)) == sorted(Options.model_fields)
+
+
+@pytest.mark.parametrize("section", [name for name in Options.model_fields if name != "kafka"])
+def test_the_documentation_lists_every_setting_of_a_section(section: str) -> None:
+    """With its default, and no other. Those of Kafka are on the worker's page."""
+    table = PAGE.split(f"## `[{section}]`")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", table, re.MULTILINE))
+
+    assert rows == {key: _shown(section, key) for key in type(getattr(Options(), section)).model_fields}
+
+
+def test_the_documentations_settings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples, from a file and from variables."""
+    for name, value in re.findall(r"^(STREAM_APP_\w+)='(.*)'$", PAGE, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    toml = "\n".join(re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+
+    options = load(_file(tmp_path, toml))
+
+    assert (options.detector.mode, options.detector.budget) == ("enforce", 0.02)
+    assert (options.operators.groups, options.operators.nodes) == ({"XgbFit": "train"}, {"XgbFit": 8})
+    assert options.kafka.sources == ("provenance",)
