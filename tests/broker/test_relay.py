@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
+from kafka.admin import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from stream_app.client import should_prune
+from stream_app.kafka import relay
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.relay import Relay
+from stream_app.kafka.topics import Names
 from stream_app.sources import SOURCES
 from stream_app.web.relayed import Said, relayed_app
+from tests.broker.broker import make_certificate, start_java
 from tests.broker.cluster import Cluster
+from tests.broker.conftest import MakeTopic
 from tests.sources.openlineage_events import dataset, run_event, run_id
 from tests.web.served import BATCH, Service, served
 
@@ -27,11 +37,11 @@ END = run_event("COMPLETE", time="2026-03-01T07:00:00Z", outputs=[dataset("model
 
 
 @contextmanager
-def relayed(cluster: Cluster, servers: str | None = None) -> Iterator[Service]:
-    """The service in front of a cluster, or of whatever answers at an address."""
+def relayed(cluster: Cluster, connection: Connection | None = None) -> Iterator[Service]:
+    """The service in front of a cluster, or of whatever a connection leads to."""
     said = Said()
-    relay = Relay(Connection(servers or cluster.bootstrap), cluster.names, said.verdicts.add)
-    with served(relayed_app(relay, said, SOURCES, CollectorRegistry(), None)) as service:
+    workers = Relay(connection or Connection(cluster.bootstrap), cluster.names, said.verdicts.add)
+    with served(relayed_app(workers, said, SOURCES, CollectorRegistry(), None)) as service:
         yield service
 
 
@@ -103,7 +113,7 @@ def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
     """It says so, is not ready, and goes on trying; pipelines that ask go on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with relayed(cluster, f"127.0.0.1:{port}") as service:
+    with relayed(cluster, Connection(f"127.0.0.1:{port}")) as service:
         reason = until(lambda: "cannot reach" in (said := service.get("/readyz").json["reason"]) and said)
         answer = service.post(orjson.dumps(START))
 
@@ -111,3 +121,68 @@ def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert service.get("/livez").status == 200
         assert not should_prune("a", url=service.url)
+
+
+def why_not(service: Service, words: str) -> Any:
+    """Why the service is not ready, once these words are in it."""
+    return until(lambda: words in (said := service.get("/readyz").json["reason"]) and said)
+
+
+def test_certificates_that_cannot_be_read_are_told_and_tried_again(cluster: Cluster, tmp_path: Path) -> None:
+    """A file that is being replaced is there again a moment later."""
+    ca_file = tmp_path / "ca.pem"
+    with relayed(cluster, Connection(cluster.bootstrap, "SSL", ca_file)) as service:
+        why_not(service, "cannot read the certificates")
+        make_certificate(tmp_path)
+        reason = why_not(service, "Unable to bootstrap")
+
+    assert "cannot reach Kafka" in reason
+
+
+def test_a_refused_event_stops_nobody_else(cluster: Cluster, topic: MakeTopic) -> None:
+    """What Kafka refuses for ever uses up a number that the producer counts by: it takes a new one."""
+    small = topic("small", **{"max.message.bytes": "5000"})
+    cluster.names = replace(cluster.names, sources=(small,))
+    large = run_event(run_facets={"errorMessage": {"message": random.Random(1).randbytes(20_000).hex()}})
+    with relayed(cluster) as service:
+        until(lambda: ready(service))
+        assert service.post(orjson.dumps(START)).status == 201
+        refused = service.post(orjson.dumps(large))
+        assert (refused.status, "MessageSizeTooLarge" in refused.json["detail"]) == (503, True)
+
+        until(lambda: service.post(orjson.dumps(END)).status == 201)
+
+
+def test_what_waits_for_a_topic_is_sent_when_it_is_back(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a request may take; until then the service is not ready."""
+    monkeypatch.setattr(relay, "_REQUEST_MS", 1_000)
+    with relayed(cluster) as service, ThreadPoolExecutor(1) as pool:
+        until(lambda: ready(service))
+        cluster.admin.delete_topics([cluster.names.sources[0]])
+        posted = pool.submit(service.post, orjson.dumps(START))
+        why_not(service, cluster.names.sources[0])
+        cluster.make_topics()
+
+        assert posted.result().status == 201
+        until(lambda: ready(service))
+
+
+def test_an_outage_is_told_and_passes(tmp_path: Path, prefix: str) -> None:
+    """Not ready while it lasts, ready when it is over; and it keeps nobody from stopping the service."""
+    with closing(start_java()) as broker, ThreadPoolExecutor(1) as pool:
+        with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap)) as admin:
+            cluster = Cluster(broker.bootstrap, admin, tmp_path, Names(prefix, (f"{prefix}-source",)))
+            cluster.make_topics()
+        with relayed(cluster) as service:
+            until(lambda: ready(service))
+            broker.stop()
+            why_not(service, "cannot reach")
+            broker.start()
+            until(lambda: ready(service))
+            assert service.post(orjson.dumps(START)).status == 201
+
+            broker.stop()
+            waiting = pool.submit(service.post, orjson.dumps(END))
+            why_not(service, "cannot reach")
+
+    assert waiting.exception() is not None or waiting.result().status == 503
