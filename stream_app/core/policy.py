@@ -44,7 +44,8 @@ class Policy:
     """What the user chose.
 
     `budget` is the largest share of would-be pushes that may be flagged; `budgets` are those whose policies run
-    beside it, to show what each would do, and include it.
+    beside it, to show what each would do, and include it. State keeps budgets by their place in `budgets`: one that
+    is not among them comes last, so that another choice leaves the others what was counted of them.
     """
 
     mode: str = OBSERVE
@@ -53,7 +54,7 @@ class Policy:
     salt: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "budgets", tuple(sorted({*self.budgets, self.budget})))
+        object.__setattr__(self, "budgets", tuple(dict.fromkeys((*self.budgets, self.budget))))
 
     @property
     def active(self) -> int:

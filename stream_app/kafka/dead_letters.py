@@ -50,7 +50,7 @@ async def read(connection: Connection, names: Names, most: int | None = None) ->
 
 
 async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
-    """Write the dead letters back to the topics they came from, each once.
+    """Write the dead letters back to the topics they came from, each at least once.
 
     Those that are still no events become dead letters again. How far this came is kept in a consumer group, so
     the next call takes only what came since.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def tradeoff(gathering: Gathering, ledgers: Mapping[str, Ledger], fleet: Ledger,
         wasted_share=resamples.estimate(ratio(WASTED, COMPUTE)),
         hindsight_saved=fleet.saved.get(HINDSIGHT, 0) / 1000,
         hindsight=resamples.estimate(ratio(ORACLE, WASTED)),
-        budgets=found,
+        budgets=sorted(found, key=attrgetter("budget")),
         worst_cadence=worst_found,
     )
 

@@ -187,11 +187,11 @@ def test_every_budget_is_decided_beside_the_one_in_force() -> None:
 
 
 def test_the_budget_in_force_is_always_among_those_decided() -> None:
-    """A budget of one's own needs no second mention, and is put in its place."""
+    """A budget of one's own needs no second mention, and leaves the others their places: state counts by them."""
     policy = Policy(budget=0.03, budgets=(0.01, 0.05))
 
-    assert policy.budgets == (0.01, 0.03, 0.05)
-    assert policy.active == 1
+    assert policy.budgets == (0.01, 0.05, 0.03)
+    assert policy.active == 2
     assert str(policy) == "observe 3 %"
 
 
