@@ -193,12 +193,14 @@ class Embedded:
 
     def _work(self) -> None:
         saved = ticked = time.monotonic()
+        forgetting = True  # also what grew old while the service was down
         while True:
-            group = self._group = self._gather(wait=0.0 if self._behind else 0.2)
+            group = self._group = self._gather(wait=0.0 if self._behind or forgetting else 0.2)
             if time.monotonic() - ticked >= self.settings.tick_seconds:
                 group.append(_Waiting([Entry(0, self._now_ms(), None)], 0, Future()))
                 ticked = time.monotonic()
-                self._forget()
+                forgetting = True
+            forgetting = forgetting and self._forget()
             if group:
                 self._write(group)
             self._apply(None if self._stopping else time.monotonic() + _SLICE)
@@ -300,11 +302,13 @@ class Embedded:
         if self.verdicts.drop(graphlet):
             self._changes.verdicts[graphlet] = None
 
-    def _forget(self) -> None:
+    def _forget(self) -> bool:
+        """Drops some of the entries that are old; whether there may be more."""
         try:
-            self._log.forget(self._now_ms() - round(self.settings.keep_days * DAY_MS))
+            return self._log.forget(self._now_ms() - round(self.settings.keep_days * DAY_MS))
         except LogUnavailableError as error:
             self._note(str(error))
+            return False
 
     def _save(self) -> None:
         """Saves the state; what cannot be saved is kept for the next time."""

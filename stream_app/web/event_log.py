@@ -23,8 +23,8 @@ _APPLICATION_ID = 0x53417070
 
 #: Entries of the log read at a time.
 _PAGE = 1000
-#: Entries forgotten at a time, so that no transaction grows long.
-_FORGET = 10_000
+#: Entries forgotten at a time, so that no transaction keeps the next write waiting.
+_FORGET = 2_000
 
 _TABLES = """
 CREATE TABLE entries (position INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, message BLOB);
@@ -152,16 +152,17 @@ class EventLog:
 
         self._transact(write)
 
-    def forget(self, before_ms: int) -> None:
+    def forget(self, before_ms: int) -> bool:
         """Drops entries that are in the state and were accepted before a time (ms since 1970 UTC), some at a time.
 
-        Raises LogUnavailableError.
+        Returns whether there may be more of them. Raises LogUnavailableError.
         """
         oldest = "SELECT position, received_ms FROM entries WHERE position <= ? ORDER BY position LIMIT ?"
         found = self._read(oldest, self.applied(), _FORGET)
         old = list(itertools.takewhile(lambda row: row[1] < before_ms, found))
         if old:
             self._transact(lambda: self._db.execute("DELETE FROM entries WHERE position <= ?", (old[-1][0],)))
+        return len(old) == _FORGET
 
     def applied(self) -> int:
         """Position of the last entry that the saved state holds. Raises LogUnavailableError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,12 @@ from stream_app.core.events import Event
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.core.policy import Policy
+from stream_app.core.state import DAY_MS
 from stream_app.metrics import Metrics
 from stream_app.sources import NATIVE
 from stream_app.sources.native import decode
 from stream_app.web import embedded as module
+from stream_app.web import event_log as event_log_module
 from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.web.event_log import EventLog, LogUnavailableError
 from stream_app.web.event_routes import PATHS
@@ -223,3 +226,26 @@ def test_a_service_whose_thread_fails_ends(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Metrics, "observe", failing)
     with pytest.raises(ZeroDivisionError):
         serve_embedded(tmp_path / "events.sqlite", SETTINGS, "127.0.0.1", 0, None, listening=listening)
+
+
+def test_all_old_entries_are_forgotten_however_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some at a time, one after the other, so that a busy log does not grow for ever."""
+    path = tmp_path / "events.sqlite"
+    lived(path, EVENTS[:100], 1)
+    monkeypatch.setattr(event_log_module, "_FORGET", 10)
+    event_log = EventLog(path)
+    asked = itertools.count(1)
+    enough = threading.Event()
+
+    def later_ms() -> int:
+        if next(asked) == 11:
+            enough.set()
+        return NOW_MS + 31 * DAY_MS
+
+    embedded = Embedded(event_log, SETTINGS, now_ms=later_ms)
+    embedded.start()
+    assert enough.wait(20)
+    embedded.stop()
+
+    assert list(event_log.after(0)) == []
+    event_log.close()

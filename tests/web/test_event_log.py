@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.errors import OptionsError, StateError
+from stream_app.web import event_log
 from stream_app.web.event_log import Changes, Entry, EventLog, LogUnavailableError
 
 
@@ -72,6 +73,18 @@ def test_old_entries_that_the_state_holds_are_forgotten(path: Path) -> None:
     (last,) = entries(b"d")
     log.append([last])
     assert (messages(log), last.position) == ([b"d"], 4)
+    log.close()
+
+
+def test_many_old_entries_are_forgotten_some_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is told that there are no more."""
+    monkeypatch.setattr(event_log, "_FORGET", 10)
+    log = EventLog(path)
+    log.append(entries(*[b"a"] * 25, received_ms=5))
+    log.save(Changes(25))
+
+    assert [log.forget(before_ms=100) for _ in range(3)] == [True, True, False]
+    assert messages(log) == []
     log.close()
 
 
