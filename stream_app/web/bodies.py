@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import BadHttpMessage
@@ -12,20 +14,21 @@ from stream_app.web.problems import ProblemError
 
 #: Seconds that the body of a request may take.
 SECONDS = 10.0
-#: Bytes of all bodies being read at one time, if not told otherwise.
+#: Bytes of all bodies held at one time, if not told otherwise.
 TOGETHER = 256 << 20
 _ENCODINGS = frozenset(("", "identity", "gzip", "deflate"))
 
 
 class Bodies:
-    """Reads the bodies of requests; `together` is the most bytes of all being read at one time, if not `TOGETHER`."""
+    """Reads the bodies of requests; `together` is the most bytes of all held at one time, if not `TOGETHER`."""
 
     def __init__(self, together: int | None = None) -> None:
         self._together = together
         self._held = 0
 
-    async def read(self, request: web.Request, limit: int) -> bytes:
-        """The body of a request, of at most `limit` bytes.
+    @asynccontextmanager
+    async def read(self, request: web.Request, limit: int) -> AsyncIterator[bytes]:
+        """The body of a request, of at most `limit` bytes; it is held, and counts, until the block ends.
 
         Raises ProblemError: 415, 413, 408, 503, or 400 for what cannot be unpacked.
         """
@@ -36,7 +39,22 @@ class Bodies:
             raise ProblemError(415, f"expected no Content-Encoding, gzip or deflate, got {encoding[:80]!r}")
         if request.content_length is not None and request.content_length > limit:
             raise _too_large(limit)
+        body = await self._whole(request, limit)
+        try:
+            yield body
+        finally:
+            self._held -= len(body)
+
+    async def _whole(self, request: web.Request, limit: int) -> bytes:
         body = bytearray()
+        try:
+            await self._fill(body, request, limit)
+        except BaseException:
+            self._held -= len(body)
+            raise
+        return bytes(body)
+
+    async def _fill(self, body: bytearray, request: web.Request, limit: int) -> None:
         try:
             async with asyncio.timeout(SECONDS):
                 async for chunk in request.content.iter_any():
@@ -50,9 +68,6 @@ class Bodies:
             raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", {"Connection": "close"}) from None
         except (ClientError, BadHttpMessage, zlib.error, web.RequestPayloadError) as error:
             raise ProblemError(400, f"the body cannot be read: {type(error).__name__}") from None
-        finally:
-            self._held -= len(body)
-        return bytes(body)
 
 
 def _too_large(limit: int) -> ProblemError:

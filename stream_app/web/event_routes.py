@@ -22,28 +22,33 @@ from stream_app.web.problems import ProblemError
 
 #: Bytes of a batch, and events in it.
 BATCH_BYTES, BATCH_EVENTS = 16 << 20, 10_000
+#: Opening brackets in a batch, those in texts included: each may be a list or an object of a hundred bytes or more in
+#: memory. The fields of a schema, which are the shortest objects of real events, have one in some 27 bytes.
+BATCH_BRACKETS = BATCH_BYTES // 16
 #: Format -> where its events are posted.
 PATHS = {OPENLINEAGE: "/api/v1/lineage", NATIVE: "/v1/events"}
 
 
 def event_routes(intake: Intake, sources: Sources) -> list[web.RouteDef]:
     """The routes of all formats, and their batch forms."""
-    bodies = Bodies()
+    bodies, splitting = Bodies(), asyncio.Lock()
     return [
         route
         for format_, path in PATHS.items()
-        for route in EventRoutes(path, sources[format_], intake, bodies).routes()
+        for route in EventRoutes(path, sources[format_], intake, bodies, splitting).routes()
     ]
 
 
 class EventRoutes:
     """The handlers of the two routes of a format."""
 
-    def __init__(self, path: str, decode: Decode, intake: Intake, bodies: Bodies) -> None:
+    def __init__(self, path: str, decode: Decode, intake: Intake, bodies: Bodies, splitting: asyncio.Lock) -> None:
         self._path = path
         self._decode = decode
         self._intake = intake
         self._bodies = bodies
+        #: One at a time: a batch takes many times its size while it is split.
+        self._splitting = splitting
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
@@ -51,21 +56,25 @@ class EventRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         """Takes one event: 201 when it is safe, 422 when it is none."""
-        body = await self._bodies.read(request, MAX_BYTES)
-        try:
-            message = self._checked(body)
-        except MalformedEvent as error:
-            raise ProblemError(422, str(error)) from None
-        await take(self._intake, [message])
+        async with self._bodies.read(request, MAX_BYTES) as body:
+            try:
+                message = self._checked(body)
+            except MalformedEvent as error:
+                raise ProblemError(422, str(error)) from None
+            await take(self._intake, [message])
         return web.Response(status=201)
 
     async def batch(self, request: web.Request) -> web.Response:
         """Takes an array of events: those that are events are kept, the others told by index."""
-        body = await self._bodies.read(request, BATCH_BYTES)
-        try:
-            messages = await asyncio.to_thread(_split, body)
-        except MalformedEvent as error:
-            raise ProblemError(422, str(error)) from None
+        async with self._bodies.read(request, BATCH_BYTES) as body:
+            try:
+                async with self._splitting:
+                    messages = await asyncio.to_thread(_split, body)
+            except MalformedEvent as error:
+                raise ProblemError(422, str(error)) from None
+            return await self._take_all(messages)
+
+    async def _take_all(self, messages: list[bytes]) -> web.Response:
         kept: list[Message] = []
         faults: dict[int, str] = {}
         for index, each in enumerate(messages):
@@ -92,6 +101,9 @@ class EventRoutes:
 
 def _split(body: bytes) -> list[bytes]:
     """The messages of an array. Raises MalformedEvent."""
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > BATCH_BRACKETS:
+        raise MalformedEvent(f"expected at most {BATCH_BRACKETS:,} opening brackets in a batch, got {brackets:,}")
     documents = parse_batch(body, BATCH_EVENTS)
     check_structure(body, documents)
     return [orjson.dumps(document) for document in documents]

@@ -28,7 +28,7 @@ from stream_app.wire import event_to_dict
 log = logging.getLogger(__name__)
 
 PATH = "/api/v1/mlflow/webhook"
-#: Bytes of all bodies being read at one time: whoever sends them is not known yet.
+#: Bytes of all bodies held at one time: whoever sends them is not known yet.
 _TOGETHER = 16 << 20
 #: Seconds that MLflow may take to say where a model comes from, and questions that are asked at one time.
 _SECONDS, _QUESTIONS = 15.0, 2
@@ -61,20 +61,23 @@ class Webhooks:
 
     async def take(self, request: web.Request) -> web.Response:
         """Takes one delivery: 201 when its event is safe, 200 when it says nothing new; 401 and 422."""
-        body = await self._bodies.read(request, MAX_BYTES)
+        async with self._bodies.read(request, MAX_BYTES) as body:
+            return await self._take(request.headers, body)
+
+    async def _take(self, headers: Mapping[str, str], body: bytes) -> web.Response:
         now_ms = time.time_ns() // 1_000_000
         try:
-            verify(request.headers, body, self._settings.secret, now_ms)
-            if self._taken.has(request.headers, now_ms):
+            verify(headers, body, self._settings.secret, now_ms)
+            if self._taken.has(headers, now_ms):
                 return web.Response(status=200)
-            event = await self._decoded(request.headers, body, now_ms)
+            event = await self._decoded(headers, body, now_ms)
         except RejectedWebhook as error:
             raise ProblemError(401, str(error)) from None
         except MalformedEvent as error:
             raise ProblemError(422, str(error)) from None
         if event is not None:
             await take(self._intake, [(orjson.dumps(event_to_dict(event)), event.pipeline)])
-        self._taken.add(request.headers, now_ms)
+        self._taken.add(headers, now_ms)
         return web.Response(status=200 if event is None else 201)
 
     async def _decoded(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Event | None:

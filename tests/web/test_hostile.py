@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import resource
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 
+import orjson
 import pytest
 
-from stream_app.web import bodies
+from stream_app.sources import NATIVE
+from stream_app.web import bodies, event_routes
 from tests.sources.bad_input import BAD_INPUT
-from tests.sources.openlineage_events import message, run_event
+from tests.sources.openlineage_events import dataset, message, run_event
 
 from .served import BATCH, JSON, LINEAGE, Service, embedded_service
 
 GOOD = message(run_event())
+NATIVE_BATCH = f"{event_routes.PATHS[NATIVE]}/batch"
 TOKEN = "s3cret-token"
 
 
@@ -159,3 +165,73 @@ def test_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch, request: p
         answers = sorted(connection.recv(12)[-3:] for connection in connections)
     assert answers == [b"408", b"408", b"503", b"503"]
     assert well(service)
+
+
+def test_bodies_that_wait_to_be_split_count(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A body is held until it is answered, not until it is read."""
+    monkeypatch.setattr(bodies.Bodies.__init__, "__defaults__", (1 << 20,))
+    begun, go_on = threading.Event(), threading.Event()
+    split = event_routes._split
+
+    def waiting(body: bytes) -> list[bytes]:
+        begun.set()
+        assert go_on.wait(20)
+        return split(body)
+
+    monkeypatch.setattr(event_routes, "_split", waiting)
+    service: Service = request.getfixturevalue("service")
+    batch = b"[" + GOOD + b" " * 600_000 + b"]"
+
+    def post() -> int:
+        return service.post(batch, BATCH, Authorization=f"Bearer {TOKEN}").status
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post)
+        assert begun.wait(20)
+        second = post()
+        go_on.set()
+
+        assert (first.result(), second) == (200, 503)
+    assert post() == 200
+
+
+def test_batches_are_split_one_at_a_time(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
+    """Those of both formats: each takes many times its size while it is split."""
+    together = threading.Barrier(2)
+    met = []
+    split = event_routes._split
+
+    def meeting(body: bytes) -> list[bytes]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(together.wait(1.0))
+        return split(body)
+
+    monkeypatch.setattr(event_routes, "_split", meeting)
+    with ThreadPoolExecutor(2) as pool:
+        for status_ in pool.map(
+            lambda path: service.post(b"[]", path, Authorization=f"Bearer {TOKEN}").status, (BATCH, NATIVE_BATCH)
+        ):
+            assert status_ == 200
+
+    assert met == []
+
+
+def test_a_batch_of_brackets_is_refused_unread(service: Service) -> None:
+    """A few kB unpack to millions of lists in one entry, which would take hundreds of MB."""
+    body = gzip.compress(b"[[" + b"[]," * (5 << 20) + b"[]]]")
+
+    answer = service.post(body, BATCH, Authorization=f"Bearer {TOKEN}", Content_Encoding="gzip")
+
+    assert (answer.status, "at most 1,048,576 opening brackets" in answer.json["detail"]) == (422, True)
+
+
+def test_a_batch_of_wide_schemas_is_taken(service: Service) -> None:
+    """The densest that is real: as many short columns as there is room for."""
+    fields = [{"name": f"c{number}", "type": "int"} for number in range(30_000)]
+    event = orjson.dumps(run_event(inputs=[dataset("data", schema={"fields": fields})]))
+    batch = b"[" + b",".join([event] * ((16 << 20) // (len(event) + 1))) + b"]"
+
+    answer = service.post(batch, BATCH, Authorization=f"Bearer {TOKEN}")
+
+    assert (answer.status, answer.json["status"]) == (200, "success")
+    assert len(batch) > 15 << 20
