@@ -19,7 +19,7 @@ import orjson
 from aiohttp import ClientSession, TCPConnector, web
 from prometheus_client import CollectorRegistry
 
-from benchmarks.results import publish, table
+from benchmarks.results import median, publish, table
 from stream_app.fleet import Fleet, FleetOptions
 from stream_app.sources import native, openlineage
 from stream_app.web.embedded import Embedded
@@ -89,15 +89,15 @@ def decoding(count: int, repeats: int) -> list[list[str]]:
     rows = []
     for name, decode, messages in kinds:
         pairs = [(rate(decode, messages), rate(orjson.loads, messages)) for _ in range(repeats)]
-        ours, bare = (sorted(each) for each in zip(*pairs, strict=True))
-        shares = sorted(a / b for a, b in pairs)
+        ours, bare = zip(*pairs, strict=True)
+        shares = [a / b for a, b in pairs]
         rows.append(
             [
                 name,
                 f"{sum(map(len, messages)) / len(messages):,.0f}",
-                f"{statistics.median(ours):,.0f} ({ours[0]:,.0f} to {ours[-1]:,.0f})",
+                median(ours),
                 f"{statistics.median(bare):,.0f}",
-                f"{statistics.median(shares):.2f} ({shares[0]:.2f} to {shares[-1]:.2f})",
+                median(shares, ".2f"),
             ]
         )
     return rows
@@ -175,9 +175,9 @@ def posting(count: int, repeats: int) -> list[list[str]]:
                 [
                     str(clients),
                     "yes" if durable else "no",
-                    f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+                    median(rates),
                     f"{statistics.median(p50):.1f}",
-                    f"{statistics.median(p99):.1f} ({min(p99):.1f} to {max(p99):.1f})",
+                    median(p99, ".1f"),
                 ]
             )
     return rows

@@ -113,7 +113,6 @@ class Assignment:
             try:
                 return await partition.apply(batch, owned)
             except ForeignAppendError as error:
-                partition.doubtful = True
                 log.warning("%s; restoring partition %d", error, number)
                 retakes += 1
                 if retakes == _RETAKES:
@@ -121,8 +120,8 @@ class Assignment:
             except KafkaError as error:
                 if not passes(error):
                     raise
-                partition.doubtful = True
                 log.warning("%r; restoring partition %d", error, number)
+            partition.doubtful = True
             await asyncio.sleep(self._heartbeat_seconds * 2)
             if not owned() or self.partitions.get(number) is not partition:
                 return None

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.outbox import Message
@@ -34,6 +34,17 @@ def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
     # brokers refuse all that comes after it.
     producer._message_accumulator._batch_ttl = math.inf
     return producer
+
+
+async def give_up(producer: AIOKafkaProducer) -> None:
+    """Stop a producer; whoever waits for what it has not sent is told so.
+
+    By itself it would wait until Kafka has everything, for as long as an outage takes.
+    """
+    if producer._sender is not None:
+        await producer._sender.close()
+    await producer.stop()
+    producer._message_accumulator.fail_all(KafkaConnectionError("the connection was given up"))
 
 
 def passes(error: KafkaError) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.connection import Connection
-from stream_app.kafka.producing import make_producer, passes
+from stream_app.kafka.producing import give_up, make_producer, passes
 from stream_app.kafka.topics import Names
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Relay:
         finally:
             self._producer = None
             await consumer.stop()
-            await _end(producer)
+            await give_up(producer)
 
     async def _follow(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
         """Tells verdicts, and whether Kafka is there, until the producer is of no more use: raises KafkaError."""
@@ -147,15 +147,3 @@ class Relay:
             self._heard(words)
         except (orjson.JSONDecodeError, KeyError, TypeError):
             log.warning("a record of %s is no verdict", self._verdicts)
-
-
-async def _end(producer: AIOKafkaProducer) -> None:
-    """Stops a producer; whoever waits for what it has not sent is told so.
-
-    By itself it would wait until Kafka has everything, for as long as an outage takes.
-    """
-    sender = producer._sender
-    if sender is not None:
-        await sender.close()
-    await producer.stop()
-    producer._message_accumulator.fail_all(KafkaConnectionError("the connection was given up"))
