@@ -17,6 +17,7 @@ import orjson
 from benchmarks.results import publish, table
 from stream_app.collector import calm
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import CONTINUE, PRUNE, Example, StageRecord, Verdict
 from stream_app.core.policy import ENFORCE, Decision, Policy, Question, hold_out
@@ -63,7 +64,7 @@ def drawn(policy: Policy, examples: Iterable[Example], thresholds: Thresholds) -
             for record in records:
                 open_flag = open_flag or BUDGET in record.flagged
                 if pruned is None and open_flag:
-                    graphlet = example.graphlet if place else f"{example.pipeline}/run:{example.run}"
+                    graphlet = example.graphlet if place else run_graphlet_id(example.pipeline, example.run or "")
                     threshold = thresholds.get((graphlet, record.stage, record.validator))
                     decision = Decision(PRUNE, threshold, True, [])
                     question = Question(

@@ -9,6 +9,7 @@ from typing import Any
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.encoding import log_odds, probability
+from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning import Learner
 from stream_app.core.ledger import HINDSIGHT, Ledger
 from stream_app.core.models import Prediction
@@ -104,6 +105,6 @@ def chances_of(truth: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], floa
     for row in truth:
         for stage, p in row["p"].items():
             chances[row["graphlet"], stage] = p
-            run = f"{row['pipeline']}/run:{row['run']}", stage
+            run = run_graphlet_id(row["pipeline"], row["run"]), stage
             chances[run] = 1.0 - (1.0 - chances.get(run, 0.0)) * (1.0 - p)
     return chances

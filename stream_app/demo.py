@@ -15,6 +15,7 @@ from typing import Protocol
 import orjson
 
 from stream_app.core.detector import Settings
+from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning import Learner
 from stream_app.core.ledger import Ledger
 from stream_app.core.outputs import PRUNE, Example, Output, Verdict
@@ -68,7 +69,7 @@ class Scene:
             if type(output) is Verdict:
                 before = self.in_flight.pop(output.graphlet, None)
                 if output.trainer is not None and output.run is not None:
-                    before = self.in_flight.pop(f"{output.pipeline}/run:{output.run}", None) or before
+                    before = self.in_flight.pop(run_graphlet_id(output.pipeline, output.run), None) or before
                 self.in_flight[output.graphlet] = output
                 if len(self.in_flight) > IN_FLIGHT_MAX:
                     self.in_flight.popitem(last=False)

@@ -13,6 +13,7 @@ from typing import Any
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
+from stream_app.core.ids import parse_graphlet_id, run_graphlet_id
 from stream_app.core.learning import Learner
 from stream_app.core.operators import RUN
 from stream_app.core.outputs import Closed, Example, Output, StageRecord, Verdict
@@ -141,7 +142,8 @@ class _Listener:
         """Whether it is on the graphlet, or on a run of its pipeline: which run is its own shows in the end."""
         if output.graphlet == self._graphlet:
             return True
-        return output.trainer is None and self._graphlet.startswith(f"{output.pipeline}/")
+        name = parse_graphlet_id(self._graphlet)
+        return output.trainer is None and name is not None and name.pipeline == output.pipeline
 
     def story(self, detector: Detector) -> Story:
         """What was heard.
@@ -155,7 +157,7 @@ class _Listener:
                 record = kept
         names = {self._graphlet}
         if record is not None and record["run"] is not None:
-            names.add(f"{record['pipeline']}/run:{record['run']}")
+            names.add(run_graphlet_id(record["pipeline"], record["run"]))
         verdicts = [verdict for verdict in self._verdicts if verdict.graphlet in names]
         if record is None and not verdicts:
             raise UnknownGraphletError(unknown(self._graphlet, known))

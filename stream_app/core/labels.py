@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from stream_app.core import features
+from stream_app.core.ids import run_graphlet_id
 from stream_app.core.outcomes import Outcome, run_horizon_ms, run_outcome
 from stream_app.core.outputs import (
     FAILED,
@@ -203,7 +204,7 @@ def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, 
         record_costs(pipeline.history, stages)
     let_go(pipeline, run)
     return Example(
-        graphlet=f"{pipeline.name}/run:{run.id}",
+        graphlet=run_graphlet_id(pipeline.name, run.id),
         pipeline=pipeline.name,
         run=run.id,
         trainer=None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream_app.core.ids import verdict_id
+
 #: Stages in the order in which a run reaches them.
 INPUT, PREPROCESS, TRAIN, VALIDATE = "input", "preprocess", "train", "validate"
 STAGES = (INPUT, PREPROCESS, TRAIN, VALIDATE)
@@ -57,7 +59,7 @@ class Verdict:
 
     @property
     def id(self) -> str:
-        return f"{self.graphlet}#{self.revision}"
+        return verdict_id(self.graphlet, self.revision)
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ class Example:
 
     @property
     def id(self) -> str:
-        return f"{self.graphlet}#{self.label_revision}"
+        return verdict_id(self.graphlet, self.label_revision)
 
 
 @dataclass(slots=True)

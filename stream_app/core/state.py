@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from stream_app.core.events import CACHED, NEW, RUNNING, STATES, Scalar
 from stream_app.core.history import History
+from stream_app.core.ids import graphlet_id
 from stream_app.core.ledger import Ledger
 from stream_app.core.marks import Marks
 from stream_app.core.operators import CUSTOM, TRAIN
@@ -256,7 +257,7 @@ class Graphlet:
     @property
     def id(self) -> str:
         """Execution ids are unique only within a pipeline."""
-        return f"{self.pipeline}/{self.trainer.id}"
+        return graphlet_id(self.pipeline, self.trainer.id)
 
 
 class Run:

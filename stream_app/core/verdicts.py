@@ -7,6 +7,7 @@ from array import array
 from stream_app.core import features
 from stream_app.core.encoding import BASELINE
 from stream_app.core.history import STARTED_MAX, History, Snapshot
+from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning import Learner
 from stream_app.core.models import Prediction
 from stream_app.core.operators import Operators
@@ -55,7 +56,7 @@ def predict(
         if entity is not None:
             mark(pipeline, entity)
     return Verdict(
-        graphlet=graphlet.id if graphlet is not None else f"{pipeline.name}/run:{now.subject}",
+        graphlet=graphlet.id if graphlet is not None else run_graphlet_id(pipeline.name, now.subject),
         pipeline=pipeline.name,
         run=run.id if run is not None else None,
         trainer=graphlet.trainer.id if graphlet is not None else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stream_app.core.ids import graphlet_id
 from stream_app.fleet.steps import Json, Step
 from stream_app.fleet.timeline import Timeline
 
@@ -43,7 +44,7 @@ class Story:
         pipeline = self.timeline.traits.name
         return [
             {
-                "graphlet": f"{pipeline}/{candidate.step.id}",
+                "graphlet": graphlet_id(pipeline, candidate.step.id),
                 "pipeline": pipeline,
                 "run": candidate.step.run,
                 "trainer": candidate.step.id,

@@ -1,0 +1,71 @@
+"""The ids of graphlets and verdicts, made of names that may hold any character.
+
+A graphlet is `<pipeline>/<trainer>`; before its trainer is known, `<pipeline>/run:<run>`. The first slash ends the
+pipeline, so that a slash in a pipeline's name is escaped, and so is a colon in a trainer's id, since `run:` marks a
+run. The escapes are those of JSON pointers (RFC 6901), `~0` for `~` and `~1` for `/`, with `~2` for `:` added; none of
+them needs quoting in a URL. Names without these characters stand as they are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_RUN = "run:"
+
+
+class GraphletName(NamedTuple):
+    """What a graphlet's id says; `trainer` is None for a run whose trainer is not known yet, else `run` is."""
+
+    pipeline: str
+    trainer: str | None
+    run: str | None
+
+
+def graphlet_id(pipeline: str, trainer: str) -> str:
+    """The id of a trainer's graphlet.
+
+    >>> graphlet_id("ads", "r42/train"), graphlet_id("team/ads", "run:7")
+    ('ads/r42/train', 'team~1ads/run~27')
+    """
+    return f"{_escaped(pipeline, '/', '~1')}/{_escaped(trainer, ':', '~2')}"
+
+
+def run_graphlet_id(pipeline: str, run: str) -> str:
+    """The id of a run's graphlet while no trainer is known.
+
+    >>> run_graphlet_id("ads", "scheduled__2026-11-25T00:00:00+00:00")
+    'ads/run:scheduled__2026-11-25T00:00:00+00:00'
+    """
+    return f"{_escaped(pipeline, '/', '~1')}/{_RUN}{_escaped(run)}"
+
+
+def verdict_id(graphlet: str, revision: int) -> str:
+    """The id of one revision of what was said of a graphlet: of a verdict, or of a label."""
+    return f"{graphlet}#{revision}"
+
+
+def parse_graphlet_id(graphlet: str) -> GraphletName | None:
+    """The names in a graphlet's id; None when it is none.
+
+    >>> parse_graphlet_id("team~1ads/run~27")
+    GraphletName(pipeline='team/ads', trainer='run:7', run=None)
+    """
+    pipeline, slash, rest = graphlet.partition("/")
+    name = _plain(pipeline)
+    if rest.startswith(_RUN):
+        found = GraphletName(name, None, _plain(rest.removeprefix(_RUN)))
+        same = run_graphlet_id(name, found.run or "")
+    else:
+        found = GraphletName(name, _plain(rest), None)
+        same = graphlet_id(name, found.trainer or "")
+    return found if slash and same == graphlet else None
+
+
+def _escaped(name: str, separator: str = "", escape: str = "") -> str:
+    if "~" in name:
+        name = name.replace("~", "~0")
+    return name.replace(separator, escape) if separator else name
+
+
+def _plain(part: str) -> str:
+    return part.replace("~1", "/").replace("~2", ":").replace("~0", "~") if "~" in part else part
