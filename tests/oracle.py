@@ -322,7 +322,9 @@ def _joined(told: Iterable[tuple[int, Mapping[str, Scalar]]]) -> dict[str, Scala
 
 
 def _means_yes(value: Scalar) -> bool:
-    return value not in ("", "0", "false") if isinstance(value, str) else value != 0
+    if not isinstance(value, str):
+        return value != 0
+    return value.strip().lower() not in ("", "0", "0.0", "false", "no", "off", "n", "f", "none", "null")
 
 
 # Edges

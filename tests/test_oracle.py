@@ -198,6 +198,7 @@ def test_a_pushed_property_that_says_no_is_no_push_and_one_yes_is_enough() -> No
         return _outcome(result, "t")[0] == "pushed"
 
     assert [pushes(0), pushes(False), pushes("0"), pushes(""), pushes("false")] == [False] * 5
+    assert [pushes(" False "), pushes("No"), pushes("OFF"), pushes("0.0"), pushes("None")] == [False] * 5
     assert [pushes(), pushes(1), pushes(True), pushes("no idea"), pushes(0, 1)] == [True] * 5
 
 

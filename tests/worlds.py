@@ -49,7 +49,7 @@ _REFS: tuple[Ref, ...] = (
     "a", "b", "c", "d", "a", "b", artifact("d", versioned=False), artifact("u", versioned=False),
     artifact("v", versioned=False), "u", artifact("a", pushed=0), artifact("b", pushed=1),
     artifact("o", pushed=0), artifact("o", pushed=True), artifact("o", pushed="0"),
-    artifact("o", pushed="yes"),
+    artifact("o", pushed="yes"), artifact("o", pushed=" No"),
 )  # fmt: skip
 #: There from the start, so that small worlds have something to label.
 _LEADS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stream_app.core.operators import VALIDATE
+from stream_app.core.properties import is_true
 from stream_app.core.state import Execution, Graphlet, Pipeline
 
 
@@ -23,7 +24,7 @@ def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | Non
                 told.append(value)
     if not told:
         return None
-    return float(all(bool(value) and value not in ("0", "false") for value in told))
+    return float(all(is_true(value) for value in told))
 
 
 def is_blessed(pipeline: Pipeline, graphlet: Graphlet) -> bool:

@@ -11,16 +11,8 @@ from dataclasses import dataclass
 
 from stream_app.core.events import CANCELED, COMPLETE
 from stream_app.core.events import FAILED as FAILED_STATE
-from stream_app.core.outputs import (
-    EXPIRED,
-    FAILED,
-    NOT_PUSHED,
-    OPEN,
-    PRUNED,
-    PUSHED,
-    RUN_ENDED,
-    SUPERSEDED,
-)
+from stream_app.core.outputs import EXPIRED, FAILED, NOT_PUSHED, OPEN, PRUNED, PUSHED, RUN_ENDED, SUPERSEDED
+from stream_app.core.properties import is_true
 from stream_app.core.state import Execution, Graphlet, Pipeline, Run
 
 #: The property that names the verdict which stopped an execution.
@@ -139,11 +131,6 @@ def pushed(pipeline: Pipeline, execution: Execution) -> bool:
         if (value := pipeline.artifacts[artifact_id].property("pushed")) is not None
     ]
     return not told or any(is_true(value) for value in told)
-
-
-def is_true(value: str | float | bool) -> bool:
-    """A property read as a yes or no: "", "0" and "false" are no."""
-    return value.lower() not in ("", "0", "false") if isinstance(value, str) else bool(value)
 
 
 def move_push(pipeline: Pipeline, graphlet: Graphlet, push: tuple[int, str, int] | None) -> None:

@@ -11,9 +11,9 @@ from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning import Learner
 from stream_app.core.models import Prediction
 from stream_app.core.operators import Operators
-from stream_app.core.outcomes import is_true
 from stream_app.core.outputs import PRUNE, Verdict
 from stream_app.core.policy import Decision, Policy, Question, decide, guard, score_of
+from stream_app.core.properties import is_true
 from stream_app.core.reasons import in_words
 from stream_app.core.stages import Reached
 from stream_app.core.state import Pipeline, Said, Talk, mark

@@ -159,7 +159,7 @@ def test_a_push_never_happened_after_it_was_told() -> None:
     assert event.time_ms == T0
 
 
-@pytest.mark.parametrize(("value", "outcome"), [("true", "pushed"), ("0", "not_pushed")])
+@pytest.mark.parametrize(("value", "outcome"), [("true", "pushed"), ("0", "not_pushed"), ("No", "not_pushed")])
 def test_a_tag_may_say_whether_a_version_was_pushed(value: str, outcome: str) -> None:
     """Told without asking the server: the version's registration names its run, and a rule the pipeline."""
     rules = Rules(registered_models={"digits": "p"}, pushed_tags=("released",))

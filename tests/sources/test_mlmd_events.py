@@ -9,7 +9,7 @@ import pytest
 
 from stream_app.core.events import CACHED, CANCELED, COMPLETE, FAILED, NEW, RUNNING, Event, Scalar
 from stream_app.core.operators import Operators
-from stream_app.core.outcomes import is_true
+from stream_app.core.properties import is_true
 from stream_app.sources.mlmd.events import events_of
 from stream_app.sources.mlmd.records import ABANDONED, ArtifactRecord, Record
 from stream_app.sources.mlmd.rules import Rules

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream_app.core.events import Event
-from stream_app.core.outcomes import is_true
+from stream_app.core.properties import is_true
 from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.sources.mlflow.registry import Origin, pushed, registered
 from stream_app.sources.mlflow.rules import Rules
