@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import random
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from stream_app.core.outputs import CONTINUE, PRUNE, Example
-from stream_app.core.savings import Savings
+from stream_app.core.savings import Savings, t_quantile
 from tests.core.labelled import example, record
 
 
@@ -115,6 +116,51 @@ def test_a_run_told_to_stop_that_ran_on_regardless_stands_for_nobody() -> None:
     savings.add(example(1, False, [record(propensity=0.2, decision=PRUNE)]))
 
     assert savings.saved().held_out == 0
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"),
+    [
+        (1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (6, 2.4469), (7, 2.3646), (8, 2.3060),
+        (9, 2.2622), (10, 2.2281), (15, 2.1314), (20, 2.0860), (30, 2.0423), (60, 2.0003), (120, 1.9799),
+        (1e9, 1.95996), (math.inf, 1.95996),
+    ],
+)  # fmt: skip
+def test_the_quantile_is_that_of_the_tables(freedom: float, expected: float) -> None:
+    """Student's t at 97.5 %, as printed in any textbook."""
+    assert t_quantile(freedom) == pytest.approx(expected, abs=6e-5)
+
+
+@pytest.mark.parametrize("freedom", [1.0, 1.01, 1.25, 1.5, 1.9, 2.5, 3.7, 7.3, 12.5, 48.2])
+def test_the_quantile_leaves_a_fortieth_above_it(freedom: float) -> None:
+    """Degrees of freedom need not be whole: the density, integrated up to the quantile, gives 47.5 %."""
+    steps = 20_000
+    width = t_quantile(freedom) / steps
+
+    def density(x: float) -> float:
+        return math.exp(-(freedom + 1) / 2 * math.log1p(x * x / freedom))
+
+    inner = sum((4 if step % 2 else 2) * density(step * width) for step in range(1, steps))
+    area = (density(0.0) + inner + density(steps * width)) * width / 3
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
+
+    assert scale * area == pytest.approx(0.475, abs=1e-9)
+
+
+def test_two_equal_pipelines_have_one_degree_of_freedom() -> None:
+    """One used 4 and one 6 of 10 expected: the interval is 12.7062 standard errors wide."""
+    savings = Savings()
+    for number, actual in enumerate((4.0, 6.0)):
+        held = record(propensity=0.5, cost_left=10.0, actual_left=actual)
+        savings.add(example(number, False, [held], pipeline=f"p{number}"))
+        savings.add(example(number + 2, None, [record(decision=PRUNE, cost_left=10.0)], pipeline=f"p{number}"))
+    saved = savings.saved()
+
+    assert saved.verified == pytest.approx(10.0)
+    # Of the ratio, by pipeline: 1 off each, doubled as each is half of the sum. Of the draw: 1 squared, twice.
+    error = math.sqrt(2 * 2.0**2 + 2 * 1.0**2)
+    assert saved.low == pytest.approx(10.0 / math.exp(12.7062 * error / 10.0), rel=1e-4)
+    assert saved.high == pytest.approx(10.0 * math.exp(12.7062 * error / 10.0), rel=1e-4)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
