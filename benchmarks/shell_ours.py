@@ -41,8 +41,8 @@ async def run(task: Task, meter: Meter) -> None:
         port=0,
     )
 
-    def load(rows: Mapping[bytes, bytes], learner: Learner) -> Detector:  # noqa: ARG001
-        return meter.core(Detector.load(Settings(), rows))
+    def load(given: Settings, rows: Mapping[bytes, bytes], learner: Learner) -> Detector:  # noqa: ARG001
+        return meter.core(Detector.load(given, rows))
 
     worker = Worker(settings, load)
     counts, observe = worker.monitor.counts, worker.monitor.observe

@@ -16,7 +16,6 @@ import orjson
 
 from stream_app.core.detector import Settings
 from stream_app.core.ids import run_graphlet_id
-from stream_app.core.learning import Learner
 from stream_app.core.ledger import Ledger
 from stream_app.core.outputs import PRUNE, Example, Output, Verdict
 from stream_app.errors import OptionsError
@@ -132,8 +131,7 @@ def demo(fleet_options: FleetOptions, settings: Settings, folder: str, view: Vie
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OptionsError(f"--out {folder}: {(error.strerror or 'cannot be made').lower()}") from None
-    learner = Learner(settings.policy.budgets)
-    run = Replay(settings, learner, Writing(Sinks()))
+    run = Replay(settings, settings.learner(), Writing(Sinks()))
     scene = Scene(pipelines=fleet_options.pipelines)
     fleet = Fleet(fleet_options)
     began = shown = time.monotonic()

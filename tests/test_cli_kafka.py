@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.cli.flags import how_to_get
+from stream_app.cli.flags import how_to_get, settings_of
 from stream_app.cli.kafka_flags import connection_of, names_of
 from stream_app.cli.worker import worker_settings
+from stream_app.core.remembering import DAY_MS
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.monitor import Monitor
 from stream_app.kafka.topics import Names
 from stream_app.kafka.worker import WorkerSettings
-from stream_app.options import KafkaOptions, Options, load
+from stream_app.options import DetectorOptions, KafkaOptions, Options, load
 from tests.test_cli import Ran, Run
 
 COMMANDS = ("worker", "topics apply", "topics check", "publish", "dlq list", "dlq requeue")
@@ -216,12 +217,21 @@ def test_settings_become_a_connection_and_names(here: Path, monkeypatch: pytest.
     assert worker_settings(options).session_seconds == 30
 
 
+def test_a_worker_is_told_what_its_detectors_are_told() -> None:
+    """Its learner has to remember labels for as long as they keep graphlets."""
+    options = Options(detector=DetectorOptions(mode="enforce", retention_days=60, lateness_days=2))
+    found = worker_settings(options).detector
+
+    assert found == settings_of(options)
+    assert found.keep_ms == 62 * DAY_MS
+
+
 def test_defaults_are_those_of_the_worker() -> None:
     """What the settings leave out is as a worker has it without settings."""
     found = worker_settings(Options())
 
     assert found == WorkerSettings(
-        Connection("localhost:9092"), Names(), Path("stream-app-state"), sources=found.sources
+        Connection("localhost:9092"), Names(), Path("stream-app-state"), detector=found.detector, sources=found.sources
     )
 
 

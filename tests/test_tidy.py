@@ -114,6 +114,11 @@ def test_the_core_imports_nothing_that_looks_outside() -> None:
     assert not found
 
 
+def test_learners_are_made_of_the_detectors_settings() -> None:
+    """A learner with another retention than the detector would count corrections twice, and nobody would see it."""
+    assert [module.name for module in MODULES if calls(module, "Learner")] == ["core.detector"]
+
+
 def test_the_core_calls_nothing_that_differs_from_run_to_run() -> None:
     """No files, no console; no addresses and no hashes of strings either, which differ between processes."""
     assert not [

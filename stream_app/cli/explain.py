@@ -48,14 +48,12 @@ def explain(
     [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
     """
     from stream_app.collector import calm
-    from stream_app.core.learning import Learner
     from stream_app.explaining import explain as run
 
     options = load_options(config, mode, budget)
     settings, now_ms = settings_of(options), time_of(now)
     calm()
-    learner = Learner(settings.policy.budgets)
-    story = run(graphlet, files, settings, learner, format.value, now_ms, sources_of(options))
+    story = run(graphlet, files, settings, settings.learner(), format.value, now_ms, sources_of(options))
     if json:
         import orjson
 

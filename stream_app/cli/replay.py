@@ -61,7 +61,6 @@ def replay(
     [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
     from stream_app.collector import calm
-    from stream_app.core.learning import Learner
     from stream_app.replay.progress import Progress
     from stream_app.replay.replay import replay as run
     from stream_app.replay.sinks import Sinks, check_outputs
@@ -81,7 +80,7 @@ def replay(
         found = run(
             files,
             settings,
-            Learner(settings.policy.budgets),
+            settings.learner(),
             sinks,
             source=format.value,
             sources=sources_of(options),

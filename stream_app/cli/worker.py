@@ -7,7 +7,6 @@ import errno
 import logging
 import socket
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,13 +65,13 @@ def worker(
     from stream_app.core.detector import Detector
     from stream_app.kafka.worker import Worker
 
-    given, detecting = worker_settings(options), settings_of(options)
+    given = worker_settings(options)
     _make_folder(given.folder)
     _log()
     calm()
     with talking_to_kafka():
         try:
-            code = asyncio.run(Worker(given, partial(Detector.load, detecting)).run())
+            code = asyncio.run(Worker(given, Detector.load).run())
         except OSError as error:
             if not isinstance(error, socket.gaierror) and error.errno not in _NO_ADDRESS:
                 raise
@@ -100,7 +99,7 @@ def worker_settings(options: Options) -> WorkerSettings:
         session_seconds=chosen.session_seconds,
         tick_seconds=chosen.tick_seconds,
         learning=chosen.learning,
-        budgets=settings_of(options).policy.budgets,
+        detector=settings_of(options),
         checkpoint_key=checkpoint_key_of(chosen),
         sources=sources_of(options),
         host=chosen.metrics_host,

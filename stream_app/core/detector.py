@@ -21,6 +21,7 @@ from stream_app.core.ledger import Ledger
 from stream_app.core.operators import DEPLOY, RUN, Operators
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
 from stream_app.core.policy import Policy
+from stream_app.core.remembering import RETENTION_MS
 from stream_app.core.state import DAY_MS, Execution, Graphlet, Pipeline
 from stream_app.core.verdicts import predict
 
@@ -45,6 +46,19 @@ class Settings:
     def __post_init__(self) -> None:
         if self.horizon_ms > self.retention_ms:
             raise ValueError("the horizon must not be longer than the retention: outcomes would be evicted unsaid")
+
+    @property
+    def keep_ms(self) -> int:
+        """Retention and lateness together: how long what nothing touches is kept."""
+        return self.retention_ms + self.lateness_ms
+
+    def learner(self) -> Learner:
+        """A learner without labels that fits a detector of these settings.
+
+        It keeps thresholds for the policy's budgets, and remembers labels for as long as the detector keeps graphlets,
+        since until then they may be corrected. It remembers no shorter than by default: examples may come twice.
+        """
+        return Learner(self.policy.budgets, max(self.keep_ms, RETENTION_MS))
 
 
 class Detector:
@@ -168,7 +182,7 @@ class Detector:
     def _sweep(self, pipeline: Pipeline) -> list[Output]:
         """Closes and drops what nothing has touched for the retention."""
         settings = self.settings
-        closing = retention.due(pipeline, settings.retention_ms + settings.lateness_ms)
+        closing = retention.due(pipeline, settings.keep_ms)
         if not pipeline.cutoff_ms:
             return []
         ledger.settle(pipeline, settings.operators.nodes)

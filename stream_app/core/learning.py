@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from stream_app.core.calibration import PushCalibration
 from stream_app.core.models import Prediction
 from stream_app.core.outputs import FIRST, PRUNE, STAGES, Example
-from stream_app.core.remembering import Memory
+from stream_app.core.remembering import RETENTION_MS, Memory
 from stream_app.core.savings import Savings
 from stream_app.core.stage_learning import StageLearning, StageMetrics, unit
 
@@ -33,12 +33,23 @@ _COUNTED = 7
 
 
 class Learner:
-    """Folds the examples log; answers with probabilities, thresholds and metrics."""
+    """Folds the examples log; answers with probabilities, thresholds and metrics.
 
-    def __init__(self, budgets: Sequence[float] = BUDGETS) -> None:
+    `Settings.learner` makes the one that fits a detector.
+
+    Parameters
+    ----------
+    budgets
+        Those to keep thresholds for.
+    retention_ms
+        How long a label is remembered, in ms of its pipeline's own time; at least the detector's retention and
+        lateness together.
+    """
+
+    def __init__(self, budgets: Sequence[float] = BUDGETS, retention_ms: int = RETENTION_MS) -> None:
         self._stages = {stage: StageLearning() for stage in STAGES}
         self._calibration = PushCalibration(budgets)
-        self._memory = Memory()
+        self._memory = Memory(retention_ms)
         self.savings = Savings()
         #: Examples folded, duplicates not counted.
         self.records = 0

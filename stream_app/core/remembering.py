@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from stream_app.core.outputs import Example
 
-#: 30 days of retention and 7 of lateness: no example is sent twice or corrected further apart than that.
 DAY_MS = 24 * 3600 * 1000
+#: The detector's default retention of 30 days and its lateness of 7.
 RETENTION_MS = 37 * DAY_MS
 #: Graphlets remembered in all; beyond them the pipeline that has been silent longest is forgotten.
 GRAPHLETS_MAX = 500_000
@@ -23,16 +23,28 @@ class _Pipeline:
         #: are kept as bytes: a worker stands still while its learner is pickled, for 150 ms longer with 38,000 arrays.
         self.seen: dict[str, tuple[int, bytes, int]] = {}
 
-    def sweep(self, oldest_ms: int) -> None:
-        """Forget what was said before a time; once a day of the pipeline's own time, so that each costs little."""
+    def sweep(self, retention_ms: int) -> None:
+        """Forget what is older than the retention; once a day of the pipeline's own time, so that each costs little.
+
+        Whole days count, as in the detector: what it still keeps may still be corrected.
+        """
         self.sweep_ms = self.clock_ms + DAY_MS
+        oldest_ms = (self.clock_ms - retention_ms) // DAY_MS * DAY_MS
         self.seen = {graphlet: label for graphlet, label in self.seen.items() if label[2] >= oldest_ms}
 
 
 class Memory:
-    """Label revisions learned, by pipeline."""
+    """Label revisions learned, by pipeline.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    retention_ms
+        How long a label is remembered, in ms of its pipeline's own time. It must be no shorter than the retention and
+        lateness of the detector: a correction of a forgotten label is counted beside it.
+    """
+
+    def __init__(self, retention_ms: int = RETENTION_MS) -> None:
+        self._retention_ms = retention_ms
         self._pipelines: OrderedDict[str, _Pipeline] = OrderedDict()
         self._size = 0
 
@@ -56,7 +68,7 @@ class Memory:
         pipeline.clock_ms = max(pipeline.clock_ms, example.said_ms)
         pipeline.seen[example.graphlet] = (example.label_revision, counted.tobytes(), example.said_ms)
         if pipeline.clock_ms >= pipeline.sweep_ms:
-            pipeline.sweep(pipeline.clock_ms - RETENTION_MS)
+            pipeline.sweep(self._retention_ms)
         self._size += len(pipeline.seen)
         while self._size > GRAPHLETS_MAX and len(self._pipelines) > 1:
             _, silent = self._pipelines.popitem(last=False)

@@ -17,7 +17,6 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 import orjson
 
 import stream_app.core
+from stream_app.core.detector import Settings
 from stream_app.core.learning import Learner
 from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.monitoring import Counts
@@ -59,22 +59,25 @@ class Checkpoint:
     """The checkpoint of one worker, in its folder.
 
     Parameters: `key` signs it; None: a key of its own is made and kept beside it, which protects from damage and
-    from whoever may write to the folder but not read it. `topic_id` is the id of the examples topic, `budgets` those
-    the learner keeps thresholds for.
+    from whoever may write to the folder but not read it. `topic_id` is the id of the examples topic, `settings` those
+    of the detector that the learner fits.
 
     Raises OptionsError when the folder cannot be used.
     """
 
-    def __init__(
-        self, folder: Path, key: bytes | None, topic_id: str, budgets: Sequence[float], counts: Counts
-    ) -> None:
+    def __init__(self, folder: Path, key: bytes | None, topic_id: str, settings: Settings, counts: Counts) -> None:
         self._path = folder / "model.checkpoint"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._key = key or own_key(folder / "model.key")
         except OSError as error:
             raise OptionsError(f"kafka.folder {folder}: {error}") from error
-        self._made_by = {**versions(), "topic_id": topic_id, "budgets": list(budgets)}
+        self._made_by = {
+            **versions(),
+            "topic_id": topic_id,
+            "budgets": list(settings.policy.budgets),
+            "retention_ms": settings.keep_ms,
+        }
         self._counts = counts
         self._storing = threading.Lock()
         #: Of the last one read or written: where it ends in the log, bytes, and when it was written (s since 1970 UTC).

@@ -17,7 +17,8 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP
 from kafka.errors import KafkaError
 
-from stream_app.core.learning import BUDGETS, Learner
+from stream_app.core.detector import Settings
+from stream_app.core.learning import Learner
 from stream_app.kafka import topics
 from stream_app.kafka.app import add_agent, make_app
 from stream_app.kafka.assignment import Assignment
@@ -39,8 +40,8 @@ from stream_app.sources import SOURCES, Sources
 
 log = logging.getLogger(__name__)
 
-#: Makes a detector from the rows of a partition and the learner that it asks.
-Load = Callable[[Mapping[bytes, bytes], Learner], Detector]
+#: Makes a detector from its settings, the rows of a partition, and the learner that it asks.
+Load = Callable[[Settings, Mapping[bytes, bytes], Learner], Detector]
 
 #: Seconds between two attempts to reach Kafka at the start.
 _AGAIN_SECONDS = 2.0
@@ -67,8 +68,8 @@ class WorkerSettings:
     tick_seconds: float = 60.0
     #: Whether the examples log is folded; if not, the model stays as its checkpoint has it.
     learning: bool = True
-    #: Budgets to keep thresholds for.
-    budgets: tuple[float, ...] = BUDGETS
+    #: Of the detectors, and of the learner that fits them.
+    detector: Settings = field(default_factory=Settings)
     #: Signs checkpoints of the model; None: a key of their own is kept in the folder.
     checkpoint_key: bytes | None = field(default=None, repr=False)
     #: How messages of the source topics are read.
@@ -87,7 +88,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = 0
-        self.monitor = Monitor(settings.names.sources, settings.budgets)
+        self.monitor = Monitor(settings.names.sources, settings.detector.policy.budgets)
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
@@ -172,10 +173,10 @@ class Worker:
     async def _restore_model(self, found: dict[str, Found]) -> Learning:
         settings, topic = self.settings, self.settings.names.examples
         checkpoint = Checkpoint(
-            settings.folder, settings.checkpoint_key, found[topic].topic_id, settings.budgets, self.monitor.counts
+            settings.folder, settings.checkpoint_key, found[topic].topic_id, settings.detector, self.monitor.counts
         )
         return await restore(
-            settings.connection, topic, checkpoint, Learner(settings.budgets), follows=settings.learning
+            settings.connection, topic, checkpoint, settings.detector.learner(), follows=settings.learning
         )
 
     async def _serve_partitions(self, found: dict[str, Found], producer: AIOKafkaProducer, learner: Learner) -> None:
@@ -235,7 +236,7 @@ class Worker:
             events.partitions,
             names,
             table,
-            lambda rows: self._load(rows, learner),
+            lambda rows: self._load(settings.detector, rows, learner),
             sender(producer),
             self.monitor.counts,
             self.monitor.observe,

@@ -21,7 +21,6 @@ import orjson
 
 from stream_app import wire
 from stream_app.core.detector import Detector, Settings, describe
-from stream_app.core.learning import Learner
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.state import DAY_MS
 from stream_app.errors import MalformedEvent
@@ -107,7 +106,7 @@ class Embedded:
 
     def _load(self) -> None:
         """Brings detector, learner and verdicts to the saved state; the rest of the log waits to be applied."""
-        self.learner = Learner(self.settings.detector.policy.budgets)
+        self.learner = self.settings.detector.learner()
         for example in self._log.examples():
             self.learner.learn(wire.example_from_dict(orjson.loads(example)))
         self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)

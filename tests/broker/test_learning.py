@@ -14,7 +14,8 @@ import orjson
 from kafka import TopicPartition
 
 from stream_app import wire
-from stream_app.core.learning import BUDGETS, Learner
+from stream_app.core.detector import Settings
+from stream_app.core.learning import Learner
 from stream_app.core.outputs import PRUNE, Example, Verdict
 from stream_app.fleet import Fleet, FleetOptions
 from stream_app.kafka.checkpoint import Checkpoint
@@ -30,7 +31,7 @@ from tests.broker.worker_process import opinions
 def checkpoint_of(cluster: Cluster, folder: Path, counts: Counts | None = None) -> Checkpoint:
     """The checkpoint of a worker with that folder."""
     found = find(cluster.admin, [cluster.names.examples])[cluster.names.examples]
-    return Checkpoint(folder, None, found.topic_id, BUDGETS, counts or Counts())
+    return Checkpoint(folder, None, found.topic_id, Settings(), counts or Counts())
 
 
 async def folded(cluster: Cluster) -> Learner:

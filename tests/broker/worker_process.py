@@ -36,10 +36,11 @@ async def main(path: Path) -> int:
         session_seconds=given["session_seconds"],
         tick_seconds=given["tick_seconds"],
         learning=given["learning"],
+        detector=Settings(horizon_ms=given["horizon_ms"]),
         port=0,
     )
     module.make_producer = partial(make_producer, request_timeout_ms=given["send_ms"])
-    worker = Worker(settings, partial(Detector.load, Settings(horizon_ms=given["horizon_ms"])))
+    worker = Worker(settings, Detector.load)
     code = await worker.run()
     if worker.monitor.learning is not None:
         path.with_suffix(".model").write_text(json.dumps(opinions(worker.monitor.learning.learner)))

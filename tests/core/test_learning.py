@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from stream_app.core.detector import Detector, Settings
 from stream_app.core.drift import log_loss
 from stream_app.core.learning import Learner
-from stream_app.core.outputs import DUE, FIRST
-from stream_app.core.remembering import RETENTION_MS
+from stream_app.core.outputs import DUE, FIRST, Example
+from stream_app.core.remembering import DAY_MS, RETENTION_MS
+from tests.builders import DAY, MINUTE, ran, run_ended
 from tests.core.labelled import Truth, example, record
 
+#: In the minutes of `tests.builders`.
+DAYS = DAY // MINUTE
 NOT_NUMBERS = [math.nan, math.inf, -math.inf, 1e308, -1e308, 10**400, "7", None, [], True]
 
 
@@ -108,6 +112,35 @@ def test_ids_are_kept_for_the_retention_of_their_pipelines_own_time() -> None:
     learner.learn(example(1, False, pipeline="jumpy"))
 
     assert learner.records == 4
+
+
+def test_a_correction_counts_once_however_long_the_detector_keeps_graphlets() -> None:
+    """The push comes 60 days after the first label, which another label of the pipeline did not push out of memory."""
+    settings = Settings(retention_ms=100 * DAY_MS)
+    learner = settings.learner()
+    detector = Detector(settings, learner)
+    labels = []
+    for event in (
+        *ran(0, "slow", "Trainer", run="r1", writes=["m"]),
+        run_ended(2, "r1"),
+        *ran(50 * DAYS, "next", "Trainer", run="r2"),
+        run_ended(50 * DAYS + 2, "r2"),
+        *ran(60 * DAYS, "push", "Pusher", run="r1", reads=["m"]),
+    ):
+        for output in detector.step(event):
+            if isinstance(output, Example) and output.trainer is not None:
+                labels.append((output.trainer, output.pushed))
+                learner.learn(output)
+    found = learner.metrics()["train"]
+
+    assert labels == [("slow", False), ("next", False), ("slow", True)]
+    assert (found.support, found.pushes) == (2, 1)
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(horizon_ms=DAY_MS, retention_ms=DAY_MS, lateness_ms=0)])
+def test_no_learner_remembers_less_than_the_default(settings: Settings) -> None:
+    """After a takeover a backlog of days may be sent again, however short the detector's retention is."""
+    assert pickle.dumps(settings.learner()) == pickle.dumps(Learner())
 
 
 def test_a_correction_replaces_the_first_label_in_the_metrics() -> None:

@@ -7,7 +7,7 @@ from array import array
 import pytest
 
 from stream_app.core import remembering
-from stream_app.core.remembering import RETENTION_MS, Memory
+from stream_app.core.remembering import DAY_MS, RETENTION_MS, Memory
 from tests.core.labelled import example
 
 NOTHING = array("d")
@@ -41,6 +41,19 @@ def test_a_corrected_graphlet_is_kept_for_the_retention_after_its_correction() -
     memory.keep(example(2, True, time_ms=RETENTION_MS + 1), NOTHING)
 
     assert memory.known(example(1, True, revision=2))
+
+
+def test_a_memory_is_as_long_as_it_is_told() -> None:
+    """A label of the first minute is known until the whole day that it was said on is older than the retention."""
+    memory = Memory(60 * DAY_MS)
+    memory.keep(example(1, False, time_ms=0), NOTHING)
+    memory.keep(example(2, False, time_ms=61 * DAY_MS - 1), NOTHING)
+    before = memory.known(example(1, False))
+    memory.keep(example(3, False, time_ms=62 * DAY_MS), NOTHING)
+
+    assert before
+    assert not memory.known(example(1, False))
+    assert memory.known(example(2, False))
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from stream_app.core.learning import BUDGETS, Learner
+from stream_app.core.detector import Settings
+from stream_app.core.learning import Learner
 from stream_app.core.outputs import Example
+from stream_app.core.policy import Policy
+from stream_app.core.remembering import DAY_MS
 from stream_app.errors import OptionsError
 from stream_app.kafka import checkpoint as module
 from stream_app.kafka.checkpoint import Checkpoint
@@ -46,7 +49,7 @@ class Desk:
         self.counts = Counts()
 
     def checkpoint(self, **differing: Any) -> Checkpoint:
-        given = {"key": KEY, "topic_id": TOPIC, "budgets": BUDGETS, **differing}
+        given = {"key": KEY, "topic_id": TOPIC, "settings": Settings(), **differing}
         return Checkpoint(self.folder, counts=self.counts, **given)
 
 
@@ -156,13 +159,15 @@ def test_what_was_changed_or_cut_short_is_dropped(
     [
         ({"key": b"another user's key"}, "its signature is wrong"),
         ({"topic_id": "topic-2"}, "its topic_id is 'topic-1', not 'topic-2'"),
-        ({"budgets": (0.05,)}, "its budgets is"),
+        ({"settings": Settings(policy=Policy(budget=0.03))}, "its budgets is"),
+        ({"settings": Settings(retention_ms=60 * DAY_MS)}, "its retention_ms is 3196800000, not 5788800000"),
+        ({"settings": Settings(lateness_ms=0)}, "its retention_ms is 3196800000, not 2592000000"),
     ],
 )
 def test_what_is_of_something_else_is_dropped(
     desk: Desk, differing: dict[str, Any], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of another owner, another log, or other thresholds."""
+    """Of another owner, another log, other thresholds, or another memory of labels."""
     desk.checkpoint().write(taught(examples()[:20]), offset=20)
 
     assert desk.checkpoint(**differing).read(end=20) is None
@@ -195,7 +200,7 @@ def test_a_model_that_is_to_stay_as_it_is_is_never_deleted(desk: Desk) -> None:
     desk.checkpoint().write(taught(examples()[:20]), offset=20)
 
     with pytest.raises(OptionsError, match=r"kafka\.learning is false"):
-        desk.checkpoint(budgets=(0.03,)).read(end=20, cache=False)
+        desk.checkpoint(settings=Settings(lateness_ms=0)).read(end=20, cache=False)
     assert desk.checkpoint().read(end=20, cache=False) is not None
 
 

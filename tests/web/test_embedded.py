@@ -14,7 +14,6 @@ import pytest
 from stream_app import wire
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
-from stream_app.core.learning import Learner
 from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.core.policy import Policy
 from stream_app.core.state import DAY_MS
@@ -64,7 +63,7 @@ def lived(path: Path, events: Sequence[bytes], parts: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def expected() -> dict[str, Any]:
     """The same from a detector that just reads the events."""
-    learner = Learner(SETTINGS.detector.policy.budgets)
+    learner = SETTINGS.detector.learner()
     detector = Detector(SETTINGS.detector, learner)
     verdicts = {}
     for line in EVENTS:
