@@ -102,6 +102,9 @@ class LearnerMetrics:
         self._records = gauge("model_records", "Examples folded into the model.")
         self._rollbacks = gauge("model_rollbacks", "Times a stage fell back to a fresh model.")
         self._discarded = gauge("model_updates_discarded", "Updates refused: they would not have been finite.")
+        self._forgotten = gauge(
+            "model_labels_forgotten", "Labels forgotten within the retention: a correction counts beside them."
+        )
         stopped = gauge("flags_stopped", "1 while too many of the last pushes had been flagged.", "budget")
         self._stopped = {budget: stopped.labels(f"{budget:g}") for budget in budgets}
 
@@ -112,6 +115,7 @@ class LearnerMetrics:
         self._records.set(learner.records)
         self._rollbacks.set(learner.rollbacks)
         self._discarded.set(learner.discarded)
+        self._forgotten.set(learner.forgotten)
         for budget, gauge in self._stopped.items():
             gauge.set(learner.stopped(budget))
         for stage, measured in learner.metrics().items():

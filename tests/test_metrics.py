@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stream_app.core import remembering
 from stream_app.core.detector import Detector
 from stream_app.core.learning import Learner
 from stream_app.core.ledger import HINDSIGHT, Ledger
@@ -175,6 +176,19 @@ def test_a_learner_without_labels_has_no_quality(registry: CollectorRegistry, me
 
     assert registry.get_sample_value("stream_app_model_records") == 0
     assert registry.get_sample_value("stream_app_prequential_auc", {"stage": INPUT, "of": "model"}) is None
+
+
+def test_labels_forgotten_too_early_are_told(
+    registry: CollectorRegistry, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A correction of one is counted twice: whoever watches should know that it can happen."""
+    monkeypatch.setattr(remembering, "GRAPHLETS_MAX", 1)
+    learner = Learner()
+    for pipeline in ("a", "b", "c"):
+        learner.learn(replace(EXAMPLE, pipeline=pipeline))
+    metrics.measure_learner(learner)
+
+    assert registry.get_sample_value("stream_app_model_labels_forgotten") == 2
 
 
 def test_names_and_labels_keep_to_their_sets(registry: CollectorRegistry, metrics: Metrics) -> None:

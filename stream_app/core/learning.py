@@ -94,6 +94,11 @@ class Learner:
         return sum(stage.model.discarded for stage in self._stages.values())
 
     @property
+    def forgotten(self) -> int:
+        """Graphlets whose labels were forgotten within the retention: a correction of one is counted beside it."""
+        return self._memory.forgotten
+
+    @property
     def drifts(self) -> int:
         """Changes of the log loss that the drift detectors saw."""
         return sum(stage.change.detections for stage in self._stages.values())

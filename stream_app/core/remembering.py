@@ -47,6 +47,8 @@ class Memory:
         self._retention_ms = retention_ms
         self._pipelines: OrderedDict[str, _Pipeline] = OrderedDict()
         self._size = 0
+        #: Graphlets forgotten within the retention, because the bound was reached.
+        self.forgotten = 0
 
     def known(self, example: Example) -> bool:
         """Whether this label, or a later one of the same graphlet, was learned."""
@@ -73,3 +75,4 @@ class Memory:
         while self._size > GRAPHLETS_MAX and len(self._pipelines) > 1:
             _, silent = self._pipelines.popitem(last=False)
             self._size -= len(silent.seen)
+            self.forgotten += len(silent.seen)

@@ -57,7 +57,7 @@ def test_a_memory_is_as_long_as_it_is_told() -> None:
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound the pipeline silent longest is forgotten whole."""
+    """Beyond the bound the pipeline silent longest is forgotten whole, and its graphlets are counted."""
     monkeypatch.setattr(remembering, "GRAPHLETS_MAX", 10)
     memory = Memory()
     for number in range(30):
@@ -65,3 +65,14 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert memory.known(example(29, False, pipeline="p9"))
     assert not memory.known(example(0, False, pipeline="p0"))
+    assert memory.forgotten == 21
+
+
+def test_what_is_older_than_the_retention_is_not_counted_as_forgotten() -> None:
+    """Nothing corrects it any more."""
+    memory = Memory(DAY_MS)
+    memory.keep(example(1, False, time_ms=0), NOTHING)
+    memory.keep(example(2, False, time_ms=9 * DAY_MS), NOTHING)
+
+    assert not memory.known(example(1, False))
+    assert memory.forgotten == 0
