@@ -168,16 +168,23 @@ class Checkpoint:
 @functools.cache
 def versions() -> dict[str, str]:
     """What a fold depends on beside the log: the code, down to the mathematical functions of the C library."""
-    core = hashlib.sha256()
-    for path in sorted(Path(*stream_app.core.__path__).glob("*.py")):
-        core.update(path.name.encode() + b"\0" + path.read_bytes())
     return {
         "stream_app": metadata.version("stream-app"),
-        "core": core.hexdigest(),
+        "core": hash_of_tree(Path(*stream_app.core.__path__)),
         "river": metadata.version("river"),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "machine": " ".join((platform.machine(), *platform.libc_ver())),
     }
+
+
+def hash_of_tree(folder: Path) -> str:
+    """The SHA-256 of all Python files below a folder, of their places in it and of their bytes, in hexadecimal."""
+    code = hashlib.sha256()
+    for place, path in sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py")):
+        if "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            code.update(f"{place}\0{len(content)}\0".encode() + content)
+    return code.hexdigest()
 
 
 def own_key(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import stream_app.core
 from stream_app.core.detector import Settings
 from stream_app.core.learning import Learner
 from stream_app.core.outputs import Example
@@ -18,7 +19,7 @@ from stream_app.core.policy import Policy
 from stream_app.core.remembering import DAY_MS
 from stream_app.errors import OptionsError
 from stream_app.kafka import checkpoint as module
-from stream_app.kafka.checkpoint import Checkpoint
+from stream_app.kafka.checkpoint import Checkpoint, hash_of_tree
 from stream_app.kafka.monitoring import Counts
 from tests.broker.worker_process import opinions
 from tests.core.simulated import usual_outputs
@@ -185,6 +186,66 @@ def test_what_other_code_made_is_dropped(desk: Desk, what: str, monkeypatch: pyt
 
     assert desk.checkpoint().read(end=20) is None
     assert desk.counts.checkpoints_dropped == 1
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder of code with a sub-package."""
+    folder = tmp_path / "code"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "outer.py").write_text("a = 1\n")
+    (folder / "inner" / "one.py").write_text("b = 2\n")
+    (folder / "inner" / "two.py").write_text("c = 3\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "outer.py").write_text("a = 2\n"),
+        lambda folder: (folder / "inner" / "one.py").write_text("b = 3\n"),
+        lambda folder: (folder / "inner" / "one.py").rename(folder / "inner" / "three.py"),
+        lambda folder: (folder / "inner" / "one.py").rename(folder / "one.py"),
+        lambda folder: (folder / "inner").rename(folder / "other"),
+        lambda folder: (folder / "inner" / "empty.py").touch(),
+        lambda folder: (folder / "inner" / "two.py").unlink(),
+    ],
+    ids=["changed", "changed below", "renamed", "moved", "folder renamed", "added", "gone"],
+)
+def test_other_code_has_another_hash(tree: Path, change: Callable[[Path], object]) -> None:
+    """Wherever in the tree it is other code."""
+    before = hash_of_tree(tree)
+    change(tree)
+
+    assert hash_of_tree(tree) != before
+
+
+def test_text_that_moves_from_one_file_to_the_next_gives_another_hash(tree: Path) -> None:
+    """What a file holds cannot be taken for the name of another and what that holds."""
+    (tree / "outer.py").write_text("a = 1\nz.py\0z = 1\n")
+    one = hash_of_tree(tree)
+    (tree / "outer.py").write_text("a = 1\n")
+    (tree / "z.py").write_text("z = 1\n")
+
+    assert hash_of_tree(tree) != one
+
+
+def test_the_same_code_has_the_same_hash_wherever_it_lies(tree: Path, tmp_path: Path) -> None:
+    """What Python compiles beside it does not matter, and nothing else that is no code."""
+    before = hash_of_tree(tree)
+    (tree / "inner" / "__pycache__").mkdir()
+    (tree / "inner" / "__pycache__" / "one.cpython-311.pyc").write_bytes(b"compiled")
+    (tree / "__pycache__").mkdir()
+    (tree / "__pycache__" / "stray.py").write_text("d = 4\n")
+    (tree / "notes.txt").write_text("notes")
+    there = tree.rename(tmp_path / "elsewhere")
+
+    assert hash_of_tree(there) == before
+
+
+def test_a_checkpoint_names_the_hash_of_all_of_the_core() -> None:
+    """Also of packages within it."""
+    assert module.versions()["core"] == hash_of_tree(Path(*stream_app.core.__path__))
 
 
 def test_what_goes_beyond_the_log_is_dropped(desk: Desk) -> None:
