@@ -17,7 +17,7 @@ OBSERVE, ENFORCE = "observe", "enforce"
 FIRST_GRAPHLETS = 5
 #: A stage with less of the cost ahead is not worth a flag.
 LEFT_SHARE_MIN = 0.05
-#: At most this share of a pipeline's last pushes may have been flagged.
+#: At most this share of a pipeline's last pushes, or one of them, may have been flagged.
 PIPELINE_SHARE_MAX = 0.2
 #: A pipeline without a usual number of runs between pushes runs every so many.
 RUNS_AT_MOST = 20
@@ -107,7 +107,8 @@ def budget_guard(history: History, budget: int) -> str | None:
     if history.flag_streaks.get(budget, 0) >= streak_max:
         return "as many consecutive flags as the pipeline has runs between pushes"
     flagged = sum(1 for bits in history.push_flags if bits >> budget & 1)
-    if flagged + 1 > PIPELINE_SHARE_MAX * REMEMBERED:
+    # One even where the share allows none: a pipeline with few pushes could otherwise never be flagged.
+    if flagged >= max(1, int(PIPELINE_SHARE_MAX * min(REMEMBERED, history.pushes))):
         return "the pipeline's last pushes were flagged often enough"
     return None
 

@@ -19,6 +19,7 @@ from stream_app.core.outputs import (
     PRUNE,
     TRAIN,
     WARN,
+    Example,
     Verdict,
 )
 from stream_app.core.policy import (
@@ -147,14 +148,38 @@ def test_a_pipeline_that_never_pushed_is_not_flagged_for_ever() -> None:
     assert budget_guard(seasoned(flag_streaks={0: 19}), 0) is not None
 
 
-@pytest.mark.parametrize(("flagged", "guarded"), [(3, False), (4, True)])
-def test_a_fifth_of_a_pipelines_last_pushes_is_all_that_may_have_been_flagged(flagged: int, guarded: bool) -> None:
-    """Four of twenty: the fleet's budget is not spent on one pipeline."""
-    history = seasoned(push_flags=[0b10] * flagged + [0b01] * (20 - flagged))
+OFTEN_ENOUGH = "the pipeline's last pushes were flagged often enough"
 
-    said = budget_guard(history, 1)
 
-    assert (said == "the pipeline's last pushes were flagged often enough") == guarded
+def pushed_before(pushes: int, flagged: int) -> History:
+    """A pipeline so many of whose last pushes had been flagged by budget 1, and the others by budget 0."""
+    return seasoned(pushes=pushes, push_flags=[0b10] * flagged + [0b01] * (min(20, pushes) - flagged))
+
+
+@pytest.mark.parametrize(
+    ("pushes", "flagged"),
+    [(0, 0), (1, 0), (4, 0), (5, 0), (9, 0), (10, 0), (10, 1), (14, 1), (15, 2), (20, 3), (40, 3)],
+)
+def test_a_pipeline_may_be_flagged_while_a_fifth_of_its_last_pushes_is_not_reached(pushes: int, flagged: int) -> None:
+    """Also one that never pushed, or none of whose few pushes was flagged: else it could never be flagged at all."""
+    assert budget_guard(pushed_before(pushes, flagged), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("pushes", "flagged"),
+    [(1, 1), (4, 1), (4, 4), (5, 1), (9, 1), (10, 2), (14, 2), (15, 3), (20, 4), (20, 20), (40, 4)],
+)
+def test_a_fifth_of_a_pipelines_last_pushes_is_all_that_may_have_been_flagged(pushes: int, flagged: int) -> None:
+    """Four of twenty, two of ten, and under ten not a second one: the fleet's budget is not spent on one pipeline."""
+    assert budget_guard(pushed_before(pushes, flagged), 1) == OFTEN_ENOUGH
+
+
+def test_pushes_that_another_budget_flagged_do_not_count() -> None:
+    """Each budget's policy has its own flagged pushes."""
+    history = pushed_before(pushes=4, flagged=4)
+
+    assert budget_guard(history, 0) is None
+    assert budget_guard(history, 1) == OFTEN_ENOUGH
 
 
 # Thresholds
@@ -477,6 +502,17 @@ def test_a_pipeline_whose_flags_come_true_is_left_alone_every_twentieth_time(wat
     streaks = [len(streak) for streak in "".join("P" if s == PRUNE else " " for s in said).split()]
 
     assert streaks[:2] == [19, 19]
+
+
+def test_of_a_pipelines_first_ten_pushes_one_is_flagged(watch: Watch) -> None:
+    """Every fourth run is pushed, and every prediction says that none will be: the second flagged push is the 11th."""
+    watched = watch(Steered()).feed(past(4))
+    for number in range(4 * 12):
+        watched.feed(whole_run((4 + number) * PERIOD, f"r{number}", pushed=number % 4 == 3))
+    pushes = [e for e in watched.outputs if isinstance(e, Example) and e.pushed and e.trainer is not None]
+    flagged = [any(record.decision == PRUNE for record in (*e.inherited, *e.stages)) for e in pushes]
+
+    assert flagged == [True] + [False] * 9 + [True, False]
 
 
 def test_a_push_that_is_due_is_not_flagged(watch: Watch) -> None:
