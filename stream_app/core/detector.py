@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_app.core import labels, ledger, outcomes, retention, rows, stages
+from stream_app.core import accounting, labels, outcomes, retention, rows, stages
 from stream_app.core.edges import apply
 from stream_app.core.events import Event
 from stream_app.core.graphlets import listed
@@ -185,7 +185,7 @@ class Detector:
         closing = retention.due(pipeline, settings.keep_ms)
         if not pipeline.cutoff_ms:
             return []
-        ledger.settle(pipeline, settings.operators.nodes)
+        accounting.settle(pipeline, settings.operators.nodes)
         outputs: list[Output] = [self._closed(graphlet, pipeline) for graphlet in closing]
         retention.evict(pipeline, closing)
         return outputs
@@ -202,7 +202,7 @@ class Detector:
 
     def ledger(self, pipeline: str) -> Ledger:
         """The ledger of a pipeline as it stands, evicted compute included."""
-        return ledger.settle(self.pipelines[pipeline], self.settings.operators.nodes)
+        return accounting.settle(self.pipelines[pipeline], self.settings.operators.nodes)
 
     def take_rows(self) -> list[tuple[bytes, bytes | None]]:
         """The rows of state changed since the last call; a value of None says that the row is gone."""
@@ -230,7 +230,7 @@ class Detector:
     def validate(self) -> None:
         """Asserts every invariant of the state, by recomputing what is kept incrementally."""
         for pipeline in self.pipelines.values():
-            ledger.settle(pipeline, self.settings.operators.nodes)
+            accounting.settle(pipeline, self.settings.operators.nodes)
             check(pipeline, self.settings.operators)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from stream_app.core.state import Graphlet
+from typing import TypeVar
 
 #: Beyond this many a tuple becomes a set.
 TUPLE_MAX = 4
 
-Marks = tuple["Graphlet", ...] | set["Graphlet"]
+T = TypeVar("T")
+Marks = tuple[T, ...] | set[T]
 
 
-def marked(marks: Marks, graphlet: Graphlet) -> Marks:
+def marked(marks: Marks[T], graphlet: T) -> Marks[T]:
     """The marks with one more graphlet, which is not among them."""
     if isinstance(marks, set):
         marks.add(graphlet)
@@ -21,7 +19,7 @@ def marked(marks: Marks, graphlet: Graphlet) -> Marks:
     return (*marks, graphlet) if len(marks) < TUPLE_MAX else {*marks, graphlet}
 
 
-def unmarked(marks: Marks, graphlet: Graphlet) -> Marks:
+def unmarked(marks: Marks[T], graphlet: T) -> Marks[T]:
     """The marks without a graphlet, whether or not it is among them."""
     if isinstance(marks, set):
         marks.discard(graphlet)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
+from stream_app.core.accounting import policies_of
 from stream_app.core.edges import take_out
 from stream_app.core.graphlets import clear
-from stream_app.core.ledger import policies_of
 from stream_app.core.operators import RUN, TRAIN
 from stream_app.core.outcomes import wait
 from stream_app.core.outputs import OPEN, PUSHED

@@ -130,9 +130,9 @@ class Version:
         #: Readers by run: a schema read by every run is looked up by the runs of one graphlet.
         self.readers: dict[str | None, list[Execution]] = {}
         #: Graphlets whose trainer it leads to; that lead to it; whose side set starts or passes here.
-        self.up: Marks = ()
-        self.down: Marks = ()
-        self.reach: Marks = ()
+        self.up: Marks[Graphlet] = ()
+        self.down: Marks[Graphlet] = ()
+        self.reach: Marks[Graphlet] = ()
         self.touched_day = 0
 
     def all_readers(self) -> Iterator[Execution]:
@@ -310,7 +310,7 @@ class Pipeline:
         #: Trainer id -> graphlet.
         self.graphlets: dict[str, Graphlet] = {}
         #: Run -> graphlets that have it among their `runs`.
-        self.graphlets_of_run: dict[str, Marks] = {}
+        self.graphlets_of_run: dict[str, Marks[Graphlet]] = {}
         self.oversized: dict[Graphlet, None] = {}
         #: Trainer id -> graphlet of a trainer that proved to be none, or CACHED: should it be one after all, what
         #: was said of it still stands.

@@ -14,7 +14,8 @@ from faust.types import TP
 from stream_app.kafka.changelog import ForeignAppendError
 from stream_app.kafka.partition import Partition
 from stream_app.kafka.producing import passes
-from stream_app.kafka.transport import Batch, BatchConsumer
+from stream_app.kafka.records import Batch
+from stream_app.kafka.transport import BatchConsumer
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from stream_app.errors import OptionsError
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.producing import make_producer, sender
+from stream_app.kafka.records import Record
 from stream_app.kafka.topics import Names, find
-from stream_app.kafka.transport import Record
 
 _POLL_MS = 500
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import faust
 from faust.types import TP, EventT
 
-from stream_app.kafka.transport import Batch
+from stream_app.kafka.records import Batch
 
 #: Batches waiting in a lane; when it is full, reading waits.
 DEPTH = 1

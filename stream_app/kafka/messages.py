@@ -15,8 +15,8 @@ from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
 from stream_app.kafka.local_store import Row
 from stream_app.kafka.monitoring import EVICTED, WITHDRAWN, Counts
 from stream_app.kafka.outbox import Headers, Message
+from stream_app.kafka.records import Record
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Record
 from stream_app.metrics import outcome_of
 
 #: Key of the row that says a graphlet has an open alert, before the graphlet's id.

@@ -23,9 +23,9 @@ from stream_app.kafka.messages import Speaker, dead_letter
 from stream_app.kafka.monitoring import FAILED, MALFORMED, MISPLACED, Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.placement import FORWARDED, TICK, partition_of
+from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.table import PartitionTable
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Batch, Record
 from stream_app.sources import native
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from stream_app.kafka.monitoring import MALFORMED, Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.partition import FUTURE_MS
 from stream_app.kafka.producing import Send, passes
+from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Batch, Record
 from stream_app.sources import NATIVE, SOURCES, Sources, detect
 
 log = logging.getLogger(__name__)

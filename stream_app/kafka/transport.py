@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import faust
 from aiokafka.errors import IllegalStateError
-from aiokafka.structs import ConsumerRecord
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
@@ -29,50 +28,14 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from stream_app.kafka.records import Batch, split
+
 #: The one version of Faust whose private names are known to be used rightly.
 FAUST_VERSION = "0.15.3"
-#: Bytes of keys and values in one batch, unless a single record is larger.
-BATCH_BYTES = 1 << 20
 #: Seconds to wait for the position of an idle partition.
 POSITION_SECONDS = 1.0
 
-Record: TypeAlias = ConsumerRecord[bytes | None, bytes | None]
-Records = list[Record]
 Positions = Callable[[], Mapping[TP, int]]
-
-
-class Batch:
-    """Records of one partition in offset order, fetched together."""
-
-    __slots__ = ("done", "records")
-
-    def __init__(self, records: Records) -> None:
-        self.records = records
-        #: Set when every effect of the batch is in Kafka; only then does acknowledging it count.
-        self.done = False
-
-    @property
-    def end(self) -> int:
-        """The offset after the last record."""
-        last: int = self.records[-1].offset
-        return last + 1
-
-
-def split(records: Records, most_bytes: int = BATCH_BYTES) -> list[Batch]:
-    """Cut `records` into batches of at most `most_bytes` of keys and values; a larger record stands alone."""
-    batches: list[Batch] = []
-    taken: Records = []
-    size = 0
-    for record in records:
-        record_size = len(record.key or b"") + len(record.value or b"")
-        if taken and size + record_size > most_bytes:
-            batches.append(Batch(taken))
-            taken, size = [], 0
-        taken.append(record)
-        size += record_size
-    if taken:
-        batches.append(Batch(taken))
-    return batches
 
 
 class BatchConsumer(driver.Consumer):

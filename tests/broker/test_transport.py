@@ -16,7 +16,8 @@ from kafka.admin import KafkaAdminClient
 from mode import CrashingSupervisor
 
 from stream_app.kafka.changelog import LogReader
-from stream_app.kafka.transport import Batch, BatchSchema, BatchTransport, StickyAssignor
+from stream_app.kafka.records import Batch
+from stream_app.kafka.transport import BatchSchema, BatchTransport, StickyAssignor
 from tests.broker.broker import Broker
 from tests.broker.conftest import MakeTopic
 

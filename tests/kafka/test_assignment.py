@@ -15,8 +15,9 @@ from stream_app.kafka.app import make_app
 from stream_app.kafka.assignment import Assignment
 from stream_app.kafka.connection import Connection
 from stream_app.kafka.partition import Partition
+from stream_app.kafka.records import Batch
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Batch, BatchConsumer
+from stream_app.kafka.transport import BatchConsumer
 
 
 def no_partition(number: int) -> Partition:

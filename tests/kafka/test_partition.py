@@ -19,9 +19,9 @@ from stream_app.kafka.monitoring import Counts
 from stream_app.kafka.outbox import Message
 from stream_app.kafka.partition import Partition
 from stream_app.kafka.placement import FORWARDED, TICK, partition_of
+from stream_app.kafka.records import Batch
 from stream_app.kafka.table import Restored
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Batch
 from tests.kafka.records import record
 
 PARTITIONS = 4

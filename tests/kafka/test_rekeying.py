@@ -16,9 +16,9 @@ from aiokafka.errors import (
 from stream_app.kafka import rekeying
 from stream_app.kafka.monitoring import Counts
 from stream_app.kafka.outbox import Message
+from stream_app.kafka.records import Batch
 from stream_app.kafka.rekeying import rekeyed
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Batch
 from tests.kafka.records import record
 
 NAMES = Names("g")

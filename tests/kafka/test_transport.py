@@ -11,7 +11,8 @@ from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream_app.kafka.transport import BatchConsumer, split
+from stream_app.kafka.records import split
+from stream_app.kafka.transport import BatchConsumer
 from tests.kafka.records import record
 
 

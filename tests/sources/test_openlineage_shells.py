@@ -9,9 +9,9 @@ import pytest
 
 from stream_app.cli import main
 from stream_app.kafka.monitoring import Counts
+from stream_app.kafka.records import Batch
 from stream_app.kafka.rekeying import rekey, rekeyed
 from stream_app.kafka.topics import Names
-from stream_app.kafka.transport import Batch
 from stream_app.sources import make_sources
 from stream_app.sources.native import decode
 from stream_app.sources.openlineage_rules import JobRule, Rules
