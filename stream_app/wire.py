@@ -6,10 +6,12 @@ read back equals the one written, bit for bit: the examples log is what models a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Literal
 
 from stream_app.core.events import ArtifactRef, Event
-from stream_app.core.outputs import Example, StageRecord, Verdict
+from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
@@ -26,6 +28,14 @@ __all__ = [
 
 #: Types of alerts, below `stream_app.graphlet.`: a flag was raised, it was withdrawn, the outcome is known.
 AlertKind = Literal["flagged", "withdrawn", "resolved"]
+
+#: Fields of an example and of its stages that a learner counts with, and the types that it can.
+_EXAMPLE_TYPES = {"graphlet": (str,), "pipeline": (str,), "pushed": (bool, NoneType), "label_revision": (int,)}
+_STAGE_TYPES = {
+    **dict.fromkeys(("p", "baseline", "score", "cost", "cost_left", "actual_left", "propensity"), (int, float)),
+    "features": (dict,),
+    "flagged": (list,),
+}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
@@ -111,6 +121,7 @@ def example_from_dict(record: dict[str, Any]) -> Example:
     Raises StateError when a field is missing or is not what this version writes.
     """
     try:
+        _check(record, _EXAMPLE_TYPES)
         return Example(
             graphlet=record["graphlet"],
             pipeline=record["pipeline"],
@@ -180,6 +191,9 @@ def _stage_to_dict(stage: StageRecord) -> dict[str, Any]:
 
 
 def _stage_from_dict(record: dict[str, Any]) -> StageRecord:
+    if record["stage"] not in STAGES:
+        raise ValueError(f"no stage {record['stage']!r:.40}")
+    _check(record, _STAGE_TYPES)
     return StageRecord(
         stage=record["stage"],
         validator=record["validator"],
@@ -196,3 +210,9 @@ def _stage_from_dict(record: dict[str, Any]) -> StageRecord:
         flagged=record["flagged"],
         propensity=record["propensity"],
     )
+
+
+def _check(record: Mapping[str, Any], types: Mapping[str, tuple[type, ...]]) -> None:
+    for name, allowed in types.items():
+        if not isinstance(record[name], allowed):
+            raise TypeError(f"its {name} is {record[name]!r:.40}")

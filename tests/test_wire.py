@@ -190,6 +190,25 @@ def test_alerts_about_one_graphlet_have_ids_of_their_own() -> None:
     assert len(alerts) == len({sent["id"] for sent in alerts})
 
 
+#: A stage that can be read.
+STAGE: dict[str, Any] = {
+    "stage": "train",
+    "validator": None,
+    "time": "2026-03-01T06:00:00.000Z",
+    "features": {},
+    "p": 0.5,
+    "baseline": 0.2,
+    "score": 1.0,
+    "guard": None,
+    "cost": 1.0,
+    "cost_left": 1.0,
+    "actual_left": 1.0,
+    "decision": "continue",
+    "flagged": [],
+    "propensity": 1.0,
+}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -199,6 +218,14 @@ def test_alerts_about_one_graphlet_have_ids_of_their_own() -> None:
         ({"time": None}, "cannot be read"),
         ({"stages": None}, "cannot be read"),
         ({"stages": [None]}, "cannot be read"),
+        ({"graphlet": ["ads"]}, "its graphlet is"),
+        ({"pushed": "yes"}, "its pushed is"),
+        ({"label_revision": None}, "its label_revision is"),
+        ({"stages": [STAGE | {"stage": "deploy"}]}, "no stage 'deploy'"),
+        ({"stages": [STAGE | {"stage": []}]}, "no stage"),
+        ({"stages": [STAGE | {"p": "likely"}]}, "its p is 'likely'"),
+        ({"stages": [STAGE | {"score": None}]}, "its score is"),
+        ({"inherited": [STAGE | {"features": [1]}]}, "its features is"),
     ],
 )
 def test_an_example_that_cannot_be_read_is_a_state_error(change: dict[str, Any], reason: str) -> None:
@@ -214,8 +241,8 @@ def test_an_example_that_cannot_be_read_is_a_state_error(change: dict[str, Any],
         "time": "2026-03-01T06:12:40.000Z",
         "said": "2026-03-01T06:12:40.000Z",
         "label_revision": 1,
-        "stages": [],
-        "inherited": [],
+        "stages": [STAGE],
+        "inherited": [STAGE],
     }
     assert example_from_dict(record).pushed
     broken = {key: value for key, value in (record | change).items() if value is not ...}

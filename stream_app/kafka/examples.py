@@ -68,7 +68,7 @@ class ExamplesLog:
         for number, record in enumerate(records, 1):
             try:
                 self._learn(wire.example_from_dict(orjson.loads(record.value or b"")))
-            except (StateError, orjson.JSONDecodeError, TypeError) as error:
+            except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 self.skipped += 1
                 log.error("%s at offset %d is no example: %s", record.topic, record.offset, error)
             self.position = record.offset + 1
