@@ -106,6 +106,7 @@ class Monitor:
         self._worker.tick_time.set(self.counts.tick_ms / 1000)
         if self.learning is not None:
             self._worker.examples.set(self.learning.log.position)
+            self.counts.examples_skipped = self.learning.log.skipped
             self._worker.checkpoint_time.set(self.learning.checkpoint.time)
             self._worker.checkpoint_size.set(self.learning.checkpoint.size)
         self._worker.ready.set(self.ready().well)

@@ -60,6 +60,8 @@ class Counts:
     rebalances: int = 0
     #: Partitions restored from their changelogs.
     restored: int = 0
+    #: Records of the examples log that are no example.
+    examples_skipped: int = 0
     #: Checkpoints of the model that were not believed, and that could not be written.
     checkpoints_dropped: int = 0
     checkpoint_failures: int = 0
@@ -101,6 +103,7 @@ _COUNTERS = {
     "rows": ("changelog_rows", "Rows written to changelogs."),
     "rebalances": ("rebalances", "Assignments of partitions that were completed."),
     "restored": ("partitions_restored", "Partitions restored from their changelogs."),
+    "examples_skipped": ("examples_skipped", "Records of the examples log that are no example, and were not learned."),
     "checkpoints_dropped": ("model_checkpoints_dropped", "Checkpoints of the model that were not believed."),
     "checkpoint_failures": ("model_checkpoint_failures", "Checkpoints of the model that could not be written."),
 }

@@ -62,7 +62,7 @@ def monitor(learner: Learner, partition: Any) -> Monitor:
     )
     monitor.learning = SimpleNamespace(  # type: ignore[assignment]
         learner=learner,
-        log=SimpleNamespace(position=200),
+        log=SimpleNamespace(position=200, skipped=2),
         checkpoint=SimpleNamespace(time=1.7e9, size=1_000),
         caught_up=True,
     )
@@ -128,6 +128,7 @@ def test_everything_documented_is_there_before_anything_happened(monitor: Monito
         ("flags_open", {}, PARTITIONS),
         ("graphlets_open", {}, PARTITIONS),
         ("examples_position", {}, 200),
+        ("examples_skipped_total", {}, 2),
         ("model_records", {}, 200),
         ("model_checkpoint_size_bytes", {}, 1_000),
         ("flag_latency_seconds_count", {}, 1),
