@@ -23,7 +23,7 @@ from stream_app import wire
 from stream_app.core.detector import Detector, Settings, describe
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.state import DAY_MS
-from stream_app.errors import MalformedEvent
+from stream_app.errors import MalformedEvent, StateError
 from stream_app.sources import SOURCES, Sources, detect
 from stream_app.web.event_log import Changes, Entry, EventLog, LogUnavailableError
 from stream_app.web.words import Verdicts, prunes
@@ -107,8 +107,11 @@ class Embedded:
     def _load(self) -> None:
         """Brings detector, learner and verdicts to the saved state; the rest of the log waits to be applied."""
         self.learner = self.settings.detector.learner()
-        for example in self._log.examples():
-            self.learner.learn(wire.example_from_dict(orjson.loads(example)))
+        for number, example in enumerate(self._log.examples(), 1):
+            try:
+                self.learner.learn(wire.example_from_dict(orjson.loads(example)))
+            except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
+                raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)
         self.verdicts = Verdicts(orjson.loads(verdict) for verdict in self._log.verdicts())
         self._changes = Changes(self._log.applied())

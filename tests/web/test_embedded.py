@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from stream_app import wire
+from stream_app.cli.main import main
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.outputs import Example, Output, Verdict
@@ -114,6 +116,26 @@ def test_an_event_that_breaks_the_detector_is_passed_over(tmp_path: Path, monkey
     broken = lived(tmp_path / "b", EVENTS[:400], 1)
 
     assert broken == whole
+
+
+@pytest.mark.parametrize("bad", [b"{", b"[]", b"{}"])
+def test_an_example_that_cannot_be_read_ends_the_start_in_one_line(
+    tmp_path: Path, bad: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is our own, so nothing is guessed: the line names it, and there is no traceback."""
+    event_log = EventLog(tmp_path / "events.sqlite")
+    event_log.save(module.Changes(examples=[bad]))
+    event_log.close()
+    monkeypatch.setattr(sys, "argv", ["stream-app", "serve", "--data", str(tmp_path), "--port", "0"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err.splitlines()
+
+    assert ended.value.code == 1
+    assert [line.partition(" cannot be read: ")[0] for line in said] == [
+        f"stream-app: {tmp_path / 'events.sqlite'}: example 1"
+    ]
 
 
 def test_what_cannot_be_written_is_not_applied(tmp_path: Path) -> None:
