@@ -16,7 +16,7 @@ from stream_app import wire
 from stream_app.core.outputs import Example
 from stream_app.errors import StateError
 from stream_app.kafka.connection import Connection
-from stream_app.kafka.transport import Record
+from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)
 

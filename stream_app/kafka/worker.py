@@ -29,12 +29,12 @@ from stream_app.kafka.local_store import LocalStore
 from stream_app.kafka.monitor import Monitor
 from stream_app.kafka.partition import Detector, Partition
 from stream_app.kafka.producing import make_producer, sender
+from stream_app.kafka.records import Batch
 from stream_app.kafka.rekeying import rekey
 from stream_app.kafka.sensor import RebalanceSensor
 from stream_app.kafka.table import PartitionTable, Topics
 from stream_app.kafka.ticking import Ticking
 from stream_app.kafka.topics import Found, MissingTopicsError, Names
-from stream_app.kafka.transport import Batch
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.sources import SOURCES, Sources
 
