@@ -1,7 +1,7 @@
 """`should I go on?`, asked by a pipeline. It fails open: whatever goes wrong, the answer is to go on.
 
 Only the standard library is used. The whole question takes no longer than its time-out, name resolution and slow
-answers included; trouble is logged as a warning once in the life of the process.
+answers included; trouble is logged as a warning, once for each kind of it in the life of the process.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 import logging
 import os
 import threading
+import urllib.error
 import urllib.request
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,12 +24,14 @@ URL_VARIABLE, TOKEN_VARIABLE = "OPENLINEAGE_URL", "OPENLINEAGE_API_KEY"
 #: Bytes of an answer that are read.
 _ANSWER_MAX = 65_536
 
-_warned = threading.Event()
+#: The kinds of trouble that were warned of.
+_warned: set[str] = set()
 
 
 def should_prune(
-    run_id: str,
+    run: str | None = None,
     *,
+    pipeline: str | None = None,
     execution: str | None = None,
     url: str | None = None,
     token: str | None = None,
@@ -35,26 +39,34 @@ def should_prune(
 ) -> bool:
     """Whether a run should stop: its training is not worth its compute by the verdicts so far.
 
-    True only where flags are enforced and the flagged run is not held out. False also when the service does not
-    answer in time, refuses, or answers nonsense.
-
     Parameters
     ----------
-    run_id
-        The pipeline run, as its events name it.
+    run
+        The pipeline run, as its events name it. May be left out by a trainer that is in no run.
+    pipeline
+        The pipeline, as the detector names it. Without it nobody stops for a run id that several pipelines are known
+        to have.
     execution
-        The trainer in it that asks; None: all of its trainers must be flagged.
+        The trainer that asks; None: all trainers of the run must be flagged. Without `run` it needs `pipeline`.
     url, token
         Of the service; if not given, `OPENLINEAGE_URL` and `OPENLINEAGE_API_KEY` of the environment.
     timeout
         Seconds after which the run goes on without an answer.
+
+    Returns
+    -------
+    bool
+        True only where flags are enforced and the flagged run is not held out. False also when it is not clear which
+        run asks, or when the service does not answer in time, refuses, or answers nonsense.
     """
-    return pruning_verdict(run_id, execution=execution, url=url, token=token, timeout=timeout) is not None
+    verdict = pruning_verdict(run, pipeline=pipeline, execution=execution, url=url, token=token, timeout=timeout)
+    return verdict is not None
 
 
 def pruning_verdict(
-    run_id: str,
+    run: str | None = None,
     *,
+    pipeline: str | None = None,
     execution: str | None = None,
     url: str | None = None,
     token: str | None = None,
@@ -65,10 +77,12 @@ def pruning_verdict(
     Who stops says so in its last event (`prunedBy`), or its run would be learned from as one that failed.
     """
     answers: list[Any] = []
+    asked = {"run": run, "pipeline": pipeline, "execution": execution}
+    query = {name: value for name, value in asked.items() if value is not None}
 
     def ask() -> None:
         try:
-            answers.append(_ask(run_id, execution, url, token, timeout))
+            answers.append(_ask(query, url, token, timeout))
         except Exception as error:  # whatever it is, it must not stop a training
             answers.append(error)
 
@@ -82,19 +96,27 @@ def pruning_verdict(
     return str(answer) if answer is not None else None
 
 
-def _ask(run_id: str, execution: str | None, url: str | None, token: str | None, timeout: float) -> str | None:
+def _ask(query: dict[str, str], url: str | None, token: str | None, timeout: float) -> str | None:
+    if "run" not in query and "execution" not in query:
+        raise ValueError("neither a run nor an execution is given")
+    if "run" not in query and "pipeline" not in query:
+        raise ValueError("execution ids are unique only within a pipeline: give pipeline= as well")
     base = url or os.environ.get(URL_VARIABLE)
     if not base:
         raise ValueError(f"no url given, and {URL_VARIABLE} is not set")
     if not base.startswith(("http://", "https://")):
         raise ValueError(f"not the address of a service: {base[:80]!r}")
-    query = {"run": run_id} | ({"execution": execution} if execution is not None else {})
     request = urllib.request.Request(f"{base.rstrip('/')}/v1/should-prune?{urlencode(query)}")
     secret = token or os.environ.get(TOKEN_VARIABLE)
     if secret:
         request.add_unredirected_header("Authorization", f"Bearer {secret}")
-    with urllib.request.urlopen(request, timeout=timeout) as response:
-        answer = json.loads(response.read(_ANSWER_MAX))
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            answer = json.loads(response.read(_ANSWER_MAX))
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.CONFLICT:
+            raise
+        raise ValueError(f"more than one pipeline has a run {query.get('run')!r}: give pipeline= as well") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("prune"), bool):
         raise ValueError("the answer is none of this service")
     if not answer["prune"]:
@@ -105,7 +127,8 @@ def _ask(run_id: str, execution: str | None, url: str | None, token: str | None,
 
 
 def _warn(error: Exception) -> None:
-    """Says once that nobody answers; afterwards only for those who look closely."""
-    level = logging.DEBUG if _warned.is_set() else logging.WARNING
-    _warned.set()
-    log.log(level, "should_prune has no answer, the run goes on: %s: %s", type(error).__name__, error)
+    """Says once that there is no answer; afterwards only for those who look closely."""
+    kind = type(error).__name__
+    level = logging.DEBUG if kind in _warned else logging.WARNING
+    _warned.add(kind)
+    log.log(level, "should_prune has no answer, the run goes on: %s: %s", kind, error)

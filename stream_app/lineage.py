@@ -188,10 +188,28 @@ class PipelineRun(_Told):
         """
         return Execution(self, name, group, reads, nodes)
 
-    def stop_if_pruned(self, execution: Execution | None = None, timeout: float = 1.0) -> None:
-        """Asks whether to go on, as `stream_app.should_prune` does; raises Pruned if not."""
+    def stop_if_pruned(
+        self, execution: Execution | None = None, timeout: float = 1.0, pipeline: str | None = None
+    ) -> None:
+        """Asks whether to go on, as `stream_app.should_prune` does.
+
+        Parameters
+        ----------
+        execution
+            The step that asks; None: all trainers of the run must be flagged.
+        timeout
+            Seconds after which the run goes on without an answer.
+        pipeline
+            The pipeline, where a rule of the detector's settings gives it another name than `namespace/pipeline`.
+
+        Raises
+        ------
+        Pruned
+            If the run is to stop.
+        """
         asker = execution.run_id if execution is not None else None
-        verdict = pruning_verdict(self.run_id, execution=asker, timeout=timeout)
+        own = f"{self.namespace}/{self.name.partition('.')[0]}"
+        verdict = pruning_verdict(self.run_id, pipeline=pipeline or own, execution=asker, timeout=timeout)
         if verdict is not None:
             raise Pruned(verdict)
 

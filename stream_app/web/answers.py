@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
+from stream_app.core.ids import graphlet_id
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
 from stream_app.replay.sinks import graphlet_to_dict, outcome_of
 from stream_app.web.problems import ProblemError
-from stream_app.web.words import Verdicts
+from stream_app.web.words import Verdicts, Words, deciding
 
 #: Verdicts in one answer.
 LIMIT, LIMIT_MAX = 100, 1_000
@@ -25,8 +26,8 @@ class Known(Protocol):
     def verdicts(self) -> Verdicts:
         """The verdicts in force."""
 
-    def should_prune(self, run: str, trainer: str | None) -> dict[str, Any] | None:
-        """The verdict for which a run, or a trainer in it, should stop."""
+    def enforces(self, verdict: Words) -> bool:
+        """Whether a run stops where this verdict says so."""
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
         """A graphlet as the detector describes it. Raises ProblemError."""
@@ -85,12 +86,38 @@ class Answers:
         return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
 
     async def should_prune(self, request: web.Request) -> web.Response:
-        """Whether `run` (or its trainer `execution`) should stop, and the verdict that says so."""
-        query = _query(request, "run", "execution")
-        if not query.get("run"):
-            raise ProblemError(400, "run: missing")
-        found = self._known.should_prune(query["run"], query.get("execution"))
-        return _json({"prune": found is not None, "verdict": found["id"] if found is not None else None})
+        """Whether a run, or a trainer (`execution`), should stop, and the verdict that decides it."""
+        query = _query(request, "run", "pipeline", "execution")
+        empty = [name for name, value in query.items() if not value]
+        if empty:
+            raise ProblemError(400, f"{empty[0]}: expected a text that is not empty")
+        found = self._deciding(query.get("run"), query.get("pipeline"), query.get("execution"))
+        if found is None:
+            return _json({"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None})
+        return _json(
+            {
+                "known": True,
+                "decision": found["decision"],
+                "p_push": found["p_push"],
+                "why": found["reasons"],
+                "prune": found["decision"] == PRUNE and self._known.enforces(found),
+                "verdict": found["id"],
+            }
+        )
+
+    def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> Words | None:
+        """The verdict that decides; raises ProblemError when it is not clear on what."""
+        known = self._known.verdicts
+        if run is None:
+            if execution is None:
+                raise ProblemError(400, "run: missing; expected run, or execution with its pipeline")
+            if pipeline is None:
+                raise ProblemError(400, "pipeline: missing; execution ids are unique only within a pipeline")
+            return known.get(graphlet_id(pipeline, execution))
+        verdicts = known.of_run(run, pipeline)
+        if len({verdict["pipeline"] for verdict in verdicts}) > 1:
+            raise ProblemError(409, "run: more than one pipeline has a run of this id; give pipeline as well")
+        return deciding(verdicts, execution)
 
 
 def _query(request: web.Request, *known: str) -> dict[str, str]:

@@ -21,12 +21,14 @@ import orjson
 
 from stream_app import wire
 from stream_app.core.detector import Detector, Settings, describe
+from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
+from stream_app.core.policy import ENFORCE
 from stream_app.core.state import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
 from stream_app.sources import SOURCES, Sources, detect
 from stream_app.web.event_log import Changes, Entry, EventLog, LogUnavailableError
-from stream_app.web.words import Verdicts, prunes
+from stream_app.web.words import Verdicts, Words
 
 log = logging.getLogger(__name__)
 
@@ -157,20 +159,21 @@ class Embedded:
             self._queue.put(waiting)
         return waiting.written
 
-    def should_prune(self, run: str, trainer: str | None) -> dict[str, Any] | None:
-        """The verdict for which a run, or a trainer in it, should stop; None outside of `enforce`, and otherwise."""
-        if self.settings.detector.policy.mode != "enforce":
-            return None
-        return prunes(self.verdicts.of_run(run), trainer)
+    def enforces(self, _: Words) -> bool:
+        """Whether a run stops where a verdict says so."""
+        return self.settings.detector.policy.mode == ENFORCE
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
         """A graphlet as the detector describes it; waits while the detector is at work."""
+        name = parse_graphlet_id(graphlet)
+        if name is None or name.trainer is None:
+            return None
         with self.at_work:
-            for name, pipeline in self.detector.pipelines.items():
-                found = pipeline.graphlets.get(graphlet[len(name) + 1 :]) if graphlet.startswith(f"{name}/") else None
-                if found is not None:
-                    return describe(pipeline, found, self.settings.detector.operators)
-        return None
+            pipeline = self.detector.pipelines.get(name.pipeline)
+            found = pipeline.graphlets.get(name.trainer) if pipeline is not None else None
+            if pipeline is None or found is None:
+                return None
+            return describe(pipeline, found, self.settings.detector.operators)
 
     def _run(self) -> None:
         try:

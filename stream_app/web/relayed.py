@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.core.policy import ENFORCE
 from stream_app.sources import Sources
 from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
@@ -16,7 +17,7 @@ from stream_app.web.event_routes import event_routes
 from stream_app.web.intake import Message
 from stream_app.web.problems import ProblemError
 from stream_app.web.webhooks import Webhooks, WebhookSettings
-from stream_app.web.words import Verdicts, prunes
+from stream_app.web.words import Verdicts, Words
 
 #: Verdicts held: those said last.
 HELD = 200_000
@@ -42,10 +43,9 @@ class Said:
     def __init__(self) -> None:
         self.verdicts = Verdicts(most=HELD)
 
-    def should_prune(self, run: str, trainer: str | None) -> dict[str, Any] | None:
-        """The verdict for which a run, or a trainer in it, should stop; None where its worker does not enforce."""
-        found = prunes(self.verdicts.of_run(run), trainer)
-        return found if found is not None and str(found["policy"]).startswith("enforce") else None
+    def enforces(self, verdict: Words) -> bool:
+        """Whether the worker that said it enforces its flags."""
+        return str(verdict["policy"]).startswith(ENFORCE)
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
         """Graphlets are with the workers."""

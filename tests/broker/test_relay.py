@@ -29,9 +29,9 @@ from tests.broker.broker import make_certificate, start_java
 from tests.broker.cluster import Cluster
 from tests.broker.conftest import MakeTopic
 from tests.sources.openlineage_events import dataset, run_event, run_id
-from tests.web.served import BATCH, Service, served
+from tests.web.served import BATCH, Service, said, served
 
-GRAPHLET = f"prod/vision/{run_id('t1')}"
+GRAPHLET = f"prod~1vision/{run_id('t1')}"
 START = run_event("START", inputs=[dataset("data", "1")])
 END = run_event("COMPLETE", time="2026-03-01T07:00:00Z", outputs=[dataset("model", "1")])
 
@@ -39,9 +39,9 @@ END = run_event("COMPLETE", time="2026-03-01T07:00:00Z", outputs=[dataset("model
 @contextmanager
 def relayed(cluster: Cluster, connection: Connection | None = None) -> Iterator[Service]:
     """The service in front of a cluster, or of whatever a connection leads to."""
-    said = Said()
-    workers = Relay(connection or Connection(cluster.bootstrap), cluster.names, said.verdicts.add)
-    with served(relayed_app(workers, said, SOURCES, CollectorRegistry(), None)) as service:
+    known = Said()
+    workers = Relay(connection or Connection(cluster.bootstrap), cluster.names, known.verdicts.add)
+    with served(relayed_app(workers, known, SOURCES, CollectorRegistry(), None)) as service:
         yield service
 
 
@@ -97,16 +97,16 @@ def test_only_a_worker_that_enforces_stops_a_run(cluster: Cluster) -> None:
     """What was said before the service began is known to it; what is no verdict is passed over."""
 
     def verdict(run: str, policy: str) -> tuple[int | None, bytes | None, bytes]:
-        words = {"graphlet": f"p/run:{run}", "pipeline": "p", "run": run, "trainer": None, "decision": "prune"}
-        return None, words["graphlet"].encode(), orjson.dumps({**words, "policy": policy, "id": f"p/run:{run}#1"})
+        words = said("prune", run, policy=policy)
+        return None, words["graphlet"].encode(), orjson.dumps(words)
 
     records = [verdict("a", "observe 5 %"), (None, b"x", b"nonsense"), verdict("b", "enforce 1 %")]
     asyncio.run(cluster.produce(cluster.names.verdicts, records))
     with relayed(cluster) as service:
         until(lambda: ready(service))
 
-        assert not should_prune("a", url=service.url)
-        assert should_prune("b", url=service.url, timeout=10)
+        assert not should_prune("a", pipeline="p", url=service.url)
+        assert should_prune("b", pipeline="p", url=service.url, timeout=10)
 
 
 def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
@@ -114,7 +114,7 @@ def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with relayed(cluster, Connection(f"127.0.0.1:{port}")) as service:
-        reason = until(lambda: "cannot reach" in (said := service.get("/readyz").json["reason"]) and said)
+        reason = until(lambda: "cannot reach" in (reason := service.get("/readyz").json["reason"]) and reason)
         answer = service.post(orjson.dumps(START))
 
         assert f"cannot reach Kafka at 127.0.0.1:{port}" in reason
@@ -125,7 +125,7 @@ def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
 
 def why_not(service: Service, words: str) -> Any:
     """Why the service is not ready, once these words are in it."""
-    return until(lambda: words in (said := service.get("/readyz").json["reason"]) and said)
+    return until(lambda: words in (reason := service.get("/readyz").json["reason"]) and reason)
 
 
 def test_certificates_that_cannot_be_read_are_told_and_tried_again(cluster: Cluster, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from openlineage.client import OpenLineageClient
 
 from stream_app.options import load
 from stream_app.sources.openlineage_rules import JobRule, Rules
-from tests.web.served import embedded_service
+from tests.web.served import embedded_service, said
 from tests.web.test_http import applied
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -59,6 +60,17 @@ def test_a_run_that_asks_goes_on_where_nobody_answers(monkeypatch: pytest.Monkey
     monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
 
     exec(script.replace(":5000", ":1"), {"run_id": "r"})
+
+
+def test_an_answer_has_the_fields_that_the_page_names(tmp_path: Path) -> None:
+    """Whether or not there is a verdict."""
+    [shown] = blocks("serve.md", "json")
+    with embedded_service(tmp_path / "log") as service:
+        service.verdicts.add(said("prune", "2026-03-01", pipeline="vision"))
+        answers = [service.get(f"/v1/should-prune?pipeline=vision&run={run}").json for run in ("2026-03-01", "none")]
+
+    assert [answer["known"] for answer in answers] == [True, False]
+    assert [list(answer) for answer in answers] == [list(json.loads(shown))] * 2
 
 
 def test_the_page_names_every_route(tmp_path: Path) -> None:

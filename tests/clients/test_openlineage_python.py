@@ -56,7 +56,7 @@ def test_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         headers = {"Authorization": "Bearer s3cret-token"}
         found = {}
         for each in trained:
-            answer = service.ask("GET", f"/v1/graphlets/lab/digits/{each.trainer}", headers=headers)
+            answer = service.ask("GET", f"/v1/graphlets/lab~1digits/{each.trainer}", headers=headers)
             found[each.trainer] = answer.json["graphlet"]
         verdicts = service.ask("GET", "/v1/verdicts?pipeline=lab/digits", headers=headers).json["verdicts"]
     check(trained, found)

@@ -20,9 +20,9 @@ from stream_app import client as client_module
 from stream_app.client import pruning_verdict, should_prune
 from stream_app.core.detector import Settings
 from stream_app.core.policy import ENFORCE, Policy
-from stream_app.lineage import PipelineRun
+from stream_app.lineage import PipelineRun, Pruned
 from stream_app.web.embedded import EmbeddedSettings
-from tests.web.served import Service, embedded_service
+from tests.web.served import Service, embedded_service, relayed_service, said
 from tests.web.test_http import applied
 
 ENFORCED = EmbeddedSettings(Settings(policy=Policy(mode=ENFORCE)))
@@ -32,7 +32,7 @@ YES = json.dumps({"prune": True, "verdict": "p/t#1"})
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was warned of yet, and the environment names no service."""
-    monkeypatch.setattr(client_module, "_warned", threading.Event())
+    monkeypatch.setattr(client_module, "_warned", set())
     for name in (client_module.URL_VARIABLE, client_module.TOKEN_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
@@ -71,35 +71,99 @@ def answering() -> Iterator[Answering]:
         server.server_close()
 
 
-def say(service: Service, decision: str, run: str, trainer: str | None = None, pipeline: str = "p") -> None:
-    """Lets the service have said something of a run, or of a trainer of it."""
-    assert service.embedded is not None
-    graphlet = f"{pipeline}/{trainer}" if trainer else f"{pipeline}/run:{run}"
-    verdict = {"graphlet": graphlet, "pipeline": pipeline, "run": run, "trainer": trainer, "id": f"{graphlet}#1"}
-    service.embedded.verdicts.add(verdict | {"decision": decision})
+@pytest.fixture(params=["embedded", "beside workers"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    """A service that enforces flags, in both of its forms."""
+    embedded = request.param == "embedded"
+    with embedded_service(tmp_path / "log", ENFORCED) if embedded else relayed_service() as running:
+        yield running
 
 
 def test_a_flagged_run_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real service, found by the environment, with the verdict that says so."""
     with embedded_service(tmp_path / "log", ENFORCED, token="s3cret") as service:
-        say(service, "prune", "r")
+        service.verdicts.add(said("prune", "r"))
         monkeypatch.setenv("OPENLINEAGE_URL", f"{service.url}/")
         monkeypatch.setenv("OPENLINEAGE_API_KEY", "s3cret")
 
+        assert stream_app.should_prune("r", pipeline="p") is True
+        assert stream_app.should_prune("another", pipeline="p") is False
+        assert stream_app.should_prune("r", pipeline="another") is False
         assert stream_app.should_prune("r") is True
-        assert stream_app.should_prune("another") is False
-        assert pruning_verdict("r") == "p/run:r#1"
+        assert pruning_verdict("r", pipeline="p") == "p/run:r#1"
 
 
-def test_a_run_with_several_trainers_asks_for_each(tmp_path: Path) -> None:
+def test_a_run_with_several_trainers_asks_for_each(service: Service) -> None:
     """One flagged trainer stops itself, and not the run."""
-    with embedded_service(tmp_path / "log", ENFORCED) as service:
-        say(service, "prune", "r", "bad")
-        say(service, "continue", "r", "good")
+    service.verdicts.add(said("prune", "r", "bad"))
+    service.verdicts.add(said("continue", "r", "good"))
 
-        assert should_prune("r", execution="bad", url=service.url)
-        assert not should_prune("r", execution="good", url=service.url)
-        assert not should_prune("r", url=service.url)
+    assert should_prune("r", pipeline="p", execution="bad", url=service.url)
+    assert not should_prune("r", pipeline="p", execution="good", url=service.url)
+    assert not should_prune("r", pipeline="p", url=service.url)
+
+
+def test_runs_of_one_name_in_two_pipelines_are_two_runs(service: Service) -> None:
+    """Schedulers name the runs of all pipelines alike."""
+    service.verdicts.add(said("prune", "2026-11-25", pipeline="bad"))
+    service.verdicts.add(said("continue", "2026-11-25", pipeline="good"))
+
+    assert should_prune("2026-11-25", pipeline="bad", url=service.url)
+    assert not should_prune("2026-11-25", pipeline="good", url=service.url)
+    assert pruning_verdict("2026-11-25", pipeline="bad", url=service.url) == "bad/run:2026-11-25#1"
+    assert pruning_verdict("2026-11-25", pipeline="good", url=service.url) is None
+
+
+def test_a_run_that_may_be_of_several_pipelines_goes_on(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """Although all of them are flagged. The log says once what to do about it."""
+    service.verdicts.add(said("prune", "2026-11-25", pipeline="one"))
+    service.verdicts.add(said("prune", "2026-11-25", pipeline="other"))
+
+    assert not should_prune("2026-11-25", url=service.url)
+    assert not should_prune("2026-11-25", execution="t", url=service.url)
+
+    [warning] = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "more than one pipeline has a run '2026-11-25': give pipeline=" in warning
+
+
+def test_a_trainer_in_no_run_asks_by_itself(service: Service) -> None:
+    """Execution ids are unique only within a pipeline."""
+    service.verdicts.add(said("prune", None, "7", pipeline="bad"))
+    service.verdicts.add(said("continue", None, "7", pipeline="good"))
+
+    assert should_prune(pipeline="bad", execution="7", url=service.url)
+    assert not should_prune(pipeline="good", execution="7", url=service.url)
+    assert not should_prune(pipeline="another", execution="7", url=service.url)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({}, "neither a run nor an execution is given"),
+        ({"pipeline": "p"}, "neither a run nor an execution is given"),
+        ({"execution": "t"}, "give pipeline="),
+    ],
+)
+def test_who_does_not_say_who_asks_goes_on(
+    answering: Answering, caplog: pytest.LogCaptureFixture, asked: dict[str, str], says: str
+) -> None:
+    """It is warned of once, and the service is not troubled with it."""
+    url = answering(200, YES)
+
+    assert not should_prune(**asked, url=url)
+    assert not should_prune(**asked, url=url)
+
+    [warning] = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert says in warning
+    assert answering.servers[0].asked == []  # type: ignore[attr-defined]
+
+
+def test_only_prune_stops_a_run(answering: Answering) -> None:
+    """Neither the decision nor the verdict, which are told where flags are not enforced as well."""
+    watched = {"known": True, "decision": "prune", "p_push": 0.01, "why": [], "prune": False, "verdict": "p/t#1"}
+
+    assert pruning_verdict("r", pipeline="p", url=answering(200, json.dumps(watched))) is None
+    assert pruning_verdict("r", pipeline="p", url=answering(200, json.dumps(watched | {"prune": True}))) == "p/t#1"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +171,7 @@ def test_a_run_with_several_trainers_asks_for_each(tmp_path: Path) -> None:
     [
         (200, ""), (200, "<html>"), (200, "[]"), (200, "{}"), (200, '{"prune": "yes"}'), (200, '{"prune": 1}'),
         (200, '{"prune": true}'), (200, '{"prune": true, "verdict": 7}'), (204, ""),
-        (401, YES), (404, YES), (500, YES), (503, YES), (302, YES),
+        (401, YES), (404, YES), (409, YES), (500, YES), (503, YES), (302, YES),
     ],
 )  # fmt: skip
 def test_refusals_and_nonsense_mean_go_on(answering: Answering, status: int, body: str) -> None:
@@ -168,6 +232,15 @@ def test_trouble_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "the run goes on" in caplog.records[0].message
 
 
+def test_an_outage_does_not_hide_a_wrong_call(answering: Answering, caplog: pytest.LogCaptureFixture) -> None:
+    """Trouble of another kind is warned of as well, for it may not pass by itself."""
+    should_prune("r", url=answering(503, ""))
+    should_prune("r", url=answering(409, ""))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "give pipeline=" in caplog.records[1].message
+
+
 def test_the_token_is_sent_nowhere_else(answering: Answering, caplog: pytest.LogCaptureFixture) -> None:
     """A redirect does not take it along, and no log has it."""
     elsewhere = answering(200, YES)
@@ -201,15 +274,31 @@ def test_a_run_that_stops_says_for_which_verdict(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("OPENLINEAGE_URL", service.url)
         with PipelineRun(OpenLineageClient(), "lab", "digits") as run, run.execution("train") as training:
             applied(service)
-            say(service, "prune", run.run_id, training.run_id, "lab/digits")
+            service.verdicts.add(said("continue", run.run_id, training.run_id, "another/pipeline"))
+            service.verdicts.add(said("prune", run.run_id, training.run_id, "lab/digits"))
             run.stop_if_pruned(training)
             went_on = True
         applied(service)
 
-        found = service.get(f"/v1/graphlets/lab/digits/{training.run_id}").json
+        found = service.get(f"/v1/graphlets/lab~1digits/{training.run_id}").json
 
     assert not went_on
     assert (found["graphlet"]["outcome"], found["outcome"]["pushed"]) == ("pruned", None)
+
+
+def test_a_run_asks_under_the_name_that_the_detector_gives_its_pipeline(service: Service) -> None:
+    """By default namespace and first part of the job's name; where a rule says otherwise the script says it too."""
+    run, renamed = (PipelineRun(OpenLineageClient(), "lab", name) for name in ("digits.nightly", "digits"))
+    service.verdicts.add(said("prune", run.run_id, pipeline="lab/digits"))
+    service.verdicts.add(said("prune", renamed.run_id, pipeline="ml/digits"))
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENLINEAGE_URL", service.url)
+        with pytest.raises(Pruned):
+            run.stop_if_pruned()
+        renamed.stop_if_pruned()
+        with pytest.raises(Pruned):
+            renamed.stop_if_pruned(pipeline="ml/digits")
 
 
 def test_a_run_that_is_not_flagged_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +317,7 @@ def test_a_run_that_is_not_flagged_goes_on(tmp_path: Path, monkeypatch: pytest.M
             work()
         applied(service)
 
-        found = service.get(f"/v1/graphlets/lab/digits/{training.run_id}").json
+        found = service.get(f"/v1/graphlets/lab~1digits/{training.run_id}").json
 
     assert (found["graphlet"]["outcome"], found["graphlet"]["cause"]) == ("not_pushed", "failed")
 

@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,15 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.core.ids import graphlet_id, run_graphlet_id
+from stream_app.sources import SOURCES
 from stream_app.web.embedded import Embedded, EmbeddedSettings
 from stream_app.web.event_log import EventLog
+from stream_app.web.intake import Message
+from stream_app.web.relayed import Said, relayed_app
 from stream_app.web.serving import embedded_app
 from stream_app.web.webhooks import WebhookSettings
+from stream_app.web.words import Verdicts
 
 JSON = {"Content-Type": "application/json"}
 LINEAGE, BATCH = "/api/v1/lineage", "/api/v1/lineage/batch"
@@ -48,6 +53,8 @@ class Service:
     host: str
     port: int
     embedded: Embedded | None = None
+    #: The verdicts that it knows, where a test may add to them.
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def url(self) -> str:
@@ -119,10 +126,47 @@ def embedded_service(
     embedded.start()
     try:
         with served(embedded_app(embedded, CollectorRegistry(), token, webhooks), idle) as service:
-            yield Service(service.host, service.port, embedded)
+            yield Service(service.host, service.port, embedded, embedded.verdicts)
     finally:
         embedded.stop()
         event_log.close()
+
+
+class _NoWorkers:
+    """In the place of workers: what they would have said, the test says."""
+
+    trouble = ""
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Takes everything."""
+
+    async def run(self) -> None:
+        """There is nothing to do."""
+
+
+@contextmanager
+def relayed_service() -> Iterator[Service]:
+    """The service beside workers, without any."""
+    known = Said()
+    app = relayed_app(_NoWorkers(), known, SOURCES, CollectorRegistry(), None)
+    with served(app) as service:
+        yield Service(service.host, service.port, verdicts=known.verdicts)
+
+
+def said(
+    decision: str,
+    run: str | None,
+    trainer: str | None = None,
+    pipeline: str = "p",
+    policy: str = "enforce 1 %",
+    revision: int = 1,
+) -> dict[str, Any]:
+    """A verdict in wire form, as far as it decides who stops."""
+    graphlet = graphlet_id(pipeline, trainer) if trainer else run_graphlet_id(pipeline, run or "")
+    return {
+        "id": f"{graphlet}#{revision}", "graphlet": graphlet, "pipeline": pipeline, "run": run, "trainer": trainer,
+        "decision": decision, "p_push": 0.25, "reasons": ["no push for long"], "policy": policy, "revision": revision,
+    }  # fmt: skip
 
 
 class Process:

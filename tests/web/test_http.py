@@ -6,15 +6,11 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from stream_app.core.detector import Settings
-from stream_app.core.policy import Policy
 from stream_app.sources.strict_json import MAX_BYTES
-from stream_app.web.embedded import EmbeddedSettings
 from stream_app.web.event_log import EventLog
 from tests.sources.openlineage_events import dataset, message, run_event, run_id
 
@@ -22,7 +18,7 @@ from .served import BATCH, LINEAGE, Service, embedded_service
 
 START = run_event("START", "vision.train", "t1", parent=("r1", "vision"), inputs=[dataset("data")])
 END = run_event("COMPLETE", "vision.train", "t1", time="2026-03-01T07:00:00Z", outputs=[dataset("model", "1")])
-GRAPHLET = f"prod/vision/{run_id('t1')}"
+GRAPHLET = f"prod~1vision/{run_id('t1')}"
 
 
 @pytest.fixture
@@ -178,21 +174,6 @@ class TestAnswers:
         assert found["graphlet"]["down"] == [run_id("p1")]
         assert found["outcome"]["pushed"] is True
         assert found["verdict"]["graphlet"] == GRAPHLET
-
-    def test_a_run_is_told_to_stop_only_where_flags_are_enforced(self, path: Path) -> None:
-        """In `observe` a flag is only watched."""
-        flagged: dict[str, Any] = {
-            "graphlet": "p/run:r", "pipeline": "p", "run": "r", "trainer": None, "decision": "prune", "id": "p/run:r#1",
-        }  # fmt: skip
-        for mode, prune in (("observe", False), ("enforce", True)):
-            settings = EmbeddedSettings(Settings(policy=Policy(mode=mode)))
-            with embedded_service(path, settings) as service:
-                assert service.embedded is not None
-                service.embedded.verdicts.add(flagged)
-
-                answer = service.get("/v1/should-prune?run=r").json
-
-            assert answer == {"prune": prune, "verdict": "p/run:r#1" if prune else None}
 
 
 class TestToken:
