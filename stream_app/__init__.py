@@ -11,21 +11,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stream_app.client import should_prune
+    from stream_app.client.pruning import should_prune
+    from stream_app.core.decisions.policy import Policy
     from stream_app.core.detector import Detector, Settings
-    from stream_app.core.learning import Learner
+    from stream_app.core.learning.learner import Learner
     from stream_app.core.operators import Operators
-    from stream_app.core.policy import Policy
     from stream_app.sources.native import decode
 
 _HOMES = {
     "Detector": "stream_app.core.detector",
-    "Learner": "stream_app.core.learning",
+    "Learner": "stream_app.core.learning.learner",
     "Operators": "stream_app.core.operators",
-    "Policy": "stream_app.core.policy",
+    "Policy": "stream_app.core.decisions.policy",
     "Settings": "stream_app.core.detector",
     "decode": "stream_app.sources.native",
-    "should_prune": "stream_app.client",
+    "should_prune": "stream_app.client.pruning",
 }
 
 __all__ = ["Detector", "Learner", "Operators", "Policy", "Settings", "decode", "should_prune"]

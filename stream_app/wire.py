@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any, Literal
 
 from stream_app.core.events import ArtifactRef, Event
-from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
+from stream_app.core.outputs import OPEN, STAGES, Example, StageRecord, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
@@ -36,6 +36,9 @@ _STAGE_TYPES = {
     "features": (dict,),
     "flagged": (list,),
 }
+
+
+_LABELS: Mapping[str, bool | None] = {"pushed": True, "not_pushed": False, "pruned": None}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
@@ -94,6 +97,26 @@ def outcome_to_dict(
         "cause": cause,
         "time": time_to_text(time_ms),
     }
+
+
+def graphlet_to_dict(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON form of a graphlet that the detector described; cost in node-seconds by operator group."""
+    names = ("graphlet", "pipeline", "run", "trainer", "up", "down", "side", "outcome", "cause")
+    cost = {group: node_ms / 1000 for group, node_ms in record["cost"].items()}
+    return {**{name: record[name] for name in names}, "cost": cost}
+
+
+def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The JSON form of the outcome of a graphlet that the detector described; None while it is open."""
+    if record["outcome"] == OPEN:
+        return None
+    return outcome_to_dict(
+        graphlet=record["graphlet"],
+        trainer=record["trainer"],
+        pushed=_LABELS[record["outcome"]],
+        cause=record["cause"] or record["outcome"],
+        time_ms=record["time_ms"],
+    )
 
 
 def example_to_dict(example: Example) -> dict[str, Any]:

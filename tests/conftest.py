@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from stream_app.core.learning import Learner
-    from tests.watched import Watched
+    from stream_app.core.learning.learner import Learner
+    from tests.support.watched import Watched
 
 # No test tells anybody that it ran: MLflow asks for this before it is imported.
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
@@ -36,7 +36,7 @@ def watch() -> Iterator[Callable[..., Watched]]:
     """Makes detectors from settings, without a learner unless given one; in the end invariants must hold."""
     # Here, so that tests of other parts do not load the detector.
     from stream_app.core.detector import Detector, Settings
-    from tests.watched import Watched
+    from tests.support.watched import Watched
 
     made: list[Watched] = []
 

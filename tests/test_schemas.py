@@ -20,14 +20,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from stream_app.core.decisions.policy import LEFT_SHARE_MIN, Decision, Policy, Question, hold_out, score_of
 from stream_app.core.events import STATES
 from stream_app.core.outputs import PRUNE
-from stream_app.core.policy import LEFT_SHARE_MIN, Decision, Policy, Question, hold_out, score_of
 from stream_app.errors import MalformedEvent
 from stream_app.sources.native import decode
 from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time
-
-from .sources.bad_input import BAD_INPUT, VALID, BadInput
+from tests.sources.bad_input import BAD_INPUT, VALID, BadInput
 
 SCHEMAS = {
     path.name.removesuffix(".schema.json"): json.loads(path.read_text())

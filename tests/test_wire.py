@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.core.decisions.policy import GUARDS
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
-from stream_app.core.policy import GUARDS
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
 from stream_app.wire import (
@@ -24,8 +24,7 @@ from stream_app.wire import (
     outcome_to_dict,
     verdict_to_dict,
 )
-
-from .test_schemas import validator
+from tests.test_schemas import validator
 
 TIMES = st.integers(631_152_000_000, 4_102_444_800_000)
 NAMES = st.text("ab/#:é", min_size=1, max_size=5)

@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.flags import (
-    EVENTS,
-    ConfigFlag,
-    Format,
-    FormatFlag,
-    JsonFlag,
-    NowFlag,
-    load_options,
-    operators_of,
-    sources_of,
-    time_of,
-)
+from stream_app.cli.assembly import operators_of, sources_of
+from stream_app.cli.flags import EVENTS, ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, time_of
 
 if TYPE_CHECKING:
-    from stream_app.checking import Checked
+    from stream_app.replay.check import Checked
 
 
 def check(
@@ -44,8 +34,8 @@ def check(
 
     [bold]Example:[/]  stream-app check --events events.jsonl
     """
-    from stream_app.checking import check as run
-    from stream_app.core.state import DAY_MS
+    from stream_app.core.state.entities import DAY_MS
+    from stream_app.replay.check import check as run
 
     options, now_ms = load_options(config), time_of(now)
     latest_ms = None if now_ms is None else now_ms + DAY_MS

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stream_app.cli.flags import load_options, settings_of
+from stream_app.cli.assembly import settings_of
+from stream_app.cli.flags import load_options
 
 
 def demo(
@@ -20,11 +21,11 @@ def demo(
 
     [bold]Example:[/]  stream-app demo
     """
-    from stream_app.collector import calm
-    from stream_app.demo import demo as run
-    from stream_app.demo_views import LiveView, PlainView
-    from stream_app.fleet import FleetOptions
-    from stream_app.replay.summary import print_summary
+    from stream_app.demo.run import demo as run
+    from stream_app.demo.views import LiveView, PlainView
+    from stream_app.report.terminal import print_summary
+    from stream_app.runtime.garbage import calm
+    from stream_app.simulator import FleetOptions
 
     fleet = FleetOptions(pipelines=pipelines, days=days, seed=seed)
     settings = settings_of(load_options(None))

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, JsonFlag
-from stream_app.cli.kafka_flags import (
-    ServersFlag,
-    connection_of,
-    load_kafka_options,
-    names_of,
-    print_json,
-    talking_to_kafka,
-)
+from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, print_json, talking_to_kafka
 
 if TYPE_CHECKING:
-    from stream_app.kafka.dead_letters import DeadLetter
+    from stream_app.kafka.clients.dead_letters import DeadLetter
 
 dlq = typer.Typer(help="Look at dead letters, and give them back.", rich_markup_mode="rich")
 
@@ -36,7 +30,7 @@ def list_letters(
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka import dead_letters
+    from stream_app.kafka.clients import dead_letters
 
     with talking_to_kafka():
         found = asyncio.run(dead_letters.read(connection_of(options), names_of(options), last))
@@ -56,7 +50,7 @@ def requeue(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, js
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka import dead_letters
+    from stream_app.kafka.clients import dead_letters
 
     with talking_to_kafka():
         back, truncated = asyncio.run(dead_letters.requeue(connection_of(options), names_of(options)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_app.cli.assembly import settings_of, sources_of
 from stream_app.cli.flags import (
     EVENTS,
     BudgetFlag,
@@ -17,14 +18,12 @@ from stream_app.cli.flags import (
     ModeFlag,
     NowFlag,
     load_options,
-    settings_of,
-    sources_of,
     time_of,
 )
 
 if TYPE_CHECKING:
     from stream_app.core.outputs import StageRecord, Verdict
-    from stream_app.explaining import Story
+    from stream_app.replay.explain import Story
 
 #: Ids listed on one line.
 _LISTED = 6
@@ -47,8 +46,8 @@ def explain(
 
     [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
     """
-    from stream_app.collector import calm
-    from stream_app.explaining import explain as run
+    from stream_app.replay.explain import explain as run
+    from stream_app.runtime.garbage import calm
 
     options = load_options(config, mode, budget)
     settings, now_ms = settings_of(options), time_of(now)
@@ -64,8 +63,7 @@ def explain(
 
 
 def _document(story: Story) -> dict[str, Any]:
-    from stream_app.replay.sinks import graphlet_to_dict, outcome_of
-    from stream_app.wire import event_to_dict, example_to_dict, verdict_to_dict
+    from stream_app.wire import event_to_dict, example_to_dict, graphlet_to_dict, outcome_of, verdict_to_dict
 
     return {
         "graphlet": graphlet_to_dict(story.record) if story.record is not None else None,
@@ -122,9 +120,9 @@ def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
 
 
 def _outcome(story: Story) -> list[str]:
-    from stream_app.replay.sinks import outcome_of
-    from stream_app.report.words import CAUSES, OUTCOMES
+    from stream_app.report.wording import CAUSES, OUTCOMES
     from stream_app.times import time_to_text
+    from stream_app.wire import outcome_of
 
     lines = []
     outcome = outcome_of(story.record) if story.record is not None else None

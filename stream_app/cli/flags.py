@@ -14,10 +14,7 @@ import typer
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
-    from stream_app.core.detector import Settings
-    from stream_app.core.operators import Operators
     from stream_app.options import Options
-    from stream_app.sources import Sources
 
 
 class Mode(StrEnum):
@@ -95,43 +92,6 @@ def need(extra: str, *packages: str) -> None:
 def how_to_get(extra: str) -> str:
     """How an extra is installed."""
     return f"pip install '.[{extra}]' in a checkout of stream-app"
-
-
-def operators_of(options: Options) -> Operators:
-    """The operators as the options have them."""
-    from stream_app.core.operators import Operators
-
-    return Operators(groups=dict(options.operators.groups), nodes=dict(options.operators.nodes))
-
-
-def settings_of(options: Options) -> Settings:
-    """A detector's settings as the options have them."""
-    from stream_app.core.detector import Settings
-    from stream_app.core.policy import Policy
-    from stream_app.core.state import DAY_MS
-
-    chosen = options.detector
-    return Settings(
-        operators=operators_of(options),
-        policy=Policy(mode=chosen.mode, budget=chosen.budget, salt=chosen.salt),
-        horizon_ms=chosen.horizon_days * DAY_MS,
-        retention_ms=chosen.retention_days * DAY_MS,
-        lateness_ms=chosen.lateness_days * DAY_MS,
-    )
-
-
-def sources_of(options: Options) -> Sources:
-    """How messages are read, as the options have it."""
-    from stream_app.sources import make_sources
-    from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
-
-    chosen = options.openlineage
-    return make_sources(
-        Rules(
-            [JobRule(**rule.model_dump()) for rule in chosen.jobs],
-            [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
-        )
-    )
 
 
 def time_of(text: str | None, flag: str = "--now") -> int | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_app.cli.assembly import connection_of, mlflow_client, mlflow_rules_of, mlmd_rules_of, names_of
 from stream_app.cli.flags import ConfigFlag, load_options, need
-from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
-from stream_app.cli.store_flags import mlflow_client, mlflow_rules_of, mlmd_rules_of
+from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def outlet_of(options: Options, servers: str | None, url: str | None, config: Pa
             raise OptionsError("--url and --bootstrap-servers both say where to; give one")
         token = options.serve.token
         return Posting(url, None if token is None else token.get_secret_value()), url
-    from stream_app.kafka.feeding import Feeding
-    from stream_app.kafka.logs import quieten
+    from stream_app.kafka.clients.feeding import Feeding
+    from stream_app.kafka.clients.logs import quieten
 
     chosen = load_kafka_options(config, servers).kafka
     quieten()

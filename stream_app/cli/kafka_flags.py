@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_app.cli.flags import need
-from stream_app.errors import OptionsError, StreamAppError
+from stream_app.errors import StreamAppError
 
 if TYPE_CHECKING:
-    from stream_app.kafka.connection import Connection
-    from stream_app.kafka.topics import Names
-    from stream_app.options import KafkaOptions, Options
+    from stream_app.options import Options
 
 ServersFlag = Annotated[
     str | None,
@@ -29,10 +27,6 @@ ServersFlag = Annotated[
 
 #: What the extra `worker` brings.
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
-
-
-#: Characters of the shortest key that is taken.
-_KEY_LENGTH = 16
 
 
 class KafkaFailedError(StreamAppError):
@@ -50,53 +44,13 @@ def load_kafka_options(config: Path | None, servers: str | None, flags: Mapping[
     return load(config, {"kafka.bootstrap_servers": servers, **(flags or {})})
 
 
-def connection_of(options: KafkaOptions) -> Connection:
-    """How to reach Kafka, as the options have it.
-
-    Raises OptionsError when the parts do not fit together or the password cannot be read.
-    """
-    from stream_app.kafka.connection import Connection
-    from stream_app.options import read_secret
-
-    return Connection(
-        bootstrap_servers=options.bootstrap_servers,
-        protocol=options.protocol,
-        ca_file=options.ca_file,
-        certificate_file=options.certificate_file,
-        key_file=options.key_file,
-        mechanism=options.mechanism,
-        username=options.username,
-        password=read_secret(options.password, options.password_file, "kafka.password"),
-    )
-
-
-def checkpoint_key_of(options: KafkaOptions) -> bytes | None:
-    """What signs checkpoints of the model, as the options have it; None: a key that the worker makes.
-
-    Raises OptionsError when it cannot be read or is too short to protect anything.
-    """
-    from stream_app.options import read_secret
-
-    key = read_secret(options.checkpoint_key, options.checkpoint_key_file, "kafka.checkpoint_key")
-    if key is not None and len(key) < _KEY_LENGTH:
-        raise OptionsError(f"kafka.checkpoint_key: too short; expected {_KEY_LENGTH} characters or more")
-    return None if key is None else key.encode()
-
-
-def names_of(options: KafkaOptions) -> Names:
-    """What the topics are called, as the options have it."""
-    from stream_app.kafka.topics import Names
-
-    return Names(options.group, options.sources)
-
-
 @contextmanager
 def talking_to_kafka() -> Iterator[None]:
     """What Kafka's clients raise in this context becomes a KafkaFailedError, and their log is made fit to be read."""
     from aiokafka.errors import KafkaError as AiokafkaError
     from kafka.errors import KafkaError
 
-    from stream_app.kafka.logs import quieten
+    from stream_app.kafka.clients.logs import quieten
 
     quieten()
     try:

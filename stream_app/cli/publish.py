@@ -8,15 +8,9 @@ from typing import Annotated
 
 import typer
 
+from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, Files, JsonFlag, time_of
-from stream_app.cli.kafka_flags import (
-    ServersFlag,
-    connection_of,
-    load_kafka_options,
-    names_of,
-    print_json,
-    talking_to_kafka,
-)
+from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, print_json, talking_to_kafka
 from stream_app.errors import OptionsError
 
 
@@ -47,8 +41,8 @@ def publish(
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka import pacing, publishing
-    from stream_app.kafka.topics import find
+    from stream_app.kafka.clients import pacing, publishing
+    from stream_app.kafka.clients.topics import find
     from stream_app.replay.progress import Progress
     from stream_app.replay.reading import Reading
 

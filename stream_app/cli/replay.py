@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from stream_app.cli.assembly import settings_of, sources_of, stores_of
 from stream_app.cli.flags import (
     EVENTS,
     BudgetFlag,
@@ -18,11 +19,8 @@ from stream_app.cli.flags import (
     ModeFlag,
     NowFlag,
     load_options,
-    settings_of,
-    sources_of,
     time_of,
 )
-from stream_app.cli.store_flags import stores_of
 from stream_app.errors import OptionsError
 
 _SINK = "FILE"
@@ -60,11 +58,11 @@ def replay(
 
     [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
-    from stream_app.collector import calm
+    from stream_app.analysis.waste import Rates
     from stream_app.replay.progress import Progress
     from stream_app.replay.replay import replay as run
     from stream_app.replay.sinks import Sinks, check_outputs
-    from stream_app.report.waste import Rates
+    from stream_app.runtime.garbage import calm
 
     options = load_options(config, mode, budget)
     calm()
@@ -100,7 +98,7 @@ def replay(
         sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         sys.stdout.buffer.flush()
     else:
-        from stream_app.replay.summary import print_summary
+        from stream_app.report.terminal import print_summary
 
         print_summary(found, sys.stderr if to_stdout else sys.stdout)
         if report is not None:

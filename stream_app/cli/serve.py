@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, need, settings_of, sources_of
-from stream_app.cli.kafka_flags import connection_of, load_kafka_options, names_of
-from stream_app.cli.store_flags import webhooks_of
+from stream_app.cli.assembly import connection_of, names_of, settings_of, sources_of, webhooks_of
+from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, need
+from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
 
 
@@ -47,8 +47,8 @@ def serve(
     import logging
 
     need("serve", "aiohttp", "prometheus_client")
-    from stream_app.collector import calm
-    from stream_app.web.embedded import EmbeddedSettings
+    from stream_app.runtime.garbage import calm
+    from stream_app.service.detector_thread import EmbeddedSettings
     from stream_app.web.serving import serve_embedded
 
     options = load_options(config, mode, budget)
@@ -77,8 +77,8 @@ def serve(
 
 def relay(config: Path | None, servers: str, host: str, port: int, token: str | None) -> None:
     """Serves beside the workers on a Kafka."""
-    from stream_app.kafka.logs import quieten
-    from stream_app.kafka.relay import Relay
+    from stream_app.kafka.clients.logs import quieten
+    from stream_app.kafka.clients.relay import Relay
     from stream_app.web.relayed import Said
     from stream_app.web.serving import serve_relayed
 

@@ -32,9 +32,9 @@ def simulate(
 
     [bold]Example:[/]  stream-app simulate --pipelines 50 --days 30 --seed 1 --out events.jsonl.gz
     """
-    from stream_app.fleet import FleetOptions, write_fleet
     from stream_app.replay.progress import Progress
     from stream_app.replay.sinks import check_outputs
+    from stream_app.simulator import FleetOptions, write_fleet
 
     options = FleetOptions(
         pipelines=pipelines,

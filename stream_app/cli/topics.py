@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, JsonFlag
-from stream_app.cli.kafka_flags import (
-    ServersFlag,
-    connection_of,
-    load_kafka_options,
-    names_of,
-    print_json,
-    talking_to_kafka,
-)
+from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, print_json, talking_to_kafka
 
 if TYPE_CHECKING:
-    from stream_app.kafka.topics import Topic
+    from stream_app.kafka.clients.topics import Topic
     from stream_app.options import KafkaOptions
 
 topics = typer.Typer(help="Make the topics in Kafka that a worker needs, and check them.", rich_markup_mode="rich")
@@ -34,7 +28,7 @@ def apply(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka import topics as kafka_topics
+    from stream_app.kafka.clients import topics as kafka_topics
 
     done = _asked(
         options, lambda admin, wanted: kafka_topics.apply(admin, wanted, options.partitions, options.replication)
@@ -53,7 +47,7 @@ def check(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka import topics as kafka_topics
+    from stream_app.kafka.clients import topics as kafka_topics
 
     problems = _asked(options, kafka_topics.check)
     if json:
@@ -66,7 +60,7 @@ def check(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
 
 def _asked(options: KafkaOptions, ask: Callable[[Any, list[Topic]], list[str]]) -> list[str]:
     """What `ask` says, given an admin client and the topics of the deployment."""
-    from stream_app.kafka.topics import catalogue
+    from stream_app.kafka.clients.topics import catalogue
 
     wanted = catalogue(names_of(options), options.partitions, options.replication)
     with talking_to_kafka():

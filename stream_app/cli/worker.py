@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, settings_of, sources_of
-from stream_app.cli.kafka_flags import (
-    ServersFlag,
-    checkpoint_key_of,
-    connection_of,
-    load_kafka_options,
-    names_of,
-    talking_to_kafka,
-)
+from stream_app.cli.assembly import worker_settings
+from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag
+from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, talking_to_kafka
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
-    from stream_app.kafka.worker import WorkerSettings
-    from stream_app.options import Options
+    pass
 
 #: What binding to an address raises; nothing else in a worker does.
 _NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
@@ -61,9 +54,9 @@ def worker(
     }
     options = load_kafka_options(config, bootstrap_servers, flags)
 
-    from stream_app.collector import calm
     from stream_app.core.detector import Detector
-    from stream_app.kafka.worker import Worker
+    from stream_app.kafka.process.worker import Worker
+    from stream_app.runtime.garbage import calm
 
     given = worker_settings(options)
     _make_folder(given.folder)
@@ -79,32 +72,6 @@ def worker(
                 f"metrics and probes at {given.host}:{given.port}: {(error.strerror or '').lower()}"
             ) from error
     raise typer.Exit(code)
-
-
-def worker_settings(options: Options) -> WorkerSettings:
-    """What a worker is told, as the options have it.
-
-    Raises OptionsError.
-    """
-    from stream_app.kafka.worker import WorkerSettings
-
-    chosen = options.kafka
-    return WorkerSettings(
-        connection_of(chosen),
-        names_of(chosen),
-        chosen.folder,
-        partitions=chosen.partitions,
-        replication=chosen.replication,
-        instance_id=chosen.instance_id,
-        session_seconds=chosen.session_seconds,
-        tick_seconds=chosen.tick_seconds,
-        learning=chosen.learning,
-        detector=settings_of(options),
-        checkpoint_key=checkpoint_key_of(chosen),
-        sources=sources_of(options),
-        host=chosen.metrics_host,
-        port=chosen.metrics_port,
-    )
 
 
 def _make_folder(folder: Path) -> None:

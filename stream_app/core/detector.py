@@ -11,19 +11,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_app.core import accounting, labels, outcomes, retention, rows, stages
-from stream_app.core.edges import apply
+from stream_app.core.decisions import stages
+from stream_app.core.decisions.policy import Policy
+from stream_app.core.decisions.verdicts import predict
 from stream_app.core.events import Event
-from stream_app.core.graphlets import listed
-from stream_app.core.invariants import check, check_touched
-from stream_app.core.learning import Learner
-from stream_app.core.ledger import Ledger
+from stream_app.core.graphlets.membership import listed
+from stream_app.core.graphlets.updating import apply
+from stream_app.core.learning.learner import Learner
+from stream_app.core.learning.seen_examples import RETENTION_MS
 from stream_app.core.operators import DEPLOY, RUN, Operators
+from stream_app.core.outcomes import accounting, labels, outcomes
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
-from stream_app.core.policy import Policy
-from stream_app.core.remembering import RETENTION_MS
-from stream_app.core.state import DAY_MS, Execution, Graphlet, Pipeline
-from stream_app.core.verdicts import predict
+from stream_app.core.state.entities import DAY_MS, Execution, Graphlet, Pipeline
+from stream_app.core.state.ledger import Ledger
+from stream_app.core.storage import retention, rows
+from stream_app.core.storage.invariants import check, check_touched
 
 #: So much later than the pipeline's clock an event may be told and still be news: what a stage is dated by.
 LAG_MS = 600_000

@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from stream_app.analysis.figures import Figures, Rates, figures
+from stream_app.analysis.sums import Gathering
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Closed, Example, Output, Verdict
-from stream_app.core.state import DAY_MS
+from stream_app.core.state.entities import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.reading import InputError, Reading, Stores
 from stream_app.replay.sinks import Sinks, Writing
-from stream_app.report.figures import Figures, Rates, figures
-from stream_app.report.gathering import Gathering
 from stream_app.sources import SOURCES, DeadLetter, Sources
 
 #: Messages between two words of progress.

@@ -18,14 +18,13 @@ from typing import IO, Any
 
 import orjson
 
-from stream_app.core.outputs import OPEN, Example, Verdict
+from stream_app.core.outputs import Example, Verdict
 from stream_app.errors import OptionsError
 from stream_app.sources import DeadLetter
-from stream_app.wire import example_to_dict, outcome_to_dict, verdict_to_dict
+from stream_app.wire import example_to_dict, graphlet_to_dict, outcome_of, verdict_to_dict
 
 STDOUT = "-"
 _BUFFER = 1 << 20
-_LABELS: Mapping[str, bool | None] = {"pushed": True, "not_pushed": False, "pruned": None}
 
 
 @dataclass(frozen=True)
@@ -143,26 +142,6 @@ class _Sorted:
             place = self._places[index]
             self._waiting.seek(place)
             self._stream.write(self._waiting.read(self._places[index + 1] - place))
-
-
-def graphlet_to_dict(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON form of a graphlet that the detector described; cost in node-seconds by operator group."""
-    names = ("graphlet", "pipeline", "run", "trainer", "up", "down", "side", "outcome", "cause")
-    cost = {group: node_ms / 1000 for group, node_ms in record["cost"].items()}
-    return {**{name: record[name] for name in names}, "cost": cost}
-
-
-def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The JSON form of the outcome of a graphlet that the detector described; None while it is open."""
-    if record["outcome"] == OPEN:
-        return None
-    return outcome_to_dict(
-        graphlet=record["graphlet"],
-        trainer=record["trainer"],
-        pushed=_LABELS[record["outcome"]],
-        cause=record["cause"] or record["outcome"],
-        time_ms=record["time_ms"],
-    )
 
 
 def check_outputs(paths: Mapping[str, str], inputs: Sequence[str]) -> None:

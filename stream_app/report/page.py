@@ -6,9 +6,10 @@ import importlib.metadata
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from stream_app.analysis.figures import Figures
 from stream_app.errors import OptionsError
-from stream_app.report import charts, words
-from stream_app.report.figures import Figures
+from stream_app.figures import charts, numbers
+from stream_app.report import wording
 
 
 def write_page(path: str, found: Figures) -> None:
@@ -42,8 +43,8 @@ def page(found: Figures) -> str:
         scored=any(each.enough for each in found.stages),
         graphlets=sum(each.graphlets for each in found.outcomes),
         charts=drawn,
-        causes=words.CAUSES,
-        outcomes=words.OUTCOMES,
+        causes=wording.CAUSES,
+        outcomes=wording.OUTCOMES,
         version=importlib.metadata.version("stream-app"),
     )  # fmt: skip
 
@@ -55,15 +56,15 @@ def _environment(found: Figures) -> Environment:
     environment.globals["found"] = found
     rates = found.rates
     environment.filters.update(
-        percent=words.percent,
-        interval=words.interval,
-        count=words.count,
-        node_hours=words.node_hours,
-        budget=words.budget_name,
-        times=words.times,
-        hours=words.hours,
-        plural=words.plural,
-        money=lambda node_seconds: words.count(node_seconds / 3600 * (rates.node_hour or 0.0)),
-        money_words=lambda node_seconds: words.money_for(node_seconds, rates),
+        percent=numbers.percent,
+        interval=numbers.interval,
+        count=numbers.count,
+        node_hours=numbers.node_hours,
+        budget=numbers.budget_name,
+        times=numbers.times,
+        hours=numbers.hours,
+        plural=numbers.plural,
+        money=lambda node_seconds: numbers.count(node_seconds / 3600 * (rates.node_hour or 0.0)),
+        money_words=lambda node_seconds: numbers.money_for(node_seconds, rates),
     )
     return environment

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from stream_app.core.ids import graphlet_id
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
-from stream_app.replay.sinks import graphlet_to_dict, outcome_of
+from stream_app.service.verdict_index import Verdicts, Words, deciding
 from stream_app.web.problems import ProblemError
-from stream_app.web.words import Verdicts, Words, deciding
+from stream_app.wire import graphlet_to_dict, outcome_of
 
 #: Verdicts in one answer.
 LIMIT, LIMIT_MAX = 100, 1_000

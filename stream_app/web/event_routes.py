@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from stream_app.core.state import DAY_MS
+from stream_app.core.state.entities import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.sources import NATIVE, OPENLINEAGE, Decode, Sources
 from stream_app.sources.strict_json import MAX_BYTES, check_structure, parse_batch

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from stream_app.core.policy import ENFORCE
+from stream_app.core.decisions.policy import ENFORCE
+from stream_app.service.verdict_index import Verdicts, Words
 from stream_app.sources import Sources
 from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
@@ -17,7 +18,6 @@ from stream_app.web.event_routes import event_routes
 from stream_app.web.intake import Message
 from stream_app.web.problems import ProblemError
 from stream_app.web.webhooks import Webhooks, WebhookSettings
-from stream_app.web.words import Verdicts, Words
 
 #: Verdicts held: those said last.
 HELD = 200_000

@@ -14,12 +14,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.errors import OptionsError
-from stream_app.metrics import Metrics
+from stream_app.metrics.outputs import Metrics
+from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
+from stream_app.service.event_log import EventLog, LogUnavailableError
 from stream_app.sources import Sources
 from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
-from stream_app.web.embedded import Embedded, EmbeddedSettings, OverloadedError
-from stream_app.web.event_log import EventLog, LogUnavailableError
 from stream_app.web.event_routes import event_routes
 from stream_app.web.intake import Message
 from stream_app.web.relayed import Said, Workers, relayed_app

@@ -17,9 +17,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stream_app.fleet import Fleet, FleetOptions
-from stream_app.kafka.app import BATCH_RECORDS
-from stream_app.kafka.changelog import POSITION
+from stream_app.kafka.engine.app import BATCH_RECORDS
+from stream_app.kafka.state.changelog import POSITION
+from stream_app.simulator import Fleet, FleetOptions
 from tests.broker import test_faults
 from tests.broker.broker import JavaBroker, start_java
 from tests.broker.cluster import Cluster, Process

@@ -23,11 +23,11 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Output
-from stream_app.kafka import topics
-from stream_app.kafka.changelog import POSITION, Fold, LogReader, Rank
-from stream_app.kafka.topics import Names
+from stream_app.kafka.clients import topics
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.state.changelog import POSITION, Fold, LogReader, Rank
 from stream_app.sources import native
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from stream_app.fleet import Fleet, FleetOptions
-from stream_app.kafka.topics import Names
+from stream_app.kafka.clients.topics import Names
+from stream_app.simulator import Fleet, FleetOptions
 from tests.broker.broker import Broker, find_broker
 from tests.broker.cluster import Cluster
 

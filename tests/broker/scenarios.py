@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from stream_app import wire
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Example, Verdict
 from tests.broker.cluster import Cluster, replay, state
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import orjson
 from kafka.admin import KafkaAdminClient
 
-from stream_app.kafka import dead_letters
-from stream_app.kafka.connection import Connection
-from stream_app.kafka.messages import dead_letter
-from stream_app.kafka.outbox import Message
-from stream_app.kafka.producing import make_producer, sender
-from stream_app.kafka.publishing import publish
-from stream_app.kafka.topics import Names
+from stream_app.kafka.clients import dead_letters
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.producer import make_producer, sender
+from stream_app.kafka.clients.publishing import publish
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.processing.messages import dead_letter
+from stream_app.kafka.state.outbox import Message
 from tests.broker.broker import Broker
 from tests.broker.cluster import Cluster, Process, replay, state
 from tests.broker.scenarios import by_id
-from tests.kafka.records import record
+from tests.support.kafka_records import record
 
 
 def test_messages_are_published_in_order_keyed_by_pipeline(cluster: Cluster, fleet: list[bytes]) -> None:

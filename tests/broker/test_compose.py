@@ -17,7 +17,7 @@ import orjson
 import yaml
 from kafka.admin import KafkaAdminClient
 
-from stream_app.kafka.topics import Names
+from stream_app.kafka.clients.topics import Names
 from tests.broker.broker import Broker
 from tests.broker.cluster import REPOSITORY, Cluster
 

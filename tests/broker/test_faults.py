@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from stream_app.kafka.topics import Names
+from stream_app.kafka.clients.topics import Names
 from tests.broker.broker import JavaBroker, free_port, start_java
 from tests.broker.cluster import Cluster
 from tests.broker.scenarios import check_outputs, check_state, keyed, kill_under_load, trickle

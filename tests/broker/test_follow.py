@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from stream_app.kafka.placement import partition_of
+from stream_app.kafka.processing.partitioner import partition_of
 from tests.broker.cluster import Cluster
 from tests.broker.test_openlineage_kafka import worker
 from tests.follow.follower import Follower, once

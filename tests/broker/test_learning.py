@@ -15,14 +15,14 @@ from kafka import TopicPartition
 
 from stream_app import wire
 from stream_app.core.detector import Settings
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import PRUNE, Example, Verdict
-from stream_app.fleet import Fleet, FleetOptions
-from stream_app.kafka.checkpoint import Checkpoint
-from stream_app.kafka.connection import Connection
-from stream_app.kafka.learning import Learning, restore
-from stream_app.kafka.monitoring import Counts
-from stream_app.kafka.topics import find
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.topics import find
+from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.model.checkpoint import Checkpoint
+from stream_app.kafka.model.learning import Learning, restore
+from stream_app.simulator import Fleet, FleetOptions
 from tests.broker.cluster import Cluster, Process, replay
 from tests.broker.scenarios import check_outputs, keyed
 from tests.broker.worker_process import opinions

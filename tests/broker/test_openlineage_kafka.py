@@ -12,8 +12,8 @@ from openlineage.client.transport.kafka import KafkaConfig, KafkaTransport
 
 from tests.broker.cluster import Cluster
 from tests.broker.test_commands import WorkerCommand
-from tests.clients.test_openlineage_python import check
-from tests.clients.training import train
+from tests.client.test_openlineage_python import check
+from tests.client.training import train
 
 
 def worker(cluster: Cluster, folder: Path) -> WorkerCommand:
@@ -51,5 +51,5 @@ def test_a_training_told_over_kafka(cluster: Cluster, tmp_path: Path) -> None:
     check(trained, {graphlet["trainer"]: graphlet for graphlet in graphlets.values()})
     assert {record.key for record in sent} == {b"run:lab/digits"}
     assert dead == []
-    assert [last[f"lab/digits/{each.trainer}"]["stage"] for each in trained] == ["validate"] * 4 + ["preprocess"]
+    assert [last[f"lab~1digits/{each.trainer}"]["stage"] for each in trained] == ["validate"] * 4 + ["preprocess"]
     assert {verdict["run"] for verdict in verdicts} == {each.run for each in trained}

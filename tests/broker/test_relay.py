@@ -18,11 +18,11 @@ import pytest
 from kafka.admin import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
-from stream_app.client import should_prune
-from stream_app.kafka import relay
-from stream_app.kafka.connection import Connection
-from stream_app.kafka.relay import Relay
-from stream_app.kafka.topics import Names
+from stream_app.client.pruning import should_prune
+from stream_app.kafka.clients import relay
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.relay import Relay
+from stream_app.kafka.clients.topics import Names
 from stream_app.sources import SOURCES
 from stream_app.web.relayed import Said, relayed_app
 from tests.broker.broker import make_certificate, start_java

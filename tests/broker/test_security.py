@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.kafka.app import make_app
-from stream_app.kafka.connection import Connection, UnreachableError
-from stream_app.kafka.logs import quieten
-from stream_app.kafka.outbox import Message
-from stream_app.kafka.producing import make_producer, sender
-from stream_app.kafka.topics import Names
+from stream_app.kafka.clients.connection import Connection, UnreachableError
+from stream_app.kafka.clients.logs import quieten
+from stream_app.kafka.clients.producer import make_producer, sender
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.engine.app import make_app
+from stream_app.kafka.state.outbox import Message
 from tests.broker.broker import PASSWORD, USER, Broker, free_port, start_java
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from stream_app.kafka.changelog import OUTBOX, POSITION, ForeignAppendError, LogReader, Rank, append
-from stream_app.kafka.local_store import LocalStore
-from stream_app.kafka.outbox import Message
-from stream_app.kafka.table import PartitionTable, Topics
+from stream_app.kafka.state.changelog import OUTBOX, POSITION, ForeignAppendError, LogReader, Rank, append
+from stream_app.kafka.state.local_store import LocalStore
+from stream_app.kafka.state.outbox import Message
+from stream_app.kafka.state.table import PartitionTable, Topics
 from tests.broker.broker import Broker
 from tests.broker.conftest import MakeTopic
 

@@ -6,7 +6,7 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from stream_app.errors import OptionsError
-from stream_app.kafka.topics import Names, Topic, apply, catalogue, check, find
+from stream_app.kafka.clients.topics import Names, Topic, apply, catalogue, check, find
 from tests.broker.conftest import MakeTopic
 
 

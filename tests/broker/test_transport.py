@@ -15,9 +15,9 @@ from faust.types import TP
 from kafka.admin import KafkaAdminClient
 from mode import CrashingSupervisor
 
-from stream_app.kafka.changelog import LogReader
+from stream_app.kafka.engine.transport import BatchSchema, BatchTransport, StickyAssignor
 from stream_app.kafka.records import Batch
-from stream_app.kafka.transport import BatchSchema, BatchTransport, StickyAssignor
+from stream_app.kafka.state.changelog import LogReader
 from tests.broker.broker import Broker
 from tests.broker.conftest import MakeTopic
 

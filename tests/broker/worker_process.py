@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import STAGES
-from stream_app.kafka import worker as module
-from stream_app.kafka.connection import Connection
-from stream_app.kafka.logs import quieten
-from stream_app.kafka.producing import make_producer
-from stream_app.kafka.topics import Names
-from stream_app.kafka.worker import Worker, WorkerSettings
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.logs import quieten
+from stream_app.kafka.clients.producer import make_producer
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.process import worker as module
+from stream_app.kafka.process.worker import Worker, WorkerSettings
 
 
 async def main(path: Path) -> int:

@@ -9,15 +9,15 @@ from typing import Any
 
 import orjson
 
+from stream_app.core.decisions.policy import ENFORCE, FREE_WEEKS, OBSERVE, Policy, draw
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import PRUNE, PRUNED, Example, Verdict
-from stream_app.core.policy import ENFORCE, FREE_WEEKS, OBSERVE, Policy, draw
-from stream_app.fleet import Fleet, FleetOptions
+from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
-from tests.builders import DAY
-from tests.core.simulated import wire
-from tests.core.steered import Steered
+from tests.support.builders import DAY
+from tests.support.simulated import wire
+from tests.support.steered import Steered
 
 SMALL = FleetOptions(pipelines=5, days=8.0, seed=2)
 

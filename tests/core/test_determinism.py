@@ -11,12 +11,12 @@ from pathlib import Path
 
 import orjson
 
+from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Closed, Example, Verdict
-from stream_app.core.policy import ENFORCE, Policy
-from tests.core.simulated import fleet_events, folding, ledgers, wire
+from tests.support.simulated import fleet_events, folding, ledgers, wire
 
 ENFORCING = Settings(policy=Policy(mode=ENFORCE, budget=0.2))
 

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream_app.core.ids import GraphletName, graphlet_id, parse_graphlet_id, run_graphlet_id, verdict_id
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Verdict
-from tests.builders import happened
-from tests.watched import Watched
+from tests.support.builders import happened
+from tests.support.watched import Watched
 
 #: Separators and escapes in every place, mixed with a few letters so that names often collide once joined.
 NAMES = st.one_of(

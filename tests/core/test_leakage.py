@@ -9,12 +9,12 @@ import orjson
 
 from stream_app.core.detector import Detector
 from stream_app.core.events import COMPLETE, ENDS, FAILED, ArtifactRef, Event
-from stream_app.core.labels import records
-from stream_app.core.learning import Learner
+from stream_app.core.learning.learner import Learner
+from stream_app.core.outcomes.labels import records
 from stream_app.core.outputs import STAGES, Example, Output, StageRecord, Verdict
-from stream_app.core.state import Talk
-from stream_app.fleet.options import HOUR_MS
-from tests.core.simulated import USUAL, fleet_events, folding, usual_events, usual_fleet, usual_outputs, wire
+from stream_app.core.state.entities import Talk
+from stream_app.simulator.options import HOUR_MS
+from tests.support.simulated import USUAL, fleet_events, folding, usual_events, usual_fleet, usual_outputs, wire
 
 #: (graphlet, stage, validator)
 Place = tuple[str, str, str | None]

@@ -9,9 +9,9 @@ import pytest
 from stream_app.core.events import Scalar
 from stream_app.core.outputs import PRUNE, PUSHED, WARN, Verdict
 from stream_app.core.properties import is_true
-from tests.builders import artifact, ended, ran, started
-from tests.core.steered import Steered, past
-from tests.watched import Watched
+from tests.support.builders import artifact, ended, ran, started
+from tests.support.steered import Steered, past
+from tests.support.watched import Watched
 
 Watch = Callable[..., Watched]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import FAILED
 from stream_app.core.outputs import Closed, Example, Verdict
-from tests.builders import DAY, HOUR, MINUTE, at, ended, ran, run_ended, started
-from tests.core.simulated import ledgers, usual_events
-from tests.core.steered import Steered, whole_run
-from tests.watched import Watched
+from tests.support.builders import DAY, HOUR, MINUTE, at, ended, ran, run_ended, started
+from tests.support.simulated import ledgers, usual_events
+from tests.support.steered import Steered, whole_run
+from tests.support.watched import Watched
 
 Watch = Callable[..., Watched]
 #: Between the times of events and those at which a backfill logs them.

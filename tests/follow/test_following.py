@@ -14,7 +14,7 @@ from stream_app.follow import following as module
 from stream_app.follow.cursor_file import CursorFile, CursorNotSavedError
 from stream_app.follow.following import GROUP_MAX, Following, Message
 from stream_app.sources.native import decode
-from tests.builders import ran
+from tests.support.builders import ran
 
 OF = {"kind": "mlmd", "store": "a.sqlite", "to": "events"}
 

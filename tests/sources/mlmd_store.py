@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from tests.builders import at
 from tests.sources.history import PIPELINE, Artifact, Step, Value
+from tests.support.builders import at
 
 GOLDEN = Path(__file__).with_name("golden")
 STATES = {"NEW": 1, "RUNNING": 2, "COMPLETE": 3, "FAILED": 4, "CACHED": 5, "CANCELED": 6}

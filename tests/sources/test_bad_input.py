@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent
 from stream_app.sources.native import decode
-
-from .bad_input import BAD_INPUT, VALID, BadInput
+from tests.sources.bad_input import BAD_INPUT, VALID, BadInput
 
 WHOLE = json.dumps(VALID).encode()
 

@@ -25,10 +25,10 @@ from stream_app.sources.mlflow import (
     origins,
     tracking,
 )
-from tests.builders import MINUTE
 from tests.sources.history import Step, history
 from tests.sources.told import graphlets, native
 from tests.sources.trained import accuracies
+from tests.support.builders import MINUTE
 
 STATUS = {"COMPLETE": "FINISHED", "FAILED": "FAILED", "CANCELED": "KILLED"}
 

@@ -17,8 +17,8 @@ from stream_app.errors import MalformedEvent
 from stream_app.options import MlflowOptions, load
 from stream_app.sources.mlflow import Deliveries, Origin, RejectedWebhook, Rules, decode_webhook
 from stream_app.sources.mlflow.webhooks import REPLAY_WINDOW_MS
-from tests.builders import T0, at
 from tests.sources.told import graphlets
+from tests.support.builders import T0, at
 
 SECRET = "s3cret"
 
@@ -187,7 +187,7 @@ def test_the_origin_gives_pipeline_and_run() -> None:
 
 def training_and_its_run() -> list[Any]:
     """A training whose model is the artifact that the MLflow source names."""
-    from tests.builders import ran, run_ended
+    from tests.support.builders import ran, run_ended
 
     minutes_before = (T0 - at(0)) / 60_000 - 60
     return [*ran(minutes_before, "t1", "Trainer", writes=["t1/model"]), run_ended(minutes_before + 2)]

@@ -12,9 +12,9 @@ from stream_app.core.events import COMPLETE, RUNNING, Event
 from stream_app.errors import StateError
 from stream_app.sources.mlmd import Cursor, Store, follow
 from stream_app.sources.mlmd.cursor import ID_WINDOW, Ids
-from tests.builders import MINUTE, T0
 from tests.sources.history import history
 from tests.sources.mlmd_store import OUTPUT, StoreWriter, write_history
+from tests.support.builders import MINUTE, T0
 
 
 class Followed:

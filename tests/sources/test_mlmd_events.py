@@ -13,7 +13,7 @@ from stream_app.core.properties import is_true
 from stream_app.sources.mlmd.events import events_of
 from stream_app.sources.mlmd.records import ABANDONED, ArtifactRecord, Record
 from stream_app.sources.mlmd.rules import Rules
-from tests.builders import at
+from tests.support.builders import at
 
 IN_A_RUN = [("pipeline", "p"), ("pipeline_run", "r1"), ("node", "p.Trainer")]
 

@@ -11,8 +11,7 @@ import pytest
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.errors import MalformedEvent
 from stream_app.sources.native import MAX_ARTIFACTS, MAX_ID, MAX_PROPERTIES, MAX_TEXT, decode
-
-from .bad_input import VALID, with_field
+from tests.sources.bad_input import VALID, with_field
 
 SMALLEST: dict[str, Any] = {
     "time": "2026-03-01T06:12:40Z",

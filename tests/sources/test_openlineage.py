@@ -15,9 +15,9 @@ from stream_app.sources.openlineage import OpenLineage, decode
 from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
 from stream_app.times import text_to_time, time_to_text
 from stream_app.wire import event_to_dict
-from tests.builders import at
 from tests.sources import history, told, trained
 from tests.sources.openlineage_events import FACET, dataset, job_type, message, run_event, run_id
+from tests.support.builders import at
 
 
 def decoded(event: dict[str, Any], rules: Rules | None = None) -> Event:

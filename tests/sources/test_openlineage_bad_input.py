@@ -15,9 +15,8 @@ from stream_app.errors import MalformedEvent
 from stream_app.sources import OPENLINEAGE, detect, native
 from stream_app.sources.openlineage import decode
 from stream_app.wire import event_to_dict
-
-from .bad_input import BAD_INPUT, BadInput
-from .openlineage_events import dataset, message, run_event
+from tests.sources.bad_input import BAD_INPUT, BadInput
+from tests.sources.openlineage_events import dataset, message, run_event
 
 VALID = run_event(
     "COMPLETE",

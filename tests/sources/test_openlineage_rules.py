@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.cli.flags import sources_of
+from stream_app.cli.assembly import sources_of
 from stream_app.core.operators import CUSTOM, DEFAULT_GROUPS, GROUPS, Operators
 from stream_app.errors import OptionsError
 from stream_app.options import load
 from stream_app.sources import OPENLINEAGE
 from stream_app.sources.openlineage_rules import OPERATORS, DatasetRule, JobRule, Rules
-
-from .openlineage_events import dataset, message, run_event
+from tests.sources.openlineage_events import dataset, message, run_event
 
 
 def group_of(name: str, job_type: str = "", rules: Rules | None = None) -> str:

@@ -8,16 +8,15 @@ import orjson
 import pytest
 
 from stream_app.cli import main
-from stream_app.kafka.monitoring import Counts
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.processing.rekeying import rekey, rekeyed
 from stream_app.kafka.records import Batch
-from stream_app.kafka.rekeying import rekey, rekeyed
-from stream_app.kafka.topics import Names
 from stream_app.sources import make_sources
 from stream_app.sources.native import decode
 from stream_app.sources.openlineage_rules import JobRule, Rules
-from tests.kafka.records import record
-
-from .openlineage_events import message, run_event
+from tests.sources.openlineage_events import message, run_event
+from tests.support.kafka_records import record
 
 NAMES = Names("g")
 JOB_EVENT = run_event(None)
@@ -77,7 +76,7 @@ def test_an_explanation_passes_over_what_a_replay_does(ran) -> None:  # type: ig
     """It reads the same files."""
     trainer = EVENTS[2]["run"]["runId"]
 
-    found, code = ran(f"explain prod/ads/{trainer} events.jsonl --json")
+    found, code = ran(f"explain prod~1ads/{trainer} events.jsonl --json")
 
     assert code == 0
     assert len(found["events"]) == 3

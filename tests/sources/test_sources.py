@@ -9,8 +9,7 @@ import pytest
 
 from stream_app.sources import NATIVE, OPENLINEAGE, SOURCES, DeadLetter, detect
 from stream_app.sources.native import decode
-
-from .bad_input import BAD_INPUT, VALID
+from tests.sources.bad_input import BAD_INPUT, VALID
 
 OPENLINEAGE_EVENT = {
     "eventType": "COMPLETE",

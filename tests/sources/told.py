@@ -8,8 +8,8 @@ from typing import Any
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import RUNNING, ArtifactRef, Event
 from stream_app.wire import event_to_dict
-from tests.builders import at
 from tests.sources.history import PIPELINE, Artifact, Step
+from tests.support.builders import at
 
 
 def native(steps: Iterable[Step]) -> list[Event]:

@@ -20,14 +20,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.core.ids import graphlet_id, run_graphlet_id
+from stream_app.service.detector_thread import Embedded, EmbeddedSettings
+from stream_app.service.event_log import EventLog
+from stream_app.service.verdict_index import Verdicts
 from stream_app.sources import SOURCES
-from stream_app.web.embedded import Embedded, EmbeddedSettings
-from stream_app.web.event_log import EventLog
 from stream_app.web.intake import Message
 from stream_app.web.relayed import Said, relayed_app
 from stream_app.web.serving import embedded_app
 from stream_app.web.webhooks import WebhookSettings
-from stream_app.web.words import Verdicts
 
 JSON = {"Content-Type": "application/json"}
 LINEAGE, BATCH = "/api/v1/lineage", "/api/v1/lineage/batch"

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
+from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Settings
-from stream_app.core.policy import ENFORCE, OBSERVE, Policy
-from stream_app.web.embedded import EmbeddedSettings
-
-from .served import Service, embedded_service, relayed_service, said
+from stream_app.service.detector_thread import EmbeddedSettings
+from tests.web.served import Service, embedded_service, relayed_service, said
 
 UNKNOWN = {"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None}
 

@@ -20,8 +20,7 @@ from stream_app.sources import NATIVE
 from stream_app.web import bodies, event_routes
 from tests.sources.bad_input import BAD_INPUT
 from tests.sources.openlineage_events import dataset, message, run_event
-
-from .served import BATCH, JSON, LINEAGE, Service, embedded_service
+from tests.web.served import BATCH, JSON, LINEAGE, Service, embedded_service
 
 GOOD = message(run_event())
 NATIVE_BATCH = f"{event_routes.PATHS[NATIVE]}/batch"

@@ -10,11 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from stream_app.service.event_log import EventLog
 from stream_app.sources.strict_json import MAX_BYTES
-from stream_app.web.event_log import EventLog
 from tests.sources.openlineage_events import dataset, message, run_event, run_id
-
-from .served import BATCH, LINEAGE, Service, embedded_service
+from tests.web.served import BATCH, LINEAGE, Service, embedded_service
 
 START = run_event("START", "vision.train", "t1", parent=("r1", "vision"), inputs=[dataset("data")])
 END = run_event("COMPLETE", "vision.train", "t1", time="2026-03-01T07:00:00Z", outputs=[dataset("model", "1")])

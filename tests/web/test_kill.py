@@ -12,8 +12,7 @@ from pathlib import Path
 import orjson
 
 from tests.sources.openlineage_events import message, run_event, run_id
-
-from .served import BATCH, Process
+from tests.web.served import BATCH, Process
 
 
 class Client(threading.Thread):

@@ -7,10 +7,9 @@ from pathlib import Path
 import orjson
 
 from stream_app.wire import event_to_dict
-from tests.builders import artifact, ran, run_ended
-
-from .served import embedded_service
-from .test_http import applied, stored
+from tests.support.builders import artifact, ran, run_ended
+from tests.web.served import embedded_service
+from tests.web.test_http import applied, stored
 
 ONE, BATCH = "/v1/events", "/v1/events/batch"
 EVENTS = [

@@ -16,9 +16,8 @@ from stream_app.options import load
 from stream_app.sources.mlflow import Origin, Rules, TrackingUnavailable, origins
 from stream_app.web.webhooks import PATH, WebhookSettings
 from tests.sources.test_mlflow_webhooks import delivery, told
-
-from .served import Answer, Process, Service, embedded_service
-from .test_http import stored
+from tests.web.served import Answer, Process, Service, embedded_service
+from tests.web.test_http import stored
 
 SECRET = "an-often-told-secret"
 SETTINGS = WebhookSettings(SECRET, Rules(registered_models={"digits": "p"}))
@@ -208,7 +207,7 @@ class TestSettings:
     )
     def test_what_cannot_be_used_is_told(self, tmp_path: Path, settings: str, says: str) -> None:
         """In one line without the secret."""
-        from stream_app.cli.store_flags import webhooks_of
+        from stream_app.cli.assembly import webhooks_of
 
         (tmp_path / "settings.toml").write_text(f"[serve]\n{settings}\n")
         with pytest.raises(OptionsError, match=says) as raised:

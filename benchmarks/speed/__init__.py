@@ -1,0 +1,1 @@
+"""Events a second, cost as state grows."""

@@ -1,0 +1,1 @@
+"""Workers on a real broker: catching up, scaling, recovery, memory."""

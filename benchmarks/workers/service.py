@@ -1,0 +1,158 @@
+"""Workers as they are run by anybody: `stream-app worker` processes, watched through their metrics."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.workers.kafka import make_topics
+from stream_app.kafka.clients.topics import Names
+
+PARTITIONS = 12
+#: Seconds between two looks.
+LOOK_SECONDS = 0.5
+MIB = 1 << 20
+
+
+class Sample(NamedTuple):
+    """What one or several workers have come to."""
+
+    #: Monotonic clock, seconds.
+    at: float
+    events: float
+    cpu_seconds: float
+    rss_bytes: float
+
+
+class Process:
+    """One worker; `folder` holds its local copies and its log."""
+
+    def __init__(self, config: Path, folder: Path) -> None:
+        self._config = config
+        self.folder = folder
+        self._log = folder.with_suffix(".log")
+
+    def start(self) -> None:
+        with self._log.open("wb") as log:
+            command = ["worker", "--config", str(self._config), "--folder", str(self.folder), "--metrics-port", "0"]
+            self._process = subprocess.Popen([sys.executable, "-m", "stream_app", *command], stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(30)
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body of an endpoint; (0, "") while there is none."""
+        told = re.findall(rb"probes and metrics are at (\S+)", self._log.read_bytes())
+        if not told:
+            self.check()
+            return 0, ""
+        try:
+            with urllib.request.urlopen(told[-1].decode() + path) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+        except urllib.error.URLError:
+            self.check()
+            return 0, ""
+
+    def check(self) -> None:
+        if self._process.poll() is not None:
+            raise SystemExit(f"the worker ended with {self._process.returncode}:\n{self._log.read_text()[-2000:]}")
+
+    def metrics(self) -> dict[str, float]:
+        """All metrics by name, summed over their labels."""
+        sums: dict[str, float] = defaultdict(float)
+        for name, value in re.findall(r"^(\w+)(?:{.*})? (\S+)$", self.ask("/metrics")[1], re.M):
+            sums[name] += float(value)
+        return sums
+
+    def ready_after(self) -> float:
+        """Wait until the worker is ready; seconds since this call."""
+        began = time.monotonic()
+        wait(lambda: self.ask("/readyz")[0] == 200, 0.1)
+        return time.monotonic() - began
+
+
+class Service:
+    """The topics and the workers of a deployment of its own."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        self.bootstrap = bootstrap
+        self.names = Names(f"bench-{uuid.uuid4().hex[:8]}", ())
+        self._folder = folder / self.names.group
+        self._folder.mkdir()
+        make_topics(bootstrap, self.names, PARTITIONS)
+        self._config = self._folder / "stream-app.toml"
+        self._config.write_text(
+            f'[kafka]\nbootstrap_servers = "{bootstrap}"\ngroup = "{self.names.group}"\nsources = []\n'
+            f"partitions = {PARTITIONS}\nreplication = 1\n"
+        )
+        self.workers: list[Process] = []
+        atexit.register(self.stop)  # whatever ends the benchmark, no worker outlives it
+
+    def start(self, workers: int = 1) -> Process:
+        """Start workers and wait until they hold all partitions between them; returns the last."""
+        for _ in range(workers):
+            self.workers.append(Process(self._config, self._folder / f"worker{len(self.workers)}"))
+            self.workers[-1].start()
+        held = "stream_app_consumer_assigned_partitions"
+
+        def settled() -> bool:
+            found = [worker.metrics() for worker in self.workers]
+            shares = [metrics.get(held, 0) for metrics in found]
+            return all(shares) and sum(shares) == PARTITIONS and all(metrics["stream_app_ready"] for metrics in found)
+
+        wait(settled)
+        return self.workers[-1]
+
+    def sample(self) -> Sample:
+        """The sums over all workers."""
+        found = [worker.metrics() for worker in self.workers]
+
+        def total(name: str) -> float:
+            return sum(metrics.get(name, 0.0) for metrics in found)
+
+        return Sample(
+            time.monotonic(),
+            total("stream_app_events_processed_total"),
+            total("process_cpu_seconds_total"),
+            total("process_resident_memory_bytes"),
+        )
+
+    def follow(self, events: float) -> list[Sample]:
+        """Watch until the workers have applied that many events; the first sample is the last without a new one."""
+        samples = [self.sample()]
+        while samples[-1].events < events:
+            time.sleep(LOOK_SECONDS)
+            newest = self.sample()
+            if newest.events == samples[0].events:
+                samples.clear()
+            samples.append(newest)
+        return samples
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+
+def wait(done: Callable[[], bool], step: float = LOOK_SECONDS, patience: float = 600) -> None:
+    """Return when something is so; ends the benchmark when it never is."""
+    end = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > end:
+            raise SystemExit(f"nothing came of it in {patience:.0f} s")
+        time.sleep(step)

@@ -1,0 +1,1 @@
+"""Sums and figures of what a detector reported."""

@@ -1,0 +1,257 @@
+"""All figures of a replay, as one document: what `--json` prints, the summary says and the report draws.
+
+Compute is in node-seconds, times are RFC 3339, shares are between 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_app.analysis.budgets import Tradeoff, tradeoff
+from stream_app.analysis.intervals import Estimate, share
+from stream_app.analysis.quality import StageFigures, stage_figures
+from stream_app.analysis.sums import Gathering, PipelineSums
+from stream_app.analysis.waste import Compute, Money, Rates, Waste, compute_of, money_of, waste_of
+from stream_app.core.detector import Detector
+from stream_app.core.outputs import STAGES
+from stream_app.core.state.ledger import Ledger
+from stream_app.times import time_to_text
+
+__all__ = ["Figures", "Rates", "figures"]
+
+#: Pipelines and reasons listed as prunable.
+_PRUNABLE, _REASONS = 12, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Graphlets that came to one end; the cause says why one was not pushed."""
+
+    outcome: str
+    cause: str | None
+    graphlets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Verdicts of one stage and decision; every revision counts."""
+
+    stage: str
+    decision: str
+    verdicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """Messages that were no events, by what was wrong with them."""
+
+    reason: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlagTime:
+    """Labelled graphlets whose first flag came with this share of the run's compute ahead: from `low` to `high`."""
+
+    low: float
+    high: float
+    #: Not pushed, and pushed, in the end.
+    wasted: int
+    pushed: int
+    #: Node-seconds spent after the flags on what was not pushed.
+    ahead: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason in its latest words, and how many flagging verdicts named it."""
+
+    words: str
+    verdicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """A pipeline with what the budget in force would have saved on it."""
+
+    pipeline: str
+    owner: str
+    labelled: int
+    flagged: int
+    pushes: int
+    pushes_flagged: int
+    missed: Estimate
+    #: Node-seconds.
+    saved: float
+    wasted: float
+    reasons: list[Reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What the learner learned: examples, fallbacks to the baseline, drifts seen, updates refused."""
+
+    examples: int
+    rollbacks: int
+    drifts: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """Node-seconds that prunes saved: expected when they were pruned, and verified by the holdout."""
+
+    pruned: int
+    held_out: int
+    estimated: float
+    verified: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """See the module."""
+
+    events: int
+    #: Events that touch only what was evicted.
+    dropped: int
+    #: Messages that are right but tell of no execution, such as an OpenLineage event about a dataset.
+    passed_over: int
+    dead_letters: list[DeadLetters]
+    pipelines: int
+    first: str | None
+    last: str | None
+    days: float
+    mode: str
+    budget: float
+    rates: Rates
+    outcomes: list[Outcomes]
+    compute: Compute
+    money: Money | None
+    waste: Waste
+    verdicts: list[Said]
+    tradeoff: Tradeoff
+    stages: list[StageFigures]
+    flag_times: list[FlagTime]
+    prunable: list[Prunable]
+    learning: Learning | None
+    savings: Savings | None
+
+
+def figures(
+    gathering: Gathering, detector: Detector, kept: Mapping[tuple[str, str], int], rates: Rates, seed: int
+) -> Figures:
+    """The figures of what was gathered.
+
+    Parameters
+    ----------
+    kept
+        (outcome, cause) -> graphlets that the detector still holds.
+    rates
+        What compute costs.
+    seed
+        Of the resampling that gives the intervals.
+    """
+    ledgers = {name: detector.ledger(name) for name in sorted(detector.pipelines)}
+    fleet = Ledger()
+    for ledger in ledgers.values():
+        fleet.merge(ledger)
+    compute = compute_of(fleet)
+    owners = {name: sums.owner for name, sums in gathering.pipelines.items()}
+    first_ms, last_ms = gathering.first_ms, gathering.last_ms
+    policy = gathering.policy
+    outcomes = gathering.closed + Counter(kept)
+    return Figures(
+        events=gathering.events,
+        dropped=detector.dropped,
+        passed_over=gathering.passed_over,
+        dead_letters=[DeadLetters(reason, count) for reason, count in by_count(gathering.dead_letters)],
+        pipelines=len(ledgers),
+        first=time_to_text(first_ms) if first_ms is not None else None,
+        last=time_to_text(last_ms) if last_ms is not None else None,
+        days=((last_ms or 0) - (first_ms or 0)) / 86_400_000,
+        mode=policy.mode,
+        budget=policy.budget,
+        rates=rates,
+        outcomes=[Outcomes(kind, cause or None, count) for (kind, cause), count in sorted(outcomes.items())],
+        compute=compute,
+        money=money_of(compute, rates),
+        waste=waste_of(ledgers, owners, fleet),
+        verdicts=[Said(*said, count) for said, count in sorted(gathering.verdicts.items())],
+        tradeoff=tradeoff(gathering, ledgers, fleet, seed),
+        stages=stages_of(gathering, seed),
+        flag_times=flag_times(gathering),
+        prunable=prunable(gathering, ledgers),
+        learning=learning_of(gathering),
+        savings=savings_of(gathering),
+    )
+
+
+def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Names with their counts, the commonest first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def stages_of(gathering: Gathering, seed: int) -> list[StageFigures]:
+    """The quality of every stage's predictions."""
+    if gathering.learner is None:
+        return []
+    metrics = gathering.learner.metrics()
+    pipelines = [gathering.pipelines[name] for name in sorted(gathering.pipelines)]
+    return [stage_figures(metrics[stage], stage, pipelines, seed) for stage in STAGES]
+
+
+def flag_times(gathering: Gathering) -> list[FlagTime]:
+    """When flags came, by tenths of the compute ahead."""
+    tenths = gathering.tenths
+    width = 1 / len(tenths)
+    return [
+        FlagTime(round(index * width, 3), round((index + 1) * width, 3), each.wasted, each.pushed, each.ahead)
+        for index, each in enumerate(tenths)
+    ]
+
+
+def prunable(gathering: Gathering, ledgers: Mapping[str, Ledger]) -> list[Prunable]:
+    """The pipelines on which the budget in force would have saved most."""
+    active = gathering.policy.active
+    saved = {name: ledger.saved.get(active, 0) for name, ledger in ledgers.items()}
+    names = sorted((name for name in ledgers if saved[name]), key=lambda name: (-saved[name], name))
+    found = []
+    for name in names[:_PRUNABLE]:
+        sums = gathering.pipelines.get(name) or PipelineSums()
+        missed = sum(bits >> active & 1 for bits in sums.push_flags)
+        reasons = sorted(sums.reasons.items(), key=lambda item: (-item[1].verdicts, item[0]))[:_REASONS]
+        found.append(
+            Prunable(
+                pipeline=name,
+                owner=sums.owner,
+                labelled=sums.labelled,
+                flagged=sums.flagged,
+                pushes=len(sums.push_flags),
+                pushes_flagged=missed,
+                missed=share(missed, len(sums.push_flags)),
+                saved=saved[name] / 1000,
+                wasted=ledgers[name].wasted / 1000,
+                reasons=[Reason(each.words, each.verdicts) for _, each in reasons],
+            )
+        )
+    return found
+
+
+def learning_of(gathering: Gathering) -> Learning | None:
+    """What the learner says of itself."""
+    learner = gathering.learner
+    if learner is None:
+        return None
+    return Learning(learner.records, learner.rollbacks, learner.drifts, learner.discarded)
+
+
+def savings_of(gathering: Gathering) -> Savings | None:
+    """What prunes saved; None where nothing was pruned or held out."""
+    if gathering.learner is None:
+        return None
+    saved = gathering.learner.savings.saved()
+    if not saved.pruned:
+        return None
+    return Savings(saved.pruned, saved.held_out, saved.estimated, Estimate(saved.verified, saved.low, saved.high))

@@ -1,0 +1,204 @@
+"""From options to the objects that commands run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from stream_app.cli.flags import how_to_get, need
+from stream_app.errors import OptionsError
+from stream_app.sources.strict_json import shown
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from stream_app.core.detector import Settings
+    from stream_app.core.operators import Operators
+    from stream_app.kafka.clients.connection import Connection
+    from stream_app.kafka.clients.topics import Names
+    from stream_app.kafka.process.worker import WorkerSettings
+    from stream_app.options import KafkaOptions, Options
+    from stream_app.replay.reading import Stores
+    from stream_app.sources import Sources, mlflow, mlmd
+    from stream_app.web.webhooks import WebhookSettings
+
+#: Seconds that MLflow's client waits for an answer and how often it repeats a request; its own defaults come to many
+#: minutes, in which nobody is told anything.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+#: Characters of the shortest secret that is taken.
+_SECRET_LENGTH = 8
+
+
+def mlmd_rules_of(options: Options) -> mlmd.Rules:
+    """How a store of ML Metadata is read, as the options have it."""
+    from stream_app.sources.mlmd import Rules
+
+    return Rules(operators=operators_of(options), **options.mlmd.model_dump(exclude_none=True))
+
+
+def stores_of(options: Options) -> Stores:
+    """How a store of ML Metadata in a file is replayed, as the options have it."""
+
+    def messages(path: str) -> Iterator[bytes]:
+        try:
+            from stream_app.sources import mlmd
+        except ImportError:
+            raise OptionsError(f"{path}: reading a database needs more packages: {how_to_get('mlmd')}") from None
+        return mlmd.messages(path, mlmd_rules_of(options))
+
+    return messages
+
+
+def mlflow_rules_of(options: Options) -> mlflow.Rules:
+    """How MLflow is read, as the options have it."""
+    from stream_app.sources.mlflow import Rules
+
+    return Rules(operators=operators_of(options), **options.mlflow.model_dump(exclude_none=True))
+
+
+def mlflow_client(uri: str) -> MlflowClient:
+    """A client of a tracking server and its registry.
+
+    Raises OptionsError when MLflow is not installed or this is no address of a server.
+    """
+    address = urlsplit(uri)
+    if "@" in address.netloc:
+        raise OptionsError("user and password in an address end up in logs: set MLFLOW_TRACKING_USERNAME and _PASSWORD")
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise OptionsError(f"not the address of a tracking server, such as http://localhost:5000: {shown(uri)}")
+    need("mlflow", "mlflow")
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, uri)
+
+
+def webhooks_of(options: Options) -> WebhookSettings | None:
+    """How webhooks of MLflow are taken, as the options have it; None: not at all.
+
+    Raises OptionsError.
+    """
+    from stream_app.options import read_secret
+    from stream_app.sources.mlflow import origins
+    from stream_app.web.webhooks import WebhookSettings
+
+    chosen = options.serve
+    name = "serve.mlflow_webhook_secret"
+    secret = read_secret(chosen.mlflow_webhook_secret, chosen.mlflow_webhook_secret_file, name)
+    if secret is None:
+        return None
+    if len(secret) < _SECRET_LENGTH:
+        raise OptionsError(f"{name}: too short; expected {_SECRET_LENGTH} characters or more")
+    rules = mlflow_rules_of(options)
+    uri = chosen.mlflow_tracking_uri
+    return WebhookSettings(secret, rules, None if uri is None else origins(mlflow_client(uri), rules))
+
+
+#: Characters of the shortest key that is taken.
+_KEY_LENGTH = 16
+
+
+def operators_of(options: Options) -> Operators:
+    """The operators as the options have them."""
+    from stream_app.core.operators import Operators
+
+    return Operators(groups=dict(options.operators.groups), nodes=dict(options.operators.nodes))
+
+
+def settings_of(options: Options) -> Settings:
+    """A detector's settings as the options have them."""
+    from stream_app.core.decisions.policy import Policy
+    from stream_app.core.detector import Settings
+    from stream_app.core.state.entities import DAY_MS
+
+    chosen = options.detector
+    return Settings(
+        operators=operators_of(options),
+        policy=Policy(mode=chosen.mode, budget=chosen.budget, salt=chosen.salt),
+        horizon_ms=chosen.horizon_days * DAY_MS,
+        retention_ms=chosen.retention_days * DAY_MS,
+        lateness_ms=chosen.lateness_days * DAY_MS,
+    )
+
+
+def sources_of(options: Options) -> Sources:
+    """How messages are read, as the options have it."""
+    from stream_app.sources import make_sources
+    from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
+
+    chosen = options.openlineage
+    return make_sources(
+        Rules(
+            [JobRule(**rule.model_dump()) for rule in chosen.jobs],
+            [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
+        )
+    )
+
+
+def connection_of(options: KafkaOptions) -> Connection:
+    """How to reach Kafka, as the options have it.
+
+    Raises OptionsError when the parts do not fit together or the password cannot be read.
+    """
+    from stream_app.kafka.clients.connection import Connection
+    from stream_app.options import read_secret
+
+    return Connection(
+        bootstrap_servers=options.bootstrap_servers,
+        protocol=options.protocol,
+        ca_file=options.ca_file,
+        certificate_file=options.certificate_file,
+        key_file=options.key_file,
+        mechanism=options.mechanism,
+        username=options.username,
+        password=read_secret(options.password, options.password_file, "kafka.password"),
+    )
+
+
+def checkpoint_key_of(options: KafkaOptions) -> bytes | None:
+    """What signs checkpoints of the model, as the options have it; None: a key that the worker makes.
+
+    Raises OptionsError when it cannot be read or is too short to protect anything.
+    """
+    from stream_app.options import read_secret
+
+    key = read_secret(options.checkpoint_key, options.checkpoint_key_file, "kafka.checkpoint_key")
+    if key is not None and len(key) < _KEY_LENGTH:
+        raise OptionsError(f"kafka.checkpoint_key: too short; expected {_KEY_LENGTH} characters or more")
+    return None if key is None else key.encode()
+
+
+def names_of(options: KafkaOptions) -> Names:
+    """What the topics are called, as the options have it."""
+    from stream_app.kafka.clients.topics import Names
+
+    return Names(options.group, options.sources)
+
+
+def worker_settings(options: Options) -> WorkerSettings:
+    """What a worker is told, as the options have it.
+
+    Raises OptionsError.
+    """
+    from stream_app.kafka.process.worker import WorkerSettings
+
+    chosen = options.kafka
+    return WorkerSettings(
+        connection_of(chosen),
+        names_of(chosen),
+        chosen.folder,
+        partitions=chosen.partitions,
+        replication=chosen.replication,
+        instance_id=chosen.instance_id,
+        session_seconds=chosen.session_seconds,
+        tick_seconds=chosen.tick_seconds,
+        learning=chosen.learning,
+        detector=settings_of(options),
+        checkpoint_key=checkpoint_key_of(chosen),
+        sources=sources_of(options),
+        host=chosen.metrics_host,
+        port=chosen.metrics_port,
+    )

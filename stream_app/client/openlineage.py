@@ -1,0 +1,280 @@
+"""Telling a pipeline's runs with the client `openlineage-python`, in a few lines of a training script.
+
+A `PipelineRun` is a run of the pipeline, an `Execution` one step in it; both are context managers that send their
+start and their end. The facets of this project tell what OpenLineage lacks. Nothing here stops a pipeline: what
+cannot be sent is logged as a warning once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import attr
+from openlineage.client import OpenLineageClient
+from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+from openlineage.client.facet_v2 import (
+    DatasetFacet,
+    JobFacet,
+    RunFacet,
+    dataset_version_dataset,
+    error_message_run,
+    ownership_job,
+    parent_run,
+)
+from openlineage.client.uuid import generate_new_uuid
+
+from stream_app.client.pruning import pruning_verdict
+
+log = logging.getLogger(__name__)
+
+PRODUCER = "urn:stream-app:client"
+_SCHEMAS = "urn:stream-app:schema:openlineage:1-0-0"
+
+Value = str | float | int | bool
+
+
+@attr.define
+class StreamAppExecutionRunFacet(RunFacet):
+    """What a run is to the detector (schemas/openlineage)."""
+
+    operatorGroup: str | None = None  # noqa: N815
+    nodeSeconds: float | None = None  # noqa: N815
+    codeVersion: str | None = None  # noqa: N815
+    cached: bool | None = None
+    prunedBy: str | None = None  # noqa: N815
+    properties: dict[str, Value] | None = None
+
+    @staticmethod
+    def _get_schema() -> str:
+        return f"{_SCHEMAS}:StreamAppExecutionRunFacet#/$defs/StreamAppExecutionRunFacet"
+
+
+@attr.define
+class StreamAppArtifactDatasetFacet(DatasetFacet):
+    """What a dataset is to the detector (schemas/openlineage)."""
+
+    type: str | None = None
+    blessed: bool | None = None
+    pushed: bool | None = None
+    span: str | int | None = None
+    properties: dict[str, Value] | None = None
+
+    @staticmethod
+    def _get_schema() -> str:
+        return f"{_SCHEMAS}:StreamAppArtifactDatasetFacet#/$defs/StreamAppArtifactDatasetFacet"
+
+
+class Pruned(Exception):  # noqa: N818 - it is what happened, and no error
+    """Raised to stop a run for a verdict; the run's `with` tells it and goes on after itself."""
+
+    def __init__(self, verdict: str) -> None:
+        super().__init__(f"stopped for verdict {verdict}")
+        self.verdict = verdict
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset, a model, whatever is read and written. Who reads what another wrote names the same version."""
+
+    name: str
+    version: str | None = None
+    #: If not given, that of the pipeline.
+    namespace: str | None = None
+    type: str | None = None
+    blessed: bool | None = None
+    pushed: bool | None = None
+    span: str | int | None = None
+    properties: Mapping[str, Value] = field(default_factory=dict)
+
+    def facets(self) -> dict[str, DatasetFacet]:
+        """The facets that tell all but the name."""
+        facets: dict[str, DatasetFacet] = {}
+        if self.version is not None:
+            facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(self.version)
+        own = (self.type, self.blessed, self.pushed, self.span, _flat(self.properties))
+        if any(each is not None for each in own):
+            facets["streamApp_artifact"] = StreamAppArtifactDatasetFacet(*own, producer=PRODUCER)
+        return facets
+
+
+class _Told:
+    """A run of OpenLineage that is told at its start and at its end."""
+
+    def __init__(self, client: OpenLineageClient, namespace: str, name: str, group: str | None) -> None:
+        self._client = client
+        self.namespace = namespace
+        self.name = name
+        self._group = group
+        self.run_id = str(generate_new_uuid())
+        #: Metrics and whatever else is worth knowing; told at the end.
+        self.properties: dict[str, Value] = {}
+        self._reads: list[Data] = []
+        self._writes: list[Data] = []
+
+    def _job_facets(self) -> dict[str, JobFacet]:
+        return {}
+
+    def _run_facets(self) -> dict[str, RunFacet]:
+        return {}
+
+    def _tell(self, state: RunState, facet: StreamAppExecutionRunFacet, **facets: RunFacet) -> None:
+        def named(data: Data) -> dict[str, Any]:
+            return {"namespace": data.namespace or self.namespace, "name": data.name, "facets": data.facets()}
+
+        try:
+            facet.operatorGroup = self._group
+            run_facets = {**self._run_facets(), "streamApp_execution": facet, **facets}
+            event = RunEvent(
+                eventType=state,
+                eventTime=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                run=Run(self.run_id, run_facets),
+                job=Job(self.namespace, self.name, self._job_facets()),
+                inputs=[InputDataset(**named(data)) for data in self._reads],
+                outputs=[OutputDataset(**named(data)) for data in self._writes],
+                producer=PRODUCER,
+            )
+            self._client.emit(event)
+        except Exception as error:  # whatever it is, it must not stop a pipeline
+            _warn(error)
+
+    def _begin(self) -> None:
+        self._tell(RunState.START, StreamAppExecutionRunFacet(producer=PRODUCER))
+
+    def _end(self, error: BaseException | None, node_seconds: float | None) -> None:
+        facet = StreamAppExecutionRunFacet(
+            nodeSeconds=node_seconds, properties=_flat(self.properties), producer=PRODUCER
+        )
+        if error is None:
+            self._tell(RunState.COMPLETE, facet)
+        elif isinstance(error, Pruned):
+            facet.prunedBy = error.verdict
+            self._tell(RunState.ABORT, facet)
+        else:
+            state = RunState.FAIL if isinstance(error, Exception) else RunState.ABORT
+            message = f"{type(error).__name__}: {error}"
+            self._tell(state, facet, errorMessage=error_message_run.ErrorMessageRunFacet(message, "PYTHON"))
+
+
+class PipelineRun(_Told):
+    """One run of a pipeline.
+
+    Parameters
+    ----------
+    client
+        Of openlineage-python; without arguments it looks at `OPENLINEAGE_URL` and the like.
+    namespace, pipeline
+        The namespace of all jobs, and the first part of their names.
+    owner
+        Who is to be told of its waste.
+    """
+
+    def __init__(self, client: OpenLineageClient, namespace: str, pipeline: str, owner: str | None = None) -> None:
+        super().__init__(client, namespace, pipeline, "run")
+        self._owner = owner
+
+    def execution(
+        self, name: str, group: str | None = None, reads: Iterable[Data | str] = (), nodes: float = 1.0
+    ) -> Execution:
+        """A step of the run; `group` is its operator group, which names such as `train` tell by themselves.
+
+        Its compute is its duration times `nodes`.
+        """
+        return Execution(self, name, group, reads, nodes)
+
+    def stop_if_pruned(
+        self, execution: Execution | None = None, timeout: float = 1.0, pipeline: str | None = None
+    ) -> None:
+        """Asks whether to go on, as `stream_app.should_prune` does.
+
+        Parameters
+        ----------
+        execution
+            The step that asks; None: all trainers of the run must be flagged.
+        timeout
+            Seconds after which the run goes on without an answer.
+        pipeline
+            The pipeline, where a rule of the detector's settings gives it another name than `namespace/pipeline`.
+
+        Raises
+        ------
+        Pruned
+            If the run is to stop.
+        """
+        asker = execution.run_id if execution is not None else None
+        own = f"{self.namespace}/{self.name.partition('.')[0]}"
+        verdict = pruning_verdict(self.run_id, pipeline=pipeline or own, execution=asker, timeout=timeout)
+        if verdict is not None:
+            raise Pruned(verdict)
+
+    def _job_facets(self) -> dict[str, JobFacet]:
+        if self._owner is None:
+            return {}
+        return {"ownership": ownership_job.OwnershipJobFacet([ownership_job.Owner(self._owner)])}
+
+    def __enter__(self) -> PipelineRun:
+        self._begin()
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> bool:
+        self._end(error, None)
+        return isinstance(error, Pruned)
+
+
+class Execution(_Told):
+    """A step of a pipeline run; made by `PipelineRun.execution`."""
+
+    def __init__(
+        self, run: PipelineRun, name: str, group: str | None, reads: Iterable[Data | str], nodes: float
+    ) -> None:
+        super().__init__(run._client, run.namespace, f"{run.name}.{name}", group)
+        self._run = run
+        self._nodes = nodes
+        self._began = 0.0
+        self.reads(*reads)
+
+    def reads(self, *data: Data | str) -> None:
+        """What the step reads."""
+        self._reads += [Data(each) if isinstance(each, str) else each for each in data]
+
+    def writes(self, *data: Data | str) -> None:
+        """What the step has written."""
+        self._writes += [Data(each) if isinstance(each, str) else each for each in data]
+
+    def _job_facets(self) -> dict[str, JobFacet]:
+        return self._run._job_facets()
+
+    def _run_facets(self) -> dict[str, RunFacet]:
+        above = parent_run.ParentRunFacet(
+            parent_run.Run(self._run.run_id), parent_run.Job(self.namespace, self._run.name)
+        )
+        return {"parent": above}
+
+    def __enter__(self) -> Execution:
+        self._began = time.monotonic()
+        self._begin()
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        self._end(error, self._nodes * (time.monotonic() - self._began))
+
+
+_warned = False
+
+
+def _warn(error: Exception) -> None:
+    global _warned
+    log.log(logging.DEBUG if _warned else logging.WARNING, "an event was not sent: %s: %s", type(error).__name__, error)
+    _warned = True
+
+
+def _flat(properties: Mapping[str, Value]) -> dict[str, Value] | None:
+    """What can be sent of properties: what is not finite is left out, and None when nothing is left."""
+    kept = {name: value for name, value in properties.items() if not isinstance(value, float) or math.isfinite(value)}
+    return kept or None

@@ -1,0 +1,1 @@
+"""From a stage that is reached to a verdict."""

@@ -1,0 +1,1 @@
+"""What is known at a stage, as named numbers for the models."""

@@ -1,0 +1,347 @@
+"""What is known of a graphlet at a stage, as named numbers for the models.
+
+Only facts that had happened when the stage was reached enter. A feature that is not known is absent; every value is
+finite, within +-BOUND and rounded, so that what a model learns is what it was asked, to the digit, after storage too.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from stream_app.core.events import CACHED, FAILED
+from stream_app.core.features.cadence import rhythm_features
+from stream_app.core.features.concurrent_runs import rival_features
+from stream_app.core.features.improvement import deviation, gain_features
+from stream_app.core.features.validation import blessing
+from stream_app.core.operators import ANALYSIS, INGEST, PREPROCESS, RUN, TRAIN, TUNE, VALIDATE
+from stream_app.core.outputs import TRAIN as TRAIN_STAGE
+from stream_app.core.outputs import VALIDATE as VALIDATE_STAGE
+from stream_app.core.state.entities import Execution, Graphlet, Pipeline, Run
+from stream_app.core.state.history import HOUR_MS, History, Snapshot
+
+BOUND = 20.0
+DIGITS = 4
+_SCALE = 10.0**DIGITS
+#: So far from the next whole number a scaled value may be rounded the other way than its decimals.
+_NEAR_HALF = 0.499
+#: Numeric properties used per prefix, the first by name.
+NUMBERS_MAX = 8
+#: Buckets for the model's type.
+TYPE_BUCKETS = 16
+#: Data artifacts compared per graphlet.
+DATA_MAX = 256
+
+DATA_GROUPS = (INGEST, ANALYSIS, PREPROCESS)
+#: Properties with a meaning of their own, no measurements.
+RESERVED = frozenset(("blessed", "keep", "pruned_by", "pushed", "owner", "model_type", "code_version"))
+
+
+def extract(
+    pipeline: Pipeline,
+    run: Run | None,
+    graphlet: Graphlet | None,
+    stage: str,
+    now_ms: int,
+    nodes: Mapping[str, float],
+) -> tuple[dict[str, float], Snapshot]:
+    """The features of a run (its provisional graphlet) or, when `graphlet` is given, of that graphlet.
+
+    Returns
+    -------
+    tuple
+        Feature name -> value, sorted by name; and the snapshot they were made from.
+    """
+    executions = subject(run, graphlet)
+    trainer = graphlet.trainer if graphlet is not None else None
+    now = taken(pipeline, subject_id(run, graphlet), executions, stage, now_ms, nodes)
+    found: dict[str, float] = {}
+    history = pipeline.history
+    before = history.started_before(now.subject)
+    past_features(found, history, now_ms)
+    rhythm_features(found, history, now.subject, now_ms)
+    rival_features(found, pipeline, run, graphlet, now.subject)
+    gap_features(found, history, before, now_ms)
+    data_features(found, history, before, now)
+    code_features(found, history, now.code_version)
+    shape_features(found, history, executions, now.cost, stage)
+    number_features(found, history, now.numbers)
+    gain_features(found, history, now.numbers)
+    if trainer is not None:
+        found["warm_start"] = float(warm_start(trainer))
+    if run is not None:
+        found["trainers"] = float(len(run.trainers))
+    found["open"] = math.log1p(len(pipeline.open))
+    if stage == VALIDATE_STAGE:
+        validation_features(found, pipeline, executions)
+    kind = text_property(executions, "model_type")
+    if kind:
+        found[f"model_type.{zlib.crc32(kind.encode()) % TYPE_BUCKETS}"] = 1.0
+    names = in_order(tuple(found))
+    return dict(zip(names, rounded(list(map(found.__getitem__, names))), strict=True)), now
+
+
+def subject(run: Run | None, graphlet: Graphlet | None) -> list[Execution]:
+    """The executions that a prediction looks at: of the run, and of the graphlet once its trainer is known."""
+    if graphlet is None:
+        assert run is not None
+        return sorted(run.executions, key=Execution.sort_key)
+    own_run = graphlet.trainer.run
+    members = [e for e in graphlet.members if own_run is None or e.run == own_run]
+    return sorted([graphlet.trainer, *members], key=Execution.sort_key)
+
+
+def subject_id(run: Run | None, graphlet: Graphlet | None) -> str:
+    """The run, or the trainer that stands alone."""
+    if run is not None:
+        return run.id
+    assert graphlet is not None
+    return graphlet.trainer.id
+
+
+def snapshot(
+    pipeline: Pipeline,
+    run: Run | None,
+    graphlet: Graphlet | None,
+    stage: str,
+    now_ms: int,
+    nodes: Mapping[str, float],
+) -> Snapshot:
+    """The graphlet as it stands, in the form in which history keeps it."""
+    return taken(pipeline, subject_id(run, graphlet), subject(run, graphlet), stage, now_ms, nodes)
+
+
+def taken(
+    pipeline: Pipeline,
+    subject_id: str,
+    executions: list[Execution],
+    stage: str,
+    now_ms: int,
+    nodes: Mapping[str, float],
+) -> Snapshot:
+    """The snapshot of the executions that a prediction looks at."""
+    numbers = numeric_properties(pipeline, executions, "data", DATA_GROUPS)
+    if stage in (TRAIN_STAGE, VALIDATE_STAGE):
+        numbers.update(numeric_properties(pipeline, executions, "train", (TRAIN, TUNE)))
+    if stage == VALIDATE_STAGE:
+        numbers.update(numeric_properties(pipeline, executions, "validate", (VALIDATE,)))
+    return Snapshot(
+        subject=subject_id,
+        time_ms=now_ms,
+        code_version=text_property(executions, "code_version"),
+        data=data_hashes(pipeline, executions),
+        numbers=numbers,
+        cost=cost_of(executions, nodes),
+    )
+
+
+def cost_of(executions: Iterable[Execution], nodes: Mapping[str, float]) -> float:
+    """Node-seconds used by executions so far; those of group run are their steps' and count nothing."""
+    return sum(e.node_ms(nodes.get(e.type, 1.0)) for e in executions if e.group != RUN) / 1000.0
+
+
+def text_property(executions: list[Execution], name: str) -> str:
+    """A property told by any of the executions, the newest first; "" when none tells it."""
+    for execution in reversed(executions):
+        value = execution.property(name)
+        if value is not None:
+            return str(value)
+    return ""
+
+
+def data_hashes(pipeline: Pipeline, executions: list[Execution]) -> list[int]:
+    """Hashes of the data artifacts: what ingest wrote, and what else preprocessing and training read from outside."""
+    ids: set[str] = set()
+    for execution in executions:
+        if execution.group == INGEST:
+            ids.update(execution.writes)
+        elif execution.group in (PREPROCESS, TRAIN):
+            for artifact_id in execution.reads:
+                artifact = pipeline.artifacts[artifact_id]
+                writers = artifact.version.writers if artifact.unversioned is None else ()
+                if not writers or any(writer.group == INGEST for writer in writers):
+                    ids.add(artifact_id)
+    return sorted({zlib.crc32(artifact_id.encode()) for artifact_id in ids})[:DATA_MAX]
+
+
+def numeric_properties(
+    pipeline: Pipeline, executions: list[Execution], prefix: str, groups: tuple[str, ...]
+) -> dict[str, float]:
+    """Numeric properties of executions of some groups and of what they wrote; the newest execution's value holds."""
+    found: dict[str, float] = {}
+    for execution in executions:
+        if execution.group not in groups:
+            continue
+        told = [execution.properties]
+        told.extend(pipeline.artifacts[artifact_id].properties for artifact_id in sorted(execution.writes))
+        for properties in told:
+            for name, (_, value) in (properties or {}).items():
+                if not isinstance(value, str) and name not in RESERVED:
+                    found[f"{prefix}.{name}"] = float(value)
+    return {name: found[name] for name in sorted(found)[:NUMBERS_MAX]}
+
+
+def past_features(found: dict[str, float], history: History, now_ms: int) -> None:
+    """How the pipeline's last graphlets ended, and how long ago the last push was by its own measure."""
+    found["labelled"] = math.log1p(history.labelled)
+    if history.outcomes:
+        found["push_rate"] = history.pushed.mean
+        found["push_rate_5"] = sum(history.outcomes[-5:]) / len(history.outcomes[-5:])
+        found["push_rate_20"] = sum(history.outcomes) / len(history.outcomes)
+        found["push_rate_all"] = history.pushes / history.labelled
+        found["last_pushed"] = float(history.outcomes[-1])
+        found["runs_since_push"] = math.log1p(history.runs_since)
+        found["failed_rate"] = history.failed.mean
+        found["last_failed"] = float(history.causes[-1] == "failed")
+        found["failed_5"] = float(history.causes[-5:].count("failed"))
+        found["blessed_unpushed"] = math.log1p(history.blessed_unpushed)
+    if history.push_ms:
+        since_ms = max(0, now_ms - history.push_ms[-1])
+        found["hours_since_push"] = math.log1p(since_ms / HOUR_MS)
+        intervals = [b - a for a, b in zip(history.push_ms, history.push_ms[1:], strict=False)]
+        if intervals:
+            found["since_push_to_least"] = log_ratio(since_ms, min(intervals))
+        usual_ms = history.usual_interval_ms()
+        if usual_ms is not None:
+            found["since_push_to_usual"] = log_ratio(since_ms, usual_ms)
+        usual_runs = history.usual_runs_between()
+        if usual_runs is not None:
+            found["runs_to_usual"] = log_ratio(history.runs_since + 1, usual_runs)
+
+
+def gap_features(found: dict[str, float], history: History, before: Snapshot | None, now_ms: int) -> None:
+    """How long after the graphlet before this one started."""
+    if before is None:
+        return
+    gap_ms = max(0, now_ms - before.time_ms)
+    found["gap"] = math.log1p(gap_ms / HOUR_MS)
+    if history.start_gap.count > 1:
+        found["gap_to_usual"] = log_ratio(gap_ms, history.start_gap.mean)
+
+
+def data_features(found: dict[str, float], history: History, before: Snapshot | None, now: Snapshot) -> None:
+    """How much of the data is new, since the graphlet before and since the last push."""
+    found["data"] = math.log1p(len(now.data))
+    mine = set(now.data)
+    for name, other in (("last", before), ("pushed", history.last_pushed)):
+        if other is None:
+            continue
+        theirs = set(other.data)
+        union = len(mine | theirs)
+        if union:
+            found[f"data_overlap_{name}"] = len(mine & theirs) / union
+        found[f"data_new_{name}"] = math.log1p(len(mine - theirs))
+
+
+def code_features(found: dict[str, float], history: History, code: str) -> None:
+    """Whether the code changed, and how this code did so far."""
+    if not code:
+        return
+    if history.last is not None and history.last.code_version:
+        found["code_same_last"] = float(code == history.last.code_version)
+    if history.last_pushed is not None and history.last_pushed.code_version:
+        found["code_same_pushed"] = float(code == history.last_pushed.code_version)
+    labelled, pushed, failed = history.codes.get(code, (0, 0, 0))
+    found["code_labelled"] = math.log1p(labelled)
+    if labelled:
+        found["code_push_rate"] = pushed / labelled
+        found["code_fail_rate"] = failed / labelled
+
+
+def shape_features(
+    found: dict[str, float], history: History, executions: list[Execution], cost: float, stage: str
+) -> None:
+    """Counts by state, and cost so far against the usual."""
+    steps = [execution for execution in executions if execution.group != RUN]
+    found["executions"] = math.log1p(len(steps))
+    found["failed_steps"] = float(sum(1 for e in steps if e.state == FAILED))
+    found["cached_steps"] = float(sum(1 for e in steps if e.state == CACHED))
+    types: dict[str, int] = {}
+    for execution in steps:
+        types[execution.type] = types.get(execution.type, 0) + 1
+    found["repeated_steps"] = float(sum(count - 1 for count in types.values()))
+    found["cost"] = math.log1p(cost)
+    before = history.costs.get(f"before.{stage}")
+    if before is not None and before.count > 1:
+        found["cost_to_usual"] = log_ratio(cost, before.mean)
+    trainers = [e for e in steps if e.group == TRAIN]
+    if trainers and stage in (TRAIN_STAGE, VALIDATE_STAGE):
+        trainer = trainers[-1]
+        duration_ms = max(0, (trainer.end_ms or trainer.start_ms) - trainer.start_ms)
+        found["train_hours"] = math.log1p(duration_ms / HOUR_MS)
+
+
+def number_features(found: dict[str, float], history: History, numbers: dict[str, float]) -> None:
+    """Measurements as told, against their mean and against the last pushed graphlet's in units of their spread."""
+    for name, value in numbers.items():
+        found[name] = squash(value)
+        spread = history.numbers.get(name)
+        if spread is None or spread.count < 2:
+            continue
+        unit = deviation(spread)
+        found[f"{name}.to_mean"] = (value - spread.mean) / unit
+        if history.last_pushed is not None and name in history.last_pushed.numbers:
+            found[f"{name}.to_pushed"] = (value - history.last_pushed.numbers[name]) / unit
+
+
+def validation_features(found: dict[str, float], pipeline: Pipeline, executions: list[Execution]) -> None:
+    """What the validators said so far."""
+    validators = [execution for execution in executions if execution.group == VALIDATE]
+    found["validators"] = float(len(validators))
+    found["validators_failed"] = float(sum(1 for e in validators if e.state == FAILED))
+    blessed = blessing(pipeline, validators)
+    if blessed is not None:
+        found["blessed"] = blessed
+
+
+def warm_start(trainer: Execution) -> bool:
+    """Whether the trainer reads a version that another trainer wrote."""
+    return any(
+        writer.group == TRAIN and writer is not trainer
+        for version in trainer.reads.values()
+        for writer in version.writers
+    )
+
+
+def log_ratio(value: float, usual: float) -> float:
+    """The logarithm of a ratio of two amounts of which either may be 0."""
+    return math.log((value + 1.0) / (usual + 1.0))
+
+
+def squash(value: float) -> float:
+    """A measurement of any size on a scale that a linear model can use."""
+    return math.copysign(math.log1p(abs(value)), value)
+
+
+@lru_cache(maxsize=10_000)
+def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, sorted: thousands of graphlets have the same features."""
+    return tuple(sorted(names))
+
+
+def rounded(values: list[float]) -> list[float]:
+    """What `bounded` makes of each value, all at once.
+
+    Scaled, a value that is not next to a half is rounded to the same whole number as its decimals are, and the whole
+    number scaled back is the float nearest to those decimals; what is next to a half, or not finite, is told to
+    `bounded`.
+    """
+    if not math.isfinite(sum(values)):
+        return list(map(bounded, values))
+    scaled = np.array(values).clip(-BOUND, BOUND) * _SCALE
+    whole = np.rint(scaled)
+    found: list[float] = (whole / _SCALE).tolist()
+    for i in np.flatnonzero(np.abs(scaled - whole) > _NEAR_HALF).tolist():
+        found[i] = bounded(values[i])
+    return found
+
+
+def bounded(value: float) -> float:
+    """Finite, within the bound, rounded."""
+    if not math.isfinite(value):
+        return 0.0
+    return round(min(BOUND, max(-BOUND, value)), DIGITS)

@@ -1,0 +1,32 @@
+"""Whether validators blessed a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stream_app.core.operators import VALIDATE
+from stream_app.core.properties import is_true
+from stream_app.core.state.entities import Execution, Graphlet, Pipeline
+
+
+def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | None:
+    """1 when every validator among the executions that blesses did, 0 when one refused, None when none said."""
+    told = []
+    for execution in executions:
+        if execution.group != VALIDATE:
+            continue
+        own = execution.property("blessed")
+        if own is not None:
+            told.append(own)
+        for artifact_id in execution.writes:
+            value = pipeline.artifacts[artifact_id].property("blessed")
+            if value is not None:
+                told.append(value)
+    if not told:
+        return None
+    return float(all(is_true(value) for value in told))
+
+
+def is_blessed(pipeline: Pipeline, graphlet: Graphlet) -> bool:
+    """Whether the validators of a graphlet's own run blessed it so far."""
+    return blessing(pipeline, [e for e in graphlet.members if e.run == graphlet.trainer.run]) == 1.0

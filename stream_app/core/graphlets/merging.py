@@ -1,0 +1,72 @@
+"""How the facts that an event tells join what is known: in any order, and any number of times, to the same end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+
+from stream_app.core.events import ENDS, RUNNING, Event, Scalar
+from stream_app.core.state.entities import STATE_BITS, Execution
+
+
+def join(execution: Execution, event: Event) -> bool:
+    """Joins an event's facts, artifacts apart, into an execution that has seen an event; True if any changed."""
+    changed = False
+    time_ms = event.time_ms
+    if (time_ms, event.execution_type) < (execution.type_ms, execution.type):
+        execution.type_ms, execution.type = time_ms, sys.intern(event.execution_type)
+        changed = True
+    if event.run is not None and (execution.run is None or (time_ms, event.run) < (execution.run_ms, execution.run)):
+        execution.run_ms, execution.run = time_ms, event.run
+        changed = True
+    return join_progress(execution, event) or changed
+
+
+def join_progress(execution: Execution, event: Event) -> bool:
+    """Joins state, times, cost and properties; True if any changed."""
+    changed = False
+    time_ms, state = event.time_ms, event.state
+    bit = STATE_BITS[state]
+    if not execution.seen & bit:
+        execution.seen |= bit
+        changed = True
+    if time_ms < execution.first_ms:
+        execution.first_ms = time_ms
+        changed = True
+    if state in ENDS:
+        if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
+            execution.end_ms, execution.end_state = time_ms, sys.intern(state)
+            changed = True
+    elif state == RUNNING and (execution.running_ms is None or time_ms < execution.running_ms):
+        execution.running_ms = time_ms
+        changed = True
+    if event.node_ms is not None and (execution.told_node_ms is None or event.node_ms > execution.told_node_ms):
+        execution.told_node_ms = event.node_ms
+        changed = True
+    if event.properties:
+        joined, grew = join_properties(execution.properties, event.properties.items(), time_ms)
+        execution.properties = joined
+        changed |= grew
+    return changed
+
+
+def join_properties(
+    known: dict[str, tuple[int, Scalar]] | None, told: Iterable[tuple[str, Scalar]], time_ms: int
+) -> tuple[dict[str, tuple[int, Scalar]], bool]:
+    """Joins properties key by key: the later event, then the greater encoding. Returns them and whether any changed."""
+    joined = {} if known is None else known
+    changed = False
+    for name, value in told:
+        before = joined.get(name)
+        if before is None or time_ms > before[0] or (time_ms == before[0] and greater(value, before[1])):
+            joined[name] = (time_ms, sys.intern(value) if type(value) is str else value)
+            changed = True
+    return joined, changed
+
+
+def greater(value: Scalar, other: Scalar) -> bool:
+    """Whether a property value comes after another in the order of their JSON texts, which is a total one."""
+    if type(value) is type(other) and value == other:
+        return False
+    return json.dumps(value, ensure_ascii=False) > json.dumps(other, ensure_ascii=False)

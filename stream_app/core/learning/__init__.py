@@ -1,0 +1,1 @@
+"""The learner: a fold over the examples log."""

@@ -1,0 +1,160 @@
+"""A forest that renews itself: with every few hundred labels its oldest trees make room for new ones.
+
+The newest trees know the last labels, the older ones steady the answer, and a label costs the same however long the
+log is. Trees see how features work together, which the regression beside them does not.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.core.learning.array_pickling import Packed
+from stream_app.core.learning.feature_space import Floats, Ints
+from stream_app.core.learning.tree_growing import DEPTH, INNER, NODES, Bools, grow
+from stream_app.core.learning.window import Window
+
+#: Trees in all; and how many grow at a time, by labels learned: while there are few, old trees know little.
+TREES = 80
+_GROWN = ((0, 40), (4000, 20))
+#: Labels, and pushes and others among them, before the first trees.
+_LABELS, _EACH = 100, 10
+#: New trees after so many labels, and sooner while there are few: after this share of those seen.
+_EVERY, _SHARE = 800, 0.12
+
+#: A tree is kept as blocks of half its levels: one from the root, below it one for each way out; 15 splits, one spare.
+_HALF = DEPTH // 2
+_WAYS = 2**_HALF
+_BLOCKS = 1 + _WAYS
+_FIRST_LEAF = INNER
+
+
+def _blocks() -> tuple[Ints, Ints]:
+    """Of each inner node of a tree its block, and its number in there."""
+    level = np.log2(np.arange(1, INNER + 1)).astype(np.int64)
+    place = np.arange(1, INNER + 1) - 2**level
+    lower = level >= _HALF
+    below = level - _HALF * lower
+    return np.where(lower, 1 + (place >> below), 0), 2**below - 1 + place % 2**below
+
+
+def _ways() -> Ints:
+    """For each set of a block's splits that send right, by bits, the way out to which it leads."""
+    splits = np.arange(2 ** (_WAYS - 1))
+    place = np.zeros(len(splits), dtype=np.int64)
+    for _ in range(_HALF):
+        place = 2 * place + 1 + (splits >> place & 1)
+    ways: Ints = place - (_WAYS - 1)
+    return ways
+
+
+_BLOCK, _WITHIN = _blocks()
+_WAY = _ways()
+#: How often a leaf's number is halved to come to the nodes above it, the root first.
+_HALVED = np.arange(DEPTH, -1, -1)[:, None]
+
+
+class Forest(Packed):
+    """Trees over the vectors of a stage's feature space.
+
+    All splits of a block are asked at once, and a table tells the way through it: a few operations on large arrays
+    are faster than many on small ones.
+    """
+
+    def __init__(self) -> None:
+        #: Splits: a row for each block, the blocks at the roots of all trees first.
+        self._feature: Ints = np.zeros((0, _WAYS), dtype=np.int64)
+        self._threshold: NDArray[np.float32] = np.zeros((0, _WAYS), dtype=np.float32)
+        #: Of all nodes of all trees, one tree after another.
+        self._value: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._next = _LABELS
+        #: How many trees there are now.
+        self.trees = 0
+        self._index()
+
+    def _index(self) -> None:
+        #: The trees' numbers; where the nodes of each begin; where each split of the first tree is.
+        self._trees: Ints = np.arange(self.trees)
+        self._nodes: Ints = self._trees * NODES
+        self._splits: Ints = _BLOCK * (self.trees * _WAYS) + _WITHIN
+
+    def learn(self, labels: int, window: Window) -> None:
+        """Grow new trees from the last labels when it is time; `labels` have been learned in all."""
+        if labels < self._next:
+            return
+        self._next = labels + min(_EVERY, max(1, int(labels * _SHARE)))
+        rows, pushed, weights = window.arrays()
+        pushes = np.count_nonzero(pushed)
+        if min(pushes, len(pushed) - pushes) < _EACH:
+            return
+        trees = next(trees for least, trees in reversed(_GROWN) if labels >= least)
+        feature, threshold, value = grow(rows, pushed, weights, trees, labels)
+        self._add(feature.astype(np.int64), threshold)
+        self._value = np.concatenate([self._value, value.ravel()])[-TREES * NODES :]
+        self.trees = len(self._value) // NODES
+        self._index()
+
+    def _add(self, feature: Ints, threshold: NDArray[np.float32]) -> None:
+        features = np.zeros((_BLOCKS, len(feature), _WAYS), dtype=np.int64)
+        # Nothing reaches the spare split's threshold.
+        thresholds = np.full((_BLOCKS, len(feature), _WAYS), math.nan, dtype=np.float32)
+        features[_BLOCK, :, _WITHIN], thresholds[_BLOCK, :, _WITHIN] = feature.T, threshold.T
+        old = (_BLOCKS, self.trees, _WAYS)
+        features = np.concatenate([self._feature.reshape(old), features], axis=1)[:, -TREES:]
+        thresholds = np.concatenate([self._threshold.reshape(old), thresholds], axis=1)[:, -TREES:]
+        self._feature, self._threshold = features.reshape(-1, _WAYS), thresholds.reshape(-1, _WAYS)
+
+    def leaves(self, vector: Floats) -> Ints:
+        """The node of each tree, a leaf, at which a vector ends."""
+        trees = self.trees
+        if not trees:
+            return np.zeros(0, dtype=np.int64)
+        x = vector.astype(np.float32)
+        upper = _way(x.take(self._feature[:trees]) >= self._threshold[:trees])
+        block = (upper + 1) * trees + self._trees
+        lower = _way(x.take(self._feature.take(block, axis=0)) >= self._threshold.take(block, axis=0))
+        leaves: Ints = upper * _WAYS + lower + _FIRST_LEAF
+        return leaves
+
+    def log_odds(self, leaves: Ints) -> float:
+        """The log-odds that the leaves give, as if pushes were as frequent as not; 0 while there are no trees."""
+        return _log_odds(float(self._value.take(self._nodes + leaves).sum()) / self.trees) if self.trees else 0.0
+
+    def tested(self, leaves: Ints) -> Ints:
+        """The features that were tested on the way to leaves: a row for each level, a column for each tree."""
+        passed = (leaves + 1 >> _HALVED[:-1]) - 1
+        tested: Ints = self._feature.take(self._splits.take(passed) + self._trees * _WAYS)
+        return tested
+
+    def shares(self, leaves: Ints, tested: Ints, features: int) -> Floats:
+        """About how much of the leaves' mean each of so many features is answerable for, by what its splits did."""
+        if not self.trees:
+            return np.zeros(features)
+        values = self._value.take(self._nodes + ((leaves + 1 >> _HALVED) - 1))
+        return np.bincount(tested.ravel(), (values[1:] - values[:-1]).ravel(), features) / float(self.trees)
+
+    def without(self, vector: Floats, leaves: Ints, tested: Ints, features: Ints, values: Floats) -> list[float]:
+        """The log-odds if one feature had another value, of each of some: the trees that tested it are asked anew."""
+        which, tree = (tested == features[:, None, None]).any(axis=1).nonzero()
+        x = np.empty((len(features), len(vector)), dtype=np.float32)
+        x[:] = vector
+        x[np.arange(len(features)), features] = values
+        row = (which * len(vector))[:, None]
+        upper = _way(x.take(row + self._feature.take(tree, axis=0)) >= self._threshold.take(tree, axis=0))
+        block = (upper + 1) * self.trees + tree
+        lower = _way(x.take(row + self._feature.take(block, axis=0)) >= self._threshold.take(block, axis=0))
+        said = self._value.take(self._nodes + leaves)
+        change = self._value.take(self._nodes.take(tree) + (upper * _WAYS + lower + _FIRST_LEAF)) - said.take(tree)
+        sums = float(said.sum()) + np.bincount(which, change, len(features))
+        return [_log_odds(each / self.trees) for each in sums.tolist()]
+
+
+def _way(right: Bools) -> Ints:
+    """The way out of blocks of splits, of which each sends right or not."""
+    return _WAY.take(np.packbits(right, bitorder="little").view("<u2"))
+
+
+def _log_odds(share: float) -> float:
+    return math.log(share / (1.0 - share))

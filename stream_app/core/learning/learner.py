@@ -1,0 +1,194 @@
+"""The learner: models, thresholds and metrics as one fold over the examples log.
+
+Everything here is a function of the log so far: the same records in the same order give the same model, bit
+for bit, on every worker. It never looks at a clock and draws nothing at random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+
+from stream_app.core.learning.calibration import PushCalibration
+from stream_app.core.learning.model import Prediction
+from stream_app.core.learning.savings import Savings
+from stream_app.core.learning.seen_examples import RETENTION_MS, Memory
+from stream_app.core.learning.stage import StageLearning, StageMetrics, unit
+from stream_app.core.outputs import FIRST, PRUNE, STAGES, Example
+
+BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
+
+#: A correction is learned as one more positive of this weight: it outweighs the negative learned before.
+_CORRECTION = 2.0
+#: Labels over which the fleet's push rate is averaged.
+_RATE_OVER = 5000
+#: What is believed of the fleet before any label: one push in five runs, worth five runs.
+_PRIOR_PUSHES, _PRIOR_RUNS = 1.0, 5.0
+#: No propensity below this is believed; the holdout's are 2 % at least.
+_PROPENSITY_MIN = 0.01
+#: Numbers kept for each label counted: stage, label, weight, p, baseline, what the two thresholds said.
+_COUNTED = 7
+
+
+class Learner:
+    """Folds the examples log; answers with probabilities, thresholds and metrics.
+
+    `Settings.learner` makes the one that fits a detector.
+
+    Parameters
+    ----------
+    budgets
+        Those to keep thresholds for.
+    retention_ms
+        How long a label is remembered, in ms of its pipeline's own time; at least the detector's retention and
+        lateness together.
+    """
+
+    def __init__(self, budgets: Sequence[float] = BUDGETS, retention_ms: int = RETENTION_MS) -> None:
+        self._stages = {stage: StageLearning() for stage in STAGES}
+        self._calibration = PushCalibration(budgets)
+        self._memory = Memory(retention_ms)
+        self.savings = Savings()
+        #: Examples folded, duplicates not counted.
+        self.records = 0
+        #: Times a stage's model fell behind the past push rate and was replaced.
+        self.rollbacks = 0
+        self._rate_pushes, self._rate_runs = _PRIOR_PUSHES, _PRIOR_RUNS
+        self._schema = _schema(self._stages)
+
+    def predict(self, stage: str, features: Mapping[str, float], baseline: float) -> Prediction:
+        """The calibrated probability of a push; the baseline while the stage has no model to trust."""
+        found = self._stages[stage]
+        return found.model.fallback(baseline) if found.trial else found.model.predict(features, baseline)
+
+    def threshold(self, stage: str, budget: float) -> float | None:
+        """Flag strictly below this score; None: pushes are missing, or the stage gets no budget."""
+        return self._calibration.threshold(budget) if self._stages[stage].spends else None
+
+    def missing(self, budget: float) -> int:
+        """Labelled pushes still missing before this budget has thresholds."""
+        return self._calibration.missing(budget)
+
+    def tentative(self, stage: str) -> float | None:
+        """The least score of any labelled push; None at a stage where no budget is spent."""
+        return self._calibration.tentative() if self._stages[stage].spends else None
+
+    def stopped(self, budget: float) -> bool:
+        """Whether flags under this budget must stop: too many of the last labelled pushes were flagged."""
+        return self._calibration.stopped(budget)
+
+    def fleet_rate(self) -> float:
+        """The recent share of pushes among labels, over all pipelines; the prior of one without history."""
+        return self._rate_pushes / self._rate_runs
+
+    @property
+    def version(self) -> str:
+        """Records folded and the features they had: equal versions of one log are equal models."""
+        return f"{self.records}-{self._schema}"
+
+    @property
+    def discarded(self) -> int:
+        """Updates refused because they would have left the finite numbers."""
+        return sum(stage.model.discarded for stage in self._stages.values())
+
+    @property
+    def forgotten(self) -> int:
+        """Graphlets whose labels were forgotten within the retention: a correction of one is counted beside it."""
+        return self._memory.forgotten
+
+    @property
+    def drifts(self) -> int:
+        """Changes of the log loss that the drift detectors saw."""
+        return sum(stage.change.detections for stage in self._stages.values())
+
+    def metrics(self) -> dict[str, StageMetrics]:
+        """Prequential metrics by stage, of what was said at the time."""
+        return {
+            name: StageMetrics(
+                support=stage.support,
+                pushes=stage.pushes,
+                model=stage.scoring.quality(),
+                baseline=stage.baseline_scoring.quality(),
+                on_trial=stage.trial is not None,
+                drifts=stage.change.detections,
+            )
+            for name, stage in self._stages.items()
+        }
+
+    def learn(self, example: Example) -> None:
+        """Fold one record of the log; one seen before, or overtaken by its correction, is ignored."""
+        if self._memory.known(example):
+            return
+        self.records += 1
+        earlier = self._memory.counted(example)
+        if earlier is None:
+            self.savings.add(example)
+        counted = array("d")
+        if example.pushed is not None:
+            weight = 1.0 / max(_PROPENSITY_MIN, _propensity(example))
+            if earlier:
+                self._discount(earlier)
+            self._learn_rate(example.pushed, weight, corrects=bool(earlier))
+            counted = self._learn_stages(example, example.pushed, weight)
+            if example.pushed and example.trainer is not None:
+                self._calibrate(example, weight)
+        self._memory.keep(example, counted)
+
+    def _learn_stages(self, example: Example, pushed: bool, weight: float) -> array[float]:
+        counted = array("d")
+        model_weight = weight * (_CORRECTION if example.label_revision > 1 else 1.0)
+        for record in example.stages:
+            stage = self._stages[record.stage]
+            p, baseline = unit(record.p), unit(record.baseline)
+            said = stage.count(p, baseline, pushed, weight)
+            counted.extend((STAGES.index(record.stage), pushed, weight, p, baseline, *said))
+            stage.note_cost(record)
+            # The correction of a push, or of a failed training, comes without: there is nothing to learn from.
+            if record.features:
+                if stage.model.admit(record.features):
+                    self._schema = _schema(self._stages)
+                self.rollbacks += stage.learn(record, pushed, model_weight)
+        return counted
+
+    def _discount(self, counted: array[float]) -> None:
+        for at in range(0, len(counted), _COUNTED):
+            stage, pushed, weight, p, baseline, *said = counted[at : at + _COUNTED]
+            said_both = (bool(said[0]), bool(said[1]))
+            self._stages[STAGES[int(stage)]].discount(bool(pushed), weight, p, baseline, said_both)
+
+    def _learn_rate(self, pushed: bool, weight: float, corrects: bool) -> None:
+        if not corrects:
+            keep = 1.0 - 1.0 / _RATE_OVER
+            self._rate_pushes *= keep
+            self._rate_runs = self._rate_runs * keep + weight
+        self._rate_pushes += weight * pushed
+
+    def _calibrate(self, example: Example, weight: float) -> None:
+        records = (*example.inherited, *example.stages)
+        if records and all(record.guard == FIRST for record in records):
+            # Later pushes of the pipeline have no such guard: this one does not stand for them. Counted, it would
+            # leave them its part of the budget (a fleet of young pipelines had 6.4 % of its pushes flagged at 5 %).
+            return
+        scores: dict[str, float] = {}
+        for record in records:
+            if record.guard is None and math.isfinite(record.score):
+                scores[record.stage] = min(record.score, scores.get(record.stage, record.score))
+        flagged = {budget for record in records for budget in record.flagged}
+        spending = {name for name, stage in self._stages.items() if stage.spends}
+        self._calibration.add(example.graphlet, scores, flagged, weight, spending)
+
+
+def _propensity(example: Example) -> float:
+    """The chance that the draw left the graphlet to run: one draw a run, so that of its likeliest prune.
+
+    What was told to stop and ran on regardless was no draw.
+    """
+    records = (*example.inherited, *example.stages)
+    return min((record.propensity for record in records if record.decision != PRUNE), default=1.0)
+
+
+def _schema(stages: Mapping[str, StageLearning]) -> str:
+    names = ";".join(f"{name}:{','.join(sorted(stage.model.space.names))}" for name, stage in stages.items())
+    return hashlib.sha256(names.encode()).hexdigest()[:8]

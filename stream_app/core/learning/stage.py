@@ -1,0 +1,112 @@
+"""What is learned about one stage: its model, the watch that may replace it, its metrics, the cost it has ahead."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream_app.core.learning.drift import ChangeDetector, Watch
+from stream_app.core.learning.feature_space import Floats
+from stream_app.core.learning.model import StageModel
+from stream_app.core.learning.prequential import Quality, Scoring
+from stream_app.core.outputs import StageRecord
+
+#: A stage with less of the run's expected cost ahead than this share gets no budget.
+_AHEAD_MIN = 0.05
+#: Records over which the share ahead is averaged.
+_AHEAD_OVER = 500
+#: Labels that a fresh model is refolded from.
+_REFOLDED = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class StageMetrics:
+    """Prequential metrics of one stage."""
+
+    #: Labels and pushes among them, weighted by one over the propensity.
+    support: float
+    pushes: float
+    model: Quality
+    baseline: Quality
+    #: Whether the stage answers with the baseline while a fresh model is on trial.
+    on_trial: bool
+    drifts: int
+
+
+class StageLearning:
+    """What is learned about one stage."""
+
+    def __init__(self) -> None:
+        self.model = StageModel()
+        self.watch = Watch()
+        self.change = ChangeDetector()
+        #: The watch of a fresh model that has to prove itself; None while the model answers.
+        self.trial: Watch | None = None
+        self.scoring = Scoring()
+        self.baseline_scoring = Scoring()
+        self.support = self.pushes = 0.0
+        #: Mean share of the run's expected cost still ahead, and records in it up to its window.
+        self.ahead = 0.0
+        self.ahead_records = 0
+
+    def learn(self, record: StageRecord, pushed: bool, weight: float) -> bool:
+        """Judge and teach the model; whether it failed and was replaced by a fresh one."""
+        vector = self.model.space.vector(record.features, record.baseline)
+        failed = self._judge(record, vector, pushed)
+        self.model.learn(vector, pushed, weight)
+        if failed:
+            self._refold()
+        return failed
+
+    def _judge(self, record: StageRecord, vector: Floats, pushed: bool) -> bool:
+        p, baseline = unit(record.p), unit(record.baseline)
+        self.change.add(p, pushed)
+        if self.trial is None:
+            self.watch.add(p, baseline, pushed)
+            return self.watch.worse
+        self.trial.add(self.model.p(vector), baseline, pushed)
+        if self.model.ready and self.trial.better:
+            self.trial, self.watch = None, Watch()
+        return False
+
+    def _refold(self) -> None:
+        old = self.model
+        self.model = StageModel(old.space.names)
+        self.model.discarded = old.discarded
+        self.trial = Watch()
+        width = len(self.model.space.names)
+        for vector, pushed, weight in old.window.last(_REFOLDED):
+            # A vector from before a name was known misses that feature.
+            self.model.learn(np.append(vector, np.full(width - len(vector), math.nan)), pushed, weight)
+
+    def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
+        """Count a label in the metrics; what the thresholds of model and baseline said."""
+        self.support += weight
+        self.pushes += weight * pushed
+        return self.scoring.add(p, pushed, weight), self.baseline_scoring.add(baseline, pushed, weight)
+
+    def discount(self, pushed: bool, weight: float, p: float, baseline: float, said: tuple[bool, bool]) -> None:
+        """Take a label out of the metrics."""
+        self.support -= weight
+        self.pushes -= weight * pushed
+        self.scoring.remove(p, pushed, weight, said[0])
+        self.baseline_scoring.remove(baseline, pushed, weight, said[1])
+
+    def note_cost(self, record: StageRecord) -> None:
+        """Take in what share of the run's expected cost was ahead."""
+        total = record.cost + record.cost_left
+        if 0.0 < total < math.inf:
+            self.ahead_records = min(self.ahead_records + 1, _AHEAD_OVER)
+            self.ahead += (record.cost_left / total - self.ahead) / self.ahead_records
+
+    @property
+    def spends(self) -> bool:
+        """Whether enough cost is ahead here for the stage to get a share of the budgets."""
+        return self.ahead >= _AHEAD_MIN
+
+
+def unit(p: float) -> float:
+    """A probability as a record gives it; a half when it is none."""
+    return p if 0.0 <= p <= 1.0 else 0.5

@@ -1,0 +1,1 @@
+"""What became of a graphlet, when it is announced, and what its compute is booked under."""

@@ -1,0 +1,192 @@
+"""How what is said of a graphlet, or of a run without a trainer, enters its pipeline's history."""
+
+from __future__ import annotations
+
+import zlib
+from bisect import insort
+from collections.abc import Mapping
+
+from stream_app.core.features import extraction
+from stream_app.core.features.validation import blessing
+from stream_app.core.outcomes.outcomes import Outcome
+from stream_app.core.outputs import FAILED, NOT_PUSHED, PRUNED, PUSHED, VALIDATE, StageRecord
+from stream_app.core.state.entities import Graphlet, Pipeline, Run, mark
+from stream_app.core.state.history import (
+    CODES_MAX,
+    NUMBERS_MAX,
+    REMEMBERED,
+    History,
+    Snapshot,
+    Spread,
+    remember,
+    spread_of,
+)
+
+
+def record_outcome(
+    pipeline: Pipeline,
+    run: Run | None,
+    graphlet: Graphlet | None,
+    outcome: Outcome,
+    said_kind: str,
+    nodes: Mapping[str, float],
+) -> bool:
+    """Brings the pipeline's history up to date with one outcome, or with the correction of one.
+
+    What was counted is not counted again: a push that is taken back keeps its place, whatever becomes of it. Returns
+    whether a push was counted.
+
+    Parameters
+    ----------
+    graphlet
+        None for a run without a trainer.
+    said_kind
+        What had been said before, "" if nothing. A graphlet that had been pruned was never counted; a run counted
+        before its trainer was known was counted as not pushed, and is the trainer's from now on.
+    nodes
+        Operator -> nodes, for costs.
+    """
+    history = pipeline.history
+    pushed = outcome.kind == PUSHED
+    if outcome.kind == PRUNED or said_kind == PUSHED:
+        return False
+    if run is not None and graphlet is not None and run.counted and said_kind != NOT_PUSHED:
+        take_over(history, run, graphlet)
+        mark(pipeline, run)
+        said_kind = NOT_PUSHED
+    if said_kind == NOT_PUSHED and not pushed:
+        return False
+    final = extraction.snapshot(pipeline, run, graphlet, VALIDATE, outcome.time_ms or 0, nodes)
+    subject = subject_of(graphlet.id if graphlet is not None else final.subject)
+    age: int | None = 0
+    if said_kind == NOT_PUSHED:
+        age = correct(history, subject, final)
+    else:
+        if graphlet is None and run is not None:
+            run.counted = True
+        blessed = blessing(pipeline, extraction.subject(run, graphlet)) == 1.0
+        count(history, subject, final, outcome, blessed)
+    if not pushed or age is None:
+        return False
+    record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None, age)
+    if graphlet is not None:
+        remember(history.push_leads_ms, max(0, (outcome.time_ms or 0) - graphlet.trainer.start_ms))
+    return True
+
+
+def subject_of(name: str) -> int:
+    """What the history knows a graphlet by, or a run that was counted itself."""
+    return zlib.crc32(name.encode())
+
+
+def take_over(history: History, run: Run, graphlet: Graphlet) -> None:
+    """A run was counted, and then has a trainer after all: what was counted is this one's."""
+    before, after = subject_of(run.id), subject_of(graphlet.id)
+    history.subjects = [after if subject == before else subject for subject in history.subjects]
+    run.counted = False
+
+
+def count(history: History, subject: int, final: Snapshot, outcome: Outcome, blessed: bool) -> None:
+    """Counts a graphlet that is labelled for the first time."""
+    pushed, failed = outcome.kind == PUSHED, outcome.cause == FAILED
+    history.labelled += 1
+    history.runs_since += 1
+    remember(history.subjects, subject)
+    remember(history.outcomes, int(pushed))
+    remember(history.causes, outcome.cause or outcome.kind)
+    history.pushed.add(float(pushed))
+    history.failed.add(float(failed))
+    for name, value in final.numbers.items():
+        record_number(history, name, value)
+    if blessed or pushed:
+        history.taken.add(float(pushed))
+    history.blessed_unpushed = 0 if pushed else history.blessed_unpushed + int(blessed)
+    history.last = final
+    record_code(history, final.code_version, pushed, failed)
+
+
+def correct(history: History, subject: int, final: Snapshot) -> int | None:
+    """A graphlet counted as not pushed was pushed after all.
+
+    Returns how many were labelled since, as far as known; None when it is counted as pushed already: that push was
+    taken back, and now it is told again.
+    """
+    place = len(history.subjects) - 1 - history.subjects[::-1].index(subject) if subject in history.subjects else None
+    if place is not None and history.outcomes[place]:
+        return None
+    if final.code_version in history.codes:
+        history.codes[final.code_version][1] += 1
+    history.taken.add(1.0)
+    if place is None:
+        return REMEMBERED
+    age = len(history.subjects) - 1 - place
+    history.outcomes[place], history.causes[place] = 1, PUSHED
+    history.pushed = spread_of([float(value) for value in history.outcomes], history.labelled)
+    history.failed = spread_of([float(cause == FAILED) for cause in history.causes], history.labelled)
+    history.blessed_unpushed = min(history.blessed_unpushed, age)
+    return age
+
+
+def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int | None, age: int = 0) -> None:
+    """Counts a push and makes its graphlet the one that others are compared with.
+
+    Parameters
+    ----------
+    age
+        How many graphlets were labelled after the pushed one; of a push before the last one, the interval that it
+        cuts in two is left as it is.
+    """
+    history.pushes += 1
+    if not history.push_ms or push_ms >= history.push_ms[-1]:
+        remember(history.starts_between, history.starts_since)
+        history.starts_since = 0
+    insort(history.push_ms, push_ms)
+    del history.push_ms[: -(REMEMBERED + 1)]
+    if age <= history.runs_since:
+        remember(history.runs_between, history.runs_since - age)
+        history.runs_since = age
+    remember(history.push_delays_ms, max(0, push_ms - run_end_ms) if run_end_ms is not None else 0)
+    if history.last_pushed is None or push_ms >= history.last_pushed.time_ms:
+        history.last_pushed = final
+
+
+def record_number(history: History, name: str, value: float) -> None:
+    """Adds a measurement to its spread; of the names, those told last are kept."""
+    spread = history.numbers.pop(name, None) or Spread()
+    spread.add(value)
+    history.numbers[name] = spread
+    while len(history.numbers) > NUMBERS_MAX:
+        del history.numbers[next(iter(history.numbers))]
+
+
+def record_code(history: History, code: str, pushed: bool, failed: bool) -> None:
+    """Counts how one version of the code does."""
+    if not code:
+        return
+    counts = history.codes.pop(code, [0, 0, 0])
+    history.codes[code] = [counts[0] + 1, counts[1] + int(pushed), counts[2] + int(failed)]
+    while len(history.codes) > CODES_MAX:
+        del history.codes[next(iter(history.codes))]
+
+
+def record_costs(history: History, stages: list[StageRecord]) -> None:
+    """Remembers what is used before and after each stage, to expect it of the next graphlets."""
+    for stage in stages:
+        history.costs.setdefault(stage.stage, Spread()).add(stage.actual_left)
+        history.costs.setdefault(f"before.{stage.stage}", Spread()).add(stage.cost)
+
+
+def record_flags(history: History, pushed: bool, flags: set[int], first: bool) -> None:
+    """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard.
+
+    Parameters
+    ----------
+    pushed
+        Whether a push of it was counted now.
+    first
+        Whether nothing was said of it before.
+    """
+    if pushed:
+        remember(history.push_flags, sum(1 << index for index in flags))
+    if first:
+        history.flag_streaks = {index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags)}

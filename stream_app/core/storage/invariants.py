@@ -1,0 +1,77 @@
+"""What must hold of a pipeline's state after every step, checked by recomputing it another way."""
+
+from __future__ import annotations
+
+from stream_app.core.graphlets.membership import MEMBERS_MAX, may_enter, reads_own_trainer
+from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
+from stream_app.core.outputs import EXPIRED, OPEN, PUSHED, SUPERSEDED
+from stream_app.core.state.entities import DOWN, SIDE, UP, Execution, Graphlet, Pipeline, has_graphlet
+from stream_app.core.state.ledger import Ledger
+
+
+def check(pipeline: Pipeline, operators: Operators) -> None:
+    """Asserts the invariants of a settled pipeline.
+
+    Raises
+    ------
+    AssertionError
+        One does not hold; it names the entity.
+    """
+    assert not pipeline.unsettled, "outcomes are left unsettled"
+    for execution in pipeline.executions.values():
+        check_execution(execution, operators)
+    for graphlet in pipeline.graphlets.values():
+        check_graphlet(pipeline, graphlet)
+    check_ledger(pipeline)
+    assert pipeline.pushed == sorted(pipeline.pushed)
+    assert pipeline.waiting == sorted(graphlet.trainer.sort_key() for graphlet in pipeline.waits_at)
+
+
+def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators) -> None:
+    """Asserts the invariants of an execution and of the graphlets it is in: what one step can have touched first."""
+    check_execution(execution, operators)
+    for graphlet in (execution.graphlet, *(execution.members_of or ())):
+        if graphlet is not None:
+            check_graphlet(pipeline, graphlet)
+
+
+def check_execution(execution: Execution, operators: Operators) -> None:
+    assert execution.group == operators.group(execution.type), execution.id
+    assert (execution.graphlet is not None) == has_graphlet(execution), execution.id
+    assert execution.own_trainer == reads_own_trainer(execution) or execution.group == RUN, execution.id
+    assert execution.group not in (TRAIN, RUN) or not execution.members_of, execution.id
+    for graphlet, bits in (execution.members_of or {}).items():
+        assert graphlet.members[execution] == bits, execution.id
+
+
+def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
+    assert graphlet.trainer.graphlet is graphlet, graphlet.id
+    assert len(graphlet.members) <= MEMBERS_MAX, graphlet.id
+    assert not (graphlet.oversized and graphlet.members), graphlet.id
+    assert (graphlet.kind == OPEN) == (graphlet in pipeline.open), graphlet.id
+    assert (graphlet.kind == PUSHED) == (graphlet in pipeline.push_of), graphlet.id
+    waits = graphlet.kind == OPEN or graphlet.cause in (SUPERSEDED, EXPIRED)
+    assert waits == (graphlet in pipeline.waits_at), graphlet.id
+    for execution, bits in graphlet.members.items():
+        assert (execution.members_of or {})[graphlet] == bits, graphlet.id
+        if bits & DOWN:
+            assert may_enter(graphlet, execution), (graphlet.id, execution.id)
+        if bits & SIDE:
+            assert execution.group == ANALYSIS, (graphlet.id, execution.id)
+            assert execution.run is None or execution.run in graphlet.runs, (graphlet.id, execution.id)
+        if bits & UP:
+            assert any(graphlet in version.up for version in execution.writes.values()), (
+                graphlet.id,
+                execution.id,
+            )
+
+
+def check_ledger(pipeline: Pipeline) -> None:
+    """The ledger is the sum of what is booked now and what was frozen, and no amount is negative."""
+    total = Ledger()
+    total.merge(pipeline.frozen_ledger)
+    for execution in pipeline.executions.values():
+        if execution.charged is not None:
+            total.book(execution.charged, 1)
+    assert total == pipeline.ledger, pipeline.name
+    assert min(total.useful, total.wasted, total.pending, total.unattributed, total.avoided) >= 0

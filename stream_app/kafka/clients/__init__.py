@@ -1,0 +1,1 @@
+"""Clients of Kafka: connections, topics, producers, publishing, dead letters, the relay."""

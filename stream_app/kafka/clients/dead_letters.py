@@ -1,0 +1,129 @@
+"""Looking at dead letters, and giving them back to where they came from once the cause is gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from stream_app.errors import OptionsError
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.producer import make_producer, sender
+from stream_app.kafka.clients.topics import Names, find
+from stream_app.kafka.records import Record
+from stream_app.kafka.state.outbox import Message
+
+_POLL_MS = 500
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that was no event."""
+
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    #: Where the record was before.
+    topic: str
+    partition: int
+    offset: int
+    #: When it became a dead letter, in ms since 1970 UTC.
+    time_ms: int
+    #: Whether only its beginning was kept.
+    truncated: bool
+
+
+async def read(connection: Connection, names: Names, most: int | None = None) -> list[DeadLetter]:
+    """Dead letters in the order of their time, the last `most` of them, or all.
+
+    Raises UnreachableError, or OptionsError when there is no such topic.
+    """
+    partitions = _partitions(connection, names)
+    async with _consumer(connection) as consumer:
+        starts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        letters = [letter async for letter in _letters(consumer, starts, ends)]
+    letters.sort(key=lambda letter: (letter.time_ms, letter.topic, letter.partition, letter.offset))
+    return letters if most is None else letters[-most:]
+
+
+async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
+    """Write the dead letters back to the topics they came from, each at least once.
+
+    Those that are still no events become dead letters again. How far this came is kept in a consumer group, so
+    the next call takes only what came since.
+
+    Returns how many were written back, and how many could not be since only their beginnings were kept.
+
+    Raises UnreachableError, or OptionsError when there is no such topic.
+    """
+    partitions = _partitions(connection, names)
+    back = truncated = 0
+    async with _consumer(connection, f"{names.group}-requeue") as consumer, make_producer(connection) as producer:
+        send = sender(producer)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        starts = {at: max(begins[at], await consumer.committed(at) or 0) for at in partitions}
+        async for letter in _letters(consumer, starts, ends):
+            if letter.truncated:
+                truncated += 1
+                continue
+            await send([Message(letter.topic, letter.key, letter.value)])
+            back += 1
+        if ends:
+            await consumer.commit(ends)
+    return back, truncated
+
+
+@asynccontextmanager
+async def _consumer(connection: Connection, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        **connection.client(), group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def _partitions(connection: Connection, names: Names) -> list[TopicPartition]:
+    admin = connection.admin()
+    try:
+        found = find(admin, [names.dead_letters]).get(names.dead_letters)
+    finally:
+        admin.close()
+    if found is None:
+        raise OptionsError(f"topic {names.dead_letters} does not exist: run `stream-app topics apply`")
+    return [TopicPartition(names.dead_letters, number) for number in range(found.partitions)]
+
+
+async def _letters(
+    consumer: AIOKafkaConsumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> AsyncIterator[DeadLetter]:
+    """The dead letters from `starts` to before `ends`."""
+    consumer.assign(list(ends))
+    for at, start in starts.items():
+        consumer.seek(at, start)
+    for at, end in ends.items():
+        while await consumer.position(at) < end:
+            for record in (await consumer.getmany(at, timeout_ms=_POLL_MS)).get(at, []):
+                if record.offset < end and "topic" in dict(record.headers):
+                    yield _letter(record)
+
+
+def _letter(record: Record) -> DeadLetter:
+    headers = dict(record.headers)
+    return DeadLetter(
+        key=record.key,
+        value=record.value,
+        reason=headers["reason"].decode(),
+        topic=headers["topic"].decode(),
+        partition=int(headers["partition"]),
+        offset=int(headers["offset"]),
+        time_ms=record.timestamp,
+        truncated="truncated" in headers,
+    )

@@ -1,0 +1,1 @@
+"""All that imports Faust: the transport, the app, assignments, lanes, ticks."""

@@ -1,0 +1,113 @@
+"""The Faust app: what it reads, how it is set, and where its batches go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TP
+from faust.types.auth import CredentialsT
+from mode import CrashingSupervisor
+
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.engine.assignment import Assignment
+from stream_app.kafka.engine.lanes import Lanes
+from stream_app.kafka.engine.transport import BatchSchema, BatchTransport, Positions, StickyAssignor
+from stream_app.kafka.records import Batch
+
+#: Records in a batch.
+BATCH_RECORDS = 2_000
+#: Batches between the fetcher and the lanes.
+BUFFERED_BATCHES = 4
+
+
+def make_app(
+    connection: Connection,
+    names: Names,
+    folder: Path,
+    positions: Positions,
+    *,
+    session_seconds: float,
+    instance_id: str | None,
+) -> faust.App:
+    """A Faust app without agents.
+
+    Parameters: `positions` tells where reading goes on; `session_seconds` after which a worker that does not
+    answer loses its partitions; `instance_id` keeps the partitions of a worker over a restart (static membership).
+    """
+    app = faust.App(
+        names.group,
+        broker=";".join(f"kafka://{server}" for server in connection.servers),
+        broker_credentials=credentials(connection),
+        # Nothing is kept in Faust's own tables, topics are made by `stream-app topics apply`, probes have a thread.
+        store="memory://",
+        datadir=str(folder),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        # A batch is the unit of everything that is buffered.
+        broker_max_poll_records=BATCH_RECORDS,
+        stream_buffer_maxsize=BUFFERED_BATCHES,
+        consumer_auto_offset_reset="earliest",
+        # Short sessions find a dead worker soon; commits are hints, so losing one costs little.
+        broker_session_timeout=session_seconds,
+        broker_heartbeat_interval=session_seconds / 5,
+        broker_rebalance_timeout=60.0,
+        broker_max_poll_interval=600.0,
+        broker_commit_interval=1.0,
+        broker_commit_every=1_000_000,
+        consumer_group_instance_id=instance_id,
+        # With StickyAssignor this makes no standbys; it makes Faust use the assignor.
+        table_standby_replicas=1,
+        PartitionAssignor=StickyAssignor,
+        agent_supervisor=CrashingSupervisor,
+    )
+    app.transport = BatchTransport(app, positions)
+    return app
+
+
+def add_agent(
+    app: faust.App,
+    names: Names,
+    assignment: Assignment,
+    rekey: Callable[[Batch, Callable[[], bool]], Awaitable[None]],
+) -> Lanes:
+    """Give batches of the events topic to `assignment`, once it has taken its partitions over, and others to `rekey`.
+
+    `rekey` takes a batch of a source topic and a function that tells whether to go on.
+    """
+
+    async def work(tp: TP, batch: Batch, owned: Callable[[], bool]) -> None:
+        if tp.topic == names.events:
+            await assignment.apply(tp.partition, batch, owned)
+        else:
+            await rekey(batch, owned)
+
+    lanes = Lanes(app, work)
+
+    async def read(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await lanes.put(event)
+
+    async def take(*_: Any, **__: Any) -> None:
+        await assignment.take()
+
+    app.agent(app.topic(*names.sources, names.events, schema=BatchSchema()))(read)
+    app.on_rebalance_complete.connect(take, weak=False)
+    return lanes
+
+
+def credentials(connection: Connection) -> CredentialsT | None:
+    """The login as Faust takes it."""
+    context = connection.tls()
+    if connection.sasl:
+        return faust.SASLCredentials(
+            username=connection.username,
+            password=connection.password,
+            mechanism=connection.mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)

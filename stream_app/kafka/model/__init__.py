@@ -1,0 +1,1 @@
+"""The model of a worker: the examples log and checkpoints."""

@@ -1,0 +1,1 @@
+"""The worker's process: its life, its monitor, its watchdog, its probes."""

@@ -1,0 +1,124 @@
+"""What the detector says, as the records that are sent.
+
+A verdict also raises or withdraws an alert, and an outcome resolves it. Which graphlets have an open alert is
+state of the partition, kept in rows beside the core's, so that it is saved with what it was made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import orjson
+
+from stream_app import wire
+from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.metrics.counts import EVICTED, WITHDRAWN, Counts
+from stream_app.kafka.records import Record
+from stream_app.kafka.state.local_store import Row
+from stream_app.kafka.state.outbox import Headers, Message
+from stream_app.metrics.outputs import outcome_of
+
+#: Key of the row that says a graphlet has an open alert, before the graphlet's id.
+ALERT = b"\x00alert/"
+#: Bytes of a dead letter that are kept; only a record larger than the largest event has more.
+MAX_DEAD_LETTER = 4 << 20
+
+_CLOUD_EVENT = (("content-type", b"application/cloudevents+json"),)
+
+
+class Speaker:
+    """Turns outputs into messages, and remembers which alerts are open.
+
+    Parameters: `rows` are those of the partition; only the rows of open alerts are looked at.
+    """
+
+    def __init__(self, names: Names, rows: Mapping[bytes, bytes], counts: Counts) -> None:
+        self._names = names
+        self._counts = counts
+        self._open = {key[len(ALERT) :].decode() for key in rows if key.startswith(ALERT)}
+        self._changed: dict[str, bool] = {}
+
+    @property
+    def open_flags(self) -> int:
+        """Graphlets with an open alert."""
+        return len(self._open)
+
+    def messages(self, outputs: Iterable[Output]) -> list[Message]:
+        """The records that say these outputs, in order."""
+        messages: list[Message] = []
+        for output in outputs:
+            if isinstance(output, Verdict):
+                messages += self._verdict(output)
+            elif isinstance(output, Example):
+                messages += self._example(output)
+            else:
+                self._close(output)
+        return messages
+
+    def take_rows(self) -> list[Row]:
+        """The rows of alerts opened and closed since the last call."""
+        rows: list[Row] = [
+            (ALERT + graphlet.encode(), b"1" if is_open else None) for graphlet, is_open in self._changed.items()
+        ]
+        self._changed.clear()
+        return rows
+
+    def _verdict(self, verdict: Verdict) -> list[Message]:
+        record = wire.verdict_to_dict(verdict)
+        key = verdict.graphlet.encode()
+        messages = [Message(self._names.verdicts, key, orjson.dumps(record))]
+        flagged = verdict.decision == PRUNE
+        if flagged != (verdict.graphlet in self._open):
+            self._set(verdict.graphlet, flagged)
+            self._counts.raised += flagged
+            self._counts.flags[WITHDRAWN] += not flagged
+            kind: wire.AlertKind = "flagged" if flagged else "withdrawn"
+            messages.append(self._alert(kind, record, verdict.revision))
+        return messages
+
+    def _example(self, example: Example) -> list[Message]:
+        key = example.graphlet.encode()
+        messages = [Message(self._names.examples, key, orjson.dumps(wire.example_to_dict(example)))]
+        if example.graphlet in self._open:
+            self._set(example.graphlet, False)
+            self._counts.flags[outcome_of(example)] += 1
+            outcome = wire.outcome_to_dict(
+                graphlet=example.graphlet,
+                trainer=example.trainer,
+                pushed=example.pushed,
+                cause=example.cause,
+                time_ms=example.time_ms,
+            )
+            messages.append(self._alert("resolved", outcome, example.label_revision))
+        return messages
+
+    def _close(self, closed: Closed) -> None:
+        if closed.graphlet["graphlet"] in self._open:
+            self._set(closed.graphlet["graphlet"], False)
+            self._counts.flags[EVICTED] += 1
+
+    def _alert(self, kind: wire.AlertKind, data: dict[str, object], revision: int) -> Message:
+        alert = wire.alert(kind, data, revision)
+        return Message(self._names.alerts, alert["subject"].encode(), orjson.dumps(alert), _CLOUD_EVENT)
+
+    def _set(self, graphlet: str, is_open: bool) -> None:
+        (self._open.add if is_open else self._open.discard)(graphlet)
+        self._changed[graphlet] = is_open
+
+
+def dead_letter(names: Names, record: Record, reason: str) -> Message:
+    """A record that is no event, kept with its bytes and where it came from."""
+    headers: Headers = (
+        ("reason", reason.encode()),
+        ("topic", record.topic.encode()),
+        ("partition", b"%d" % record.partition),
+        ("offset", b"%d" % record.offset),
+    )
+    value = record.value
+    if value is None and record.key is None:
+        value = b""  # a producer sends no record without either
+    if value is not None and len(value) > MAX_DEAD_LETTER:
+        headers += (("truncated", b"%d" % len(value)),)
+        value = value[:MAX_DEAD_LETTER]
+    return Message(names.dead_letters, record.key, value, headers)

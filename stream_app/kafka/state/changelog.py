@@ -1,0 +1,179 @@
+"""The changelog of one partition's rows: how it is written, and what its records mean when it is read again.
+
+The rows that one batch of input changed are a *group*. A group goes to Kafka as one record batch, which
+Kafka takes whole or not at all; only a group too large for that takes several. Every row bears the *rank*
+of its group: the epoch of its writer and the input position after the group. The last row of a group is
+POSITION. Reading follows two rules:
+
+- A row of a lower rank than one before it was written by a *zombie*, a worker that lost the partition and did
+  not know. It counts for nothing, and since compaction would keep it instead of the row it overwrote, the
+  rightful row is written again.
+- A group at the end of the log without its POSITION is half of a group whose writer died. It counts for
+  nothing either.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from stream_app.errors import StateError
+from stream_app.kafka.state.local_store import Row
+
+#: Keys of rows of the shell itself; rows of the core begin with another byte.
+POSITION = b"\x00position"
+OUTBOX = b"\x00outbox"
+
+_HEADER = "rank"
+_RANK = struct.Struct(">IQ")
+
+
+ChangelogRecord: TypeAlias = ConsumerRecord[bytes, bytes | None]
+
+
+class Rank(NamedTuple):
+    """The order of groups."""
+
+    #: Rises each time a partition changes hands.
+    epoch: int
+    #: The input offset after the group.
+    position: int
+
+
+class ForeignAppendError(Exception):
+    """Somebody else has written to the changelog: this process does not own the partition, or not alone."""
+
+
+class Fold:
+    """The rows that a changelog amounts to.
+
+    Parameters: `rows` and `rank` are what the log before the first record given to `add` amounts to.
+    """
+
+    def __init__(self, rows: dict[bytes, bytes], rank: Rank) -> None:
+        self.rows = rows
+        #: The highest rank so far.
+        self.rank = rank
+        #: Keys whose last record in the log is not the row that counts.
+        self.overwritten: set[bytes] = set()
+        #: Keys of all records given to `add`.
+        self.touched: set[bytes] = set()
+        #: What the rows of the group in hand replaced, until its POSITION comes.
+        self._replaced: dict[bytes, bytes | None] = {}
+
+    def add(self, record: ChangelogRecord) -> None:
+        """Take the next record of the log."""
+        rank, key, value = rank_of(record), record.key, record.value
+        assert key is not None
+        self.touched.add(key)
+        if rank < self.rank:
+            self.overwritten.add(key)
+            return
+        if rank > self.rank:
+            # The POSITION of the group before was compacted away, or this one's writer dealt with its half.
+            self.rank = rank
+            self._replaced.clear()
+        if key == POSITION:
+            self._replaced.clear()
+        else:
+            self._replaced.setdefault(key, self.rows.get(key))
+        self.overwritten.discard(key)
+        self._put(key, value)
+
+    def finish(self) -> None:
+        """The log is read to its end: undo the half of a group, if there is one."""
+        for key, value in self._replaced.items():
+            self._put(key, value)
+            self.overwritten.add(key)
+        self._replaced.clear()
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.rows.pop(key, None)
+        else:
+            self.rows[key] = value
+
+
+def rank_headers(rank: Rank) -> list[tuple[str, bytes]]:
+    """The record headers that say the rank of a row."""
+    return [(_HEADER, _RANK.pack(*rank))]
+
+
+def rank_of(record: ChangelogRecord) -> Rank:
+    """The rank a row bears.
+
+    Raises StateError when it bears none: something that is no worker has written to the changelog.
+    """
+    for name, content in record.headers:
+        if name == _HEADER:
+            return Rank(*_RANK.unpack(content))
+    raise StateError(f"{record.topic}[{record.partition}] at offset {record.offset}: not a row of a changelog")
+
+
+async def append(
+    producer: AIOKafkaProducer, at: TopicPartition, next_offset: int, rank: Rank, rows: Iterable[Row]
+) -> int:
+    """Append a group and wait until Kafka has it.
+
+    Parameters: `next_offset` is where the caller knows the log to end; `rows` end with POSITION.
+
+    Returns the offset after the group.
+
+    Raises ForeignAppendError when the group did not land at `next_offset`.
+    """
+    headers = rank_headers(rank)
+    batch, sent = producer.create_batch(), []
+    for key, value in rows:
+        if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+            sent.append((batch, await producer.send_batch(batch, at.topic, partition=at.partition)))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None, headers=headers)
+    sent.append((batch, await producer.send_batch(batch, at.topic, partition=at.partition)))
+    for part, future in sent:
+        landed = await future
+        if landed.offset != next_offset:
+            raise ForeignAppendError(f"{at.topic}[{at.partition}]: landed at {landed.offset}, not at {next_offset}")
+        next_offset += part.record_count()
+    return next_offset
+
+
+class LogReader:
+    """Reads one changelog: `async with LogReader(client, at) as log: ...`.
+
+    Parameters: `client` are settings of an aiokafka client.
+    """
+
+    def __init__(self, client: Mapping[str, Any], at: TopicPartition) -> None:
+        self._client = client
+        self._at = at
+
+    async def __aenter__(self) -> LogReader:
+        self._consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False, auto_offset_reset="earliest")
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        self._consumer.assign([self._at])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def end(self) -> int:
+        """The offset that the next record will get."""
+        ends = await self._consumer.end_offsets([self._at])
+        return int(ends[self._at])
+
+    async def read(self, start: int, end: int) -> AsyncIterator[list[ChangelogRecord]]:
+        """The records from offset `start` (or the first one still there) to before `end`, in pieces."""
+        self._consumer.seek(self._at, start)
+        while start < end and await self._consumer.position(self._at) < end:
+            fetched = await self._consumer.getmany(self._at, timeout_ms=1000)
+            records = [record for record in fetched.get(self._at, []) if record.offset < end]
+            if records:
+                yield records

@@ -1,0 +1,1 @@
+"""Metrics of outputs and of state, for Prometheus."""

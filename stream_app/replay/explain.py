@@ -1,0 +1,174 @@
+"""The story of one graphlet: its events, its members, what was said of it and why, and what became of it.
+
+The files are read twice: through the detector first, so that every verdict is what a replay says, then for the events
+of the graphlet's executions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import Event
+from stream_app.core.ids import parse_graphlet_id, run_graphlet_id
+from stream_app.core.learning.learner import Learner
+from stream_app.core.operators import RUN
+from stream_app.core.outputs import Closed, Example, Output, StageRecord, Verdict
+from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
+from stream_app.replay.decoding import decode
+from stream_app.replay.reading import STDIN, Reading
+from stream_app.sources import SOURCES, Sources
+
+#: Names proposed when the one asked for is not there.
+_PROPOSED = 3
+
+
+class UnknownGraphletError(StreamAppError):
+    """The files have no such graphlet."""
+
+
+@dataclass(slots=True)
+class Story:
+    """See the module."""
+
+    graphlet: str
+    pipeline: str
+    #: As the detector describes it; None for a run whose trainer never came.
+    record: dict[str, Any] | None = None
+    #: Every verdict on it, and on its run before the trainer was known.
+    verdicts: list[Verdict] = field(default_factory=list)
+    #: What was labelled of both, with the features of every stage.
+    examples: list[Example] = field(default_factory=list)
+    #: Those of its members, in the order of the files.
+    events: list[Event] = field(default_factory=list)
+
+    def stages(self) -> dict[tuple[str, str | None], StageRecord]:
+        """(stage, validator) -> what was frozen there."""
+        return {
+            (record.stage, record.validator): record
+            for example in self.examples
+            for record in (*example.inherited, *example.stages)
+        }
+
+
+def explain(
+    graphlet: str,
+    files: Sequence[str],
+    settings: Settings,
+    learner: Learner,
+    source: str = "auto",
+    now_ms: int | None = None,
+    sources: Sources = SOURCES,
+) -> Story:
+    """The story of a graphlet in some files of events.
+
+    Parameters
+    ----------
+    graphlet
+        `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`.
+    files, settings, learner, source, now_ms, sources
+        As `replay` takes them, standard input apart.
+
+    Raises
+    ------
+    UnknownGraphletError
+        The files have no such graphlet; it names those most alike.
+    OptionsError, InputError
+        As `Reading` does.
+    """
+    if STDIN in files:
+        raise OptionsError("explain reads its files twice; give it files instead of standard input")
+    listener = _Listener(graphlet)
+    detector = Detector(settings, learner)
+    for event in _events(files, source, sources):
+        listener.hear(detector.step(event), learner)
+    if now_ms is not None:
+        listener.hear(detector.tick(now_ms), learner)
+    story = listener.story(detector)
+    run = story.verdicts[0].run if story.record is None else story.record["run"]
+    for event in _events(files, source, sources):
+        if event.pipeline == story.pipeline and _belongs(event, story, run, settings):
+            story.events.append(event)
+    return story
+
+
+def _belongs(event: Event, story: Story, run: str | None, settings: Settings) -> bool:
+    """Whether an event is of a member, or of the run itself; without a trainer, of anything in the run."""
+    record = story.record
+    of_run = event.run is not None and event.run == run
+    if of_run and (record is None or settings.operators.group(event.execution_type) == RUN):
+        return True
+    return record is not None and event.execution_id in (
+        record["trainer"], *record["up"], *record["down"], *record["side"],
+    )  # fmt: skip
+
+
+def _events(files: Sequence[str], source: str, sources: Sources) -> Iterator[Event]:
+    for message in Reading(files):
+        try:
+            event = decode(message, source, sources=sources)
+        except MalformedEvent:
+            continue
+        if event is not None:
+            yield event
+
+
+class _Listener:
+    """Keeps what is said of one graphlet and of its run."""
+
+    def __init__(self, graphlet: str) -> None:
+        self._graphlet = graphlet
+        self._verdicts: list[Verdict] = []
+        self._examples: list[Example] = []
+        self._closed: dict[str, Any] | None = None
+
+    def hear(self, outputs: Sequence[Output], learner: Learner) -> None:
+        """Takes in what the detector said, and teaches the learner."""
+        for output in outputs:
+            if type(output) is Closed:
+                if output.graphlet["graphlet"] == self._graphlet:
+                    self._closed = output.graphlet
+            elif type(output) is Example:
+                learner.learn(output)
+                if self._may_concern(output):
+                    self._examples.append(output)
+            elif type(output) is Verdict and self._may_concern(output):
+                self._verdicts.append(output)
+
+    def _may_concern(self, output: Verdict | Example) -> bool:
+        """Whether it is on the graphlet, or on a run of its pipeline: which run is its own shows in the end."""
+        if output.graphlet == self._graphlet:
+            return True
+        name = parse_graphlet_id(self._graphlet)
+        return output.trainer is None and name is not None and name.pipeline == output.pipeline
+
+    def story(self, detector: Detector) -> Story:
+        """What was heard.
+
+        Raises UnknownGraphletError.
+        """
+        record, known = self._closed, []
+        for kept in detector.graphlets():
+            known.append(kept["graphlet"])
+            if kept["graphlet"] == self._graphlet:
+                record = kept
+        names = {self._graphlet}
+        if record is not None and record["run"] is not None:
+            names.add(run_graphlet_id(record["pipeline"], record["run"]))
+        verdicts = [verdict for verdict in self._verdicts if verdict.graphlet in names]
+        if record is None and not verdicts:
+            raise UnknownGraphletError(unknown(self._graphlet, known))
+        pipeline = record["pipeline"] if record is not None else verdicts[0].pipeline
+        examples = [example for example in self._examples if example.graphlet in names]
+        return Story(self._graphlet, pipeline, record, verdicts, examples)
+
+
+def unknown(graphlet: str, known: Sequence[str]) -> str:
+    """That a graphlet is not known, and those most like it."""
+    if not known:
+        return f"{graphlet}: no such graphlet; the files have none"
+    alike = difflib.get_close_matches(graphlet, known, _PROPOSED, cutoff=0.5) or sorted(known)[:_PROPOSED]
+    return f"{graphlet}: no such graphlet; there are, for instance, {', '.join(alike)}"

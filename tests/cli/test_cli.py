@@ -1,0 +1,383 @@
+"""The command line: what it prints, how it ends, and that a user's mistake is one line without a traceback."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from stream_app.cli import main
+from stream_app.cli.flags import how_to_get
+from tests.support.recorded import fleet_lines, write_lines
+
+COMMANDS = ("demo", "simulate", "replay", "check", "explain")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a file of events, a broken one and some settings."""
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "events.jsonl", fleet_lines()[:400])
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b"\n".join(fleet_lines()[:400]))[:-30])
+    (tmp_path / "table.parquet").write_bytes(b"PAR1\0\0\0\0" * 20)
+    (tmp_path / "log.jsonl").write_text('{"level": "info"}\n')
+    (tmp_path / "bad.toml").write_text("[detector]\nbugdet = 0.1\n")
+    (tmp_path / "good.toml").write_text('[rates]\nnode_hour = 3.0\ncurrency = "EUR"\n')
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+class Ran:
+    """How a command ended and what it printed."""
+
+    def __init__(self, line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(sys, "argv", ["stream-app", *line.split()])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        sys.stdout.flush()
+        self.code = ended.value.code or 0
+        self.out, self.err = capfd.readouterr()
+
+
+Run = Callable[[str], Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in this process."""
+    return lambda line: Ran(line, monkeypatch, capfd)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("replay", 2, "missing argument 'FILE...'"),
+        ("replay missing.jsonl", 2, "missing.jsonl: no such file or directory"),
+        ("replay events.jsonl missing.jsonl", 2, "missing.jsonl: no such file"),
+        ("replay folder", 2, "folder: is a directory"),
+        ("replay - -", 2, "only once"),
+        ("replay events.jsonl --bogus", 2, "no such option: --bogus"),
+        ("replay events.jsonl --format csv", 2, "--format"),
+        ("replay events.jsonl --mode sometimes", 2, "--mode"),
+        ("replay events.jsonl --budget lots", 2, "--budget"),
+        ("replay events.jsonl --budget 1.5", 2, "detector.budget"),
+        ("replay events.jsonl --budget 0", 2, "detector.budget"),
+        ("replay events.jsonl --now yesterday", 2, "--now yesterday: expected an RFC 3339 time"),
+        ("replay events.jsonl --now 1960-01-01T00:00:00Z", 2, "--now"),
+        ("replay events.jsonl --config missing.toml", 2, "missing.toml"),
+        ("replay events.jsonl --config bad.toml", 2, "detector.bugdet"),
+        ("replay events.jsonl --config events.jsonl", 2, "not TOML"),
+        ("replay events.jsonl --verdicts events.jsonl", 2, "is one of the files to be read"),
+        ("replay events.jsonl --verdicts v --examples ./v", 2, "writes there already"),
+        ("replay events.jsonl --verdicts v --report v", 2, "writes there already"),
+        ("replay events.jsonl --verdicts no/v", 2, "no/v: cannot be written"),
+        ("replay events.jsonl --report no/r.html", 2, "there is no directory no"),
+        ("replay events.jsonl --report folder", 2, "is a directory"),
+        ("replay events.jsonl --verdicts - --json", 2, "--json prints to standard output"),
+        ("replay cut.jsonl.gz", 1, "cut.jsonl.gz:"),
+        ("replay table.parquet", 1, "is binary data"),
+        ("replay log.jsonl", 1, "log.jsonl:1: time: missing"),
+        ("check", 2, "--events"),
+        ("check --events missing.jsonl", 2, "no such file"),
+        ("check --events table.parquet", 1, "is binary data"),
+        ("explain", 2, "missing argument 'GRAPHLET'"),
+        ("explain p/t", 2, "missing argument 'FILE...'"),
+        ("explain p/t -", 2, "reads its files twice"),
+        ("explain p/t events.jsonl", 1, "p/t: no such graphlet; there are, for instance"),
+        ("explain p/t log.jsonl", 1, "p/t: no such graphlet; the files have none"),
+        ("simulate", 2, "--out"),
+        ("simulate --out e.jsonl --pipelines 0", 2, "at least one pipeline"),
+        ("simulate --out e.jsonl --days nan", 2, "days must be a number above 0"),
+        ("simulate --out no/e.jsonl", 2, "no/e.jsonl: cannot be written: no such file"),
+        ("simulate --out e.jsonl --truth e.jsonl", 2, "writes there already"),
+        ("simulate --out - --json", 2, "--json prints to standard output"),
+        ("demo --days 0", 2, "days must be a number above 0"),
+        ("demo --out events.jsonl", 2, "--out events.jsonl"),
+        ("bogus", 2, "no such command 'bogus'"),
+        ("--bogus", 2, "no such option: --bogus"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_mistake_is_one_line(line: str, code: int, says: str, run: Run) -> None:
+    """It says what is wrong, nothing goes to standard output, and 2 is wrong use, 1 is what failed."""
+    ran = run(line)
+
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("stream-app: ")
+    assert ran.err.count("\n") == 1
+    assert says in ran.err
+
+
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    """As wrong use."""
+    ran = run("")
+
+    assert ran.code == 2
+    assert all(command in ran.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, run: Run) -> None:
+    """`--help` ends with 0."""
+    ran = run(f"{command} --help")
+
+    assert ran.code == 0
+    assert f"stream-app {command}" in ran.out.split("Example:")[1]
+
+
+def test_the_version_is_the_packages(run: Run) -> None:
+    """`--version` prints it and ends."""
+    assert run("--version").out == "stream-app 0.1.0\n"
+
+
+def test_help_loads_nothing_it_does_not_need() -> None:
+    """No model, no numbers library, no broker library: help is there at once."""
+    script = (
+        "import sys\nfrom stream_app.cli import main\nsys.argv = ['stream-app', 'replay', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = ('river', 'numpy', 'faust', 'kafka', 'jinja2', 'pydantic_settings')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "extra", "missing"),
+    [
+        ("serve", "serve", ("aiohttp", "prometheus_client")),
+        ("follow mlmd store.sqlite --cursor c --url http://localhost:1", "mlmd", ("sqlalchemy",)),
+        ("follow mlflow http://localhost:1 --cursor c --url http://localhost:1", "mlflow", ("mlflow",)),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_without_its_extra_a_command_says_so(line: str, extra: str, missing: tuple[str, ...]) -> None:
+    """What is missing and how to get it, instead of a traceback."""
+    script = (
+        f"import sys\nfrom stream_app.cli import main\nsys.modules.update(dict.fromkeys({missing}))\n"
+        f"sys.argv = ['stream-app', *{line.split()}]\nmain()\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    said = f"stream-app: this needs more packages ({', '.join(missing)}): {how_to_get(extra)}\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", said)
+    assert f"'.[{extra}]'" in said
+
+
+def test_replay_and_check_load_no_broker_library() -> None:
+    """They work where only files are."""
+    script = (
+        "import sys, stream_app.replay.replay, stream_app.report.page\n"
+        "import stream_app.replay.check, stream_app.replay.explain\n"
+        "print([name for name in ('faust', 'kafka', 'aiokafka', 'aiohttp') if name in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"
+
+
+def test_replay_prints_a_summary(here: Path, run: Run) -> None:
+    """Events, graphlets, compute with money, what the budget needs; plain text off a terminal."""
+    ran = run("replay events.jsonl --config good.toml --report r.html")
+
+    assert (ran.code, ran.err) == (0, "")
+    for words in ("400 of 4 pipelines", "graphlets", "EUR", "observe 5 %", "95 % intervals", "report: r.html"):
+        assert words in ran.out
+    assert "\x1b" not in ran.out
+    assert all(line == line.rstrip() for line in ran.out.splitlines())
+    assert (here / "r.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.usefixtures("here")
+def test_json_is_one_document_and_nothing_else(run: Run) -> None:
+    """With the figures, the seconds and the rate."""
+    ran = run("replay events.jsonl --json --mode enforce --config good.toml")
+
+    told = orjson.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert set(told) == {"figures", "seconds", "events_per_second"}
+    assert (told["figures"]["events"], told["figures"]["mode"], told["figures"]["budget"]) == (400, "enforce", 0.01)
+    wasted = told["figures"]["compute"]["wasted"]
+    assert told["figures"]["money"]["wasted"] == pytest.approx(wasted / 3600 * 3)
+
+
+@pytest.mark.usefixtures("here")
+def test_an_output_to_stdout_leaves_it_clean(run: Run) -> None:
+    """The summary goes to standard error then."""
+    ran = run("replay events.jsonl --graphlets -")
+
+    assert [orjson.loads(line)["graphlet"] for line in ran.out.splitlines()]
+    assert "400 of 4 pipelines" in ran.err
+
+
+@pytest.mark.usefixtures("here")
+def test_settings_come_from_the_environment_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag wins over a variable."""
+    monkeypatch.setenv("STREAM_APP_DETECTOR_BUDGET", "0.2")
+
+    assert "observe 20 %" in run("replay events.jsonl").out
+    assert "observe 10 %" in run("replay events.jsonl --budget 0.1").out
+
+
+def test_simulate_writes_what_replay_reads(here: Path, run: Run) -> None:
+    """The same seed, the same bytes; the truth beside it."""
+    line = "simulate --pipelines 2 --days 1 --seed 7 --out {} --truth truth.jsonl --json"
+    first = run(line.format("a.jsonl.gz"))
+    truth = (here / "truth.jsonl").read_bytes()
+    run(line.format("b.jsonl.gz"))
+
+    assert (here / "a.jsonl.gz").read_bytes() == (here / "b.jsonl.gz").read_bytes()
+    assert (here / "truth.jsonl").read_bytes() == truth != b""
+    summary = orjson.loads(first.out)
+    told = orjson.loads(run("replay a.jsonl.gz --json").out)
+    assert told["figures"]["events"] == summary["events"] > 0
+
+
+@pytest.mark.usefixtures("here")
+def test_simulate_says_what_it_made(run: Run) -> None:
+    """In two lines, on standard error when the events go to standard output."""
+    ran = run("simulate --pipelines 2 --days 1 --out -")
+
+    assert len(ran.out.splitlines()) > 10
+    assert "best balanced accuracy" in ran.err
+
+
+@pytest.mark.usefixtures("here")
+def test_check_says_that_all_is_fine(run: Run) -> None:
+    """And which operators there are; it ends with 0."""
+    ran = run("check --events events.jsonl")
+
+    assert ran.code == 0
+    assert ran.out.startswith("400 events of 4 pipelines from 2026-01-01T")
+    assert "all messages are events" in ran.out
+    assert "types of no known operator count as custom: Resolver" in ran.out
+
+
+def test_check_says_what_is_not_fine(here: Path, run: Run) -> None:
+    """By reason, with the first place of each; it ends with 1."""
+    with (here / "events.jsonl").open("ab") as file:
+        file.write(b'oops\n{"a":1}\nagain\n')
+
+    ran = run("check --events events.jsonl")
+    as_json = run("check --events events.jsonl --json")
+
+    assert (ran.code, as_json.code) == (1, 1)
+    assert "3 messages are no events:" in ran.out
+    assert "2 x not JSON\n      first at events.jsonl:401: not JSON: " in ran.out
+    assert "1 x time: missing" in ran.out
+    told = orjson.loads(as_json.out)
+    assert (told["events"], told["dead_letters"], told["faults"][0]["messages"]) == (400, 3, 2)
+
+
+def test_check_names_what_is_missing_for_the_detector(here: Path, run: Run) -> None:
+    """Valid events without a trainer, a push or a run's end are fine, but nothing can come of them."""
+    event = {"time": "2026-03-01T00:00:00Z", "pipeline": "p", "execution": {"id": "x", "type": "Mine", "state": "NEW"}}
+    write_lines(here / "mine.jsonl", [orjson.dumps(event)])
+
+    ran = run("check --events mine.jsonl")
+
+    assert ran.code == 0
+    for group in ("train", "deploy", "run"):
+        assert f"no execution is of group {group}" in ran.out
+    assert "1 events name no run" in ran.out
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines."""
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_explain_tells_the_story_of_a_graphlet(here: Path, run: Run) -> None:
+    """Its members, events, what was said and why, and the outcome that replay tells."""
+    run("replay events.jsonl --graphlets g.jsonl --verdicts v.jsonl --outcomes o.jsonl")
+    outcomes = {each["graphlet"]: each for each in lines_of(here / "o.jsonl")}
+    graphlet = next(each for each in lines_of(here / "g.jsonl") if each["run"] and each["graphlet"] in outcomes)
+    name = graphlet["graphlet"]
+    outcome = outcomes[name]
+
+    ran = run(f"explain {name} events.jsonl")
+    told = orjson.loads(run(f"explain {name} events.jsonl --json").out)
+
+    assert ran.code == 0
+    for words in (
+        f"graphlet {name}",
+        f"run      {graphlet['run']}",
+        "chance of a push",
+        "node-hours so far",
+        outcome["time"],
+    ):
+        assert words in ran.out
+    assert told["graphlet"] == graphlet
+    assert told["outcome"] == outcome
+    names = {name, f"{graphlet['pipeline']}/run:{graphlet['run']}"}
+    verdicts = [each for each in lines_of(here / "v.jsonl") if each["graphlet"] in names]
+    assert told["verdicts"] == verdicts != []
+    members = {graphlet["trainer"], *graphlet["up"], *graphlet["down"], *graphlet["side"], graphlet["run"]}
+    assert {event["execution"]["id"] for event in told["events"]} == members
+
+
+def test_explain_knows_a_run_without_a_trainer(here: Path, run: Run) -> None:
+    """By its provisional name, with all of the run's events."""
+    event = {"time": "2026-03-01T00:00:00Z", "pipeline": "p", "run": "r",
+             "execution": {"id": "x", "type": "Transform", "state": "RUNNING"}}  # fmt: skip
+    write_lines(here / "run.jsonl", [orjson.dumps(event)])
+
+    ran = run("explain p/run:r run.jsonl")
+
+    assert ran.code == 0
+    assert "input: continue (observe 5 %)" in ran.out
+    assert "Transform" in ran.out
+
+
+def test_a_reader_that_goes_away_is_no_traceback(here: Path) -> None:
+    """As in `stream-app replay ... --verdicts - | head -1`."""
+    lines = b"\n".join(fleet_lines()[:1500])
+    (here / "many.jsonl").write_bytes(lines)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stream_app", "replay", "many.jsonl", "--verdicts", "-"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b'{"id":')
+    process.stdout.close()
+
+    complaint = process.stderr.read()
+
+    assert process.wait() in (0, 1)
+    assert b"Traceback" not in complaint
+    assert b"Exception ignored" not in complaint
+    process.stderr.close()
+
+
+@pytest.mark.usefixtures("here")
+def test_an_interrupt_is_one_line() -> None:
+    """Ctrl-C in the middle of it ends with 130, as shells expect."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stream_app", "replay", "-", "--verdicts", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"".join(line + b"\n" for line in fleet_lines()[:400]))
+    process.stdin.flush()
+    assert process.stdout.readline().startswith(b'{"id":')
+
+    os.kill(process.pid, signal.SIGINT)
+
+    _, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint == b"stream-app: interrupted\n"

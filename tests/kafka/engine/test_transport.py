@@ -1,0 +1,104 @@
+"""How fetched records become batches, and when they are read."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.tables.recovery import RebalanceAgain
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.kafka.engine.transport import BatchConsumer
+from stream_app.kafka.records import split
+from tests.support.kafka_records import record
+
+
+def test_a_batch_is_bounded_in_bytes() -> None:
+    """Records are cut where the next one would pass the bound, in order."""
+    batches = split([record(n, b"x" * 40, key=b"") for n in range(5)], most_bytes=100)
+
+    assert [[r.offset for r in batch.records] for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [batch.end for batch in batches] == [2, 4, 5]
+
+
+def test_a_record_over_the_bound_stands_alone() -> None:
+    """It is handed over all the same."""
+    batches = split([record(0, b"x"), record(1, b"x" * 200), record(9, None)], most_bytes=100)
+
+    assert [[r.offset for r in batch.records] for batch in batches] == [[0], [1], [9]]
+    assert batches[-1].end == 10
+
+
+def test_nothing_makes_no_batch() -> None:
+    """There is no empty batch."""
+    assert split([]) == []
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A consumer of an app in the middle of its first rebalance; Faust's own parts do nothing."""
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    class Consumer(BatchConsumer):
+        app: Any = SimpleNamespace(rebalancing_count=1)
+        transport: Any = SimpleNamespace(positions=dict)
+
+        def __init__(self) -> None:
+            """Without a transport."""
+            self._handed, self._finished, self._reached, self._stuck = {}, {}, {}, set()
+            self._begun = 0
+
+        def assignment(self) -> set[TP]:
+            return {TP("g-events", 3)}
+
+        def highwater(self, tp: TP) -> int:  # noqa: ARG002
+            return 7
+
+        async def seek_wait(self, positions: dict[TP, int]) -> None:
+            """Seeks nothing."""
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", nothing)
+    monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", nothing)
+    return Consumer()
+
+
+def test_nothing_is_read_when_the_next_rebalance_has_begun(consumer: Any) -> None:
+    """Faust takes it for what it is, and waits for the next assignment; then it reads on."""
+
+    async def body() -> None:
+        await consumer.on_partitions_assigned(set(), 1)
+        await consumer.perform_seek()
+        consumer.app.rebalancing_count += 1
+        with pytest.raises(RebalanceAgain):
+            await consumer.perform_seek()
+        await consumer.on_partitions_assigned(set(), 2)
+        await consumer.perform_seek()
+
+    asyncio.run(body())
+
+
+def test_an_assignment_counts_before_faust_acts_on_it(consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust may restore and seek while it still tells everybody of the assignment; nothing would come after that."""
+
+    async def seek(self: Any, *_: object) -> None:
+        await self.perform_seek()
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", seek)
+    asyncio.run(consumer.on_partitions_assigned(set(), 1))
+
+    assert consumer._begun == consumer.app.rebalancing_count == 1
+
+
+def test_a_partition_knows_how_far_it_is_before_anything_is_read(consumer: Any) -> None:
+    """One in which nothing comes after a rebalance is caught up, and gets its ticks, however busy others are."""
+    tp = TP("g-events", 3)
+    consumer.transport.positions = lambda: {tp: 7, TP("g-events", 4): 5}
+    consumer._begun = 1
+    asyncio.run(consumer.perform_seek())
+
+    assert consumer.lag(tp) == 0

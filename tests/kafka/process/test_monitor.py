@@ -1,0 +1,197 @@
+"""All that a worker exports, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
+from prometheus_client.parser import text_string_to_metric_families as read
+
+from stream_app.core.detector import Detector
+from stream_app.core.learning.learner import Learner
+from stream_app.core.outputs import STAGES
+from stream_app.kafka.metrics.collectors import LineCounter
+from stream_app.kafka.process.monitor import Monitor
+from tests.metrics.test_metrics import EXAMPLE, VERDICT
+from tests.support.builders import ran
+
+#: Partitions of each of the two topics: the default number.
+PARTITIONS = 12
+SERIES_MAX = 500
+
+
+@pytest.fixture
+def learner() -> Learner:
+    """One that has learned at each stage, from pushes and others."""
+    learner = Learner()
+    for number in range(200):
+        stages = [replace(EXAMPLE.stages[0], stage=stage, p=0.2 + 0.1 * (number % 5)) for stage in STAGES]
+        learner.learn(replace(EXAMPLE, graphlet=f"p/{number}", pushed=number % 4 == 0, stages=stages))
+    return learner
+
+
+@pytest.fixture
+def partition() -> Any:
+    """An open partition with one graphlet, a flag and a local copy."""
+    detector = Detector()
+    for event in ran(0, "t", "Trainer", node_ms=600_000):
+        detector.step(event)
+    return SimpleNamespace(
+        detector=detector, open_flags=1, table=SimpleNamespace(position=0, remaining=5, measure=lambda: (10, 2_000))
+    )
+
+
+@pytest.fixture
+def monitor(learner: Learner, partition: Any) -> Monitor:
+    """That of a worker in which everything that can have a value has one."""
+    topics = ("provenance", "stream-app-events")
+    monitor = Monitor(topics[:1])
+    monitor.assignment = SimpleNamespace(  # type: ignore[assignment]
+        partitions=dict.fromkeys(range(PARTITIONS), partition),
+        opening=partition,
+        complete=False,
+        rebalances=3,
+        lags=lambda: {(topic, number): number for topic in topics for number in range(PARTITIONS)},
+    )
+    monitor.learning = SimpleNamespace(  # type: ignore[assignment]
+        learner=learner,
+        log=SimpleNamespace(position=200, skipped=2),
+        checkpoint=SimpleNamespace(time=1.7e9, size=1_000),
+        caught_up=True,
+    )
+    monitor.observe([VERDICT, EXAMPLE], 0)
+    monitor.refresh()
+    monitor.measure()
+    return monitor
+
+
+@pytest.fixture(params=["text", "OpenMetrics"])
+def families(request: pytest.FixtureRequest, monitor: Monitor) -> list[Any]:
+    """What is exported, written and read again in one of the two formats."""
+    if request.param == "text":
+        return list(read(generate_latest(monitor.registry).decode()))
+    return list(read_open_metrics(open_metrics(monitor.registry).decode()))
+
+
+def test_series_are_few(families: list[Any]) -> None:
+    """Prometheus keeps at most so many of a worker, whatever that sees."""
+    series = [(sample.name, sorted(sample.labels.items())) for family in families for sample in family.samples]
+
+    assert len(series) <= SERIES_MAX
+    assert any(name == "stream_app_prequential_auc" for name, _ in series)
+    assert not [name for name, _ in series if name.endswith("_created")]
+
+
+def test_names_are_as_prometheus_wants_them(families: list[Any]) -> None:
+    """One prefix, words, base units at the end, and no label that Prometheus or a target has."""
+    own = [family for family in families if not family.name.startswith(("process_", "python_"))]
+    labels = {label for family in own for sample in family.samples for label in sample.labels}
+
+    assert all(re.fullmatch(r"stream_app(_[a-z]+)+", family.name) for family in own)
+    assert not [f.name for f in own if re.search(r"_(ms|milliseconds|minutes|hours|kb|mb|percent)(_|$)", f.name)]
+    assert all(family.documentation.endswith(".") for family in own)
+    assert not labels & {"job", "instance", "env", "cluster", "service", "team", "type", "quantile"}
+
+
+def test_everything_documented_is_there_before_anything_happened(monitor: Monitor) -> None:
+    """But what cannot be told without partitions or labels: rates and alerts need a beginning at zero."""
+
+    def names(registry: CollectorRegistry) -> set[str]:
+        return {sample.name for family in registry.collect() for sample in family.samples}
+
+    assert names(monitor.registry) - names(Monitor(["provenance"]).registry) == {
+        "stream_app_consumer_lag_records",
+        "stream_app_model_info",
+        "stream_app_prequential_auc",
+        "stream_app_prequential_balanced_accuracy",
+        "stream_app_prequential_log_loss",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("consumer_assigned_partitions", {}, PARTITIONS),
+        ("consumer_lag_records", {"topic": "provenance", "partition": "7"}, 7),
+        ("rebalances_total", {}, 3),
+        ("state_restoring", {}, 1),
+        ("state_restore_remaining_records", {}, 5),
+        ("state_rows", {}, 10 * PARTITIONS),
+        ("state_size_bytes", {}, 2_000 * PARTITIONS),
+        ("flags_open", {}, PARTITIONS),
+        ("graphlets_open", {}, PARTITIONS),
+        ("examples_position", {}, 200),
+        ("examples_skipped_total", {}, 2),
+        ("model_records", {}, 200),
+        ("model_checkpoint_size_bytes", {}, 1_000),
+        ("flag_latency_seconds_count", {}, 1),
+        ("ready", {}, 0),
+    ],
+)
+def test_what_was_measured_is_exported(monitor: Monitor, name: str, labels: dict[str, str], value: float) -> None:
+    """Sums over the partitions held, and the model's own figures."""
+    assert monitor.registry.get_sample_value(f"stream_app_{name}", labels) == value
+
+
+def test_lines_are_counted_by_level(monitor: Monitor) -> None:
+    """A level between two counts as the lower, and what is not logged is not counted."""
+    logger = logging.Logger("apart")
+    logger.addHandler(LineCounter(monitor.counts.lines))
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.WARNING + 5, logging.CRITICAL, 60):
+        logger.log(level, "a line")
+
+    assert monitor.counts.lines == {"info": 1, "warning": 2, "error": 0, "critical": 2}
+
+
+@pytest.mark.parametrize(
+    ("complete", "lags", "busy"),
+    [
+        (True, {}, False),
+        (True, {("events", 0): 0, ("source", 1): 0}, False),
+        (True, {("events", 0): 0, ("source", 1): 7}, True),
+        (True, {("events", 0): 0, ("events", 1): None}, True),
+        (False, {}, True),
+    ],
+)
+def test_the_watchdog_is_told_what_is_to_be_done(
+    monitor: Monitor, complete: bool, lags: dict[tuple[str, int], int | None], busy: bool
+) -> None:
+    """A backlog in any topic, partitions still to be opened, and those that are assigned and never read."""
+    monitor.assignment.complete, monitor.assignment.lags = complete, lambda: lags  # type: ignore
+    monitor.refresh()
+
+    assert monitor.progress().busy == busy
+
+
+def test_the_watchdog_sees_each_kind_of_progress(monitor: Monitor, partition: Any) -> None:
+    """Events applied, sources read, partitions taken over, and rows of a long restore."""
+    seen = [monitor.progress().done]
+    partition.table.position = 1
+    seen.append(monitor.progress().done)
+    monitor.counts.sources["provenance"] += 1
+    seen.append(monitor.progress().done)
+    monitor.assignment.rebalances += 1  # type: ignore[union-attr]
+    seen.append(monitor.progress().done)
+    partition.table.remaining -= 1
+    seen.append(monitor.progress().done)
+
+    assert all(seen[place] not in seen[:place] for place in range(len(seen)))
+    assert monitor.progress().done == seen[-1]
+
+
+def test_the_watchdog_asks_nothing_of_faust(monitor: Monitor) -> None:
+    """Asked from another thread before it has started, Faust would make its consumer for that thread's loop."""
+
+    def asked() -> dict[tuple[str, int], int | None]:
+        raise AssertionError
+
+    monitor.assignment.lags = asked  # type: ignore
+
+    assert monitor.progress().busy

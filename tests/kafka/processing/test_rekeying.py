@@ -1,0 +1,98 @@
+"""From a source topic to the events topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import pytest
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.processing import rekeying
+from stream_app.kafka.processing.rekeying import rekeyed
+from stream_app.kafka.records import Batch
+from stream_app.kafka.state.outbox import Message
+from tests.support.kafka_records import record
+
+NAMES = Names("g")
+EVENT = b'{"time":"2023-11-14T00:00:00Z","pipeline":"p","execution":{"id":"e","type":"T","state":"NEW"}}'
+
+
+def test_a_native_event_keeps_its_bytes() -> None:
+    """It is keyed by its pipeline, whatever its key was."""
+    message = rekeyed(record(0, EVENT, key=b"other"), NAMES)
+
+    assert (message.topic, message.key, message.value) == ("g-events", b"p", EVENT)
+
+
+def test_what_is_no_event_is_a_dead_letter() -> None:
+    """With the reason that the source gives."""
+    message = rekeyed(record(7, b'{"pipeline": 5}', topic="provenance"), NAMES)
+
+    assert message.topic == "g-dead-letters"
+    assert dict(message.headers)["offset"] == b"7"
+    assert b"time" in dict(message.headers)["reason"]
+
+
+def test_a_tombstone_is_a_dead_letter() -> None:
+    """A record without a value says nothing."""
+    assert rekeyed(record(0, None), NAMES).topic == "g-dead-letters"
+
+
+class Kafka:
+    """Takes messages after some refusals."""
+
+    def __init__(self, *refusals: KafkaError) -> None:
+        self.refusals = list(refusals)
+        self.taken: list[Message] = []
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.taken += messages
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits."""
+    monkeypatch.setattr(rekeying, "_AGAIN_SECONDS", 0.0)
+
+
+def moved(kafka: Kafka, owned: Callable[[], bool] = lambda: True) -> tuple[Batch, Counts]:
+    """A batch of three records, and what was counted."""
+    batch, counts = Batch([record(n, value) for n, value in enumerate((EVENT, b"{", EVENT))]), Counts()
+    asyncio.run(rekeying.rekey(batch, NAMES, kafka.send, counts, owned))
+    return batch, counts
+
+
+def test_an_outage_is_waited_for() -> None:
+    """The batch is sent again until Kafka takes it, and counts once."""
+    kafka = Kafka(KafkaTimeoutError(), UnknownTopicOrPartitionError())
+    batch, counts = moved(kafka)
+
+    assert batch.done
+    assert [message.topic for message in kafka.taken] == ["g-events", "g-dead-letters", "g-events"]
+    assert sum(counts.sources.values()) == 3
+
+
+def test_a_batch_of_a_lost_partition_is_not_sent_again() -> None:
+    """Its new owner does it."""
+    kafka = Kafka(KafkaTimeoutError())
+    answers = iter([True, False])
+    batch, counts = moved(kafka, lambda: next(answers))
+
+    assert not batch.done
+    assert (kafka.taken, counts.sources) == ([], {})
+
+
+def test_what_does_not_pass_is_raised() -> None:
+    """The worker cannot go on."""
+    with pytest.raises(TopicAuthorizationFailedError):
+        moved(Kafka(TopicAuthorizationFailedError()))

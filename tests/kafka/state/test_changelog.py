@@ -1,0 +1,81 @@
+"""What the records of a changelog amount to."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream_app.errors import StateError
+from stream_app.kafka.state.changelog import POSITION, Fold, Rank
+from tests.support.kafka_records import record, row
+
+START = Rank(1, 0)
+
+
+def fold(*rows: tuple[bytes, bytes | None, Rank]) -> Fold:
+    """The fold of a log of these rows, read to its end."""
+    made = Fold({}, START)
+    for offset, (key, value, rank) in enumerate(rows):
+        made.add(row(offset, key, value, rank))
+    made.finish()
+    return made
+
+
+def group(rank: Rank, *rows: tuple[bytes, bytes | None]) -> list[tuple[bytes, bytes | None, Rank]]:
+    return [(key, value, rank) for key, value in (*rows, (POSITION, b"at"))]
+
+
+def test_the_last_row_of_a_key_counts() -> None:
+    """Later groups overwrite and delete what earlier ones put."""
+    made = fold(*group(Rank(1, 1), (b"x", b"1"), (b"y", b"1")), *group(Rank(1, 2), (b"x", b"2"), (b"y", None)))
+
+    assert made.rows == {b"x": b"2", POSITION: b"at"}
+    assert made.overwritten == set()
+
+
+def test_rows_of_a_lower_rank_do_not_count() -> None:
+    """A zombie's group, wherever it landed, changes nothing, and its keys are to be written again."""
+    made = fold(*group(Rank(2, 5), (b"x", b"right")), *group(Rank(1, 9), (b"x", b"wrong"), (b"z", b"wrong")))
+
+    assert made.rows == {b"x": b"right", POSITION: b"at"}
+    assert made.overwritten == {b"x", b"z", POSITION}
+
+
+def test_what_was_written_again_is_no_longer_overwritten() -> None:
+    """The owner's next group heals the keys it writes."""
+    rows = (
+        *group(Rank(2, 5), (b"x", b"1")),
+        *group(Rank(1, 9), (b"x", b"no")),
+        *group(Rank(3, 5), (b"x", b"1")),
+    )
+
+    assert set() == fold(*rows).overwritten
+
+
+def test_half_a_group_at_the_end_is_undone() -> None:
+    """Without its POSITION a group never happened."""
+    made = fold(*group(Rank(1, 1), (b"x", b"1"), (b"y", b"1")), (b"x", b"half", Rank(1, 2)), (b"y", None, Rank(1, 2)))
+
+    assert made.rows == {b"x": b"1", b"y": b"1", POSITION: b"at"}
+    assert made.overwritten == {b"x", b"y"}
+
+
+def test_half_a_group_that_the_next_owner_dealt_with_is_settled() -> None:
+    """The next owner wrote the rightful rows again; nothing is left to undo."""
+    half = (b"x", b"half", Rank(1, 2))
+    made = fold(*group(Rank(1, 1), (b"x", b"1")), half, *group(Rank(2, 1), (b"x", b"1")))
+
+    assert made.rows == {b"x": b"1", POSITION: b"at"}
+    assert made.overwritten == set()
+
+
+def test_compaction_may_have_taken_earlier_positions() -> None:
+    """Only the last POSITION survives compaction; rows of the groups before it count all the same."""
+    made = fold((b"x", b"1", Rank(1, 1)), (b"y", b"2", Rank(1, 2)), *group(Rank(1, 3), (b"z", b"3")))
+
+    assert made.rows == {b"x": b"1", b"y": b"2", b"z": b"3", POSITION: b"at"}
+
+
+def test_a_stranger_in_the_changelog_is_refused() -> None:
+    """A record without a rank was not written by a worker, and what it means is not guessed."""
+    with pytest.raises(StateError, match=r"topic\[0\] at offset 7: not a row of a changelog"):
+        Fold({}, START).add(record(7))

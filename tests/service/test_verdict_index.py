@@ -1,0 +1,57 @@
+"""The verdicts in force, by graphlet and by run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream_app.service.verdict_index import Verdicts
+from tests.web.served import said
+
+
+def ids(verdicts: list[dict[str, Any]]) -> list[str]:
+    return [verdict["id"] for verdict in verdicts]
+
+
+def test_runs_of_one_name_are_apart_by_pipeline_and_together_without() -> None:
+    """Together they are in the order in which they were said, whatever pipeline said it."""
+    verdicts = Verdicts([said("warn", "r", "t", "a"), said("warn", "r", "t", "b"), said("warn", "r", "u", "a")])
+
+    assert ids(verdicts.of_run("r", "a")) == ["a/t#1", "a/u#1"]
+    assert ids(verdicts.of_run("r", "b")) == ["b/t#1"]
+    assert ids(verdicts.of_run("r", "c")) == []
+    assert ids(verdicts.of_run("r")) == ["a/t#1", "b/t#1", "a/u#1"]
+
+
+def test_what_is_said_again_was_said_last() -> None:
+    verdicts = Verdicts([said("warn", "r", "t"), said("warn", "r", "u"), said("prune", "r", "t", revision=2)])
+
+    assert ids(verdicts.of_run("r")) == ["p/u#1", "p/t#2"]
+
+
+def test_a_graphlet_is_in_the_run_of_its_last_verdict_alone() -> None:
+    """Its run may become known later than its trainer."""
+    verdicts = Verdicts(said("warn", run, "t", revision=revision) for revision, run in enumerate((None, "r", "s"), 1))
+
+    assert ids(verdicts.of_run("s")) == ["p/t#3"]
+    assert ids(verdicts.of_run("r")) == []
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_no_index_outgrows_the_verdicts_that_are_held(most: int) -> None:
+    """With runs of one name in all pipelines, with runs of their own, and with none."""
+    verdicts = Verdicts(most=most)
+    for number in range(20):
+        verdicts.add(said("warn", "2026-11-25", f"t{number}", f"p{number}"))
+        verdicts.add(said("warn", f"r{number}", None))
+        verdicts.add(said("warn", None, f"t{number}"))
+
+    held = verdicts.latest(100, None, None)
+    of_runs = [graphlet for pipelines in verdicts._of_run.values() for each in pipelines.values() for graphlet in each]
+    assert len(verdicts) == len(held) == most
+    assert sorted(of_runs) == sorted(each["graphlet"] for each in held if each["run"] is not None)
+
+    for each in held:
+        verdicts.drop(each["graphlet"])
+    assert (len(verdicts), verdicts._of_run) == (0, {})

@@ -1,0 +1,21 @@
+"""Fleets that several tests look at."""
+
+from __future__ import annotations
+
+import pytest
+
+import stream_app.simulator.fleet
+from stream_app.simulator import FleetOptions
+from tests.simulator.told import Told
+
+
+@pytest.fixture(scope="session")
+def told() -> Told:
+    """Four days of the default fleet."""
+    return Told(FleetOptions(days=4.0, seed=7))
+
+
+@pytest.fixture
+def lossless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every event arrives once and at once."""
+    monkeypatch.setattr(stream_app.simulator.fleet, "delays", lambda *_: (0,))
