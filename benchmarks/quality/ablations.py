@@ -28,7 +28,7 @@ from stream_app.core.learning.model import StageModel
 from stream_app.core.learning.regression import Regression
 from stream_app.core.learning.window import Window
 from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
@@ -84,7 +84,7 @@ class Log:
 
 def logs_of(options: FleetOptions) -> dict[str, Log]:
     """The logs of a fleet, replayed with the whole model."""
-    calm()
+    garbage.tune()
     learner = Learner()
     detector = Detector(Settings(), learner)
     logs = {stage: Log() for stage in STAGES}

@@ -21,7 +21,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import DUE, PRUNE, Example, Verdict
 from stream_app.core.state.history import History
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=30.0, help="at most 37: nothing is evicted")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    calm()
+    garbage.tune()
     found: dict[tuple[float, bool], list[dict[str, float]]] = defaultdict(list)
     pushes = []
     for seed in range(options.seeds):

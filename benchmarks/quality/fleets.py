@@ -31,7 +31,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
 from stream_app.core.outputs import STAGES, Example, Verdict
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions, summarise
 from stream_app.sources.native import decode
 
@@ -145,7 +145,7 @@ def simulated(name: str, seed: int, quick: bool) -> Seed:
 
 def replay(documents: Iterable[bytes]) -> Replayed:
     """Events through detector and learner: what was said, and what it would have saved."""
-    calm()
+    garbage.tune()
     policy = Policy()
     learner = Timed(policy.budgets)
     detector = Detector(Settings(policy=policy), learner)

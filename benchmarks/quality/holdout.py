@@ -21,7 +21,7 @@ from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.savings import Savings
 from stream_app.core.outputs import CONTINUE, PRUNE, Example, StageRecord, Verdict
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
@@ -31,7 +31,7 @@ Thresholds = dict[tuple[str, str, str | None], float | None]
 
 def replayed(options: FleetOptions) -> tuple[list[Example], Thresholds]:
     """The first labels of all flagged graphlets, runs before their trainers, and the thresholds of their time."""
-    calm()
+    garbage.tune()
     learner = Learner()
     detector = Detector(Settings(policy=Policy(budget=BUDGET)), learner)
     examples, thresholds = [], {}

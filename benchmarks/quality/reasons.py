@@ -19,7 +19,7 @@ from stream_app.core.learning.feature_space import log_odds
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction, StageModel
 from stream_app.core.outputs import STAGES, Example
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=20.0)
     parser.add_argument("--every", type=int, default=20)
     options = parser.parse_args()
-    calm()
+    garbage.tune()
     learner = Asked(options.every)
     detector = Detector(Settings(), learner)
     for document in Fleet(FleetOptions(pipelines=options.pipelines, days=options.days, seed=0)).events():

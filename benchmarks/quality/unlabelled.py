@@ -24,7 +24,7 @@ from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import PRUNE, Example, Verdict
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=20.0)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    calm()
+    garbage.tune()
     found: dict[str, list[Told]] = defaultdict(list)
     for seed in range(options.seeds):
         fleet = FleetOptions(pipelines=options.pipelines, days=options.days, seed=seed)

@@ -13,7 +13,7 @@ from typing import Any
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.outputs import Output
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.sources.native import decode
 
 #: How far an event's time may be ahead of the record that carries it.
@@ -49,7 +49,7 @@ class Meter:
         self._began: tuple[float, float] | None = None
         #: Rows given to the state.
         self.rows = 0
-        calm()
+        garbage.tune()
 
     def core(self, made: Detector | None = None) -> Detector:
         """A detector without models that collects rows; its first event starts the clocks."""

@@ -20,7 +20,7 @@ from benchmarks.results import publish, table
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Example
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.sources.native import decode
 from stream_app.times import time_to_text
 
@@ -73,7 +73,7 @@ def event(
 
 def tenths(messages: Iterable[bytes], count: int) -> tuple[list[float], Detector]:
     """Microseconds of CPU an event in each tenth, models, learning and invariants on."""
-    calm()
+    garbage.tune()
     learner = Learner()
     detector = Detector(Settings(invariants=True), learner)
     spent, last = [], time.process_time()

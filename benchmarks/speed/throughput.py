@@ -17,7 +17,7 @@ from benchmarks.results import publish, table
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Example
-from stream_app.runtime.garbage import calm
+from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     fleet = Fleet(FleetOptions(pipelines=options.pipelines, days=options.days, seed=0))
     messages = [orjson.dumps(event) for event in fleet.events()]
-    calm()
+    garbage.tune()
     rows = []
     for name, job, arguments in (
         ("decoding alone", decode_all, ()),

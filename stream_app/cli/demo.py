@@ -24,13 +24,13 @@ def demo(
     from stream_app.demo.run import demo as run
     from stream_app.demo.views import LiveView, PlainView
     from stream_app.report.terminal import print_summary
-    from stream_app.runtime.garbage import calm
+    from stream_app.runtime import garbage
     from stream_app.simulator import FleetOptions
 
     fleet = FleetOptions(pipelines=pipelines, days=days, seed=seed)
     settings = settings_of(load_options(None))
     view = LiveView() if sys.stdout.isatty() else PlainView()
-    calm()
+    garbage.tune()
     found, path, scene = run(fleet, settings, out, view)
     typer.echo("")
     print_summary(found, sys.stdout)

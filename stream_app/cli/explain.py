@@ -47,11 +47,11 @@ def explain(
     [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
     """
     from stream_app.replay.explain import explain as run
-    from stream_app.runtime.garbage import calm
+    from stream_app.runtime import garbage
 
     options = load_options(config, mode, budget)
     settings, now_ms = settings_of(options), time_of(now)
-    calm()
+    garbage.tune()
     story = run(graphlet, files, settings, settings.learner(), format.value, now_ms, sources_of(options))
     if json:
         import orjson
@@ -134,5 +134,5 @@ def _outcome(story: Story) -> list[str]:
     for example in story.examples:
         said = "no label" if example.pushed is None else "pushed" if example.pushed else "not pushed"
         correction = ", a correction" if example.label_revision > 1 else ""
-        lines.append(f"  {time_to_text(example.said_ms)}  learned as {said}: {example.graphlet}{correction}")
+        lines.append(f"  {time_to_text(example.announced_ms)}  learned as {said}: {example.graphlet}{correction}")
     return lines or ["  not known"]

@@ -62,10 +62,10 @@ def replay(
     from stream_app.replay.progress import Progress
     from stream_app.replay.replay import replay as run
     from stream_app.replay.sinks import Sinks, check_outputs
-    from stream_app.runtime.garbage import calm
+    from stream_app.runtime import garbage
 
     options = load_options(config, mode, budget)
-    calm()
+    garbage.tune()
     settings, now_ms = settings_of(options), time_of(now)
     sinks = Sinks(verdicts, graphlets, outcomes, examples, dead_letters)
     if report is not None:

@@ -47,7 +47,7 @@ def serve(
     import logging
 
     need("serve", "aiohttp", "prometheus_client")
-    from stream_app.runtime.garbage import calm
+    from stream_app.runtime import garbage
     from stream_app.service.detector_thread import EmbeddedSettings
     from stream_app.web.serving import serve_embedded
 
@@ -57,7 +57,7 @@ def serve(
     if token is None and address not in ("127.0.0.1", "::1", "localhost"):
         raise OptionsError(f"--host {address}: set serve.token before others than this machine may come in")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    calm()
+    garbage.tune()
     chosen = port if port is not None else options.serve.port
     if bootstrap_servers is not None:
         if data is not None:

@@ -56,12 +56,12 @@ def worker(
 
     from stream_app.core.detector import Detector
     from stream_app.kafka.process.worker import Worker
-    from stream_app.runtime.garbage import calm
+    from stream_app.runtime import garbage
 
     given = worker_settings(options)
     _make_folder(given.folder)
     _log()
-    calm()
+    garbage.tune()
     with talking_to_kafka():
         try:
             code = asyncio.run(Worker(given, Detector.load).run())

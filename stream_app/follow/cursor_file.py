@@ -1,4 +1,4 @@
-"""A cursor in a file: replaced as a whole, and bound to what it is the cursor of."""
+"""The cursor of a follower, kept in a file that is bound to one store and one target."""
 
 from __future__ import annotations
 
@@ -10,21 +10,32 @@ from pathlib import Path
 import orjson
 
 from stream_app.errors import OptionsError, StreamAppError
+from stream_app.runtime.files import replace_file
 
 
 class CursorNotSavedError(StreamAppError):
-    """The file cannot be written now; what was sent is sent again."""
+    """The cursor file cannot be written now; events after the last saved cursor are sent again."""
 
 
 @dataclass(frozen=True)
 class CursorFile:
-    """Where a cursor is kept.
+    """A file that holds one cursor.
 
-    Raises OptionsError when no file can be made there.
+    Parameters
+    ----------
+    path
+        The file; its folder exists.
+    of
+        What the cursor belongs to, such as the store that is read and the topic that is written. It is stored in the
+        file, so it contains no secrets.
+
+    Raises
+    ------
+    OptionsError
+        No file can be created at `path`.
     """
 
     path: Path
-    #: Whose cursor it is, such as the store that is read and the topic that is written; no secrets.
     of: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -33,9 +44,17 @@ class CursorFile:
             raise OptionsError(f"--cursor {self.path}: a file cannot be made there")
 
     def read(self) -> bytes | None:
-        """The cursor that was saved last; None: none was yet.
+        """Read the cursor that was saved last.
 
-        Raises OptionsError when the file is no such file, or belongs to something else.
+        Returns
+        -------
+        bytes or None
+            The cursor; None when none was saved yet.
+
+        Raises
+        ------
+        OptionsError
+            The file is not a cursor file, or its cursor belongs to something else.
         """
         try:
             found = orjson.loads(self.path.read_bytes())
@@ -46,31 +65,29 @@ class CursorFile:
             raise OptionsError(f"--cursor {self.path}: cannot be read as a cursor: {error}") from None
         if of != dict(self.of):
             raise OptionsError(
-                f"--cursor {self.path}: belongs to {_told(of)}, not to {_told(self.of)}; give each its own file"
+                f"--cursor {self.path}: belongs to {_describe(of)}, not to {_describe(self.of)}; give each its own file"
             )
         return orjson.dumps(cursor)
 
     def write(self, cursor: bytes) -> None:
-        """Saves a cursor, on disk when it returns; a crash leaves the old one or the new one.
+        """Save a cursor atomically and durably.
 
-        Raises CursorNotSavedError.
+        Parameters
+        ----------
+        cursor
+            The cursor as JSON.
+
+        Raises
+        ------
+        CursorNotSavedError
+            The file cannot be written; the cursor saved before is still there.
         """
         document = orjson.dumps({"of": dict(self.of), "cursor": orjson.Fragment(cursor)})
-        beside = self.path.with_name(f"{self.path.name}.new")
         try:
-            with beside.open("wb") as file:
-                file.write(document)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self.path, document)
         except OSError as error:
             raise CursorNotSavedError(f"cannot write {self.path}: {error.strerror}") from None
 
 
-def _told(of: object) -> str:
+def _describe(of: object) -> str:
     return ", ".join(map(str, of.values())) if isinstance(of, Mapping) else "something else"

@@ -1,1 +1,1 @@
-"""What the process as a whole is set to."""
+"""Services of the operating system and the interpreter: atomic file replacement, garbage collection."""

@@ -1,8 +1,8 @@
-"""The garbage collector, calmed for a process whose heap is its state.
+"""Settings of the garbage collector for a process whose heap is its state.
 
-Nearly all that lives here stays, and what goes is freed by its reference count: state is cut loose when it is
-evicted, events hold no cycles. The collector's default thresholds would walk the whole state again and again for
-nothing (measured: 40 % of the time at 100,000 events).
+Nearly all objects of the state live long, and those that do not are freed by their reference count: evicted state is
+unlinked, and events hold no cycles. With its default thresholds the collector would walk the whole state again and
+again for nothing (measured: 40 % of the time at 100,000 events).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import gc
 
 
-def calm() -> None:
-    """Sets what exists aside from collection and lets the collector come by rarely. Cycles are still found."""
+def tune() -> None:
+    """Exclude existing objects from collection and make collections rare. Cycles are still found."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)

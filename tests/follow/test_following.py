@@ -181,7 +181,7 @@ class TestCursorFile:
 
     def test_what_cannot_be_written_leaves_the_old_one(self, file: CursorFile) -> None:
         file.write(b"1")
-        (file.path.parent / "cursor.new").mkdir()
+        (file.path.parent / "cursor.part").mkdir()
 
         with pytest.raises(CursorNotSavedError, match="cannot write"):
             file.write(b"2")

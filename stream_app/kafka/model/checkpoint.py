@@ -11,7 +11,6 @@ import functools
 import hashlib
 import hmac
 import logging
-import os
 import pickle
 import platform
 import secrets
@@ -30,6 +29,7 @@ from stream_app.core.learning.learner import Learner
 from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.model.unpickling import loads
+from stream_app.runtime.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +154,13 @@ class Checkpoint:
             if packed.offset < self.offset:
                 return
             try:
-                size = replace(self._path, _MAGIC + self._sign(packed.body) + packed.body)
+                content = _MAGIC + self._sign(packed.body) + packed.body
+                replace_file(self._path, content)
             except OSError as error:
                 self._counts.checkpoint_failures += 1
                 log.warning("checkpoint of the model not written: %s", error)
             else:
-                self.offset, self.size, self.time = packed.offset, size, packed.time
+                self.offset, self.size, self.time = packed.offset, len(content), packed.time
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, _MAGIC + body, "sha256")
@@ -193,20 +194,5 @@ def own_key(path: Path) -> bytes:
     Raises OSError.
     """
     if not path.exists() or len(path.read_bytes()) != _KEY_BYTES:
-        replace(path, secrets.token_bytes(_KEY_BYTES))
+        replace_file(path, secrets.token_bytes(_KEY_BYTES))
     return path.read_bytes()
-
-
-def replace(path: Path, content: bytes) -> int:
-    """Write a file that only this user can read, whole or not at all; returns its bytes.
-
-    Raises OSError.
-    """
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    return len(content)

@@ -331,7 +331,7 @@ def test_what_cannot_be_written_is_counted(desk: Desk, caplog: pytest.LogCapture
     """A full disk, say: the worker goes on, and the checkpoint before is still there."""
     checkpoint = desk.checkpoint()
     checkpoint.write(taught(examples()[:5]), offset=5)
-    (desk.folder / "model.part").mkdir()
+    (desk.folder / "model.checkpoint.part").mkdir()
     checkpoint.write(taught(examples()[:9]), offset=9)
     restored = desk.checkpoint().read(end=9)
 
