@@ -38,6 +38,7 @@ CORE_LAYERS = (
     ("learning", "decisions"),
     ("storage",),
     ("detector",),
+    ("dispatch",),
 )
 
 

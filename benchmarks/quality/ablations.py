@@ -21,6 +21,7 @@ from benchmarks.quality.counterfactual import Question, question_of
 from benchmarks.quality.scores import Score, score
 from benchmarks.results import publish, table
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.feature_space import Floats, Placed
 from stream_app.core.learning.forest import Forest
 from stream_app.core.learning.learner import Learner
@@ -88,21 +89,24 @@ def logs_of(options: FleetOptions) -> dict[str, Log]:
     learner = Learner()
     detector = Detector(Settings(), learner)
     logs = {stage: Log() for stage in STAGES}
+
+    def ask(verdict: Verdict) -> None:
+        log = logs[verdict.stage]
+        number = log.numbers.setdefault(question_of(verdict), len(log.numbers))
+        log.order.append((number, None, 0.0))
+
+    def label(example: Example) -> None:
+        for record in example.stages if example.pushed is not None else ():
+            if record.features:
+                log = logs[record.stage]
+                number = log.numbers[example.graphlet, record.stage, record.validator]
+                log.records.setdefault(number, record)
+                weight = 1.0 if example.label_revision == 1 else CORRECTION
+                log.order.append((number, bool(example.pushed), weight))
+
+    handlers = Handlers(ask, label)
     for document in Fleet(options).events():
-        for output in detector.step(decode(orjson.dumps(document))):
-            if isinstance(output, Verdict):
-                log = logs[output.stage]
-                number = log.numbers.setdefault(question_of(output), len(log.numbers))
-                log.order.append((number, None, 0.0))
-            elif isinstance(output, Example):
-                learner.learn(output)
-                for record in output.stages if output.pushed is not None else ():
-                    if record.features:
-                        log = logs[record.stage]
-                        number = log.numbers[output.graphlet, record.stage, record.validator]
-                        log.records.setdefault(number, record)
-                        weight = 1.0 if output.label_revision == 1 else CORRECTION
-                        log.order.append((number, bool(output.pushed), weight))
+        dispatch(detector.step(decode(orjson.dumps(document))), learner, handlers)
     return logs
 
 

@@ -18,6 +18,7 @@ from benchmarks.results import publish, table
 from stream_app.core.decisions import policy, verdicts
 from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import DUE, PRUNE, Example, Verdict
 from stream_app.core.state.history import History
@@ -50,14 +51,19 @@ def live(options: FleetOptions, budget: float | None) -> Lived:
     prunes: dict[tuple[str, str | None], str | None] = {}
     first_ms: int | None = None
     fleet = Fleet(options)
+
+    def decide(verdict: Verdict) -> None:
+        if verdict.run is not None:
+            prunes[verdict.pipeline, verdict.run] = verdict.id if verdict.decision == PRUNE else None
+
+    def label(example: Example) -> None:
+        nonlocal first_ms
+        if example.pushed is None:
+            first_ms = min(example.time_ms, first_ms or example.time_ms)
+
+    handlers = Handlers(decide, label)
     for event in fleet.events(lambda pipeline, run: prunes.get((pipeline, run))):
-        for output in detector.step(decode(orjson.dumps(event))):
-            if isinstance(output, Verdict) and output.run is not None:
-                prunes[output.pipeline, output.run] = output.id if output.decision == PRUNE else None
-            elif isinstance(output, Example) and learner is not None:
-                learner.learn(output)
-                if output.pushed is None:
-                    first_ms = min(output.time_ms, first_ms or output.time_ms)
+        dispatch(detector.step(decode(orjson.dumps(event))), learner, handlers)
     pushes: dict[str, list[int]] = defaultdict(list)
     for graphlet in detector.graphlets():
         if graphlet["outcome"] == "pushed":

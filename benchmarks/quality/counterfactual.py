@@ -9,6 +9,7 @@ from typing import Any
 
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning.feature_space import log_odds, probability
 from stream_app.core.learning.learner import Learner
@@ -50,11 +51,9 @@ def saved(
     learner = Told(policy.budgets, [answers.get(question) for question in questions])
     detector = Detector(Settings(policy=policy), learner)
     waste = Waste(policy)
+    handlers = Handlers(example=waste.note)
     for document in documents:
-        for output in detector.step(decode(document)):
-            if isinstance(output, Example):
-                learner.learn(output)
-                waste.note(output)
+        dispatch(detector.step(decode(document)), learner, handlers)
     return waste.shares(detector)
 
 

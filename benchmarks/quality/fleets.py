@@ -28,9 +28,10 @@ from benchmarks.quality.tables import google_lines, lines_of
 from benchmarks.results import publish
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
-from stream_app.core.outputs import STAGES, Example, Verdict
+from stream_app.core.outputs import STAGES, Example
 from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions, summarise
 from stream_app.sources.native import decode
@@ -152,19 +153,19 @@ def replay(documents: Iterable[bytes]) -> Replayed:
     logs = {stage: StageLog() for stage in STAGES}
     found, spent, waste = Seed(0, 0.0), [], Waste(policy)
     questions: list[Question] = []
+
+    def label(example: Example) -> None:
+        spent.append(learner.seconds)
+        found.coverage.note(example, learner)
+        waste.note(example)
+        if example.pushed is not None and example.label_revision == 1:
+            for position, record in enumerate(example.stages):
+                logs[record.stage].note(example, position)
+
+    handlers = Handlers(lambda verdict: questions.append(question_of(verdict)), label)
     for document in documents:
         found.events += 1
-        for output in detector.step(decode(document)):
-            if isinstance(output, Verdict):
-                questions.append(question_of(output))
-            elif isinstance(output, Example):
-                learner.learn(output)
-                spent.append(learner.seconds)
-                found.coverage.note(output, learner)
-                waste.note(output)
-                if output.pushed is not None and output.label_revision == 1:
-                    for position, record in enumerate(output.stages):
-                        logs[record.stage].note(output, position)
+        dispatch(detector.step(decode(document)), learner, handlers)
     tenth = len(spent) // 10
     found.tenths = [(spent[(n + 1) * tenth - 1] - spent[n * tenth]) / tenth * 1e6 for n in range(10)] if tenth else []
     found.waste[MODEL] = waste.shares(detector)

@@ -17,6 +17,7 @@ import orjson
 from benchmarks.results import publish, table
 from stream_app.core.decisions.policy import ENFORCE, Decision, Policy, Question, hold_out
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.savings import Savings
@@ -34,15 +35,19 @@ def replayed(options: FleetOptions) -> tuple[list[Example], Thresholds]:
     garbage.tune()
     learner = Learner()
     detector = Detector(Settings(policy=Policy(budget=BUDGET)), learner)
-    examples, thresholds = [], {}
+    examples: list[Example] = []
+    thresholds: Thresholds = {}
+
+    def predict(verdict: Verdict) -> None:
+        thresholds[verdict.graphlet, verdict.stage, verdict.validator] = verdict.threshold
+
+    def label(example: Example) -> None:
+        if example.pushed is not None and example.label_revision == 1 and flagged(example):
+            examples.append(example)
+
+    handlers = Handlers(predict, label)
     for document in Fleet(options).events():
-        for output in detector.step(decode(orjson.dumps(document))):
-            if isinstance(output, Verdict):
-                thresholds[output.graphlet, output.stage, output.validator] = output.threshold
-            elif isinstance(output, Example):
-                learner.learn(output)
-                if output.pushed is not None and output.label_revision == 1 and flagged(output):
-                    examples.append(output)
+        dispatch(detector.step(decode(orjson.dumps(document))), learner, handlers)
     return sorted(examples, key=lambda example: example.trainer is not None), thresholds
 
 

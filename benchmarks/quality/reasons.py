@@ -15,10 +15,11 @@ import orjson
 from benchmarks.results import publish, table
 from stream_app.core.decisions.verdicts import REASONS
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import dispatch
 from stream_app.core.learning.feature_space import log_odds
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction, StageModel
-from stream_app.core.outputs import STAGES, Example
+from stream_app.core.outputs import STAGES
 from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
@@ -71,9 +72,7 @@ def main() -> None:
     learner = Asked(options.every)
     detector = Detector(Settings(), learner)
     for document in Fleet(FleetOptions(pipelines=options.pipelines, days=options.days, seed=0)).events():
-        for output in detector.step(decode(orjson.dumps(document))):
-            if isinstance(output, Example):
-                learner.learn(output)
+        dispatch(detector.step(decode(orjson.dumps(document))), learner)
     rows = [
         [
             stage,

@@ -22,6 +22,7 @@ from benchmarks.results import publish, table
 from stream_app.core.decisions import policy
 from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import PRUNE, Example, Verdict
 from stream_app.runtime import garbage
@@ -53,18 +54,22 @@ def live(options: FleetOptions, mode: str) -> Told:
     labels, fleet = 0, Fleet(options)
     stopped: set[tuple[str, str | None]] = set()
     hook = (lambda pipeline, run: prunes.get((pipeline, run))) if mode == ENFORCE else None
+
+    def decide(verdict: Verdict) -> None:
+        below = verdict.threshold is not None and verdict.score < verdict.threshold
+        asked.append((verdict.graphlet, verdict.stage, verdict.p_push, below))
+        if verdict.run is not None:
+            prunes[verdict.pipeline, verdict.run] = verdict.id if verdict.decision == PRUNE else None
+
+    def label(example: Example) -> None:
+        nonlocal labels
+        if example.pushed is None:
+            stopped.add((example.pipeline, example.run))
+        labels += example.pushed is not None and example.trainer is not None
+
+    handlers = Handlers(decide, label)
     for event in fleet.events(hook):
-        for output in detector.step(decode(orjson.dumps(event))):
-            if isinstance(output, Verdict):
-                below = output.threshold is not None and output.score < output.threshold
-                asked.append((output.graphlet, output.stage, output.p_push, below))
-                if output.run is not None:
-                    prunes[output.pipeline, output.run] = output.id if output.decision == PRUNE else None
-            elif isinstance(output, Example):
-                learner.learn(output)
-                if output.pushed is None:
-                    stopped.add((output.pipeline, output.run))
-                labels += output.pushed is not None and output.trainer is not None
+        dispatch(detector.step(decode(orjson.dumps(event))), learner, handlers)
     chances = chances_of(fleet.truth())
     late = [
         (chances[graphlet, stage], p, below)

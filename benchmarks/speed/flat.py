@@ -18,8 +18,8 @@ import orjson
 
 from benchmarks.results import publish, table
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import dispatch
 from stream_app.core.learning.learner import Learner
-from stream_app.core.outputs import Example
 from stream_app.runtime import garbage
 from stream_app.sources.native import decode
 from stream_app.times import time_to_text
@@ -78,9 +78,7 @@ def tenths(messages: Iterable[bytes], count: int) -> tuple[list[float], Detector
     detector = Detector(Settings(invariants=True), learner)
     spent, last = [], time.process_time()
     for number, message in enumerate(messages, 1):
-        for output in detector.step(decode(message)):
-            if isinstance(output, Example):
-                learner.learn(output)
+        dispatch(detector.step(decode(message)), learner)
         if number % (count // 10) == 0 and len(spent) < 10:
             now = time.process_time()
             spent.append((now - last) / (count // 10) * 1e6)

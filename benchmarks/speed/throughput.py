@@ -15,8 +15,8 @@ import orjson
 
 from benchmarks.results import publish, table
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import dispatch
 from stream_app.core.learning.learner import Learner
-from stream_app.core.outputs import Example
 from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
@@ -32,9 +32,7 @@ def detect(messages: list[bytes], models: bool) -> Detector:
     learner = Learner() if models else None
     detector = Detector(Settings(), learner)
     for message in messages:
-        for output in detector.step(decode(message)):
-            if learner is not None and isinstance(output, Example):
-                learner.learn(output)
+        dispatch(detector.step(decode(message)), learner)
     for pipeline in detector.pipelines:
         detector.ledger(pipeline)
     return detector

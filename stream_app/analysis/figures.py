@@ -161,7 +161,7 @@ def figures(
     owners = {name: sums.owner for name, sums in gathering.pipelines.items()}
     first_ms, last_ms = gathering.first_ms, gathering.last_ms
     policy = gathering.policy
-    outcomes = gathering.closed + Counter(kept)
+    outcomes = gathering.evicted + Counter(kept)
     return Figures(
         events=gathering.events,
         dropped=detector.dropped,

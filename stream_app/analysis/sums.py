@@ -17,7 +17,7 @@ from zlib import crc32
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.learning.feature_space import log_odds
 from stream_app.core.learning.learner import Learner
-from stream_app.core.outputs import PRUNE, STAGES, Closed, Example, Output, StageRecord, Verdict
+from stream_app.core.outputs import PRUNE, STAGES, Closed, Example, StageRecord, Verdict
 from stream_app.sources.faults import kind_of
 
 #: Bins of log-odds, from -12 to 12: fine enough for intervals of AUC and accuracy.
@@ -89,7 +89,7 @@ class Gathering:
         self.last_ms: int | None = None
         self.pipelines: dict[str, PipelineSums] = {}
         #: (outcome, cause) of graphlets that were evicted.
-        self.closed: Counter[tuple[str, str]] = Counter()
+        self.evicted: Counter[tuple[str, str]] = Counter()
         #: (stage, decision) of verdicts.
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.examples = 0
@@ -119,22 +119,14 @@ class Gathering:
             kind = "other reasons"
         self.dead_letters[kind] += 1
 
-    def output(self, output: Output) -> None:
-        """The detector said something; an example is told after the learner has learned it."""
-        if type(output) is Verdict:
-            self._verdict(output)
-        elif type(output) is Example:
-            self._example(output)
-        elif type(output) is Closed:
-            self.closed[output.graphlet["outcome"], output.graphlet["cause"] or ""] += 1
-
     def _sums(self, pipeline: str) -> PipelineSums:
         found = self.pipelines.get(pipeline)
         if found is None:
             found = self.pipelines[pipeline] = PipelineSums()
         return found
 
-    def _verdict(self, verdict: Verdict) -> None:
+    def verdict(self, verdict: Verdict) -> None:
+        """Counts a revision of a verdict."""
         self.verdicts[verdict.stage, verdict.decision] += 1
         if verdict.decision != PRUNE and not verdict.holdout:
             return
@@ -149,7 +141,12 @@ class Gathering:
                 named.verdicts += 1
                 named.words = words
 
-    def _example(self, example: Example) -> None:
+    def closed(self, closed: Closed) -> None:
+        """Counts an evicted graphlet."""
+        self.evicted[closed.graphlet["outcome"], closed.graphlet["cause"] or ""] += 1
+
+    def example(self, example: Example) -> None:
+        """Counts a label, or its correction, that the learner has learned."""
         self.examples += 1
         sums = self._sums(example.pipeline)
         if example.owner:

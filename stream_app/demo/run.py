@@ -16,6 +16,7 @@ import orjson
 
 from stream_app.analysis.waste import Rates
 from stream_app.core.detector import Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.ids import run_graphlet_id
 from stream_app.core.outputs import PRUNE, Example, Output, Verdict
 from stream_app.core.state.ledger import Ledger
@@ -62,27 +63,25 @@ class Scene:
     missing_pushes: int = 0
 
     def observe(self, outputs: Iterable[Output]) -> list[Flag]:
-        """Takes in what the detector said; returns the new flags."""
-        raised = []
-        for output in outputs:
-            if type(output) is Verdict:
-                before = self.in_flight.pop(output.graphlet, None)
-                if output.trainer is not None and output.run is not None:
-                    before = self.in_flight.pop(run_graphlet_id(output.pipeline, output.run), None) or before
-                self.in_flight[output.graphlet] = output
-                if len(self.in_flight) > IN_FLIGHT_MAX:
-                    self.in_flight.popitem(last=False)
-                if output.decision == PRUNE and (before is None or before.decision != PRUNE):
-                    raised.append(Flag(output))
-            elif type(output) is Example:
-                self.in_flight.pop(output.graphlet, None)
-                self._resolve(output)
+        """Shows outputs of the detector, which the learner has learned; returns the new flags."""
+        raised: list[Flag] = []
+        dispatch(outputs, None, Handlers(lambda verdict: self._verdict(verdict, raised), self._example))
         self.flags.extend(raised)
         self.flagged += len(raised)
         return raised
 
-    def _resolve(self, example: Example) -> None:
-        """An outcome is known: flags on the graphlet, or on its run, show it."""
+    def _verdict(self, verdict: Verdict, raised: list[Flag]) -> None:
+        before = self.in_flight.pop(verdict.graphlet, None)
+        if verdict.trainer is not None and verdict.run is not None:
+            before = self.in_flight.pop(run_graphlet_id(verdict.pipeline, verdict.run), None) or before
+        self.in_flight[verdict.graphlet] = verdict
+        if len(self.in_flight) > IN_FLIGHT_MAX:
+            self.in_flight.popitem(last=False)
+        if verdict.decision == PRUNE and (before is None or before.decision != PRUNE):
+            raised.append(Flag(verdict))
+
+    def _example(self, example: Example) -> None:
+        self.in_flight.pop(example.graphlet, None)
         for flag in self.flags:
             if flag.verdict.graphlet == example.graphlet:
                 flag.pushed = example.pushed

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.ids import parse_graphlet_id, run_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.operators import RUN
-from stream_app.core.outputs import Closed, Example, Output, StageRecord, Verdict
+from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
 from stream_app.replay.decoding import decode
 from stream_app.replay.reading import STDIN, Reading
@@ -81,13 +82,14 @@ def explain(
     """
     if STDIN in files:
         raise OptionsError("explain reads its files twice; give it files instead of standard input")
-    listener = _Listener(graphlet)
+    collector = _Collector(graphlet)
+    handlers = Handlers(collector.verdict, collector.example, collector.closed)
     detector = Detector(settings, learner)
     for event in _events(files, source, sources):
-        listener.hear(detector.step(event), learner)
+        dispatch(detector.step(event), learner, handlers)
     if now_ms is not None:
-        listener.hear(detector.tick(now_ms), learner)
-    story = listener.story(detector)
+        dispatch(detector.tick(now_ms), learner, handlers)
+    story = collector.story(detector)
     run = story.verdicts[0].run if story.record is None else story.record["run"]
     for event in _events(files, source, sources):
         if event.pipeline == story.pipeline and _belongs(event, story, run, settings):
@@ -116,8 +118,8 @@ def _events(files: Sequence[str], source: str, sources: Sources) -> Iterator[Eve
             yield event
 
 
-class _Listener:
-    """Keeps what is said of one graphlet and of its run."""
+class _Collector:
+    """Keeps the outputs on one graphlet and on its run."""
 
     def __init__(self, graphlet: str) -> None:
         self._graphlet = graphlet
@@ -125,18 +127,17 @@ class _Listener:
         self._examples: list[Example] = []
         self._closed: dict[str, Any] | None = None
 
-    def hear(self, outputs: Sequence[Output], learner: Learner) -> None:
-        """Takes in what the detector said, and teaches the learner."""
-        for output in outputs:
-            if type(output) is Closed:
-                if output.graphlet["graphlet"] == self._graphlet:
-                    self._closed = output.graphlet
-            elif type(output) is Example:
-                learner.learn(output)
-                if self._may_concern(output):
-                    self._examples.append(output)
-            elif type(output) is Verdict and self._may_concern(output):
-                self._verdicts.append(output)
+    def verdict(self, verdict: Verdict) -> None:
+        if self._may_concern(verdict):
+            self._verdicts.append(verdict)
+
+    def example(self, example: Example) -> None:
+        if self._may_concern(example):
+            self._examples.append(example)
+
+    def closed(self, closed: Closed) -> None:
+        if closed.graphlet["graphlet"] == self._graphlet:
+            self._closed = closed.graphlet
 
     def _may_concern(self, output: Verdict | Example) -> bool:
         """Whether it is on the graphlet, or on a run of its pipeline: which run is its own shows in the end."""
@@ -146,7 +147,7 @@ class _Listener:
         return output.trainer is None and name is not None and name.pipeline == output.pipeline
 
     def story(self, detector: Detector) -> Story:
-        """What was heard.
+        """The story of what was collected.
 
         Raises UnknownGraphletError.
         """

@@ -14,6 +14,7 @@ from functools import partial
 from stream_app.analysis.figures import Figures, Rates, figures
 from stream_app.analysis.sums import Gathering
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Closed, Example, Output, Verdict
@@ -57,35 +58,36 @@ class Replay:
         self.gathering = Gathering(settings.policy, learner)
         self._learner = learner
         self._writing = writing
+        self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
         """Takes in an event; returns what the detector said."""
         self.gathering.event(event.time_ms)
         outputs = self.detector.step(event)
         if outputs:
-            self._take(outputs)
+            dispatch(outputs, self._learner, self._handlers)
         return outputs
 
     def tick(self, now_ms: int) -> None:
         """Moves every pipeline's clock to a time, in ms since 1970 UTC."""
-        self._take(self.detector.tick(now_ms))
+        dispatch(self.detector.tick(now_ms), self._learner, self._handlers)
 
     def refuse(self, letter: DeadLetter) -> None:
         """Takes in a message that is no event."""
         self.gathering.dead_letter(letter.reason)
         self._writing.dead_letter(letter)
 
-    def _take(self, outputs: Sequence[Output]) -> None:
-        for output in outputs:
-            if type(output) is Verdict:
-                self._writing.verdict(output)
-            elif type(output) is Example:
-                if self._learner is not None:
-                    self._learner.learn(output)
-                self._writing.example(output)
-            elif type(output) is Closed:
-                self._writing.graphlet(output.graphlet)
-            self.gathering.output(output)
+    def _verdict(self, verdict: Verdict) -> None:
+        self._writing.verdict(verdict)
+        self.gathering.verdict(verdict)
+
+    def _example(self, example: Example) -> None:
+        self._writing.example(example)
+        self.gathering.example(example)
+
+    def _closed(self, closed: Closed) -> None:
+        self._writing.graphlet(closed.graphlet)
+        self.gathering.closed(closed)
 
     def finish(self, rates: Rates, seed: int = 0) -> Figures:
         """Writes the graphlets still kept, and draws up the figures.

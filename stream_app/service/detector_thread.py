@@ -22,6 +22,7 @@ import orjson
 from stream_app import wire
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.core.detector import Detector, Settings, describe
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.state.entities import DAY_MS
@@ -104,6 +105,7 @@ class Embedded:
         #: Held while the detector is at work.
         self.at_work = threading.Lock()
         self._poison: set[int] = set()
+        self._handlers = Handlers(self._verdict, self._example, self._closed)
         self._load()
 
     def _load(self) -> None:
@@ -285,17 +287,19 @@ class Embedded:
                 log.warning("entry %d is an event no longer: %s", entry.position, error)
                 return []
             outputs = self.detector.step(event, entry.received_ms) if event is not None else []
-        for output in outputs:
-            if isinstance(output, Verdict):
-                words = wire.verdict_to_dict(output)
-                self.verdicts.add(words)
-                self._changes.verdicts[output.graphlet] = orjson.dumps(words)
-            elif isinstance(output, Example):
-                self.learner.learn(output)
-                self._changes.examples.append(orjson.dumps(wire.example_to_dict(output)))
-            elif isinstance(output, Closed):
-                self._drop(output.graphlet["graphlet"])
+        dispatch(outputs, self.learner, self._handlers)
         return outputs
+
+    def _verdict(self, verdict: Verdict) -> None:
+        words = wire.verdict_to_dict(verdict)
+        self.verdicts.add(words)
+        self._changes.verdicts[verdict.graphlet] = orjson.dumps(words)
+
+    def _example(self, example: Example) -> None:
+        self._changes.examples.append(orjson.dumps(wire.example_to_dict(example)))
+
+    def _closed(self, closed: Closed) -> None:
+        self._drop(closed.graphlet["graphlet"])
 
     def _forget_old_verdicts(self, now_ms: int) -> None:
         """Runs without a trainer are never closed; what was said of them goes when it is as old as closed ones."""

@@ -343,9 +343,9 @@ def test_a_correction_takes_its_first_label_back() -> None:
     """A late push moves everything that the negative had counted."""
     corrected, direct = Gathering(Policy(), Learner()), Gathering(Policy(), Learner())
 
-    corrected.output(example(False, 0.3, flagged=(0.05, 0.1)))
-    corrected.output(example(True, 0.3, revision=2, flagged=(0.05, 0.1)))
-    direct.output(example(True, 0.3, flagged=(0.05, 0.1)))
+    corrected.example(example(False, 0.3, flagged=(0.05, 0.1)))
+    corrected.example(example(True, 0.3, revision=2, flagged=(0.05, 0.1)))
+    direct.example(example(True, 0.3, flagged=(0.05, 0.1)))
 
     ours, theirs = corrected.pipelines["p"], direct.pipelines["p"]
     assert {key: labels for key, labels in ours.cells.items() if labels} == theirs.cells
@@ -357,10 +357,10 @@ def test_a_correction_takes_its_first_label_back() -> None:
 def test_a_push_taken_back_leaves_the_others() -> None:
     """Of two pushes the one that was corrected away goes."""
     gathering = Gathering(Policy(), Learner())
-    gathering.output(example(True, 0.3, name="p/a"))
-    gathering.output(dataclasses.replace(example(True, 0.3, name="p/b"), time_ms=T0 + 5 * HOUR))
+    gathering.example(example(True, 0.3, name="p/a"))
+    gathering.example(dataclasses.replace(example(True, 0.3, name="p/b"), time_ms=T0 + 5 * HOUR))
 
-    gathering.output(example(False, 0.3, revision=2, name="p/a"))
+    gathering.example(example(False, 0.3, revision=2, name="p/a"))
 
     assert gathering.pipelines["p"].push_ms == array("q", [T0 + 5 * HOUR])
 
@@ -368,9 +368,9 @@ def test_a_push_taken_back_leaves_the_others() -> None:
 def test_a_push_after_a_prune_takes_nothing_back() -> None:
     """A pruned graphlet has no label, so there is nothing to correct."""
     gathering = Gathering(Policy(), Learner())
-    gathering.output(dataclasses.replace(example(True, 0.3), pushed=None))
+    gathering.example(dataclasses.replace(example(True, 0.3), pushed=None))
 
-    gathering.output(example(True, 0.3, revision=2))
+    gathering.example(example(True, 0.3, revision=2))
 
     assert gathering.pipelines["p"].labelled == 1
     assert set(gathering.pipelines["p"].cells.values()) == {1}
@@ -380,7 +380,7 @@ def test_a_flag_is_counted_by_the_compute_still_ahead() -> None:
     """25 node-seconds before, 75 after: in the eighth tenth."""
     gathering = Gathering(Policy(), Learner())
 
-    gathering.output(example(False, 0.3, flagged=(0.05,)))
+    gathering.example(example(False, 0.3, flagged=(0.05,)))
 
     assert [(each.wasted, each.ahead) for each in gathering.tenths].index((1, 75.0)) == 7
 

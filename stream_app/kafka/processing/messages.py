@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import orjson
 
 from stream_app import wire
+from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import EVICTED, WITHDRAWN, Counts
@@ -38,22 +39,18 @@ class Speaker:
         self._counts = counts
         self._open = {key[len(ALERT) :].decode() for key in rows if key.startswith(ALERT)}
         self._changed: dict[str, bool] = {}
+        self._messages: list[Message] = []
+        self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     @property
     def open_flags(self) -> int:
         """Graphlets with an open alert."""
         return len(self._open)
 
-    def messages(self, outputs: Iterable[Output]) -> list[Message]:
-        """The records that say these outputs, in order."""
-        messages: list[Message] = []
-        for output in outputs:
-            if isinstance(output, Verdict):
-                messages += self._verdict(output)
-            elif isinstance(output, Example):
-                messages += self._example(output)
-            else:
-                self._close(output)
+    def encode(self, outputs: Iterable[Output]) -> list[Message]:
+        """The records of these outputs, in order."""
+        messages = self._messages = []
+        dispatch(outputs, None, self._handlers)  # examples are learned from their topic, by all workers alike
         return messages
 
     def take_rows(self) -> list[Row]:
@@ -64,22 +61,20 @@ class Speaker:
         self._changed.clear()
         return rows
 
-    def _verdict(self, verdict: Verdict) -> list[Message]:
+    def _verdict(self, verdict: Verdict) -> None:
         record = wire.verdict_to_dict(verdict)
-        key = verdict.graphlet.encode()
-        messages = [Message(self._names.verdicts, key, orjson.dumps(record))]
+        self._messages.append(Message(self._names.verdicts, verdict.graphlet.encode(), orjson.dumps(record)))
         flagged = verdict.decision == PRUNE
         if flagged != (verdict.graphlet in self._open):
             self._set(verdict.graphlet, flagged)
             self._counts.raised += flagged
             self._counts.flags[WITHDRAWN] += not flagged
             kind: wire.AlertKind = "flagged" if flagged else "withdrawn"
-            messages.append(self._alert(kind, record, verdict.revision))
-        return messages
+            self._messages.append(self._alert(kind, record, verdict.revision))
 
-    def _example(self, example: Example) -> list[Message]:
-        key = example.graphlet.encode()
-        messages = [Message(self._names.examples, key, orjson.dumps(wire.example_to_dict(example)))]
+    def _example(self, example: Example) -> None:
+        body = orjson.dumps(wire.example_to_dict(example))
+        self._messages.append(Message(self._names.examples, example.graphlet.encode(), body))
         if example.graphlet in self._open:
             self._set(example.graphlet, False)
             self._counts.flags[outcome_of(example)] += 1
@@ -90,10 +85,9 @@ class Speaker:
                 cause=example.cause,
                 time_ms=example.time_ms,
             )
-            messages.append(self._alert("resolved", outcome, example.label_revision))
-        return messages
+            self._messages.append(self._alert("resolved", outcome, example.label_revision))
 
-    def _close(self, closed: Closed) -> None:
+    def _closed(self, closed: Closed) -> None:
         if closed.graphlet["graphlet"] in self._open:
             self._set(closed.graphlet["graphlet"], False)
             self._counts.flags[EVICTED] += 1

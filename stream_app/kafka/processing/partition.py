@@ -129,7 +129,7 @@ class Partition:
         for record in records:
             try:
                 said = self._take(record, outbox)
-                outbox += self._speaker.messages(said)
+                outbox += self._speaker.encode(said)
             except Exception as error:  # a defect of ours must not stop the partition for ever
                 self._poison[record.offset] = f"the detector failed on it: {type(error).__name__}: {error}"
                 log.exception("the detector failed on offset %d of partition %d", record.offset, self.number)

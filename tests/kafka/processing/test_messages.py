@@ -41,12 +41,12 @@ EXAMPLE = Example("p/t", "p", "r", "t", "owner", False, "failed", 1_700_000_000_
 
 def said(speaker: Speaker, *outputs: Verdict | Example | Closed) -> list[tuple[str, str]]:
     """Topic and id of each message."""
-    return [(m.topic, orjson.loads(m.value or b"")["id"]) for m in speaker.messages(outputs)]
+    return [(m.topic, orjson.loads(m.value or b"")["id"]) for m in speaker.encode(outputs)]
 
 
 def test_verdicts_and_examples_are_said_as_they_are() -> None:
     """Keyed by graphlet, in their JSON form."""
-    verdict, example = Speaker(NAMES, {}, Counts()).messages([VERDICT, EXAMPLE])
+    verdict, example = Speaker(NAMES, {}, Counts()).encode([VERDICT, EXAMPLE])
 
     assert (verdict.topic, verdict.key) == ("g-verdicts", b"p/t")
     assert orjson.loads(verdict.value or b"") == wire.verdict_to_dict(VERDICT)
@@ -84,9 +84,9 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
     counts = Counts()
     speaker = Speaker(NAMES, {}, counts)
     flagged = replace(VERDICT, decision=PRUNE)
-    speaker.messages([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, flagged])
+    speaker.encode([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, flagged])
     open_now = speaker.open_flags
-    speaker.messages([Closed({"graphlet": "p/t"}, None)])
+    speaker.encode([Closed({"graphlet": "p/t"}, None)])
 
     assert (counts.raised, open_now, speaker.open_flags) == (3, 1, 0)
     assert counts.flags == {"withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "evicted": 1}
@@ -94,7 +94,7 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
 
 def test_alerts_are_cloud_events() -> None:
     """As the content type says, so that receivers need not look inside."""
-    alert = Speaker(NAMES, {}, Counts()).messages([replace(VERDICT, decision=PRUNE)])[1]
+    alert = Speaker(NAMES, {}, Counts()).encode([replace(VERDICT, decision=PRUNE)])[1]
 
     assert dict(alert.headers)["content-type"] == b"application/cloudevents+json"
     assert orjson.loads(alert.value or b"")["specversion"] == "1.0"
@@ -103,7 +103,7 @@ def test_alerts_are_cloud_events() -> None:
 def test_open_alerts_are_state() -> None:
     """Another worker that takes the partition over knows them from its rows."""
     first = Speaker(NAMES, {}, Counts())
-    first.messages([replace(VERDICT, decision=PRUNE)])
+    first.encode([replace(VERDICT, decision=PRUNE)])
     rows = {key: value for key, value in first.take_rows() if value is not None}
     second = Speaker(NAMES, rows, Counts())
 
@@ -115,10 +115,10 @@ def test_open_alerts_are_state() -> None:
 def test_a_closed_graphlet_leaves_no_row() -> None:
     """Whatever is evicted takes its alert with it, without a word."""
     speaker = Speaker(NAMES, {}, Counts())
-    speaker.messages([replace(VERDICT, decision=PRUNE)])
+    speaker.encode([replace(VERDICT, decision=PRUNE)])
     speaker.take_rows()
 
-    assert speaker.messages([Closed({"graphlet": "p/t"}, None)]) == []
+    assert speaker.encode([Closed({"graphlet": "p/t"}, None)]) == []
     assert [value for _, value in speaker.take_rows()] == [None]
 
 
