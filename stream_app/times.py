@@ -18,6 +18,8 @@ EARLIEST_MS = 631_152_000_000
 LATEST_MS = 253_370_764_800_000
 
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Minutes met lately, by their text and by their number.

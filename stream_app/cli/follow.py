@@ -110,13 +110,13 @@ def outlet_of(options: Options, servers: str | None, url: str | None, config: Pa
             raise OptionsError("--url and --bootstrap-servers both say where to; give one")
         token = options.serve.token
         return Posting(url, None if token is None else token.get_secret_value()), url
-    from stream_app.kafka.clients.feeding import Feeding
+    from stream_app.kafka.clients.event_producer import EventProducer
     from stream_app.kafka.clients.logs import quieten
 
     chosen = load_kafka_options(config, servers).kafka
     quieten()
     names = names_of(chosen)
-    return Feeding(connection_of(chosen), names.events), names.events
+    return EventProducer(connection_of(chosen), names.events), names.events
 
 
 def until_told(work: Callable[[], None]) -> None:

@@ -41,7 +41,7 @@ def publish(
     """
     options = load_kafka_options(config, bootstrap_servers).kafka
 
-    from stream_app.kafka.clients import pacing, publishing
+    from stream_app.kafka.clients import publishing, rate_limit
     from stream_app.kafka.clients.topics import find
     from stream_app.replay.progress import Progress
     from stream_app.replay.reading import Reading
@@ -55,9 +55,9 @@ def publish(
     target = topic or next(iter(names.sources), names.events)
     messages: Iterable[bytes] = reading
     if rate is not None:
-        messages = pacing.at_rate(reading, rate)
+        messages = rate_limit.at_rate(reading, rate)
     elif start_ms is not None:
-        messages = pacing.in_real_time(reading, start_ms)
+        messages = rate_limit.in_real_time(reading, start_ms)
     began = time.monotonic()
     with talking_to_kafka():
         admin = connection.admin()

@@ -1,4 +1,4 @@
-"""Records as Kafka's clients hand them over, and batches of them."""
+"""Records as Kafka's clients return them, and batches of records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Batch:
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        #: Set when every effect of the batch is in Kafka; only then does acknowledging it count.
+        #: Set when every effect of the batch is in Kafka; without it, acknowledging the batch has no effect.
         self.done = False
 
     @property
@@ -30,14 +30,22 @@ class Batch:
         return last + 1
 
 
-def split(records: Records, most_bytes: int = BATCH_BYTES) -> list[Batch]:
-    """Cut `records` into batches of at most `most_bytes` of keys and values; a larger record stands alone."""
+def split(records: Records, limit_bytes: int = BATCH_BYTES) -> list[Batch]:
+    """Splits records into batches of bounded size.
+
+    Parameters
+    ----------
+    records
+        In offset order.
+    limit_bytes
+        Bytes of keys and values in a batch; a larger record is a batch of its own.
+    """
     batches: list[Batch] = []
     taken: Records = []
     size = 0
     for record in records:
         record_size = len(record.key or b"") + len(record.value or b"")
-        if taken and size + record_size > most_bytes:
+        if taken and size + record_size > limit_bytes:
             batches.append(Batch(taken))
             taken, size = [], 0
         taken.append(record)

@@ -99,7 +99,7 @@ class Embedded:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._stopping = False
         #: Why the log takes nothing at the moment; "" when it does.
-        self.trouble = ""
+        self.unavailable_reason = ""
         #: Done when the thread has failed: nothing is written any more, and the process should end.
         self.failed: Future[None] = Future()
         #: Held while the detector is at work.
@@ -188,12 +188,12 @@ class Embedded:
         """Refuses all that waits and all that comes, and says why."""
         with self._lock:
             self._stopping = True
-            self.trouble = f"the service can write no more: {type(error).__name__}: {error}"
+            self.unavailable_reason = f"the service can write no more: {type(error).__name__}: {error}"
         group = self._group
         while group:
             for waiting in group:
                 if not waiting.written.done():
-                    waiting.written.set_exception(LogUnavailableError(self.trouble))
+                    waiting.written.set_exception(LogUnavailableError(self.unavailable_reason))
             group = self._gather(wait=0.0)
         self._failure = error
         self.failed.set_result(None)
@@ -249,10 +249,10 @@ class Embedded:
             self._waiting -= sum(len(waiting.entries) for waiting in group if waiting.size)
             self._waiting_bytes -= sum(waiting.size for waiting in group)
 
-    def _note(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            log.error("%s", trouble)
-        self.trouble = trouble
+    def _note(self, reason: str) -> None:
+        if reason and reason != self.unavailable_reason:
+            log.error("%s", reason)
+        self.unavailable_reason = reason
 
     def _apply(self, until: float | None) -> None:
         """Gives entries to the detector until a time, one at least."""

@@ -27,7 +27,7 @@ class Workers(Protocol):
     """What takes the events, and tells the verdicts to `Said.verdicts`."""
 
     @property
-    def trouble(self) -> str:
+    def unavailable_reason(self) -> str:
         """Why requests cannot be served now; "" when they can."""
 
     async def send(self, messages: Sequence[Message]) -> None:
@@ -71,6 +71,6 @@ def relayed_app(
     routes = [*event_routes(workers.send, sources), *Answers(said).routes()]
     if webhooks is not None:
         routes += Webhooks(workers.send, webhooks).routes()
-    app = make_app(routes, lambda: workers.trouble, registry, token)
+    app = make_app(routes, lambda: workers.unavailable_reason, registry, token)
     app.cleanup_ctx.append(running)
     return app

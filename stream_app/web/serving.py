@@ -103,13 +103,13 @@ def embedded_app(
         try:
             written = embedded.submit([body for body, _ in messages])
         except OverloadedError:
-            raise LogUnavailableError(embedded.trouble or "more waits to be written than is held") from None
+            raise LogUnavailableError(embedded.unavailable_reason or "more waits to be written than is held") from None
         await asyncio.wrap_future(written)
 
     routes = [*event_routes(intake, embedded.settings.sources), *Answers(embedded).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
-    return make_app(routes, lambda: embedded.trouble, registry, token)
+    return make_app(routes, lambda: embedded.unavailable_reason, registry, token)
 
 
 async def serve(

@@ -61,7 +61,7 @@ def test_dead_letters_are_listed_and_given_back_once(cluster: Cluster) -> None:
 
     asyncio.run(write(letter(b"one"), letter(b"two"), letter(b"x" * (5 << 20))))
     listed = asyncio.run(dead_letters.read(connection, cluster.names))
-    last = asyncio.run(dead_letters.read(connection, cluster.names, most=1))
+    last = asyncio.run(dead_letters.read(connection, cluster.names, limit=1))
     first = asyncio.run(dead_letters.requeue(connection, cluster.names))
     second = asyncio.run(dead_letters.requeue(connection, cluster.names))
     asyncio.run(write(letter(b"three")))
@@ -124,7 +124,7 @@ def test_the_command_line_does_all_of_it(
     assert all("does not exist: run `stream-app topics apply`" in line for line in missing.splitlines())
     assert f"topic {names.sources[0]} does not exist" in refused
     assert (crowded.count("\n"), "Replication" in crowded or "replication" in crowded) == (1, True)
-    assert f"made {names.events} with 4 partitions" in made
+    assert f"created {names.events} with 4 partitions" in made
     assert (orjson.loads(again), checked) == ({"done": []}, "all topics are as they should be\n")
     assert orjson.loads(published)["written"] == 601
     assert (ready, ended) == (200, 0)

@@ -85,7 +85,7 @@ def test_up_gives_verdicts_of_a_fleet_in_real_time(
     began = (tmp_path / "fleet" / "began").read_text().strip()
 
     assert topics.returncode == 0
-    assert f"made {names.events} with 12 partitions" in made
+    assert f"created {names.events} with 12 partitions" in made
     assert healthy == 0
     assert running[0].wait(25) == 0
     assert min(times)[:19] == began[:19]

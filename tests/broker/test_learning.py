@@ -77,7 +77,7 @@ def test_lives_and_deaths_leave_no_trace_in_the_model(cluster: Cluster, fleet: l
             learning = await life(cluster, checkpoint)
             begun.append(checkpoint.offset)
             if number in (1, 2, 5):
-                learning.keep()
+                learning.save()
             assert opinions(learning.learner) == opinions(await folded(cluster))
             assert learning.log.position == ends[number]
 

@@ -107,13 +107,13 @@ def test_commits_come_back(run: Callable[[Use], None]) -> None:
 
 
 def test_a_restart_reads_only_the_tail(run: Callable[[Use], None]) -> None:
-    """With a local copy, rows that lie before its mark are not asked of Kafka again."""
+    """With a local copy, rows that lie before its position are not asked of Kafka again."""
 
     async def use(bench: Bench) -> None:
         table = bench.table("a")
         await table.restore()
         await table.commit([(b"x", b"1")], [], 10)
-        table._store.write([(b"x", b"local")], table._mark())
+        table._store.write([(b"x", b"local")], table._store_position())
 
         assert (await bench.table("a").restore()).rows == {b"x": b"local"}
 
@@ -126,7 +126,7 @@ def test_a_copy_of_another_changelog_is_thrown_away(run: Callable[[Use], None]) 
     async def use(bench: Bench) -> None:
         table = bench.table("a")
         await table.restore()
-        table._store.write([(b"stale", b"1")], table._mark())
+        table._store.write([(b"stale", b"1")], table._store_position())
         bench.changelog_id = "changelog-2"
 
         assert (await bench.table("a").restore()).rows == {}

@@ -21,7 +21,7 @@ def test_missing_topics_are_told_and_made(admin: KafkaAdminClient, wanted: list[
     done = apply(admin, wanted, partitions=2, replication=1)
 
     assert before == [f"topic {topic.name} does not exist: run `stream-app topics apply`" for topic in wanted]
-    assert done == [f"made {topic.name} with {topic.partitions or 2} partitions" for topic in wanted]
+    assert done == [f"created {topic.name} with {topic.partitions or 2} partitions" for topic in wanted]
     assert check(admin, wanted) == []
     assert apply(admin, wanted, partitions=2, replication=1) == []
 

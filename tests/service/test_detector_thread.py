@@ -148,7 +148,7 @@ def test_what_cannot_be_written_is_not_applied(tmp_path: Path) -> None:
     with pytest.raises(LogUnavailableError, match="full"):
         embedded.submit(EVENTS[20:1000]).result(20)
 
-    assert "full" in embedded.trouble
+    assert "full" in embedded.unavailable_reason
     embedded.stop()
     assert sum(len(pipeline.executions) for pipeline in embedded.detector.pipelines.values()) <= 20
     assert [entry.message for entry in event_log.after(0)] == list(EVENTS[:20])
@@ -228,7 +228,7 @@ def test_a_thread_that_fails_tells_all_who_wait(tmp_path: Path) -> None:
     embedded.failed.result(20)
     with pytest.raises(OverloadedError):
         embedded.submit(EVENTS[2:3])
-    assert "ZeroDivisionError" in embedded.trouble
+    assert "ZeroDivisionError" in embedded.unavailable_reason
     with pytest.raises(ZeroDivisionError):
         embedded.stop()
     event_log.close()

@@ -135,7 +135,7 @@ def embedded_service(
 class _NoWorkers:
     """In the place of workers: what they would have said, the test says."""
 
-    trouble = ""
+    unavailable_reason = ""
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Takes everything."""

@@ -1,4 +1,4 @@
-"""How to reach Kafka: addresses, TLS and logins, in the words of each client library."""
+"""How to reach Kafka: addresses, TLS and logins, as settings of each client library."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ _ADMIN_MS = 5_000
 
 
 class UnreachableError(StreamAppError):
-    """Kafka does not answer, or refuses us; the message says which and what to look at. Exit code 1."""
+    """Kafka does not answer, or refuses the login; the message says which and what to check. Exit code 1."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Where Kafka is and how to log in. The password is in no text made of this.
+    """Where Kafka is and how to log in. Its `repr` does not contain the password.
 
-    Raises OptionsError when the parts do not fit together.
+    Raises
+    ------
+    OptionsError
+        The parts do not fit together.
     """
 
     #: `host:port`, several separated by commas.
     bootstrap_servers: str
     protocol: Protocol = "PLAINTEXT"
-    #: Certificate authorities to trust instead of the system's, as a PEM file.
+    #: PEM file of the certificate authorities to trust instead of the system's.
     ca_file: Path | None = None
-    #: Our own certificate with its key, both PEM, where the broker asks for one.
+    #: Client certificate and its key, both PEM, for brokers that ask for one.
     certificate_file: Path | None = None
     key_file: Path | None = None
     mechanism: Mechanism = "SCRAM-SHA-512"
@@ -55,16 +58,21 @@ class Connection:
 
     @property
     def servers(self) -> list[str]:
+        """The addresses, each `host:port`."""
         return [server.strip() for server in self.bootstrap_servers.split(",")]
 
     @property
     def sasl(self) -> bool:
+        """Whether the protocol needs a login."""
         return self.protocol.startswith("SASL_")
 
     def tls(self) -> ssl.SSLContext | None:
         """TLS 1.2 or later with the host name checked; None for a protocol without TLS.
 
-        Raises OptionsError when a certificate file cannot be read.
+        Raises
+        ------
+        OptionsError
+            A certificate file cannot be read.
         """
         if not self.protocol.endswith("SSL"):
             return None
@@ -91,11 +99,14 @@ class Connection:
         return settings
 
     def admin(self) -> KafkaAdminClient:
-        """An admin client, to be closed.
+        """An admin client; the caller closes it.
 
-        Raises UnreachableError.
+        Raises
+        ------
+        UnreachableError
+            Kafka does not answer, or refuses the login.
         """
-        failures = [self._try(server) for server in self.servers]
+        failures = [self._failure(server) for server in self.servers]
         if all(failures):
             raise UnreachableError(f"cannot reach Kafka at {self.bootstrap_servers}: {failures[0]}")
         try:
@@ -107,8 +118,8 @@ class Connection:
                 why = f"it does not answer as a Kafka broker; check the protocol ({self.protocol})"
             raise UnreachableError(f"cannot reach Kafka at {self.bootstrap_servers}: {why}") from error
 
-    def _try(self, server: str) -> str | None:
-        """Why a connection to a server fails, TLS included; None when it does not."""
+    def _failure(self, server: str) -> str | None:
+        """Why a connection to a server fails, TLS included; None when it succeeds."""
         host, _, port = server.rpartition(":")
         host = host.strip("[]")
         try:

@@ -1,4 +1,4 @@
-"""Looking at dead letters, and giving them back to where they came from once the cause is gone."""
+"""Reads dead letters, and writes them back to the topics they came from once their cause is gone."""
 
 from __future__ import annotations
 
@@ -20,25 +20,39 @@ _POLL_MS = 500
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record that was no event."""
+    """A record that is not an event."""
 
     key: bytes | None
     value: bytes | None
     reason: str
-    #: Where the record was before.
+    #: Where the record came from.
     topic: str
     partition: int
     offset: int
-    #: When it became a dead letter, in ms since 1970 UTC.
+    #: When it was written to the dead letters, in ms since 1970 UTC.
     time_ms: int
     #: Whether only its beginning was kept.
     truncated: bool
 
 
-async def read(connection: Connection, names: Names, most: int | None = None) -> list[DeadLetter]:
-    """Dead letters in the order of their time, the last `most` of them, or all.
+async def read(connection: Connection, names: Names, limit: int | None = None) -> list[DeadLetter]:
+    """The latest dead letters, ordered by time.
 
-    Raises UnreachableError, or OptionsError when there is no such topic.
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    names
+        The topics.
+    limit
+        At most so many, the latest; None: all.
+
+    Raises
+    ------
+    UnreachableError
+        Kafka cannot be reached.
+    OptionsError
+        The topic does not exist.
     """
     partitions = _partitions(connection, names)
     async with _consumer(connection) as consumer:
@@ -46,18 +60,33 @@ async def read(connection: Connection, names: Names, most: int | None = None) ->
         ends = await consumer.end_offsets(partitions)
         letters = [letter async for letter in _letters(consumer, starts, ends)]
     letters.sort(key=lambda letter: (letter.time_ms, letter.topic, letter.partition, letter.offset))
-    return letters if most is None else letters[-most:]
+    return letters if limit is None else letters[-limit:]
 
 
 async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
-    """Write the dead letters back to the topics they came from, each at least once.
+    """Writes the dead letters back to the topics they came from, each at least once.
 
-    Those that are still no events become dead letters again. How far this came is kept in a consumer group, so
-    the next call takes only what came since.
+    Those that are still not events become dead letters again. The position is committed to a consumer group, so the
+    next call reads only later ones.
 
-    Returns how many were written back, and how many could not be since only their beginnings were kept.
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    names
+        The topics.
 
-    Raises UnreachableError, or OptionsError when there is no such topic.
+    Returns
+    -------
+    tuple[int, int]
+        How many were written back, and how many were not because only their beginnings were kept.
+
+    Raises
+    ------
+    UnreachableError
+        Kafka cannot be reached.
+    OptionsError
+        The topic does not exist.
     """
     partitions = _partitions(connection, names)
     back = truncated = 0

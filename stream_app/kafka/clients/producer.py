@@ -1,4 +1,4 @@
-"""The producer that a worker writes everything with, and sending so that nothing is taken for sent that is not."""
+"""The producer of a worker, and sending that returns only when Kafka has every record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError
 
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import MAX_MESSAGE_BYTES
@@ -21,7 +21,15 @@ Send = Callable[[Iterable[Message]], Awaitable[None]]
 
 
 def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
-    """An idempotent producer, to be started: it tries again for as long as the broker is away, without doubles."""
+    """An idempotent producer, not yet started, that repeats requests for as long as the broker is away.
+
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    settings
+        Further settings of `AIOKafkaProducer`.
+    """
     producer = AIOKafkaProducer(
         **connection.client(),
         enable_idempotence=True,
@@ -30,16 +38,16 @@ def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
         max_request_size=MAX_MESSAGE_BYTES,
         **settings,
     )
-    # It would give up on a batch after the time of a request. The number that the batch had then misses for ever, and
-    # brokers refuse all that comes after it.
+    # By default it gives up on a batch after the time of a request. The sequence number of that batch is then missing,
+    # and brokers refuse every batch after it.
     producer._message_accumulator._batch_ttl = math.inf
     return producer
 
 
 async def give_up(producer: AIOKafkaProducer) -> None:
-    """Stop a producer; whoever waits for what it has not sent is told so.
+    """Stops a producer without waiting for unsent records, whose futures fail with KafkaConnectionError.
 
-    By itself it would wait until Kafka has everything, for as long as an outage takes.
+    `AIOKafkaProducer.stop` alone waits until Kafka has every record, for as long as an outage takes.
     """
     if producer._sender is not None:
         await producer._sender.close()
@@ -47,17 +55,8 @@ async def give_up(producer: AIOKafkaProducer) -> None:
     producer._message_accumulator.fail_all(KafkaConnectionError("the connection was given up"))
 
 
-def passes(error: KafkaError) -> bool:
-    """Whether an error may be over when Kafka is back: what failed is to be tried again.
-
-    A producer gives up on what it has no room for, and on topics that a broker, just started, does not know yet; what
-    it has taken it never gives up.
-    """
-    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
-
-
 def sender(producer: AIOKafkaProducer) -> Send:
-    """A function that sends messages and returns when Kafka has them all; it raises KafkaError when it has not."""
+    """A function that sends messages and returns when Kafka has all of them, or raises KafkaError."""
 
     async def send(messages: Iterable[Message]) -> None:
         sent = [await producer.send(m.topic, m.value, m.key, headers=list(m.headers)) for m in messages]

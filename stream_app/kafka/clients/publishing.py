@@ -1,4 +1,4 @@
-"""Writing files of events into Kafka, at their senders' place."""
+"""Writes recorded messages into Kafka in place of their original senders."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kafka.errors import KafkaError
 from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.topics import MAX_MESSAGE_BYTES
 
-#: Messages between two words of progress.
-_STRIDE = 100
+#: Messages between two calls of `progress`.
+_PROGRESS_EVERY = 100
 
 
 def publish(
@@ -23,13 +23,28 @@ def publish(
     messages: Iterable[bytes],
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write messages to a topic as they come, keyed by their pipeline where they say one, in order.
+    """Writes messages to a topic in order, keyed by their pipeline where they name one.
 
-    Parameters: `progress` is told the messages written so far, now and then.
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    topic
+        Where messages are written.
+    messages
+        Iterated once; messages are sent as they arrive.
+    progress
+        Called now and then, and at the end, with the number of messages written so far.
 
-    Returns how many were written; when it returns, Kafka has them.
+    Returns
+    -------
+    int
+        How many messages were written; Kafka has acknowledged all of them.
 
-    Raises UnreachableError when Kafka cannot be reached or does not take a message.
+    Raises
+    ------
+    UnreachableError
+        Kafka cannot be reached or does not accept a message.
     """
     producer = make_producer(connection)
     sent: deque[Any] = deque()
@@ -39,7 +54,7 @@ def publish(
             sent.append(producer.send(topic, message, key=pipeline_of(message)))
             settle(sent)
             count += 1
-            if progress is not None and count % _STRIDE == 0:
+            if progress is not None and count % _PROGRESS_EVERY == 0:
                 progress(count)
         producer.flush()
         settle(sent, all_of_them=True)
@@ -53,11 +68,14 @@ def publish(
 
 
 def make_producer(connection: Connection) -> Any:
-    """kafka-python's producer, which waits for every in-sync copy and writes nothing twice.
+    """An idempotent producer of kafka-python that waits for every in-sync replica.
 
-    Raises UnreachableError.
+    Raises
+    ------
+    UnreachableError
+        Kafka cannot be reached.
     """
-    connection.admin().close()  # says plainly what is wrong with the connection
+    connection.admin().close()  # its errors say what is wrong with the connection
     return KafkaProducer(
         **connection.client(),
         acks="all",
@@ -70,13 +88,13 @@ def make_producer(connection: Connection) -> Any:
 
 
 def settle(sent: deque[Any], *, all_of_them: bool = False) -> None:
-    """Forget what Kafka has; raises KafkaError for what it did not take."""
+    """Removes acknowledged messages from the front of `sent`; raises KafkaError for a refused one."""
     while sent and (all_of_them or sent[0].is_done):
         sent.popleft().get(timeout=30)
 
 
 def pipeline_of(message: bytes) -> bytes | None:
-    """The key of a message: its pipeline; None for what has none, which the worker judges."""
+    """The key of a message: its pipeline; None where it names none, which is left to the worker."""
     try:
         document = orjson.loads(message)
     except orjson.JSONDecodeError:

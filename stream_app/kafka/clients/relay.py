@@ -1,6 +1,6 @@
-"""Between HTTP and Kafka: messages go to a source topic, and what the workers say is followed.
+"""Between HTTP and Kafka: messages are sent to a source topic, and the verdicts of the workers are read.
 
-It belongs to no consumer group: whoever asks any number of relays hears the same.
+A relay belongs to no consumer group: every relay reads all verdicts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -18,62 +18,77 @@ from aiokafka.errors import KafkaError
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.producer import give_up, make_producer, passes
+from stream_app.kafka.clients.producer import give_up, make_producer
+from stream_app.kafka.clients.retry import Problem, is_transient, retry
 from stream_app.kafka.clients.topics import Names
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two attempts to reach Kafka.
-_AGAIN = 2.0
-#: Seconds between two times that the brokers of the source topic are asked whether they are there, and for an answer.
-_ASK = 5.0
+_RETRY_SECONDS = 2.0
+#: Seconds between two checks that the leaders of the source topic answer, and the time they have for it.
+_CHECK_SECONDS = 5.0
 #: Milliseconds that Kafka has for a request.
 _REQUEST_MS = 20_000
 
 
 class RelayUnavailableError(StreamAppError):
-    """Kafka takes nothing now; nothing is known of what was sent."""
+    """Kafka does not accept messages at the moment; some of those sent may have been stored."""
 
 
 class Relay:
-    """Sends to the first source topic, and tells each verdict in the verdicts topic, the old ones first.
+    """Sends events to the first source topic and reads the verdicts topic from its beginning.
 
     Parameters
     ----------
-    heard
-        Told each verdict in wire form.
+    connection
+        How to reach Kafka.
+    names
+        The topics.
+    on_verdict
+        Called with each verdict in its JSON form.
     """
 
-    def __init__(self, connection: Connection, names: Names, heard: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, connection: Connection, names: Names, on_verdict: Callable[[dict[str, Any]], None]) -> None:
         self._connection = connection
         self._topic = names.sources[0] if names.sources else names.events
         self._verdicts = names.verdicts
-        self._heard = heard
+        self._on_verdict = on_verdict
         self._producer: AIOKafkaProducer | None = None
-        #: What Kafka refused, if the producer may be of no more use.
+        #: An error after which the producer must be replaced.
         self._refusal: KafkaError | None = None
-        #: Why requests cannot be served now; "" when they can.
-        self.trouble = "Kafka is not reached yet"
+        self._problem = Problem(log, "Kafka has not been reached yet")
+
+    @property
+    def unavailable_reason(self) -> str:
+        """Why requests cannot be served at the moment; "" when they can."""
+        return self._problem.text
 
     async def run(self) -> None:
-        """Keeps the connection up and follows the verdicts, until cancelled."""
-        while True:
-            try:
-                await self._connected()
-            except (KafkaError, OSError, StreamAppError) as error:
-                self._note(f"cannot reach Kafka at {self._connection.bootstrap_servers}: {error}")
-            await asyncio.sleep(_AGAIN)
+        """Keeps the connection open and reads verdicts, until cancelled."""
+        await retry(
+            self._connected,
+            self._problem.report,
+            f"cannot reach Kafka at {self._connection.bootstrap_servers}",
+            transient=lambda error: isinstance(error, KafkaError | OSError | StreamAppError),
+            seconds=_RETRY_SECONDS,
+        )
 
     async def send(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
-        """Sends messages, each with its pipeline as key; returns when all in-sync copies have them.
+        """Sends messages and returns when all in-sync replicas have them.
+
+        Parameters
+        ----------
+        messages
+            Bodies, each with its pipeline, which becomes the key.
 
         Raises
         ------
         RelayUnavailableError
-            They are not, as far as is known: some may be.
+            Not all of them are known to be stored; some may be.
         """
         if self._producer is None:
-            raise RelayUnavailableError(self.trouble)
+            raise RelayUnavailableError(self.unavailable_reason)
         try:
             futures = [
                 await self._producer.send(self._topic, body, key=pipeline.encode() if pipeline is not None else None)
@@ -81,11 +96,11 @@ class Relay:
             ]
             await asyncio.gather(*futures)
         except KafkaError as error:
-            if not passes(error):
+            if not is_transient(error):
                 self._refusal = error
-            raise RelayUnavailableError(f"Kafka does not take it: {type(error).__name__}") from error
+            raise RelayUnavailableError(f"Kafka does not accept events: {type(error).__name__}") from error
 
-    async def _connected(self) -> None:
+    async def _connected(self) -> NoReturn:
         producer = make_producer(self._connection, linger_ms=5, request_timeout_ms=_REQUEST_MS)
         consumer = AIOKafkaConsumer(
             self._verdicts,
@@ -105,30 +120,30 @@ class Relay:
             await consumer.stop()
             await give_up(producer)
 
-    async def _follow(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
-        """Tells verdicts, and whether Kafka is there, until the producer is of no more use: raises KafkaError."""
+    async def _follow(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> NoReturn:
+        """Reads verdicts and checks that Kafka answers; raises KafkaError when the producer must be replaced."""
         ends = await consumer.end_offsets(consumer.assignment())
-        asked, away = -math.inf, ""
+        checked, away = -math.inf, ""
         while True:
             if self._refusal is not None:
                 raise self._refusal
-            if time.monotonic() - asked >= _ASK:
-                away = await self._away(producer, consumer)
-                asked = time.monotonic()
+            if time.monotonic() - checked >= _CHECK_SECONDS:
+                away = await self._unreachable_reason(producer, consumer)
+                checked = time.monotonic()
             if ends:
                 behind = [each for each, end in ends.items() if await consumer.position(each) < end]
                 ends = {each: ends[each] for each in behind}
-            self._note(away)
+            self._problem.report(away)
             if ends and not away:
-                self.trouble = "the verdicts said so far are not read yet"
+                self._problem.text = "the verdicts so far have not been read yet"
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    self._tell(record.value)
+                    self._read(record.value)
 
-    async def _away(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> str:
-        """Why events cannot be sent now; "" when the leaders of all partitions that they go to answer."""
+    async def _unreachable_reason(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> str:
+        """Why events cannot be sent now; "" when the leaders of all partitions of the source topic answer."""
         try:
-            async with asyncio.timeout(_ASK):
+            async with asyncio.timeout(_CHECK_SECONDS):
                 numbers = await producer.partitions_for(self._topic)
                 await consumer.end_offsets([TopicPartition(self._topic, number) for number in numbers])
         except (KafkaError, TimeoutError) as error:
@@ -136,14 +151,8 @@ class Relay:
             return f"cannot reach {self._topic} at {self._connection.bootstrap_servers}: {why}"
         return ""
 
-    def _note(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            log.error("%s; trying again", trouble)
-        self.trouble = trouble
-
-    def _tell(self, value: bytes | None) -> None:
+    def _read(self, value: bytes | None) -> None:
         try:
-            words = orjson.loads(value or b"")
-            self._heard(words)
+            self._on_verdict(orjson.loads(value or b""))
         except (orjson.JSONDecodeError, KeyError, TypeError):
             log.warning("a record of %s is no verdict", self._verdicts)

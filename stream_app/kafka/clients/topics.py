@@ -1,4 +1,4 @@
-"""The topics: their names, what each must be like, and the two commands that make and check them."""
+"""The topics: their names, the settings that each must have, and how they are created and checked."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from typing import Any
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from stream_app.errors import OptionsError, StreamAppError
+from stream_app.times import DAY_MS, HOUR_MS
 
 #: Bytes of the largest record batch: what a group of changed rows and a dead letter fit into.
 MAX_MESSAGE_BYTES = 8 << 20
-_DAY_MS = 86_400_000
 _UNKNOWN_TOPIC = 3
-#: How long brokers may take to hear from their controller what was done.
-_SEEN_SECONDS = 15.0
+#: How long brokers may take to learn from their controller what was changed.
+_PROPAGATION_SECONDS = 15.0
 
 
 class MissingTopicsError(StreamAppError):
-    """Topics do not exist yet; the message says which and what to do. Exit code 1."""
+    """Topics do not exist yet; the message says which, and how to create them. Exit code 1."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the topics of a deployment are called.
+    """The names of a deployment's topics."""
 
-    Parameters: `group` is also the consumer group; `sources` are topics to read native or OpenLineage events
-    from, in any partitioning.
-    """
+    #: The prefix of the names, and the consumer group.
 
     group: str = "stream-app"
+    #: Topics to read native or OpenLineage events from, partitioned in any way.
     sources: tuple[str, ...] = ("provenance",)
 
     @property
@@ -61,17 +60,17 @@ class Names:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic must be like."""
+    """The settings that a topic must have."""
 
     name: str
-    #: None: any number will do.
+    #: None: any number.
     partitions: int | None
     config: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A topic as it is."""
+    """A topic that exists."""
 
     topic_id: str
     partitions: int
@@ -81,33 +80,40 @@ class Found:
 def catalogue(names: Names, partitions: int, replication: int) -> list[Topic]:
     """All topics of a deployment.
 
-    Parameters: `partitions` bounds the number of workers and cannot be changed later: pipelines would move to
-    other partitions than their state. `replication` is the number of copies; from 3 on, two must be in sync.
+    Parameters
+    ----------
+    names
+        Their names.
+    partitions
+        Of the events topic and its changelog. It bounds the number of workers and cannot be changed later: pipelines
+        would move to other partitions than their state.
+    replication
+        Replicas of each topic; from 3 on, two must be in sync.
     """
     durable = {"min.insync.replicas": "2" if replication >= 3 else "1"}
     large = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
     keep = {"cleanup.policy": "delete"}
     changelog = {
         "cleanup.policy": "compact",
-        "min.compaction.lag.ms": "3600000",  # what a zombie overwrote must still be there to be read
-        "delete.retention.ms": str(7 * _DAY_MS),
+        "min.compaction.lag.ms": str(HOUR_MS),  # rows that a zombie overwrote must still be there to be read
+        "delete.retention.ms": str(7 * DAY_MS),
         "min.cleanable.dirty.ratio": "0.3",
         "segment.bytes": str(64 << 20),
     }
-    events = {"retention.ms": str(7 * _DAY_MS), "message.timestamp.type": "LogAppendTime"}
+    events = {"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "LogAppendTime"}
     return [
         *(Topic(source, None) for source in names.sources),
         Topic(names.events, partitions, {**keep, **durable, **large, **events}),
         Topic(names.changelog, partitions, {**changelog, **durable, **large}),
         Topic(names.verdicts, None, {"cleanup.policy": "compact", **durable}),
         Topic(names.examples, 1, {**keep, **durable, **large, "retention.ms": "-1"}),
-        Topic(names.alerts, None, {**keep, **durable, "retention.ms": str(7 * _DAY_MS)}),
-        Topic(names.dead_letters, None, {**keep, **durable, **large, "retention.ms": str(30 * _DAY_MS)}),
+        Topic(names.alerts, None, {**keep, **durable, "retention.ms": str(7 * DAY_MS)}),
+        Topic(names.dead_letters, None, {**keep, **durable, **large, "retention.ms": str(30 * DAY_MS)}),
     ]
 
 
 def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
-    """Those of the topics that exist."""
+    """The topics that exist, by name."""
     described = [topic for topic in admin.describe_topics(names) if topic["error_code"] != _UNKNOWN_TOPIC]
     if not described:
         return {}
@@ -124,7 +130,7 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
 
 
 def check(admin: KafkaAdminClient, topics: list[Topic]) -> list[str]:
-    """What is wrong with the topics, each a line that says what to do; an empty list when all is well."""
+    """What is wrong with the topics: a line for each fault that says what to do."""
     found = find(admin, [topic.name for topic in topics])
     missing = [
         f"topic {topic.name} does not exist: run `stream-app topics apply`"
@@ -135,9 +141,14 @@ def check(admin: KafkaAdminClient, topics: list[Topic]) -> list[str]:
 
 
 def required(admin: KafkaAdminClient, topics: list[Topic]) -> dict[str, Found]:
-    """The topics as they are, by name.
+    """The topics by name, if all of them exist with their settings.
 
-    Raises OptionsError when one would lose state, MissingTopicsError when all that is wrong is that some do not exist.
+    Raises
+    ------
+    OptionsError
+        A topic has other settings, with which state could be lost.
+    MissingTopicsError
+        Some topics do not exist, and the others are as they must be.
     """
     found = find(admin, [topic.name for topic in topics])
     wrong = _wrong(topics, found)
@@ -150,7 +161,7 @@ def required(admin: KafkaAdminClient, topics: list[Topic]) -> dict[str, Found]:
 
 
 def _wrong(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
-    """What is wrong with topics that exist."""
+    """Faults of the topics that exist."""
     problems = []
     for topic in topics:
         there = found.get(topic.name)
@@ -167,13 +178,28 @@ def _wrong(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
 
 
 def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replication: int) -> list[str]:
-    """Make what is missing and set what differs; a second time nothing is left to do.
+    """Creates the topics that are missing and corrects settings; a second call finds nothing to do.
 
-    Parameters: `partitions` is for new topics that may have any number.
+    Parameters
+    ----------
+    admin
+        A connected client.
+    topics
+        The topics with their settings.
+    partitions
+        For new topics that may have any number.
+    replication
+        Replicas of new topics.
 
-    Returns a line for each thing done, when brokers have heard of it: a worker started next must not refuse.
+    Returns
+    -------
+    list[str]
+        A line for each change, once brokers have learned of it, so that a worker started next finds it.
 
-    Raises OptionsError when a topic exists with another number of partitions; nothing is changed then.
+    Raises
+    ------
+    OptionsError
+        A topic exists with another number of partitions; nothing is changed.
     """
     found = find(admin, [topic.name for topic in topics])
     for topic in topics:
@@ -192,14 +218,14 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
             for topic in missing
         }
         admin.create_topics(new, wait_for_metadata=True)
-        done = [f"made {name} with {made['num_partitions']} partitions" for name, made in new.items()]
+        done = [f"created {name} with {made['num_partitions']} partitions" for name, made in new.items()]
     for topic in topics:
         there = found.get(topic.name)
         differing = {} if there is None else _differing(topic, there)
         if differing:
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, differing)])
             done.append(f"set {', '.join(f'{k}={v}' for k, v in differing.items())} on {topic.name}")
-    end = time.monotonic() + _SEEN_SECONDS
+    end = time.monotonic() + _PROPAGATION_SECONDS
     while done and check(admin, topics) and time.monotonic() < end:
         time.sleep(0.1)
     return done

@@ -1,1 +1,1 @@
-"""All that imports Faust: the transport, the app, assignments, lanes, ticks."""
+"""All that imports Faust: the transport, the app, assignments, queues, ticks."""

@@ -1,4 +1,4 @@
-"""The Faust app: what it reads, how it is set, and where its batches go."""
+"""The Faust app: the topics it reads, its settings, and where its batches go."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mode import CrashingSupervisor
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.engine.assignment import Assignment
-from stream_app.kafka.engine.lanes import Lanes
+from stream_app.kafka.engine.partition_queues import PartitionQueues
 from stream_app.kafka.engine.transport import BatchSchema, BatchTransport, Positions, StickyAssignor
 from stream_app.kafka.records import Batch
 
 #: Records in a batch.
 BATCH_RECORDS = 2_000
-#: Batches between the fetcher and the lanes.
+#: Batches between the fetcher and the queues of the partitions.
 BUFFERED_BATCHES = 4
 
 
@@ -35,14 +35,26 @@ def make_app(
 ) -> faust.App:
     """A Faust app without agents.
 
-    Parameters: `positions` tells where reading goes on; `session_seconds` after which a worker that does not
-    answer loses its partitions; `instance_id` keeps the partitions of a worker over a restart (static membership).
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    names
+        The topics and the consumer group.
+    folder
+        Faust's data directory.
+    positions
+        Returns the next offset to read of each partition.
+    session_seconds
+        The session timeout: a worker that does not answer for so long loses its partitions.
+    instance_id
+        Keeps the partitions of a worker over a restart (static membership); None: dynamic membership.
     """
     app = faust.App(
         names.group,
         broker=";".join(f"kafka://{server}" for server in connection.servers),
         broker_credentials=credentials(connection),
-        # Nothing is kept in Faust's own tables, topics are made by `stream-app topics apply`, probes have a thread.
+        # Faust's own tables are not used, topics are created by `stream-app topics apply`, probes have a thread.
         store="memory://",
         datadir=str(folder),
         topic_allow_declare=False,
@@ -52,7 +64,7 @@ def make_app(
         broker_max_poll_records=BATCH_RECORDS,
         stream_buffer_maxsize=BUFFERED_BATCHES,
         consumer_auto_offset_reset="earliest",
-        # Short sessions find a dead worker soon; commits are hints, so losing one costs little.
+        # With a short session a dead worker is found soon; commits are hints, so losing one costs little.
         broker_session_timeout=session_seconds,
         broker_heartbeat_interval=session_seconds / 5,
         broker_rebalance_timeout=60.0,
@@ -74,10 +86,24 @@ def add_agent(
     names: Names,
     assignment: Assignment,
     rekey: Callable[[Batch, Callable[[], bool]], Awaitable[None]],
-) -> Lanes:
-    """Give batches of the events topic to `assignment`, once it has taken its partitions over, and others to `rekey`.
+) -> PartitionQueues:
+    """Adds the agent that distributes batches.
 
-    `rekey` takes a batch of a source topic and a function that tells whether to go on.
+    Parameters
+    ----------
+    app
+        From `make_app`.
+    names
+        The topics.
+    assignment
+        Given the batches of the events topic, once it has taken its partitions over.
+    rekey
+        Given each batch of a source topic, and a function that returns whether the partition is still owned.
+
+    Returns
+    -------
+    PartitionQueues
+        The queues that the agent fills, to be stopped after the app.
     """
 
     async def work(tp: TP, batch: Batch, owned: Callable[[], bool]) -> None:
@@ -86,22 +112,22 @@ def add_agent(
         else:
             await rekey(batch, owned)
 
-    lanes = Lanes(app, work)
+    queues = PartitionQueues(app, work)
 
     async def read(stream: Any) -> None:
         async for event in stream.noack().events():
-            await lanes.put(event)
+            await queues.put(event)
 
     async def take(*_: Any, **__: Any) -> None:
         await assignment.take()
 
     app.agent(app.topic(*names.sources, names.events, schema=BatchSchema()))(read)
     app.on_rebalance_complete.connect(take, weak=False)
-    return lanes
+    return queues
 
 
 def credentials(connection: Connection) -> CredentialsT | None:
-    """The login as Faust takes it."""
+    """The login in Faust's form; None where there is neither a login nor TLS."""
     context = connection.tls()
     if connection.sasl:
         return faust.SASLCredentials(

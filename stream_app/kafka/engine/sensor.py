@@ -1,4 +1,4 @@
-"""Times what Faust does between two batches: rebalances and commits of offsets."""
+"""Measures rebalances and commits of offsets."""
 
 from __future__ import annotations
 
@@ -11,14 +11,24 @@ from stream_app.kafka.metrics.counts import Counts
 
 
 class RebalanceSensor(faust.Sensor):
-    """Counts into `counts`; add it to an app before that starts: `app.sensors.add(RebalanceSensor(counts))`."""
+    """Measures rebalances and commits; to be added before the app starts.
+
+    Parameters
+    ----------
+    counts
+        Where durations are counted.
+
+    Examples
+    --------
+    `app.sensors.add(RebalanceSensor(counts))`
+    """
 
     def __init__(self, counts: Counts) -> None:
         super().__init__()
         self._counts = counts
 
     def on_rebalance_end(self, app: Any, state: dict[str, Any]) -> None:  # noqa: ARG002
-        """Partitions are assigned, restored, and read again; a rebalance cut off by the next is not counted."""
+        """Counts a rebalance once partitions are restored and read again, unless the next one interrupted it."""
         self._counts.rebalance.add(time.monotonic() - state["time_start"])
 
     def on_commit_initiated(self, consumer: Any) -> float:  # noqa: ARG002

@@ -1,7 +1,7 @@
-"""Ticks: records that a worker writes into its partitions so that time passes where no events come.
+"""Ticks: records that a worker writes into its partitions so that time passes where no events arrive.
 
-A tick says nothing but its own log time. It goes through the log like an event, so state stays a function of the
-log. It is written only where the worker has caught up: a partition with a backlog has time in it.
+A tick carries nothing but its log time. It goes through the log like an event, so state remains a function of the
+log. It is written only to partitions that are caught up: time passes in a backlog by its events.
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ import time
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from stream_app.kafka.clients.producer import passes
+from stream_app.kafka.clients.retry import is_transient
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.processing.partitioner import TICK
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.5
+#: Between two looks at the partitions.
+_CHECK_SECONDS = 0.5
 
 
-class Ticking:
-    """Writes a tick into each open partition that is caught up, every `seconds`."""
+class TickWriter:
+    """Writes ticks into the open partitions that are caught up.
+
+    Parameters
+    ----------
+    assignment
+        The open partitions.
+    topic
+        The events topic.
+    producer
+        A started producer.
+    seconds
+        Between two ticks of one partition.
+    """
 
     def __init__(self, assignment: Assignment, topic: str, producer: AIOKafkaProducer, seconds: float) -> None:
         self._assignment = assignment
@@ -33,9 +46,15 @@ class Ticking:
         self._due: dict[int, float] = {}
 
     async def run(self) -> None:
-        """Write ticks until cancelled."""
+        """Writes ticks until cancelled.
+
+        Raises
+        ------
+        KafkaError
+            An error that is not transient.
+        """
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             if self._assignment.complete:
                 for number in list(self._assignment.partitions):
                     await self._tick(number)
@@ -49,6 +68,6 @@ class Ticking:
                 sent = await self._producer.send(self._topic, b"tick", partition=number, headers=[(TICK, b"")])
                 await sent
             except KafkaError as error:
-                if not passes(error):
+                if not is_transient(error):
                     raise
                 log.warning("no tick for partition %d: %r", number, error)

@@ -1,16 +1,16 @@
-"""The batched transport: Faust hands over one message for each fetched partition batch.
+"""The batched transport: Faust receives one message for each batch fetched from a partition.
 
 Stock Faust spends about 90 us of CPU on a record, whatever an agent does with it. Here a message's value is a
-`Batch`, so that cost is paid once for thousands of records. Besides, this module is where four rules live:
+`Batch`, so that cost is paid once for thousands of records. This module also keeps four rules:
 
 - An offset counts as done only when its batch was marked `done` before it was acknowledged. Faust also
   acknowledges what it skips after a rebalance; that must never move the committed offset.
 - Offsets have holes (compaction, transactions). A batch is done up to its last record, and when nothing is in
   flight a partition is done up to the fetch position, which has passed every hole.
-- Partition state knows its own position, and that position wins over the committed offset.
-- Nothing is handed over between the beginning of a rebalance and its end.
+- Partition state has its own position, which overrides the committed offset.
+- No batch is delivered between the beginning of a rebalance and its end.
 
-This module holds every private name of Faust that is used; `tests/kafka/test_contract.py` checks them.
+Every private name of Faust that is used is in this module; `tests/kafka/engine/test_contract.py` checks them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mode.utils.futures import notify
 
 from stream_app.kafka.records import Batch, split
 
-#: The one version of Faust whose private names are known to be used rightly.
+#: The version of Faust whose private names have been checked.
 FAUST_VERSION = "0.15.3"
 #: Seconds to wait for the position of an idle partition.
 POSITION_SECONDS = 1.0
@@ -39,13 +39,13 @@ Positions = Callable[[], Mapping[TP, int]]
 
 
 class BatchConsumer(driver.Consumer):
-    """A consumer of batches. Batches of a partition must be acknowledged in the order they came."""
+    """A consumer of batches. Batches of a partition must be acknowledged in order."""
 
     transport: BatchTransport
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: End of the last batch handed over, and of the last one acknowledged as done, by topic partition.
+        #: End of the last batch delivered, and of the last one acknowledged as done, by topic partition.
         self._handed: dict[TP, int] = {}
         self._finished: dict[TP, int] = {}
         #: The offset up to which everything is done, holes included.
@@ -67,7 +67,7 @@ class BatchConsumer(driver.Consumer):
         return {tp: split(records) for tp, records in fetched.items() if records}
 
     async def _pass_holes(self, partitions: set[TP]) -> None:
-        """Nothing came: what lies between the last record and the fetch position is holes, so it is done."""
+        """After an empty fetch, offsets between the last record and the fetch position are holes, so they are done."""
         for tp in sorted(partitions):
             if self._handed.get(tp) != self._finished.get(tp):
                 continue
@@ -80,7 +80,7 @@ class BatchConsumer(driver.Consumer):
                 self._reached[tp] = position
 
     def lag(self, tp: TP) -> int | None:
-        """Offsets of an assigned partition that are not done; None while it is not known."""
+        """Offsets of an assigned partition that are not done; None while that is not known."""
         highwater, reached = self.highwater(tp), self._reached.get(tp)
         return None if highwater is None or reached is None else max(0, highwater - reached)
 
@@ -137,19 +137,24 @@ class BatchConsumer(driver.Consumer):
         positions = {tp: offset for tp, offset in self.transport.positions().items() if tp in assigned}
         if positions:
             await self.seek_wait(positions)
-            # What lies before is done. Without it a quiet partition would not know how far it is, and get no ticks,
-            # for as long as others are busy.
+            # Offsets before these are done. Without this the lag of a quiet partition would not be known, and it would
+            # get no ticks, for as long as others are busy.
             self._reached.update(positions)
         if self.app.rebalancing_count != self._begun:
-            # Partitions were restored, and Faust would read on now. But the next rebalance has begun meanwhile: it has
-            # waited for what was in hand, and is going to close partitions. Faust begins again when it is over.
+            # Partitions were restored, and Faust would now continue to read. But the next rebalance has begun: it has
+            # waited for batches in progress, and is going to close partitions. Faust begins again when it is over.
             raise RebalanceAgain("another rebalance has begun")
 
 
 class BatchTransport(driver.Transport):
-    """Give an app this transport before it starts: `app.transport = BatchTransport(app, positions)`.
+    """The transport of an app; to be set before it starts: `app.transport = BatchTransport(app, positions)`.
 
-    Parameters: `positions` tells, for partitions whose state is kept elsewhere, the next offset to read.
+    Parameters
+    ----------
+    app
+        The Faust app.
+    positions
+        Returns the next offset to read of each partition whose state is kept elsewhere.
     """
 
     Consumer = BatchConsumer
@@ -162,7 +167,7 @@ class BatchTransport(driver.Transport):
 class StickyAssignor(PartitionAssignor):
     """Faust's own assignor, which moves few partitions, without standbys.
 
-    Faust takes it for an app without tables only when standbys are asked for (`table_standby_replicas=1`).
+    Faust uses it for an app without tables only when standbys are configured (`table_standby_replicas=1`).
     """
 
     def __init__(self, app: faust.App, replicas: int = 0) -> None:  # noqa: ARG002

@@ -1,8 +1,7 @@
-"""The learner as it was at some offset of the examples log, kept on the local disk: a cache, so that a restart folds
-only the tail of the log.
+"""The learner at some offset of the examples log on the local disk: a cache, with which a restart reads only the tail.
 
-A checkpoint is believed only when its signature is right, it was made by the same code, and it is of this log. All
-else is thrown away, said, counted, and made anew from the log, which is the truth.
+A checkpoint is used only if its signature is valid, it was written by the same code, and it is of this log. Any other
+is deleted, logged and counted, and the learner is built again from the log, which is authoritative.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Restored:
-    """A learner and the offset after the last example it has folded."""
+    """A learner and the offset after the last example that it has learned."""
 
     learner: Learner
     offset: int
@@ -48,7 +47,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class Packed:
-    """A learner that has folded the log up to before `offset`, as bytes, and when it was packed (s since 1970 UTC)."""
+    """A learner that has learned the log up to before `offset`, as bytes, and when it was packed (s since 1970 UTC)."""
 
     body: bytes
     offset: int
@@ -58,11 +57,24 @@ class Packed:
 class Checkpoint:
     """The checkpoint of one worker, in its folder.
 
-    Parameters: `key` signs it; None: a key of its own is made and kept beside it, which protects from damage and
-    from whoever may write to the folder but not read it. `topic_id` is the id of the examples topic, `settings` those
-    of the detector that the learner fits.
+    Parameters
+    ----------
+    folder
+        Created if it does not exist.
+    key
+        Signs the checkpoint. None: a key is generated and kept beside it, which protects against damage, and against
+        users who can write to the folder but not read it.
+    topic_id
+        The id of the examples topic.
+    settings
+        Of the detectors that ask the learner.
+    counts
+        Where failures are counted.
 
-    Raises OptionsError when the folder cannot be used.
+    Raises
+    ------
+    OptionsError
+        The folder cannot be used.
     """
 
     def __init__(self, folder: Path, key: bytes | None, topic_id: str, settings: Settings, counts: Counts) -> None:
@@ -80,18 +92,26 @@ class Checkpoint:
         }
         self._counts = counts
         self._storing = threading.Lock()
-        #: Of the last one read or written: where it ends in the log, bytes, and when it was written (s since 1970 UTC).
+        #: Of the last one read or written: its offset in the log, its size in bytes, and its time in s since 1970 UTC.
         self.offset = 0
         self.size = 0
         self.time = 0.0
 
     def read(self, end: int, *, cache: bool = True) -> Restored | None:
-        """What was kept; None when there is nothing, or nothing that can be believed.
+        """The learner of the checkpoint; None when there is none or it is invalid.
 
-        Parameters: `end` is where the examples log ends now. What cannot be believed is deleted, unless it is no
-        `cache`: a model that is to stay as it is cannot be made again from the log.
+        Parameters
+        ----------
+        end
+            The end of the examples log.
+        cache
+            Whether an invalid checkpoint is deleted. A learner that does not follow the log cannot be built again from
+            it, so its checkpoint is not a cache.
 
-        Raises OptionsError when it is no cache and cannot be believed.
+        Raises
+        ------
+        OptionsError
+            The checkpoint is invalid and not a cache.
         """
         try:
             stored = self._path.read_bytes()
@@ -105,7 +125,7 @@ class Checkpoint:
                     "there, or turn learning on"
                 ) from error
             self._counts.checkpoints_dropped += 1
-            log.warning("checkpoint of the model dropped: %s; folding the examples log from its beginning", error)
+            log.warning("checkpoint of the model dropped: %s; reading the examples log from its beginning", error)
             self._path.unlink(missing_ok=True)
             return None
         self.offset, self.size = restored.offset, len(stored)
@@ -136,19 +156,19 @@ class Checkpoint:
         return Restored(learner, offset)
 
     def write(self, learner: Learner, offset: int) -> None:
-        """Keep a learner that has folded the log up to before `offset`; see `store`."""
+        """Packs and stores a learner that has learned the log up to before `offset`; see `store`."""
         self.store(self.pack(learner, offset))
 
     def pack(self, learner: Learner, offset: int) -> Packed:
-        """The part of writing during which the learner must not learn."""
+        """The learner as bytes; it must not learn meanwhile."""
         now = time.time()
         manifest = {**self._made_by, "offset": offset, "written": now}
         return Packed(orjson.dumps(manifest) + b"\n" + pickle.dumps(learner, protocol=5), offset, now)
 
     def store(self, packed: Packed) -> None:
-        """The part that may run on any thread: sign and write. One at a time, and never an older over a newer.
+        """Signs and writes a packed learner, on any thread, unless a newer one was stored.
 
-        What goes wrong is said and counted; the worker goes on without.
+        A failure is logged and counted, and the worker continues.
         """
         with self._storing:
             if packed.offset < self.offset:
@@ -168,7 +188,7 @@ class Checkpoint:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """What a fold depends on beside the log: the code, down to the mathematical functions of the C library."""
+    """What a learner depends on beside the log: the code, down to the mathematical functions of the C library."""
     return {
         "stream_app": metadata.version("stream-app"),
         "core": hash_of_tree(Path(*stream_app.core.__path__)),
@@ -179,19 +199,22 @@ def versions() -> dict[str, str]:
 
 
 def hash_of_tree(folder: Path) -> str:
-    """The SHA-256 of all Python files below a folder, of their places in it and of their bytes, in hexadecimal."""
+    """The SHA-256 of the paths and contents of all Python files below a folder, in hexadecimal."""
     code = hashlib.sha256()
-    for place, path in sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py")):
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py")):
         if "__pycache__" not in path.parts:
             content = path.read_bytes()
-            code.update(f"{place}\0{len(content)}\0".encode() + content)
+            code.update(f"{name}\0{len(content)}\0".encode() + content)
     return code.hexdigest()
 
 
 def own_key(path: Path) -> bytes:
-    """The key in a file that only this user can read; made anew where there is none.
+    """The key in a file that only this user can read; generated where there is none.
 
-    Raises OSError.
+    Raises
+    ------
+    OSError
+        The file cannot be read or written.
     """
     if not path.exists() or len(path.read_bytes()) != _KEY_BYTES:
         replace_file(path, secrets.token_bytes(_KEY_BYTES))

@@ -1,6 +1,6 @@
-"""The examples log, read by every worker from its beginning: the model is a fold over it.
+"""The examples log, which every worker reads from its beginning: the model is a fold over it.
 
-It has one partition and needs no group: each worker reads all of it, so all hold the same model.
+It has one partition and no consumer group: each worker reads all of it, so all have the same model.
 """
 
 from __future__ import annotations
@@ -20,32 +20,44 @@ from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)
 
-#: Records folded between two looks at the rest of the process; a record costs about a millisecond.
-_STRIDE = 20
+#: Records learned between two turns of the event loop; a record takes about a millisecond.
+_YIELD_EVERY = 20
 
 
 class ExamplesLog:
-    """Reads the examples topic and gives each example to `learn`, in the order of the log.
+    """Reads the examples topic in order.
 
-    Parameters: `start` is the offset to begin at, 0 unless a checkpoint holds what came before.
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    topic
+        The examples topic.
+    learn
+        Called with each example.
+    start
+        The first offset to read; greater than 0 where a checkpoint holds the examples before it.
     """
 
     def __init__(self, connection: Connection, topic: str, learn: Callable[[Example], None], start: int = 0) -> None:
         self._at = TopicPartition(topic, 0)
         self._learn = learn
-        # A log that lost records is another log: to read on elsewhere would make another model of it.
+        # Without the records that a log has lost, another model would follow, so a missing offset is an error.
         self._consumer = AIOKafkaConsumer(**connection.client(), enable_auto_commit=False, auto_offset_reset="none")
-        #: The offset after the last record folded.
+        #: The offset after the last record learned.
         self.position = start
-        #: Records that are no example, which every worker skips alike.
+        #: Records that are not examples; every worker skips the same ones.
         self.skipped = 0
-        #: Set when everything that was in the log at the start is folded.
+        #: Set when everything that was in the log at the start has been learned.
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
-        """Read until cancelled.
+        """Reads until cancelled.
 
-        Raises OffsetOutOfRangeError when the log has lost what was read, or what was to be read next.
+        Raises
+        ------
+        OffsetOutOfRangeError
+            The log has lost the records at the current position.
         """
         await self._consumer.start()
         try:
@@ -70,7 +82,7 @@ class ExamplesLog:
                 self._learn(wire.example_from_dict(orjson.loads(record.value or b"")))
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 self.skipped += 1
-                log.error("%s at offset %d is no example: %s", record.topic, record.offset, error)
+                log.error("%s at offset %d is not an example: %s", record.topic, record.offset, error)
             self.position = record.offset + 1
-            if number % _STRIDE == 0:
+            if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)

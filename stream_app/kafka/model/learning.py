@@ -1,4 +1,4 @@
-"""The model of a worker: restored from its checkpoint, kept up with the examples log, and kept in a checkpoint."""
+"""The model of a worker: restored from its checkpoint, updated from the examples log, and saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -13,15 +13,26 @@ from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.examples_log import ExamplesLog
 from stream_app.kafka.state.changelog import LogReader
 
-#: Seconds between two checkpoints, and at least so many times as long as packing one takes: it halts the worker.
+#: Seconds between two checkpoints; at least so many times the time to pack one, during which the event loop stands.
 PAUSE_SECONDS = 30.0
 _PAUSE_FACTOR = 100
 
 
 class Learning:
-    """A learner and what feeds it.
+    """A learner that follows the examples log.
 
-    Parameters: `learner` has folded the log up to the checkpoint's offset; `follows` is whether it learns what comes.
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    topic
+        The examples topic.
+    checkpoint
+        Where the learner is saved.
+    learner
+        Has learned the log up to the checkpoint's offset.
+    follows
+        Whether it learns further examples.
     """
 
     def __init__(
@@ -34,25 +45,25 @@ class Learning:
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that was in the log at the start is folded, if it is to be."""
+        """Whether everything that was in the log at the start has been learned, or the learner does not follow it."""
         return not self._follows or self.log.caught_up.is_set()
 
     async def run(self) -> None:
-        """Fold the log until cancelled, and keep checkpoints; return at once if the learner is to stay as it is."""
+        """Follows the log and writes checkpoints until cancelled; returns at once if the learner does not follow it."""
         if not self._follows:
             return
-        keeping = asyncio.create_task(self._keep())
+        saving = asyncio.create_task(self._save_repeatedly())
         try:
             await self.log.run()
         finally:
-            keeping.cancel()
+            saving.cancel()
 
     async def wait(self) -> None:
-        """Return when `caught_up`."""
+        """Returns when `caught_up`."""
         if self._follows:
             await self.log.caught_up.wait()
 
-    async def _keep(self) -> None:
+    async def _save_repeatedly(self) -> None:
         pause = PAUSE_SECONDS
         while True:
             await asyncio.sleep(pause)
@@ -62,8 +73,8 @@ class Learning:
                 pause = max(PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - began))
                 await asyncio.to_thread(self.checkpoint.store, packed)
 
-    def keep(self) -> None:
-        """Write a checkpoint if anything was learned since the last."""
+    def save(self) -> None:
+        """Writes a checkpoint if anything was learned since the last one."""
         if self._learned:
             self.checkpoint.write(self.learner, self.log.position)
 
@@ -75,9 +86,27 @@ class Learning:
 async def restore(
     connection: Connection, topic: str, checkpoint: Checkpoint, empty: Learner, *, follows: bool
 ) -> Learning:
-    """The learner of the checkpoint, if there is one to be believed; otherwise the empty one.
+    """The learner of the checkpoint if that is valid, otherwise an empty one.
 
-    Raises KafkaError, or OptionsError when the learner is to stay as it is and the checkpoint cannot be believed.
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    topic
+        The examples topic.
+    checkpoint
+        Where the learner is saved.
+    empty
+        A learner without examples.
+    follows
+        Whether it is to learn further examples.
+
+    Raises
+    ------
+    KafkaError
+        The end of the log cannot be read.
+    OptionsError
+        The learner is not to follow the log, and the checkpoint is invalid.
     """
     async with LogReader(connection.client(), TopicPartition(topic, 0)) as log:
         end = await log.end()

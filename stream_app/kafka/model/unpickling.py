@@ -1,7 +1,7 @@
-"""Unpickling that makes nothing but the parts of a learner.
+"""Unpickling that creates nothing but the parts of a learner.
 
-A pickle names what is to be called. Here only names on a list are looked up: our own classes of the core, which do
-nothing outside, and the few of river and the standard library that learners are made of.
+A pickle names the callables that restore it. Here only listed names are looked up: classes of the core, which perform
+no I/O, and the few classes of river and the standard library that a learner contains.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ class _Unpickler(pickle.Unpickler):
             found = super().find_class(module, name)
             if isinstance(found, type) and found.__module__ == module:
                 return found
-        raise StateError(f"it names {module}.{name}, which is no part of a learner")
+        raise StateError(f"it names {module}.{name}, which is not part of a learner")
 
 
 def loads(pickled: bytes) -> object:
-    """What was pickled.
+    """The object that was pickled.
 
-    Raises StateError when it is damaged or names anything that is no part of a learner.
+    Raises
+    ------
+    StateError
+        The pickle is damaged, or names anything that is not part of a learner.
     """
     try:
         return _Unpickler(io.BytesIO(pickled)).load()

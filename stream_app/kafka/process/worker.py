@@ -1,4 +1,4 @@
-"""A worker: one process that serves its share of the partitions until it is told to stop."""
+"""A worker: one process that serves its share of the partitions until it is stopped."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.producer import make_producer, sender
+from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Found, MissingTopicsError, Names
 from stream_app.kafka.engine.app import add_agent, make_app
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.sensor import RebalanceSensor
-from stream_app.kafka.engine.ticks import Ticking
+from stream_app.kafka.engine.ticks import TickWriter
 from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.learning import Learning, restore
 from stream_app.kafka.process.monitor import Monitor
@@ -43,35 +44,35 @@ log = logging.getLogger(__name__)
 Load = Callable[[Settings, Mapping[bytes, bytes], Learner], Detector]
 
 #: Seconds between two attempts to reach Kafka at the start.
-_AGAIN_SECONDS = 2.0
-#: Seconds that stopping may take; what is not done then is done by whoever takes the partitions over.
+_RETRY_SECONDS = 2.0
+#: Seconds that stopping may take; whoever takes the partitions over does what is left.
 _STOP_SECONDS = 18.0
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker is told once."""
+    """Settings of a worker."""
 
     connection: Connection
     names: Names
-    #: Where local copies of the state lie; each worker needs a folder of its own.
+    #: Where local copies of the state are kept; each worker needs a folder of its own.
     folder: Path
-    #: Of the events topic, and copies of each topic: what `stream-app topics check` expects.
+    #: Partitions of the events topic, and replicas of each topic, as `stream-app topics check` expects them.
     partitions: int = 12
     replication: int = 3
-    #: Keeps this worker's partitions over a restart shorter than the session.
+    #: For static membership: keeps this worker's partitions over a restart shorter than the session timeout.
     instance_id: str | None = None
-    #: Seconds after which a worker that does not answer loses its partitions.
+    #: The session timeout of the consumer group, in seconds.
     session_seconds: float = 10.0
-    #: Between two ticks of a partition in which all is done.
+    #: Seconds between two ticks of a partition that is caught up.
     tick_seconds: float = 60.0
-    #: Whether the examples log is folded; if not, the model stays as its checkpoint has it.
+    #: Whether the model follows the examples log; if not, it stays as its checkpoint has it.
     learning: bool = True
-    #: Of the detectors, and of the learner that fits them.
+    #: Settings of the detectors and of the learner that they ask.
     detector: Settings = field(default_factory=Settings)
-    #: Signs checkpoints of the model; None: a key of their own is kept in the folder.
+    #: Signs checkpoints of the model; None: a generated key is kept in the folder.
     checkpoint_key: bytes | None = field(default=None, repr=False)
-    #: How messages of the source topics are read.
+    #: The decoders of the source topics.
     sources: Sources = field(default_factory=lambda: SOURCES)
     #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
     host: str = "127.0.0.1"
@@ -79,7 +80,15 @@ class WorkerSettings:
 
 
 class Worker:
-    """Runs one worker; see `run`."""
+    """One worker process.
+
+    Parameters
+    ----------
+    settings
+        Its settings.
+    load
+        Makes the detector of a partition.
+    """
 
     def __init__(self, settings: WorkerSettings, load: Load) -> None:
         self.settings = settings
@@ -91,9 +100,19 @@ class Worker:
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code: 0 when told to stop, 1 when it could not go on.
+        """Serves until SIGTERM or SIGINT.
 
-        Raises OptionsError when topics exist that are not what they must be, OSError when the port is taken.
+        Returns
+        -------
+        int
+            The exit code: 0 when it was stopped, 1 when it could not continue.
+
+        Raises
+        ------
+        OptionsError
+            A topic does not have the settings that it must have.
+        OSError
+            The port of metrics and probes cannot be bound.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,7 +134,7 @@ class Worker:
         return self._exit_code
 
     def stop(self) -> None:
-        """Finish what is in hand and end; what takes too long is left to the next owner of the partitions."""
+        """Finishes the batches in progress and ends; after some seconds they are left to the next owner."""
         if not self._stopping.is_set():
             log.info("stopping")
             self.monitor.stopping = True
@@ -123,24 +142,23 @@ class Worker:
             self._stopping.set()
 
     async def _find_topics(self) -> dict[str, Found] | None:
-        """The topics as they are, once Kafka can be reached and has them; None when told to stop before.
+        """The topics, once Kafka can be reached and has them; None when stopped before that."""
+        problem = Problem(log)
 
-        Both may be started after the worker, and both are somebody else's to start.
-        """
-        while not self._stopping.is_set():
-            try:
-                found = await asyncio.to_thread(self._check_topics)
-            except (UnreachableError, MissingTopicsError) as error:
-                if str(error) != self.monitor.waiting_for:
-                    log.error("%s; trying again every %.0f s", error, _AGAIN_SECONDS)
-                    self.monitor.waiting_for = str(error)
-                await self._sleep(_AGAIN_SECONDS)
-            else:
-                if self.monitor.waiting_for:
-                    log.info("Kafka is there, and so are the topics")
-                    self.monitor.waiting_for = ""
-                return found
-        return None
+        def report(text: str) -> None:
+            if problem.text and not text:
+                log.info("Kafka has been reached, and the topics exist")
+            problem.report(text)
+            self.monitor.waiting_for = text
+
+        return await retry(
+            lambda: asyncio.to_thread(self._check_topics),
+            report,
+            transient=lambda error: isinstance(error, UnreachableError | MissingTopicsError),
+            wanted=lambda: not self._stopping.is_set(),
+            seconds=_RETRY_SECONDS,
+            sleep=self._sleep,
+        )
 
     def _check_topics(self) -> dict[str, Found]:
         settings = self.settings
@@ -165,7 +183,7 @@ class Worker:
             await self._first(learning.wait())
             if not self._stopping.is_set():
                 await self._serve_partitions(found, producer, learning.learner)
-            learning.keep()
+            learning.save()
         finally:
             await producer.stop()
 
@@ -196,23 +214,23 @@ class Worker:
             await rekey(batch, names, send, self.monitor.counts, owned, settings.sources)
 
         app.sensors.add(RebalanceSensor(self.monitor.counts))
-        lanes = add_agent(app, names, assignment, rekeyed)
+        queues = add_agent(app, names, assignment, rekeyed)
         try:
             await app.start()
         except BaseException:
-            end_after(_STOP_SECONDS, 1)  # threads that Faust has started would keep the process
+            end_after(_STOP_SECONDS, 1)  # threads that Faust has started would keep the process alive
             raise
-        self._start(Ticking(assignment, names.events, producer, settings.tick_seconds).run())
+        self._start(TickWriter(assignment, names.events, producer, settings.tick_seconds).run())
         await self._first(app.wait_until_stopped())
         self.monitor.stopping = True
         if not self._stopping.is_set():
-            log.error("cannot go on: %r", app.crash_reason)
+            log.error("cannot continue: %r", app.crash_reason)
             self._exit_code = 1
         if self._exit_code:
             end_after(_STOP_SECONDS, self._exit_code)
-            lanes.stop()  # nothing more is to be done; what was begun is left to the next owner
+            queues.stop()  # batches in progress are left to the next owner
         await app.stop()
-        lanes.stop()
+        queues.stop()
         assignment.close()
 
     def _partition(
@@ -239,19 +257,19 @@ class Worker:
         )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do `work` beside everything else; when it fails, the worker cannot go on."""
+        """Runs `work` in the background; when it fails, the worker cannot continue."""
         task = asyncio.create_task(work)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            log.error("cannot go on: %r", task.exception())
+            log.error("cannot continue: %r", task.exception())
             self._exit_code = 1
             self._stopping.set()
 
     async def _first(self, other: Coroutine[Any, Any, object]) -> None:
-        """Return when `other` is done or the worker is to stop."""
+        """Returns when `other` is done or the worker is to stop."""
         waits = [asyncio.create_task(other), asyncio.create_task(self._stopping.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -262,7 +280,7 @@ class Worker:
 
 
 def end_after(seconds: float, code: int) -> None:
-    """End the process with this exit code if it is still there then: stopping must not hang."""
+    """Ends the process after some seconds, in case stopping hangs."""
     timer = threading.Timer(seconds, os._exit, (code,))
     timer.daemon = True
     timer.start()

@@ -1,1 +1,1 @@
-"""What is done to records: partitions of the events topic, and source topics."""
+"""Processing of records: partitions of the events topic, and source topics."""

@@ -1,7 +1,7 @@
-"""What the detector says, as the records that are sent.
+"""Encodes outputs of the detector as the records that are sent.
 
-A verdict also raises or withdraws an alert, and an outcome resolves it. Which graphlets have an open alert is
-state of the partition, kept in rows beside the core's, so that it is saved with what it was made from.
+A verdict also raises or withdraws an alert, and an outcome resolves it. Which graphlets have an open alert is state of
+the partition, kept in rows beside the detector's and committed together with them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,25 @@ from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Headers, Message
 from stream_app.metrics.outputs import outcome_of
 
-#: Key of the row that says a graphlet has an open alert, before the graphlet's id.
+#: Prefix of the key of a row that marks an open alert; the graphlet's id follows.
 ALERT = b"\x00alert/"
-#: Bytes of a dead letter that are kept; only a record larger than the largest event has more.
+#: Bytes of a dead letter that are kept; only records larger than the largest event have more.
 MAX_DEAD_LETTER = 4 << 20
 
 _CLOUD_EVENT = (("content-type", b"application/cloudevents+json"),)
 
 
-class Speaker:
-    """Turns outputs into messages, and remembers which alerts are open.
+class OutputEncoder:
+    """Encodes outputs as messages, and remembers which alerts are open.
 
-    Parameters: `rows` are those of the partition; only the rows of open alerts are looked at.
+    Parameters
+    ----------
+    names
+        The topics.
+    rows
+        The rows of the partition; only those of open alerts are read.
+    counts
+        Where alerts are counted.
     """
 
     def __init__(self, names: Names, rows: Mapping[bytes, bytes], counts: Counts) -> None:
@@ -102,7 +109,17 @@ class Speaker:
 
 
 def dead_letter(names: Names, record: Record, reason: str) -> Message:
-    """A record that is no event, kept with its bytes and where it came from."""
+    """The dead letter of a record that is not an event: its bytes, where it came from, and why.
+
+    Parameters
+    ----------
+    names
+        The topics.
+    record
+        The record; a value larger than `MAX_DEAD_LETTER` is truncated.
+    reason
+        Why it is not an event.
+    """
     headers: Headers = (
         ("reason", reason.encode()),
         ("topic", record.topic.encode()),
@@ -111,7 +128,7 @@ def dead_letter(names: Names, record: Record, reason: str) -> Message:
     )
     value = record.value
     if value is None and record.key is None:
-        value = b""  # a producer sends no record without either
+        value = b""  # a producer sends no record that has neither
     if value is not None and len(value) > MAX_DEAD_LETTER:
         headers += (("truncated", b"%d" % len(value)),)
         value = value[:MAX_DEAD_LETTER]

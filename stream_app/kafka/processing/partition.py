@@ -1,8 +1,8 @@
-"""One partition of the events topic: its table, its detector, and the order in which things are done to them.
+"""One partition of the events topic: its table, its detector, and the order of their effects.
 
-Input is taken in slices of bounded time. A slice is decoded and given to the detector, then everything that
-changed is committed, then what was said is sent. Nothing of a slice is sent before it is saved, and input counts
-as read only when everything it led to is in Kafka.
+Input is processed in slices of bounded time. A slice is decoded and applied by the detector, then everything that
+changed is committed, then the outputs are sent. No output of a slice is sent before it is committed, and input counts
+as read only when all of its effects are in Kafka.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from stream_app.core.state.ledger import Ledger
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import FAILED, MALFORMED, MISPLACED, Counts
-from stream_app.kafka.processing.messages import Speaker, dead_letter
+from stream_app.kafka.processing.messages import OutputEncoder, dead_letter
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Message
 from stream_app.kafka.state.table import PartitionTable
 from stream_app.sources import native
+from stream_app.times import DAY_MS
 
 log = logging.getLogger(__name__)
 
 #: Seconds of computing after which a slice is committed.
 SLICE_SECONDS = 0.1
 #: How far an event's time may be ahead of the record that carries it.
-FUTURE_MS = 86_400_000
+FUTURE_MS = DAY_MS
 
 Send = Callable[[Iterable[Message]], Awaitable[None]]
 
@@ -58,8 +59,25 @@ Load = Callable[[Mapping[bytes, bytes]], Detector]
 class Partition:
     """Applies batches of the events topic, in order.
 
-    Parameters: `number` is this partition's, of `partitions` in all; `observe` is told the outputs of a slice
-    after they were sent, and the log time of its last record (ms since 1970 UTC).
+    Parameters
+    ----------
+    number
+        The number of this partition.
+    partitions
+        How many there are.
+    names
+        The topics.
+    table
+        The state of this partition.
+    load
+        Makes a detector from the rows of the table.
+    send
+        Sends messages; it raises KafkaError.
+    counts
+        Where records are counted.
+    observe
+        Called with the outputs of a slice after they were sent, and with the log time of its last record in ms since
+        1970 UTC.
     """
 
     def __init__(
@@ -82,13 +100,16 @@ class Partition:
         self._send = send
         self._observe = observe
         self._poison: dict[int, str] = {}
-        #: Whether a commit or a send failed: it is ahead of what Kafka has, and must be restored before it goes on.
-        self.doubtful = False
+        #: Whether a commit or a send failed: the detector is ahead of Kafka then, and must be restored.
+        self.needs_restore = False
 
     async def open(self) -> None:
-        """Restore the state, take the partition over, and send again what may not have been sent.
+        """Restores the state, takes the partition over, and sends again what may not have been sent.
 
-        Raises ForeignAppendError when somebody else has it.
+        Raises
+        ------
+        ForeignAppendError
+            Another process keeps writing to the changelog.
         """
         began = time.monotonic()
         restored = await self.table.restore()
@@ -98,18 +119,28 @@ class Partition:
         self.counts.restore.add(time.monotonic() - began)
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
-        self._speaker = Speaker(self._names, rows, self.counts)
+        self._encoder = OutputEncoder(self._names, rows, self.counts)
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
 
     @property
     def open_flags(self) -> int:
         """Graphlets of this partition with an open alert."""
-        return self._speaker.open_flags
+        return self._encoder.open_flags
 
     async def apply(self, batch: Batch, owned: Callable[[], bool]) -> None:
-        """Apply a batch and mark it done; stop between two slices when `owned` says no.
+        """Applies a batch and marks it done.
 
-        Raises ForeignAppendError when somebody else has the partition.
+        Parameters
+        ----------
+        batch
+            Records in offset order; those that the state already holds are skipped.
+        owned
+            Whether the partition still belongs to this worker; it stops between two slices when not.
+
+        Raises
+        ------
+        ForeignAppendError
+            Another process has taken the partition over.
         """
         records = [record for record in batch.records if record.offset >= self.table.position]
         self.counts.skipped += len(batch.records) - len(records)
@@ -121,27 +152,27 @@ class Partition:
         batch.done = True
 
     async def _slice(self, records: list[Record]) -> int:
-        """Take records for a bounded time and commit; returns how many were taken."""
+        """Processes records for a bounded time and commits; returns how many were processed."""
         end = time.monotonic() + SLICE_SECONDS
         outbox: list[Message] = []
         outputs: list[Output] = []
         taken, dropped = 0, self.detector.dropped
         for record in records:
             try:
-                said = self._take(record, outbox)
-                outbox += self._speaker.encode(said)
-            except Exception as error:  # a defect of ours must not stop the partition for ever
+                found = self._step(record, outbox)
+                outbox += self._encoder.encode(found)
+            except Exception as error:  # a defect of the detector must not stop the partition for ever
                 self._poison[record.offset] = f"the detector failed on it: {type(error).__name__}: {error}"
                 log.exception("the detector failed on offset %d of partition %d", record.offset, self.number)
                 self._start(self.table.rows())
-                await asyncio.sleep(0)  # that took its time; the watchdog, too, wants its turn
-                # What came before is saved first: however many records are bad, each costs one such start.
+                await asyncio.sleep(0)  # loading takes long, and the event loop must not be seen as stuck
+                # Records before this one are committed first, so each bad record costs one such start.
                 return await self._slice(records[:taken]) if taken else 0
-            outputs += said
+            outputs += found
             taken += 1
             if time.monotonic() >= end:
                 break
-        rows = [*self.detector.take_rows(), *self._speaker.take_rows()]
+        rows = [*self.detector.take_rows(), *self._encoder.take_rows()]
         await self.table.commit(rows, outbox, records[taken - 1].offset + 1)
         self.counts.late += self.detector.dropped - dropped
         self.counts.commits += 1
@@ -150,13 +181,13 @@ class Partition:
         self._observe(outputs, records[taken - 1].timestamp)
         return taken
 
-    def _take(self, record: Record, outbox: list[Message]) -> list[Output]:
-        """Give a record to the detector, or put it into the outbox if it belongs elsewhere."""
+    def _step(self, record: Record, outbox: list[Message]) -> list[Output]:
+        """Applies a record, or puts it into the outbox if it belongs elsewhere."""
         began = time.perf_counter()
         headers = dict(record.headers)
         if TICK in headers:
             if record.offset in self._poison:
-                return []  # time passes with the next one
+                return []  # the next tick moves the clock
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
             return self.detector.tick(record.timestamp)
@@ -168,11 +199,11 @@ class Partition:
                 kind, reason = MALFORMED, str(error)
         if reason is None:
             if partition_of(event.pipeline, self._partitions) == self.number:
-                said = self.detector.step(event, record.timestamp)
+                outputs = self.detector.step(event, record.timestamp)
                 self.counts.states[event.state] += 1
                 self.counts.delay.add((record.timestamp - event.time_ms) / 1000)
                 self.counts.step.add(time.perf_counter() - began)
-                return said
+                return outputs
             if FORWARDED not in headers:
                 self.counts.forwarded += 1
                 forwarded = (*record.headers, (FORWARDED, b""))

@@ -1,7 +1,7 @@
-"""Which partition a pipeline belongs to. All its events must be in one, or its graphlets would be torn apart.
+"""The partition of a pipeline. All events of a pipeline must be in one, since its graphlets are kept there.
 
-It is the one that Kafka's Java client, kafka-python and aiokafka choose for a key: murmur2. Others, such as
-librdkafka and what is built on it, choose another, so a record in the wrong partition is forwarded, once.
+It is the one that Kafka's Java client, kafka-python and aiokafka choose for a key, by murmur2. Other clients, such as
+those based on librdkafka, choose another, so a record in the wrong partition is forwarded once.
 """
 
 from __future__ import annotations
@@ -10,14 +10,22 @@ from functools import lru_cache
 
 from aiokafka.partitioner import murmur2
 
-#: Header of a record that a worker put where it belongs.
+#: Header of a record that a worker forwarded to the partition of its pipeline.
 FORWARDED = "stream-app-forwarded"
-#: Header of a tick: a record that moves the time of a partition and is no event.
+#: Header of a tick: a record that moves the clock of a partition and is not an event.
 TICK = "stream-app-tick"
 
 
 @lru_cache(maxsize=1 << 16)
 def partition_of(pipeline: str, partitions: int) -> int:
-    """The partition of a pipeline's events, among `partitions`."""
-    place: int = murmur2(pipeline.encode()) & 0x7FFFFFFF
-    return place % partitions
+    """The partition of a pipeline's events.
+
+    Parameters
+    ----------
+    pipeline
+        Its name.
+    partitions
+        How many partitions the events topic has.
+    """
+    positive: int = murmur2(pipeline.encode()) & 0x7FFFFFFF
+    return positive % partitions

@@ -1,20 +1,19 @@
-"""From the source topics to the events topic: decoded, checked, and put where the pipeline belongs.
+"""From the source topics to the events topic: records are decoded, checked, and keyed by their pipeline.
 
-This hop keeps no state. A batch read twice is written twice, which the detector does not mind.
+This hop keeps no state. A batch that is read twice is written twice; the detector ignores repeated events.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 import orjson
-from aiokafka.errors import KafkaError
 
 from stream_app import wire
 from stream_app.errors import MalformedEvent
-from stream_app.kafka.clients.producer import Send, passes
+from stream_app.kafka.clients.producer import Send
+from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import MALFORMED, Counts
 from stream_app.kafka.processing.messages import dead_letter
@@ -25,38 +24,54 @@ from stream_app.sources import NATIVE, SOURCES, Sources, detect
 
 log = logging.getLogger(__name__)
 
-_AGAIN_SECONDS = 1.0
-
 
 async def rekey(
     batch: Batch, names: Names, send: Send, counts: Counts, owned: Callable[[], bool], sources: Sources = SOURCES
 ) -> None:
-    """Write a batch of a source topic to the events topic and mark it done, for as long as `owned` says yes.
+    """Writes a batch of a source topic to the events topic and marks it done.
 
-    Raises KafkaError for what does not pass.
+    Parameters
+    ----------
+    batch
+        Records of a source topic.
+    names
+        The topics.
+    send
+        Sends messages; repeated while Kafka is away and the partition is `owned`.
+    counts
+        Where records are counted.
+    owned
+        Whether the partition still belongs to this worker.
+    sources
+        The decoders.
+
+    Raises
+    ------
+    KafkaError
+        An error that is not transient.
     """
     found = [rekeyed(record, names, sources) for record in batch.records]
     messages = [message for message in found if message is not None]
-    while owned():
-        try:
-            await send(messages)
-        except KafkaError as error:
-            if not passes(error):
-                raise
-            log.warning("%r; sending again", error)
-            await asyncio.sleep(_AGAIN_SECONDS)
-            continue
-        topic = batch.records[0].topic
+
+    async def send_all() -> bool:
+        await send(messages)
+        return True
+
+    topic = batch.records[0].topic
+    if await retry(send_all, Problem(log).report, f"events of {topic} cannot be sent", wanted=owned):
         counts.sources[topic] = counts.sources.get(topic, 0) + len(found)
         counts.passed_over += len(found) - len(messages)
         counts.reasons[MALFORMED] += sum(message.topic == names.dead_letters for message in messages)
         batch.done = True
-        return
 
 
 def rekeyed(record: Record, names: Names, sources: Sources = SOURCES) -> Message | None:
-    """What becomes of a record of a source topic: a native event keyed by its pipeline, a dead letter, or nothing
-    when it tells of no execution.
+    """The message that a record of a source topic becomes.
+
+    Returns
+    -------
+    Message | None
+        A native event keyed by its pipeline, or a dead letter; None for a valid message about no execution.
     """
     message = record.value or b""
     form = detect(message)

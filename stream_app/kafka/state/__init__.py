@@ -1,1 +1,1 @@
-"""The table of a partition: rows, changelog, local copy, outbox."""
+"""The state of a partition: rows, changelog, local copy, outbox."""

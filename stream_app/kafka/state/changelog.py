@@ -1,15 +1,14 @@
-"""The changelog of one partition's rows: how it is written, and what its records mean when it is read again.
+"""The changelog of one partition's rows: how it is written, and how it is read again.
 
-The rows that one batch of input changed are a *group*. A group goes to Kafka as one record batch, which
-Kafka takes whole or not at all; only a group too large for that takes several. Every row bears the *rank*
+The rows that one batch of input changed are a *group*. A group is sent to Kafka as one record batch, which
+Kafka stores whole or not at all; only a group too large for that is sent as several. Every row has the *rank*
 of its group: the epoch of its writer and the input position after the group. The last row of a group is
 POSITION. Reading follows two rules:
 
 - A row of a lower rank than one before it was written by a *zombie*, a worker that lost the partition and did
-  not know. It counts for nothing, and since compaction would keep it instead of the row it overwrote, the
-  rightful row is written again.
-- A group at the end of the log without its POSITION is half of a group whose writer died. It counts for
-  nothing either.
+  not know. It is ignored, and since compaction would keep it instead of the row that it overwrote, the valid
+  row is written again.
+- A group at the end of the log without its POSITION is part of a group whose writer died. It is ignored too.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from aiokafka.structs import ConsumerRecord
 from stream_app.errors import StateError
 from stream_app.kafka.state.local_store import Row
 
-#: Keys of rows of the shell itself; rows of the core begin with another byte.
+#: Keys of the table's own rows; rows of the detector begin with another byte.
 POSITION = b"\x00position"
 OUTBOX = b"\x00outbox"
 
@@ -38,35 +37,40 @@ ChangelogRecord: TypeAlias = ConsumerRecord[bytes, bytes | None]
 class Rank(NamedTuple):
     """The order of groups."""
 
-    #: Rises each time a partition changes hands.
+    #: Increases each time a partition is taken over.
     epoch: int
     #: The input offset after the group.
     position: int
 
 
 class ForeignAppendError(Exception):
-    """Somebody else has written to the changelog: this process does not own the partition, or not alone."""
+    """Another process has written to the changelog: this one does not own the partition, or not alone."""
 
 
 class Fold:
-    """The rows that a changelog amounts to.
+    """The rows that result from a changelog.
 
-    Parameters: `rows` and `rank` are what the log before the first record given to `add` amounts to.
+    Parameters
+    ----------
+    rows
+        The rows that result from the log before the first record given to `add`.
+    rank
+        The highest rank before that record.
     """
 
     def __init__(self, rows: dict[bytes, bytes], rank: Rank) -> None:
         self.rows = rows
         #: The highest rank so far.
         self.rank = rank
-        #: Keys whose last record in the log is not the row that counts.
+        #: Keys whose last record in the log is not their valid row.
         self.overwritten: set[bytes] = set()
         #: Keys of all records given to `add`.
         self.touched: set[bytes] = set()
-        #: What the rows of the group in hand replaced, until its POSITION comes.
+        #: Rows that the current group has replaced, until its POSITION is read.
         self._replaced: dict[bytes, bytes | None] = {}
 
     def add(self, record: ChangelogRecord) -> None:
-        """Take the next record of the log."""
+        """Applies the next record of the log."""
         rank, key, value = rank_of(record), record.key, record.value
         assert key is not None
         self.touched.add(key)
@@ -74,7 +78,7 @@ class Fold:
             self.overwritten.add(key)
             return
         if rank > self.rank:
-            # The POSITION of the group before was compacted away, or this one's writer dealt with its half.
+            # The POSITION of the group before was compacted away, or this group's writer has undone the partial one.
             self.rank = rank
             self._replaced.clear()
         if key == POSITION:
@@ -85,7 +89,7 @@ class Fold:
         self._put(key, value)
 
     def finish(self) -> None:
-        """The log is read to its end: undo the half of a group, if there is one."""
+        """Undoes a partial group at the end of the log."""
         for key, value in self._replaced.items():
             self._put(key, value)
             self.overwritten.add(key)
@@ -99,14 +103,17 @@ class Fold:
 
 
 def rank_headers(rank: Rank) -> list[tuple[str, bytes]]:
-    """The record headers that say the rank of a row."""
+    """The record headers that hold the rank of a row."""
     return [(_HEADER, _RANK.pack(*rank))]
 
 
 def rank_of(record: ChangelogRecord) -> Rank:
-    """The rank a row bears.
+    """The rank of a row.
 
-    Raises StateError when it bears none: something that is no worker has written to the changelog.
+    Raises
+    ------
+    StateError
+        The record has no rank: it was not written by a worker.
     """
     for name, content in record.headers:
         if name == _HEADER:
@@ -117,13 +124,30 @@ def rank_of(record: ChangelogRecord) -> Rank:
 async def append(
     producer: AIOKafkaProducer, at: TopicPartition, next_offset: int, rank: Rank, rows: Iterable[Row]
 ) -> int:
-    """Append a group and wait until Kafka has it.
+    """Appends a group and waits until Kafka has it.
 
-    Parameters: `next_offset` is where the caller knows the log to end; `rows` end with POSITION.
+    Parameters
+    ----------
+    producer
+        An idempotent, started producer.
+    at
+        The partition of the changelog.
+    next_offset
+        The end of the log as the caller knows it.
+    rank
+        The rank of the group.
+    rows
+        The rows of the group; the last one is POSITION.
 
-    Returns the offset after the group.
+    Returns
+    -------
+    int
+        The offset after the group.
 
-    Raises ForeignAppendError when the group did not land at `next_offset`.
+    Raises
+    ------
+    ForeignAppendError
+        The group was not appended at `next_offset`.
     """
     headers = rank_headers(rank)
     batch, sent = producer.create_batch(), []
@@ -134,17 +158,22 @@ async def append(
             batch.append(key=key, value=value, timestamp=None, headers=headers)
     sent.append((batch, await producer.send_batch(batch, at.topic, partition=at.partition)))
     for part, future in sent:
-        landed = await future
-        if landed.offset != next_offset:
-            raise ForeignAppendError(f"{at.topic}[{at.partition}]: landed at {landed.offset}, not at {next_offset}")
+        appended = await future
+        if appended.offset != next_offset:
+            raise ForeignAppendError(f"{at.topic}[{at.partition}]: appended at {appended.offset}, not at {next_offset}")
         next_offset += part.record_count()
     return next_offset
 
 
 class LogReader:
-    """Reads one changelog: `async with LogReader(client, at) as log: ...`.
+    """Reads one partition: `async with LogReader(client, at) as log: ...`.
 
-    Parameters: `client` are settings of an aiokafka client.
+    Parameters
+    ----------
+    client
+        Settings of an aiokafka client.
+    at
+        The partition.
     """
 
     def __init__(self, client: Mapping[str, Any], at: TopicPartition) -> None:
@@ -165,12 +194,20 @@ class LogReader:
         await self._consumer.stop()
 
     async def end(self) -> int:
-        """The offset that the next record will get."""
+        """The offset of the next record to be appended."""
         ends = await self._consumer.end_offsets([self._at])
         return int(ends[self._at])
 
     async def read(self, start: int, end: int) -> AsyncIterator[list[ChangelogRecord]]:
-        """The records from offset `start` (or the first one still there) to before `end`, in pieces."""
+        """Yields the records from an offset to before another, in lists.
+
+        Parameters
+        ----------
+        start
+            The first offset; where it is no longer in the log, reading begins at the first one that is.
+        end
+            The offset after the last record.
+        """
         self._consumer.seek(self._at, start)
         while start < end and await self._consumer.position(self._at) < end:
             fetched = await self._consumer.getmany(self._at, timeout_ms=1000)

@@ -1,7 +1,7 @@
-"""The local copy of one partition's rows: a cache, so that a restart reads only the tail of the changelog.
+"""The local copy of one partition's rows: a cache, with which a restart reads only the tail of the changelog.
 
-It is written once for each commit, rows and mark in one atomic write, after Kafka has the same rows.
-Whatever is in doubt is thrown away and read again from the changelog, which is the truth.
+It is written once for each commit, rows and position in one atomic write, after Kafka has the same rows.
+A copy that may be wrong is deleted and read again from the changelog, which is authoritative.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from stream_app.errors import OptionsError
 
 Row = tuple[bytes, bytes | None]
 
-#: No row of the changelog has this key: changelog keys are not empty.
-MARK = b""
-#: A copy left alone for longer than this could miss deletions that the changelog has forgotten since
+#: Key of the position; keys of the changelog are not empty.
+POSITION_KEY = b""
+#: A copy that was not written for longer than this could miss deletions that the changelog no longer has
 #: (`delete.retention.ms` of the changelog is twice as long).
 OLDEST_SECONDS = 3.5 * 86_400
 MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Up to where a copy holds the changelog."""
+class StorePosition:
+    """The position in the changelog that a local copy holds."""
 
-    #: Id of the changelog topic: a topic made again under the same name is another log.
+    #: Id of the changelog topic: a topic created again under the same name is another log.
     topic_id: str
     #: The changelog offset after the last row held.
     next_offset: int
@@ -44,9 +44,15 @@ class Mark:
 class LocalStore:
     """Rows of one partition on disk.
 
-    Parameters: `folder` is made if need be.
+    Parameters
+    ----------
+    folder
+        Created if it does not exist.
 
-    Raises OptionsError when another process has the folder open.
+    Raises
+    ------
+    OptionsError
+        Another process has the folder open.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,50 +72,59 @@ class LocalStore:
         self._folder.mkdir(parents=True)
         return Rdict(str(self._folder), options())
 
-    def mark(self) -> Mark | None:
-        """Up to where this copy goes; None when there is nothing that can be used."""
-        stored = self._db.get(MARK)
+    def position(self) -> StorePosition | None:
+        """The position of this copy; None when it is empty or too old to be used."""
+        stored = self._db.get(POSITION_KEY)
         if stored is None:
             return None
         fields = orjson.loads(stored)
         written = fields.pop("written")
-        return Mark(**fields) if 0 <= time.time() - written < OLDEST_SECONDS else None
+        return StorePosition(**fields) if 0 <= time.time() - written < OLDEST_SECONDS else None
 
     def rows(self) -> dict[bytes, bytes]:
-        """All rows; the mark is none of them."""
+        """All rows, without the position."""
         rows: dict[bytes, bytes] = dict(cast(Any, self._db.items()))
-        rows.pop(MARK, None)
+        rows.pop(POSITION_KEY, None)
         return rows
 
     def measure(self) -> tuple[int, int]:
-        """About how many rows there are, and their bytes in files and in memory."""
+        """About how many rows there are, and their size in files and in memory in bytes."""
         sizes = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
         rows, *sizes_now = (self._db.property_int_value(name) or 0 for name in ("rocksdb.estimate-num-keys", *sizes))
         return rows, sum(sizes_now)
 
-    def write(self, rows: Iterable[Row], mark: Mark) -> None:
-        """Put (or, where the value is None, delete) `rows` and the mark, all or none."""
+    def write(self, rows: Iterable[Row], position: StorePosition) -> None:
+        """Writes rows and the position, all or none of them.
+
+        Parameters
+        ----------
+        rows
+            Keys and values; a value of None deletes the row.
+        position
+            The position in the changelog after these rows.
+        """
         batch = WriteBatch(raw_mode=True)
         for key, value in rows:
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(MARK, orjson.dumps({**mark.__dict__, "written": time.time()}))
+        batch.put(POSITION_KEY, orjson.dumps({**position.__dict__, "written": time.time()}))
         self._db.write(batch)
 
     def wipe(self) -> None:
-        """Forget everything."""
+        """Deletes everything."""
         self._db.close()
         shutil.rmtree(self._folder)
         self._db = self._open()
 
     def close(self) -> None:
+        """Releases the folder."""
         self._db.close()
 
 
 def options() -> Options:
-    """Options for many small databases in one process; RocksDB's own would take hundreds of MiB for each."""
+    """Options for many small databases in one process; RocksDB's defaults would take hundreds of MiB for each."""
     table = BlockBasedOptions()
     table.set_block_cache(Cache(8 * MIB))
     chosen = Options(raw_mode=True)

@@ -1,7 +1,7 @@
-"""The outbox: a batch's outputs word for word, kept as a row of the state they were made with.
+"""The outbox: the output records of a batch, kept as a row of the state from which they were made.
 
-Outputs are sent after the state is saved. Should the process die in between, whoever takes the partition over
-sends the outbox again: the same records, byte for byte, made by nobody a second time.
+Outputs are sent after the state is committed. If the process dies in between, the next owner of the partition sends
+the outbox again: the same records, byte for byte.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Message:
 
 
 def pack(messages: Iterable[Message]) -> bytes:
-    """Encode messages: each field its length (-1: None) and its bytes, headers after their number."""
+    """Encodes messages: the number of headers, then each field as its length (-1: None) and its bytes."""
     parts: list[bytes] = []
     for message in messages:
         fields: list[bytes | None] = [message.topic.encode(), message.key, message.value]
@@ -42,30 +42,30 @@ def pack(messages: Iterable[Message]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[Message]:
-    """Decode what `pack` encoded."""
+    """Decodes what `pack` encoded."""
     messages: list[Message] = []
-    place = 0
+    offset = 0
 
     def number() -> int:
-        nonlocal place
-        (value,) = _LENGTH.unpack_from(packed, place)
-        place += _LENGTH.size
+        nonlocal offset
+        (value,) = _LENGTH.unpack_from(packed, offset)
+        offset += _LENGTH.size
         return int(value)
 
     def optional() -> bytes | None:
-        nonlocal place
+        nonlocal offset
         length = number()
         if length < 0:
             return None
-        place += length
-        return packed[place - length : place]
+        offset += length
+        return packed[offset - length : offset]
 
     def required() -> bytes:
         field = optional()
         assert field is not None
         return field
 
-    while place < len(packed):
+    while offset < len(packed):
         count = number()
         topic, key, value = required().decode(), optional(), optional()
         headers = tuple((required().decode(), optional()) for _ in range(count))

@@ -1,14 +1,12 @@
 """The table of one partition: all state of that partition, with one changelog and a copy on the local disk.
 
-A commit is one group in the changelog: the rows a batch of input changed, the outputs it made (the outbox)
-and the input position after it. Then the local copy is written, then the caller sends the outbox, then the
-input counts as read. Whoever takes the partition over restores the rows, sends the outbox again and skips
-input below the position, so effects happen exactly once and outputs are sent at least once, each time with
-the same words.
+A commit is one group in the changelog: the rows that a batch of input changed, its outputs (the outbox) and the
+input position after it. Then the local copy is written, then the caller sends the outbox, then the input counts
+as read. The next owner of the partition restores the rows, sends the outbox again and skips input below the
+position, so effects happen exactly once and outputs are sent at least once, each time with the same bytes.
 
-Taking a partition over means to append a group of a new epoch. From then on, another process that still
-believes to own the partition finds its next append in the wrong place (`ForeignAppendError`), and what it
-wrote counts for nothing.
+A partition is taken over by appending a group of a new epoch. From then on, another process that still acts as the
+owner finds its next append at another offset than expected (`ForeignAppendError`), and what it wrote is ignored.
 """
 
 from __future__ import annotations
@@ -21,16 +19,16 @@ import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from stream_app.kafka.state.changelog import OUTBOX, POSITION, Fold, ForeignAppendError, LogReader, Rank, append
-from stream_app.kafka.state.local_store import LocalStore, Mark, Row
+from stream_app.kafka.state.local_store import LocalStore, Row, StorePosition
 from stream_app.kafka.state.outbox import Message, pack, unpack
 
-#: How often to read on when somebody else writes while a partition is taken over.
+#: How often to read again when another process writes while a partition is taken over.
 TAKEOVER_TRIES = 5
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Names and ids of the two topics a table lies between; an id tells a topic from one made anew."""
+    """The topics of a table; an id distinguishes a topic from one created again under the same name."""
 
     changelog: str
     changelog_id: str
@@ -39,18 +37,29 @@ class Topics:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a partition was left with by its owner before."""
+    """The state that the previous owner of a partition left."""
 
-    #: Rows of the core.
+    #: Rows of the detector.
     rows: dict[bytes, bytes]
     #: The outputs of the last batch, to be sent again.
     outbox: list[Message]
 
 
 class PartitionTable:
-    """All state of one partition. Restore it once, then commit batches in order.
+    """All state of one partition. It is restored once; then batches are committed in order.
 
-    Parameters: `client` are aiokafka's settings for reading, `producer` one that is idempotent and started.
+    Parameters
+    ----------
+    partition
+        The number of the partition.
+    topics
+        The changelog and the input.
+    client
+        Settings of an aiokafka client, for reading.
+    producer
+        An idempotent, started producer.
+    store
+        The local copy of the rows.
     """
 
     def __init__(
@@ -68,16 +77,19 @@ class PartitionTable:
         self._store = store
         #: The next input offset: everything before it is in the rows.
         self.position = 0
-        #: Records of the changelog still to be read while the table is restored.
+        #: Records of the changelog still to be read while the table is being restored.
         self.remaining = 0
         self._epoch = 0
-        #: Where the changelog ends, as far as this process has written or read it.
+        #: The end of the changelog, as far as this process has written or read it.
         self._end = 0
 
     async def restore(self) -> Restored:
-        """Read the rows back and take the partition over.
+        """Reads the rows and takes the partition over.
 
-        Raises ForeignAppendError when somebody else keeps writing.
+        Raises
+        ------
+        ForeignAppendError
+            Another process keeps writing to the changelog.
         """
         fold, self._end = self._local()
         async with LogReader(self._client, self.at) as log:
@@ -98,9 +110,9 @@ class PartitionTable:
         raise ForeignAppendError(f"{self.at.topic}[{self.at.partition}]: others kept writing to it")
 
     def _local(self) -> tuple[Fold, int]:
-        mark = self._store.mark()
-        if mark is not None and mark.topic_id == self._topics.changelog_id:
-            return Fold(self._store.rows(), Rank(mark.epoch, mark.position)), mark.next_offset
+        held = self._store.position()
+        if held is not None and held.topic_id == self._topics.changelog_id:
+            return Fold(self._store.rows(), Rank(held.epoch, held.position)), held.next_offset
         self._store.wipe()
         return Fold({}, Rank(0, 0)), 0
 
@@ -109,7 +121,7 @@ class PartitionTable:
         self.position = self._position(fold.rows)
         await self._append([(key, fold.rows.get(key)) for key in sorted(fold.overwritten - {POSITION})])
         read_rows = [(key, fold.rows.get(key)) for key in sorted(fold.touched)]
-        self._store.write([*read_rows, self._position_row()], self._mark())
+        self._store.write([*read_rows, self._position_row()], self._store_position())
         rows = fold.rows
         rows.pop(POSITION, None)
         outbox = rows.pop(OUTBOX, b"")
@@ -124,15 +136,26 @@ class PartitionTable:
         return int(fields["offset"]) if fields["topic_id"] == self._topics.input_id else 0
 
     async def commit(self, rows: Sequence[Row], outbox: Sequence[Message], position: int) -> None:
-        """Save a batch: when this returns, Kafka has its rows, its outputs and its position.
+        """Commits a batch: when this returns, Kafka has its rows, its outputs and its position.
 
-        Raises ForeignAppendError when this process no longer owns the partition; its outputs must not be
-        sent.
+        Parameters
+        ----------
+        rows
+            The rows that the batch changed; a value of None deletes the row.
+        outbox
+            The outputs of the batch, to be sent afterwards.
+        position
+            The next input offset.
+
+        Raises
+        ------
+        ForeignAppendError
+            This process no longer owns the partition; the outputs must not be sent.
         """
         self.position = position
         group: list[Row] = [*rows, (OUTBOX, pack(outbox))]
         await self._append(group)
-        self._store.write([*group, self._position_row()], self._mark())
+        self._store.write([*group, self._position_row()], self._store_position())
 
     async def _append(self, rows: Sequence[Row]) -> None:
         rank = Rank(self._epoch, self.position)
@@ -141,21 +164,22 @@ class PartitionTable:
     def _position_row(self) -> Row:
         return POSITION, orjson.dumps({"offset": self.position, "topic_id": self._topics.input_id})
 
-    def _mark(self) -> Mark:
-        return Mark(self._topics.changelog_id, self._end, self._epoch, self.position)
+    def _store_position(self) -> StorePosition:
+        return StorePosition(self._topics.changelog_id, self._end, self._epoch, self.position)
 
     def rows(self) -> dict[bytes, bytes]:
-        """The rows as last committed, those of the shell included."""
+        """The rows as last committed, those of the table itself included."""
         return self._store.rows()
 
     def measure(self) -> tuple[int, int]:
-        """About how many rows the local copy has, and its bytes."""
+        """About how many rows the local copy has, and its size in bytes."""
         return self._store.measure()
 
     async def still_owned(self) -> bool:
-        """Whether nobody else has written since: taking over writes, so then nobody else was the owner."""
+        """Whether no other process has written since the last commit; taking over writes."""
         async with LogReader(self._client, self.at) as log:
             return await log.end() == self._end
 
     def close(self) -> None:
+        """Closes the local copy."""
         self._store.close()

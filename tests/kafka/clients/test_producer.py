@@ -1,4 +1,4 @@
-"""The producer, and which of its faults pass."""
+"""The producer of a worker."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ import asyncio
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import (
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    NotLeaderForPartitionError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaTimeoutError
 
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.producer import make_producer, passes
+from stream_app.kafka.clients.producer import make_producer
 
 
 def test_a_batch_that_was_taken_is_never_given_up() -> None:
@@ -34,18 +27,3 @@ def test_a_batch_that_was_taken_is_never_given_up() -> None:
             await batch.future
 
     asyncio.run(body())
-
-
-@pytest.mark.parametrize(
-    ("error", "over"),
-    [
-        (KafkaTimeoutError, True),
-        (UnknownTopicOrPartitionError, True),
-        (NotLeaderForPartitionError, True),
-        (MessageSizeTooLargeError, False),
-        (TopicAuthorizationFailedError, False),
-    ],
-)
-def test_what_an_outage_brings_passes(error: type[KafkaError], over: bool) -> None:
-    """And what no waiting will mend does not."""
-    assert passes(error()) is over

@@ -102,7 +102,7 @@ def test_what_could_not_be_saved_is_restored_before_it_goes_on(owned: bool) -> N
                 raise KafkaTimeoutError
 
         table = SimpleNamespace(close=lambda: None, still_owned=unowned)
-        made.append(SimpleNamespace(number=number, table=table, doubtful=False, open=nothing, apply=fail))
+        made.append(SimpleNamespace(number=number, table=table, needs_restore=False, open=nothing, apply=fail))
         return made[-1]
 
     async def body() -> Assignment:

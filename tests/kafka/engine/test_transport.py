@@ -18,7 +18,7 @@ from tests.support.kafka_records import record
 
 def test_a_batch_is_bounded_in_bytes() -> None:
     """Records are cut where the next one would pass the bound, in order."""
-    batches = split([record(n, b"x" * 40, key=b"") for n in range(5)], most_bytes=100)
+    batches = split([record(n, b"x" * 40, key=b"") for n in range(5)], limit_bytes=100)
 
     assert [[r.offset for r in batch.records] for batch in batches] == [[0, 1], [2, 3], [4]]
     assert [batch.end for batch in batches] == [2, 4, 5]
@@ -26,7 +26,7 @@ def test_a_batch_is_bounded_in_bytes() -> None:
 
 def test_a_record_over_the_bound_stands_alone() -> None:
     """It is handed over all the same."""
-    batches = split([record(0, b"x"), record(1, b"x" * 200), record(9, None)], most_bytes=100)
+    batches = split([record(0, b"x"), record(1, b"x" * 200), record(9, None)], limit_bytes=100)
 
     assert [[r.offset for r in batch.records] for batch in batches] == [[0], [1], [9]]
     assert batches[-1].end == 10

@@ -284,7 +284,7 @@ class Call:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (Evil(), "it names posix.system, which is no part of a learner"),
+        (Evil(), "it names posix.system, which is not part of a learner"),
         ([Evil()], "it names posix.system"),
         (Call(), "it names stream_app.core.learning.stage.unit"),
         (Path("x"), "it names pathlib"),

@@ -1,4 +1,4 @@
-"""The examples log as it is read: what is no example is passed over, said and counted."""
+"""The examples log as it is read: records that are not examples are ignored, logged and counted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def poisoned(**stage: Any) -> bytes:
         poisoned(propensity=0),
     ],
 )
-def test_what_is_no_example_is_passed_over(bad: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_that_are_not_examples_are_ignored(bad: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
     """Nobody can take it out of the log: the worker goes on, says where it is, and counts it."""
     learner = Learner()
 
@@ -51,5 +51,5 @@ def test_what_is_no_example_is_passed_over(bad: bytes | None, caplog: pytest.Log
     examples = asyncio.run(body())
 
     assert (examples.skipped, examples.position) == (1, 5)
-    assert "examples at offset 3 is no example" in caplog.text
+    assert "examples at offset 3 is not an example" in caplog.text
     assert learner.metrics()["input"].support == 1

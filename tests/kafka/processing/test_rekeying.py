@@ -13,6 +13,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from stream_app.kafka.clients import retry
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing import rekeying
@@ -61,8 +62,12 @@ class Kafka:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits."""
-    monkeypatch.setattr(rekeying, "_AGAIN_SECONDS", 0.0)
+    """Without the pauses between attempts."""
+
+    async def no_sleep(_: float) -> None:
+        """Returns at once."""
+
+    monkeypatch.setitem(retry.retry.__kwdefaults__, "sleep", no_sleep)
 
 
 def moved(kafka: Kafka, owned: Callable[[], bool] = lambda: True) -> tuple[Batch, Counts]:
@@ -85,8 +90,7 @@ def test_an_outage_is_waited_for() -> None:
 def test_a_batch_of_a_lost_partition_is_not_sent_again() -> None:
     """Its new owner does it."""
     kafka = Kafka(KafkaTimeoutError())
-    answers = iter([True, False])
-    batch, counts = moved(kafka, lambda: next(answers))
+    batch, counts = moved(kafka, lambda: bool(kafka.refusals))
 
     assert not batch.done
     assert (kafka.taken, counts.sources) == ([], {})

@@ -1,4 +1,4 @@
-"""One task for each topic partition: batches of a partition one after the other, partitions side by side.
+"""A queue and a task for each topic partition: its batches are processed in order, partitions concurrently.
 
 While one partition waits for Kafka, another computes.
 """
@@ -15,17 +15,22 @@ from faust.types import TP, EventT
 
 from stream_app.kafka.records import Batch
 
-#: Batches waiting in a lane; when it is full, reading waits.
+#: Batches waiting in a queue; when it is full, reading waits.
 DEPTH = 1
 
 Work = Callable[[TP, Batch, Callable[[], bool]], Awaitable[None]]
 
 
-class Lanes:
-    """Does `work` on the batches of an app's agent and acknowledges them.
+class PartitionQueues:
+    """Processes the batches of an app's agent and acknowledges them.
 
-    Parameters: `work` is given a topic partition, a batch, and a function that tells whether the partition is still
-    this worker's and work should go on. What it raises ends the app.
+    Parameters
+    ----------
+    app
+        The Faust app; an error of `work` crashes it.
+    work
+        Called with a topic partition, a batch, and a function that returns whether the partition still belongs to this
+        worker.
     """
 
     def __init__(self, app: faust.App, work: Work) -> None:
@@ -35,15 +40,15 @@ class Lanes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def put(self, event: EventT[Any]) -> None:
-        """Hand over a batch; waits while its lane is full."""
+        """Adds a batch; waits while the queue of its partition is full."""
         tp = event.message.tp
         queue = self._queues.get(tp)
         if queue is None:
             queue = self._queues[tp] = asyncio.Queue(DEPTH)
-            self._tasks.add(asyncio.create_task(self._lane(tp, queue)))
+            self._tasks.add(asyncio.create_task(self._process(tp, queue)))
         await queue.put(event)
 
-    async def _lane(self, tp: TP, queue: asyncio.Queue[EventT[Any]]) -> None:
+    async def _process(self, tp: TP, queue: asyncio.Queue[EventT[Any]]) -> None:
         while True:
             event = await queue.get()
             try:
@@ -54,10 +59,11 @@ class Lanes:
             event.ack()
 
     def _owned(self, event: EventT[Any]) -> bool:
-        """Whether no rebalance and no stop has come since the batch was fetched."""
+        """Whether no rebalance and no stop has begun since the batch was fetched."""
         current: bool = event.message.generation_id == self._app.consumer_generation_id
         return current and self._app.flow_control.is_active()
 
     def stop(self) -> None:
+        """Cancels the tasks, wherever they are."""
         for task in self._tasks:
             task.cancel()
