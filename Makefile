@@ -1,18 +1,26 @@
 # Two commands do everything on a machine with Python 3.11 and make:
 #   make demo   installs what it needs and shows the detector at work
 #   make test   installs the rest and runs every test
+#   make quick  runs the tests that take little time and no broker
 PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := .venv/run.stamp
 DEV := .venv/dev.stamp
 
-.PHONY: demo test chaos lint types check lock clean
+.PHONY: demo test quick chaos lint types check lock clean
 
 demo: $(RUN)
 	$(BIN)/stream-app demo
 
+# Several processes on two cores. Tests that share a server, and those of a file, stay in one: tests/conftest.py.
+SIDE_BY_SIDE = $(BIN)/pytest --dist loadgroup --no-loadscope-reorder --durations=15
+
+# One process is taken by the tests with a broker from beginning to end; they mostly wait.
 test: $(DEV)
-	$(BIN)/pytest
+	$(SIDE_BY_SIDE) -n 3
+
+quick: $(DEV)
+	$(SIDE_BY_SIDE) -n 2 -m "not broker and not slow"
 
 # Faults at length, on a real broker: some ten minutes.
 chaos: $(DEV)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from stream_app.core.learning.learner import Learner
     from tests.support.watched import Watched
 
+HERE = Path(__file__).parent
+
 # No test tells anybody that it ran: MLflow asks for this before it is imported.
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 
@@ -20,6 +23,25 @@ os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=100)
 settings.register_profile("deep", deadline=None, database=None, max_examples=2000, print_blob=True)
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a broker or an MLflow server, and group what one process of pytest-xdist should run.
+
+    All tests of a group run in the same process: those of a file, and those that share a server. Tests with a broker
+    are first, since they take longest and mostly wait.
+    """
+    items.sort(key=lambda item: HERE / "broker" not in item.path.parents)
+    for item in items:
+        group = str(item.path.relative_to(HERE))
+        if HERE / "broker" in item.path.parents:
+            item.add_marker(pytest.mark.broker)
+            group = "broker"
+        elif "mlflow_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+            group = "mlflow"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

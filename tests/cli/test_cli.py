@@ -175,6 +175,7 @@ def test_without_its_extra_a_command_says_so(line: str, extra: str, missing: tup
     assert f"'.[{extra}]'" in said
 
 
+@pytest.mark.slow
 def test_replay_and_check_load_no_broker_library() -> None:
     """They work where only files are."""
     script = (

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import orjson
+import pytest
 
 from stream_app.core.decisions.policy import ENFORCE, FREE_WEEKS, OBSERVE, Policy, draw
 from stream_app.core.detector import Detector, Settings
@@ -150,6 +151,7 @@ def test_in_observe_nothing_is_stopped() -> None:
     assert not [e for e in loop.examples if e.pushed is None]
 
 
+@pytest.mark.slow
 def test_a_loop_with_a_learner_keeps_the_pushes() -> None:
     """At a budget of 5 %, learned from nothing, guards on: nine in ten of the pushes of the fleet left alone."""
     options = FleetOptions(pipelines=6, days=7.0, seed=4)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
+import pytest
 
 from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Detector, Settings
@@ -66,6 +67,7 @@ def in_own_process(hash_seed: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_processes_that_hash_strings_differently_say_the_same() -> None:
     """Verdicts, examples, closed graphlets, ledgers and rows are the same bytes, in enforce with its draws too."""
     one, two = in_own_process("1"), in_own_process("2")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 import orjson
+import pytest
 
 from stream_app.core.detector import Detector
 from stream_app.core.events import COMPLETE, ENDS, FAILED, ArtifactRef, Event
@@ -65,6 +66,7 @@ def sampled(stage: str) -> tuple[int, Verdict]:
     return where[int(len(where) * SAMPLED[stage])]
 
 
+@pytest.mark.slow
 def test_a_log_that_ends_at_a_prediction_gives_the_same() -> None:
     """Detector and learner anew, given nothing more: the same verdict, and the stages that were learned from later."""
     later = taught(usual_outputs())

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stream_app.core.detector import Settings
 from stream_app.core.outputs import CONTINUE, PRUNE, Example, Verdict
 from stream_app.demo.run import FLAGS_MAX, Flag, Scene, demo
@@ -34,6 +36,7 @@ def outcome(graphlet: str, pushed: bool) -> Example:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_off_a_terminal_the_demo_prints_plain_lines_and_a_report(tmp_path: Path) -> None:
     """Flags, the summary, and where the report is; no broker, no control characters."""
     ran = subprocess.run(
@@ -49,6 +52,7 @@ def test_off_a_terminal_the_demo_prints_plain_lines_and_a_report(tmp_path: Path)
     assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_demo_is_redrawn_in_place(tmp_path: Path) -> None:
     """The runs in flight, the last flags and the waste so far."""
     ours, theirs = pty.openpty()

@@ -60,6 +60,7 @@ def found_in(service: Service, called: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_store_becomes_the_graphlets_of_native_events(tmp_path: Path) -> None:
     """Killed when all is acknowledged and nothing saved, it sends all again; nothing is lost and nothing changes."""
     store, cursor = tmp_path / "store.sqlite", tmp_path / "cursor"
@@ -81,6 +82,7 @@ def test_a_store_becomes_the_graphlets_of_native_events(tmp_path: Path) -> None:
     assert found == shape(graphlets(native(history())))
 
 
+@pytest.mark.slow
 def test_a_store_is_followed_while_it_grows(tmp_path: Path, followers: list[Follower]) -> None:
     """A service that is away is one line in the log, and is sent everything when it is there; SIGTERM is no failure."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -132,6 +134,7 @@ def test_a_tracking_server_is_followed(tmp_path: Path, mlflow_url: str) -> None:
     assert (found["graphlet"]["down"], found["outcome"]["pushed"]) == (["followed/1@live"], True)
 
 
+@pytest.mark.slow
 def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers: list[Follower]) -> None:
     """One line a while, though its client tries several times; SIGTERM ends it in the middle of such a try."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -212,6 +215,7 @@ class TestWrongUse:
         assert (code, said.count("\n")) == (2, 1)
         assert says in said
 
+    @pytest.mark.slow
     def test_a_wrong_token_and_another_service_are_told(self, store: str, tmp_path: Path) -> None:
         """The right token comes from the settings of the service; the token is in no line."""
         arguments = ("mlmd", store, "--cursor", str(tmp_path / "cursor"), "--url")

@@ -84,6 +84,7 @@ def test_standard_input_gives_the_same(
     assert outputs(tmp_path / "out") == plain
 
 
+@pytest.mark.slow
 def test_the_outputs_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     """Two processes whose strings hash differently write the same bytes, the report among them."""
     write_lines(tmp_path / "events.jsonl", LINES[:1200])

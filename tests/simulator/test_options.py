@@ -49,6 +49,7 @@ def test_a_fleet_starts_when_it_is_told_to() -> None:
     assert min(times) >= start.timestamp() * 1000
 
 
+@pytest.mark.slow
 def test_the_push_scale_reaches_one_percent() -> None:
     """At 0.1 about 1 % of the models are pushed."""
     assert 0.004 <= summarise(truth(days=2.5, push_scale=0.1)).pushed_share <= 0.02
@@ -63,6 +64,7 @@ def test_a_fleet_of_many_tiny_pipelines() -> None:
     assert len(runs) < 4 * 300
 
 
+@pytest.mark.slow
 def test_a_regime_change_leaves_the_past_alone_and_makes_pushes_rarer() -> None:
     """Up to its day the fleet is the same; after it fewer models are pushed."""
     changed = Fleet(FleetOptions(pipelines=40, days=8.0, seed=6, regime_change_day=3.0))

@@ -46,6 +46,7 @@ def test_a_model_is_pushed_when_a_pusher_that_read_it_says_so() -> None:
     assert sum(pushed.values()) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lossless")
 def test_truth_is_the_outcome_that_the_events_have() -> None:
     """The batch oracle finds the same graphlets, and the same ones pushed, warm starts, baselines and all."""
@@ -58,6 +59,7 @@ def test_truth_is_the_outcome_that_the_events_have() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_chances_are_calibrated(rows: list[Json]) -> None:
     """At every stage, in every tenth of the chances, as many are pushed as they say, within chance itself."""
     for stage, tenth in product(STAGES, range(10)):

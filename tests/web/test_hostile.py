@@ -122,6 +122,7 @@ def test_what_is_hardly_http_is_refused(service: Service, text: bytes) -> None:
     assert well(service)
 
 
+@pytest.mark.slow
 def test_10_000_requests_with_bad_tokens_cost_little(service: Service) -> None:
     """None is let in, memory stays, and whoever knows the token is served in between."""
     assert well(service)
@@ -149,6 +150,7 @@ def test_10_000_requests_with_bad_tokens_cost_little(service: Service) -> None:
     assert grown_kb < 100_000
 
 
+@pytest.mark.slow
 def test_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Many large bodies at once are put off, not held."""
     monkeypatch.setattr(bodies.Bodies.__init__, "__defaults__", (1 << 20,))
@@ -224,6 +226,7 @@ def test_a_batch_of_brackets_is_refused_unread(service: Service) -> None:
     assert (answer.status, "at most 1,048,576 opening brackets" in answer.json["detail"]) == (422, True)
 
 
+@pytest.mark.slow
 def test_a_batch_of_wide_schemas_is_taken(service: Service) -> None:
     """The densest that is real: as many short columns as there is room for."""
     fields = [{"name": f"c{number}", "type": "int"} for number in range(30_000)]

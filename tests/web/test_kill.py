@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import orjson
+import pytest
 
 from tests.sources.openlineage_events import message, run_event, run_id
 from tests.web.served import BATCH, Process
@@ -55,6 +56,7 @@ def stored_runs(folder: Path) -> Counter[str]:
     return Counter(orjson.loads(text)["run"]["runId"] for (text,) in rows)
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_9_and_is_there_once(tmp_path: Path) -> None:
     """Through several lives of the service, each killed at a moment of its own."""
     draw = random.Random(7)
@@ -84,6 +86,7 @@ def test_what_was_acknowledged_survives_kill_9_and_is_there_once(tmp_path: Path)
     assert executions > 0
 
 
+@pytest.mark.slow
 def test_being_told_to_stop_loses_nothing(tmp_path: Path) -> None:
     """SIGTERM: what is in hand is finished, the state is saved, and the exit is clean."""
     process = Process(tmp_path)
@@ -108,6 +111,7 @@ def test_being_told_to_stop_loses_nothing(tmp_path: Path) -> None:
     assert applied == last
 
 
+@pytest.mark.slow
 def test_a_second_service_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     """In one line; the first one goes on."""
     process = Process(tmp_path)

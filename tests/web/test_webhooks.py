@@ -179,6 +179,7 @@ def known(service: Service) -> set[str]:
 class TestSettings:
     """Where the secret comes from."""
 
+    @pytest.mark.slow
     def test_it_comes_from_a_file_and_is_in_no_log(self, tmp_path: Path) -> None:
         """Of a service as its command starts it."""
         (tmp_path / "secret").write_text(f"{SECRET}\n")

@@ -28,6 +28,7 @@ MORE = settings().max_examples // 100
 HORIZON_MS = st.sampled_from(HORIZONS).map(lambda minutes: minutes * MINUTE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [fleets, noise])
 @pytest.mark.parametrize("arrival", [shuffled, duplicated, late])
 @settings(max_examples=140 * MORE)
@@ -47,6 +48,7 @@ def test_the_order_and_number_of_events_do_not_matter(
     _assert_equal(detector, events, arrived, horizon_ms)
 
 
+@pytest.mark.slow
 @settings(max_examples=270 * MORE)
 @given(data=st.data(), horizon_ms=HORIZON_MS, predicting=st.booleans())
 def test_a_log_may_be_cut_anywhere_with_the_state_saved_and_loaded_between(
@@ -69,6 +71,7 @@ def test_a_log_may_be_cut_anywhere_with_the_state_saved_and_loaded_between(
     _assert_equal(reloaded, events, arrived, horizon_ms)
 
 
+@pytest.mark.slow
 @settings(max_examples=60 * MORE)
 @given(data=st.data(), horizon_ms=HORIZON_MS)
 def test_the_state_is_right_and_its_invariants_hold_after_every_event(data: st.DataObject, horizon_ms: int) -> None:
@@ -81,6 +84,7 @@ def test_the_state_is_right_and_its_invariants_hold_after_every_event(data: st.D
         _assert_equal(detector, arrived[:done], arrived[:done], horizon_ms)
 
 
+@pytest.mark.slow
 def test_the_halves_of_a_log_may_run_in_processes_that_hash_strings_differently(tmp_path: Path) -> None:
     """No set of strings is walked in its own order: the rows are the same bytes whatever the seed."""
     log = _busy_log()

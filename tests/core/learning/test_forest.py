@@ -61,6 +61,7 @@ def test_it_sees_what_no_feature_says_by_itself() -> None:
     assert min(here) > max(elsewhere) + 1.5
 
 
+@pytest.mark.slow
 def test_old_trees_make_room_for_new_ones() -> None:
     """There are never more than so many; those of the last labels follow a change."""
     forest, window = Forest(), Window()

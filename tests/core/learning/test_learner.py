@@ -57,6 +57,7 @@ def test_predictions_change_nothing() -> None:
     assert before == pickle.dumps(learner)
 
 
+@pytest.mark.slow
 def test_the_model_beats_the_baseline_where_features_tell() -> None:
     """After some thousands of labels its log loss is well below that of the past push rate."""
     metrics = taught(3000).metrics()["input"]
@@ -72,6 +73,7 @@ def fingerprint(count: int) -> str:
     return hashlib.sha256(pickle.dumps(learner) + repr(answers(learner)).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_same_log_same_bytes_in_every_process() -> None:
     """Hash randomisation, which differs between processes, does not reach a single bit of the state."""
     program = "from tests.core.learning.test_learner import fingerprint; print(fingerprint(600))"
@@ -227,6 +229,7 @@ def test_held_out_records_weigh_as_many_as_they_stand_for() -> None:
     assert learner.fleet_rate() == pytest.approx(1.0 / 15.0, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_change_of_regime_is_rolled_back_and_recovered_from() -> None:
     """When every effect turns around the stage falls back to the baseline, refolds, and beats it again."""
     learner, truth = Learner(), Truth(7)

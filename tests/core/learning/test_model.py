@@ -45,6 +45,7 @@ def test_the_baseline_answers_until_there_are_labels_of_both_kinds() -> None:
     assert model.predict({"a": 1.0}, 0.3).p != pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_probabilities_approach_the_truth() -> None:
     """After some thousands of labels they are nearer to the law that made them than the past push rate by far."""
     model, truth = trained(6000), Truth(1)
@@ -73,6 +74,7 @@ def test_reasons_are_what_moving_a_feature_would_change() -> None:
             assert here - there == pytest.approx(effect, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_reasons_name_what_matters_first() -> None:
     """Broken code, the strongest sign in this world, leads the reasons against a push."""
     model = trained(4000)
@@ -107,6 +109,7 @@ def test_a_weight_that_is_lost_is_discarded_and_heals() -> None:
     assert model.discarded <= 2
 
 
+@pytest.mark.slow
 def test_drawing_knots_anew_keeps_the_curves() -> None:
     """The answers just before and just after new knots differ by little."""
     model, truth = StageModel(), Truth(2)

@@ -546,6 +546,7 @@ def test_a_pushed_run_is_not_called_a_negative_once_its_trainer_has_left(watch: 
     assert not [e for e in again.outputs[heard:] if isinstance(e, Example) and e.graphlet == "p/run:r1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "every"), [(1, 200), (0, 97)])
 def test_a_fleet_cut_where_things_leave_says_what_it_says_in_one(seed: int, every: int) -> None:
     """Two days of retention, and a restart every so many events: all outputs, in their order."""

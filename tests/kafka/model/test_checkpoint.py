@@ -59,6 +59,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_and_goes_on_as_if_nothing_had_been(desk: Desk) -> None:
     """Restored half-way, it is at the end what it would have been, bit for bit."""
     half = len(examples()) // 2
