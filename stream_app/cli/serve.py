@@ -79,14 +79,14 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
     """Serves beside the workers on a Kafka."""
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
-    from stream_app.web.relayed import Said
+    from stream_app.web.relayed import RelayedVerdicts
     from stream_app.web.serving import serve_relayed
 
     options = load_kafka_options(config, servers)
     quieten()
-    said = Said()
-    workers = Relay(connection_of(options.kafka), names_of(options.kafka), said.verdicts.add)
-    serve_relayed(workers, said, sources_of(options), host, port, token, webhooks_of(options), listening)
+    relayed = RelayedVerdicts()
+    workers = Relay(connection_of(options.kafka), names_of(options.kafka), relayed.verdicts.add)
+    serve_relayed(workers, relayed, sources_of(options), host, port, token, webhooks_of(options), listening)
 
 
 def listening(url: str) -> None:

@@ -1,1 +1,1 @@
-"""The detector as a service without HTTP: its thread, its log, its verdicts."""
+"""The detector as a service without HTTP: its thread, its event log, and an index of verdicts."""

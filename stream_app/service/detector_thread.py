@@ -1,8 +1,8 @@
-"""The embedded detector: one thread that writes the log, answers for it, and lets the detector follow.
+"""The embedded detector: one thread that writes the log, acknowledges messages, and applies them to the detector.
 
-What waits is written together in one transaction (group commit) and only then acknowledged; what is written is
-applied in small slices, so that the next group is not kept waiting. State is saved every second or so, and a restart
-applies the rest of the log again.
+Waiting messages are written together in one transaction (group commit) and only then acknowledged. Written entries are
+applied in small slices, so that the next group is not delayed. State is saved about once a second, and after a restart
+the entries that it does not include are applied again.
 """
 
 from __future__ import annotations
@@ -23,30 +23,33 @@ from stream_app import wire
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.core.detector import Detector, Settings, describe
 from stream_app.core.dispatch import Handlers, dispatch
+from stream_app.core.events import Event
 from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
-from stream_app.core.state.entities import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
-from stream_app.service.event_log import Changes, Entry, EventLog, LogUnavailableError
-from stream_app.service.verdict_index import Verdicts, Words
+from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
+from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import SOURCES, Sources, detect
+from stream_app.times import DAY_MS
 
 log = logging.getLogger(__name__)
 
-#: Messages and bytes that may wait to be written, and entries that may wait to be applied.
+#: Messages, and their bytes, that may wait to be written; entries that may wait to be applied.
 WAITING_MAX, WAITING_BYTES, BEHIND_MAX = 10_000, 64 << 20, 50_000
 #: Messages and bytes written in one transaction.
 _GROUP_MAX, _GROUP_BYTES = 2_000, 8 << 20
-#: Seconds of applying before the next group is looked for, and between two times the state is saved.
+#: Seconds of applying before the next group is written, and between two saves of the state.
 _SLICE, _SAVE = 0.005, 1.0
 
 
 class OverloadedError(Exception):
-    """More waits than is held; try again later."""
+    """Too many messages are waiting; the sender should try again later."""
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Submission:
+    """Entries that are written as one, and the future of whoever waits for that."""
+
     entries: list[Entry]
     size: int
     written: Future[None]
@@ -54,23 +57,27 @@ class _Waiting:
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
-    """What the service is told once."""
+    """Settings of the service."""
 
     detector: Settings = field(default_factory=Settings)
     sources: Sources = field(default_factory=lambda: SOURCES)
-    #: Seconds between two ticks, which let time pass for pipelines that are silent.
+    #: Seconds between two ticks, with which time passes for pipelines that send no events.
     tick_seconds: float = 60.0
-    #: Days for which entries are kept after they were applied.
+    #: Days for which applied entries are kept.
     keep_days: float = 30.0
 
 
 class Embedded:
-    """A log with its detector; `start` it, and `stop` it in the end.
+    """A log with its detector, run by a thread; see `start` and `stop`.
 
     Parameters
     ----------
+    event_log
+        The open log; used by the thread only.
+    settings
+        Settings of the service.
     observe
-        Told the outputs of the detector, from its thread.
+        Called with the outputs of the detector, from its thread.
     now_ms
         The clock, in ms since 1970 UTC.
 
@@ -91,25 +98,25 @@ class Embedded:
         self._log = event_log
         self._observe = observe
         self._now_ms = now_ms
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Submission | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._waiting_bytes = 0
-        self._group: list[_Waiting] = []
+        self._group: list[_Submission] = []
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._stopping = False
-        #: Why the log takes nothing at the moment; "" when it does.
+        #: Why messages cannot be accepted at the moment; "" when they can.
         self.unavailable_reason = ""
-        #: Done when the thread has failed: nothing is written any more, and the process should end.
+        #: Done when the thread has failed: nothing is written any more, and the process should exit.
         self.failed: Future[None] = Future()
-        #: Held while the detector is at work.
-        self.at_work = threading.Lock()
+        #: Held while the detector changes.
+        self.detector_lock = threading.Lock()
         self._poison: set[int] = set()
         self._handlers = Handlers(self._verdict, self._example, self._closed)
         self._load()
 
     def _load(self) -> None:
-        """Brings detector, learner and verdicts to the saved state; the rest of the log waits to be applied."""
+        """Loads the saved state; the entries after it wait to be applied."""
         self.learner = self.settings.detector.learner()
         for number, example in enumerate(self._log.examples(), 1):
             try:
@@ -117,7 +124,7 @@ class Embedded:
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)
-        self.verdicts = Verdicts(orjson.loads(verdict) for verdict in self._log.verdicts())
+        self.verdicts = VerdictIndex(orjson.loads(verdict) for verdict in self._log.verdicts())
         self._changes = Changes(self._log.applied())
         self._behind = deque(self._log.after(self._changes.applied))
 
@@ -127,13 +134,16 @@ class Embedded:
         return len(self._behind)
 
     def start(self) -> None:
-        """Begins to write and to apply."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Writes what waits, applies what is written, saves the state, and ends.
+        """Writes waiting messages, applies all entries, saves the state, and ends the thread.
 
-        Raises what the thread failed with, if it has.
+        Raises
+        ------
+        Exception
+            The error with which the thread has failed.
         """
         with self._lock:
             self._stopping = True
@@ -142,35 +152,49 @@ class Embedded:
         if self._failure is not None:
             raise self._failure
 
-    def submit(self, messages: Sequence[bytes]) -> Future[None]:
-        """Messages to be written, as one; the future is done when they are on disk.
+    def submit(self, messages: Sequence[Accepted]) -> Future[None]:
+        """Hands over messages, to be written together.
 
-        Its exception is LogUnavailableError when they cannot be. Raises OverloadedError.
+        Parameters
+        ----------
+        messages
+            Messages that were decoded.
+
+        Returns
+        -------
+        Future[None]
+            Done when they are on disk; its exception is LogUnavailableError when they cannot be written.
+
+        Raises
+        ------
+        OverloadedError
+            Too many messages are waiting, or the service is stopping.
         """
-        size = sum(map(len, messages))
+        size = sum(len(each.message) for each in messages)
         received_ms = self._now_ms()
-        waiting = _Waiting([Entry(0, received_ms, message) for message in messages], size, Future())
-        # Whoever waits may give up, which must not cancel a future that the thread is going to set.
-        waiting.written.set_running_or_notify_cancel()
+        entries = [Entry(0, received_ms, each.message, each) for each in messages]
+        submission = _Submission(entries, size, Future())
+        # A caller that no longer waits must not cancel a future that the thread is going to set.
+        submission.written.set_running_or_notify_cancel()
         with self._lock:
             full = self._waiting >= WAITING_MAX or self._waiting_bytes + size > WAITING_BYTES
             if self._stopping or full or len(self._behind) > BEHIND_MAX:
                 raise OverloadedError
             self._waiting += len(messages)
             self._waiting_bytes += size
-            self._queue.put(waiting)
-        return waiting.written
+            self._queue.put(submission)
+        return submission.written
 
-    def enforces(self, _: Words) -> bool:
-        """Whether a run stops where a verdict says so."""
+    def enforces(self, _: VerdictRecord) -> bool:
+        """Whether runs stop where a verdict says so."""
         return self.settings.detector.policy.mode == ENFORCE
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """A graphlet as the detector describes it; waits while the detector is at work."""
+        """A graphlet as the detector describes it; None when there is none. It waits while the detector changes."""
         name = parse_graphlet_id(graphlet)
         if name is None or name.trainer is None:
             return None
-        with self.at_work:
+        with self.detector_lock:
             pipeline = self.detector.pipelines.get(name.pipeline)
             found = pipeline.graphlets.get(name.trainer) if pipeline is not None else None
             if pipeline is None or found is None:
@@ -180,34 +204,34 @@ class Embedded:
     def _run(self) -> None:
         try:
             self._work()
-        except Exception as error:  # whatever it is, nobody must wait for a thread that is gone
-            log.exception("the service can write no more")
+        except Exception as error:  # whatever it is, no caller may wait for a thread that has ended
+            log.exception("the service cannot continue")
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Refuses all that waits and all that comes, and says why."""
+        """Refuses waiting and further messages, with the reason."""
         with self._lock:
             self._stopping = True
-            self.unavailable_reason = f"the service can write no more: {type(error).__name__}: {error}"
+            self.unavailable_reason = f"the service cannot continue: {type(error).__name__}: {error}"
         group = self._group
         while group:
-            for waiting in group:
-                if not waiting.written.done():
-                    waiting.written.set_exception(LogUnavailableError(self.unavailable_reason))
-            group = self._gather(wait=0.0)
+            for submission in group:
+                if not submission.written.done():
+                    submission.written.set_exception(LogUnavailableError(self.unavailable_reason))
+            group = self._next_group(wait=0.0)
         self._failure = error
         self.failed.set_result(None)
 
     def _work(self) -> None:
         saved = ticked = time.monotonic()
-        forgetting = True  # also what grew old while the service was down
+        deleting = True  # also what has become old while the service was down
         while True:
-            group = self._group = self._gather(wait=0.0 if self._behind or forgetting else 0.2)
+            group = self._group = self._next_group(wait=0.0 if self._behind or deleting else 0.2)
             if time.monotonic() - ticked >= self.settings.tick_seconds:
-                group.append(_Waiting([Entry(0, self._now_ms(), None)], 0, Future()))
+                group.append(_Submission([Entry(0, self._now_ms(), None)], 0, Future()))
                 ticked = time.monotonic()
-                forgetting = True
-            forgetting = forgetting and self._forget()
+                deleting = True
+            deleting = deleting and self._delete_old_entries()
             if group:
                 self._write(group)
             self._apply(None if self._stopping else time.monotonic() + _SLICE)
@@ -218,36 +242,36 @@ class Embedded:
                 self._save()
                 return
 
-    def _gather(self, wait: float) -> list[_Waiting]:
-        """What waits, up to the size of a group; waits some seconds for the first."""
-        group: list[_Waiting] = []
+    def _next_group(self, wait: float) -> list[_Submission]:
+        """Waiting submissions, up to the size of a group; waits some seconds for the first."""
+        group: list[_Submission] = []
         count = size = 0
         try:
             while count < _GROUP_MAX and size < _GROUP_BYTES:
-                waiting = self._queue.get(timeout=wait) if wait and not group else self._queue.get_nowait()
-                if waiting is not None:
-                    group.append(waiting)
-                    count, size = count + len(waiting.entries), size + waiting.size
+                submission = self._queue.get(timeout=wait) if wait and not group else self._queue.get_nowait()
+                if submission is not None:
+                    group.append(submission)
+                    count, size = count + len(submission.entries), size + submission.size
         except queue.Empty:
             pass
         return group
 
-    def _write(self, group: list[_Waiting]) -> None:
-        entries = [entry for waiting in group for entry in waiting.entries]
+    def _write(self, group: list[_Submission]) -> None:
+        entries = [entry for submission in group for entry in submission.entries]
         try:
             self._log.append(entries)
         except LogUnavailableError as error:
             self._note(str(error))
-            for waiting in group:
-                waiting.written.set_exception(error)
+            for submission in group:
+                submission.written.set_exception(error)
         else:
             self._note("")
             self._behind.extend(entries)
-            for waiting in group:
-                waiting.written.set_result(None)
+            for submission in group:
+                submission.written.set_result(None)
         with self._lock:
-            self._waiting -= sum(len(waiting.entries) for waiting in group if waiting.size)
-            self._waiting_bytes -= sum(waiting.size for waiting in group)
+            self._waiting -= sum(len(submission.entries) for submission in group if submission.size)
+            self._waiting_bytes -= sum(submission.size for submission in group)
 
     def _note(self, reason: str) -> None:
         if reason and reason != self.unavailable_reason:
@@ -255,18 +279,18 @@ class Embedded:
         self.unavailable_reason = reason
 
     def _apply(self, until: float | None) -> None:
-        """Gives entries to the detector until a time, one at least."""
+        """Applies entries until a time, one at least."""
         if not self._behind:
             return
         outputs: list[Output] = []
-        with self.at_work:
+        with self.detector_lock:
             while self._behind:
                 entry = self._behind.popleft()
                 if entry.position not in self._poison:
                     try:
-                        outputs += self._take(entry)
-                    except Exception:  # a defect of ours must not stop the service for ever
-                        log.exception("the detector failed on entry %d, which is passed over", entry.position)
+                        outputs += self._step(entry)
+                    except Exception:  # a defect of the detector must not stop the service for ever
+                        log.exception("the detector failed on entry %d, which is ignored", entry.position)
                         self._poison.add(entry.position)
                         self._load()
                         outputs = []
@@ -276,24 +300,28 @@ class Embedded:
                     break
         self._observe(outputs)
 
-    def _take(self, entry: Entry) -> list[Output]:
+    def _step(self, entry: Entry) -> list[Output]:
         if entry.message is None:
             outputs = self.detector.tick(entry.received_ms)
-            self._forget_old_verdicts(entry.received_ms)
+            self._drop_old_verdicts(entry.received_ms)
         else:
-            try:
-                event = self.settings.sources[detect(entry.message)](entry.message, entry.received_ms + DAY_MS)
-            except MalformedEvent as error:
-                log.warning("entry %d is an event no longer: %s", entry.position, error)
-                return []
+            event = entry.accepted.event if entry.accepted is not None else self._decode(entry, entry.message)
             outputs = self.detector.step(event, entry.received_ms) if event is not None else []
         dispatch(outputs, self.learner, self._handlers)
         return outputs
 
+    def _decode(self, entry: Entry, message: bytes) -> Event | None:
+        """The event of an entry that was read from the log; None where there is none."""
+        try:
+            return self.settings.sources[detect(message)](message, entry.received_ms + DAY_MS)
+        except MalformedEvent as error:
+            log.warning("entry %d is no longer an event: %s", entry.position, error)
+            return None
+
     def _verdict(self, verdict: Verdict) -> None:
-        words = wire.verdict_to_dict(verdict)
-        self.verdicts.add(words)
-        self._changes.verdicts[verdict.graphlet] = orjson.dumps(words)
+        record = wire.verdict_to_dict(verdict)
+        self.verdicts.add(record)
+        self._changes.verdicts[verdict.graphlet] = orjson.dumps(record)
 
     def _example(self, example: Example) -> None:
         self._changes.examples.append(orjson.dumps(wire.example_to_dict(example)))
@@ -301,8 +329,8 @@ class Embedded:
     def _closed(self, closed: Closed) -> None:
         self._drop(closed.graphlet["graphlet"])
 
-    def _forget_old_verdicts(self, now_ms: int) -> None:
-        """Runs without a trainer are never closed; what was said of them goes when it is as old as closed ones."""
+    def _drop_old_verdicts(self, now_ms: int) -> None:
+        """Drops verdicts on runs without a trainer, which are never closed, when they are as old as closed ones."""
         settings = self.settings.detector
         for graphlet in self.verdicts.before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms)):
             self._drop(graphlet)
@@ -311,18 +339,18 @@ class Embedded:
         if self.verdicts.drop(graphlet):
             self._changes.verdicts[graphlet] = None
 
-    def _forget(self) -> bool:
-        """Drops some of the entries that are old; whether there may be more."""
+    def _delete_old_entries(self) -> bool:
+        """Deletes some of the old entries; returns whether there may be more."""
         try:
-            return self._log.forget(self._now_ms() - round(self.settings.keep_days * DAY_MS))
+            return self._log.delete(self._now_ms() - round(self.settings.keep_days * DAY_MS))
         except LogUnavailableError as error:
             self._note(str(error))
             return False
 
     def _save(self) -> None:
-        """Saves the state; what cannot be saved is kept for the next time."""
+        """Saves the state; changes that cannot be saved are kept for the next call."""
         changes = self._changes
-        with self.at_work:
+        with self.detector_lock:
             changes.rows.update(self.detector.take_rows())
         try:
             if changes.applied == self._log.applied():

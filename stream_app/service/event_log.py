@@ -1,8 +1,8 @@
-"""The log of what was accepted and the state made of it, in one SQLite file.
+"""The log of accepted messages and the state of the detector, in one SQLite file.
 
-Two kinds of writes, both transactions that are on disk when they return (WAL, `synchronous=FULL`): entries are
-appended before they are acknowledged; state is saved now and then, together with the position in the log that it
-holds. What a crash leaves is a state and the entries after it, from which the rest follows again, the same.
+There are two kinds of writes, both transactions that are on disk when they return (WAL, `synchronous=FULL`): entries
+are appended before they are acknowledged; state is saved about once a second, together with the log position that it
+includes. After a crash the entries after that position are applied again, with the same results.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stream_app.core.events import Event
 from stream_app.errors import OptionsError, StateError, StreamAppError
 
-#: Raised when a table changes; a file of another version is refused.
+#: Increased when a table changes; a file of another version is refused.
 _VERSION = 1
 _APPLICATION_ID = 0x53417070
 
 #: Entries of the log read at a time.
 _PAGE = 1000
-#: Entries forgotten at a time, so that no transaction keeps the next write waiting.
-_FORGET = 2_000
+#: Entries deleted at a time, so that no transaction delays the next write for long.
+_DELETED_AT_ONCE = 2_000
 
 _TABLES = """
 CREATE TABLE entries (position INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, message BLOB);
@@ -37,39 +38,59 @@ INSERT INTO applied VALUES (0);
 
 
 class LogUnavailableError(StreamAppError):
-    """The log takes nothing now: the disk is full, or the file is damaged. Nothing of the write was kept."""
+    """The log cannot be written at the moment: the disk is full, or the file is damaged. The write had no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that was decoded when it was accepted."""
+
+    message: bytes
+    #: None for a valid message about no execution.
+    event: Event | None
 
 
 @dataclass(slots=True)
 class Entry:
-    """Something that was accepted: a message, or (None) the passing of time."""
+    """An entry of the log: a message, or (None) a tick."""
 
     #: 0 until it is in the log.
     position: int
     #: When it was accepted, in ms since 1970 UTC.
     received_ms: int
     message: bytes | None
+    #: The decoded message; None for an entry that was read from the log.
+    accepted: Accepted | None = None
 
 
 @dataclass(slots=True)
 class Changes:
-    """What changed in the state since it was last saved."""
+    """Changes of the state since it was last saved."""
 
     #: Position of the last entry applied.
     applied: int = 0
-    #: None: the row, or the verdict on the graphlet, is gone.
+    #: None: the row, or the verdict on the graphlet, was deleted.
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     verdicts: dict[str, bytes | None] = field(default_factory=dict)
     examples: list[bytes] = field(default_factory=list)
 
 
 class EventLog:
-    """An open log. One process at a time has it, and one thread of that may use it.
+    """An open log. It belongs to one process, and one thread of that may use it.
 
-    Parameters: `path` is the file, made with its folder if need be; `allow_pages` bounds its size (a page is 4 kB).
+    Parameters
+    ----------
+    path
+        The file; it and its folder are created if they do not exist.
+    allow_pages
+        The largest size of the file, in pages of 4 kB; None: not bounded.
 
-    Raises OptionsError when it cannot be opened or another process has it, StateError when it is damaged or is no
-    such log.
+    Raises
+    ------
+    OptionsError
+        The file cannot be opened, or another process has it open.
+    StateError
+        The file is damaged, or is not such a log.
     """
 
     def __init__(self, path: Path, allow_pages: int | None = None) -> None:
@@ -118,13 +139,21 @@ class EventLog:
             raise StateError(f"{self.path}: is damaged: {found}")
 
     def close(self) -> None:
-        """Gives the file up."""
+        """Closes the file."""
         self._db.close()
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Writes entries and gives them their positions; when it returns, they are on disk.
+        """Writes entries, sets their positions, and returns when they are on disk.
 
-        Raises LogUnavailableError: none of them is.
+        Parameters
+        ----------
+        entries
+            Not yet in the log.
+
+        Raises
+        ------
+        LogUnavailableError
+            None of them was written.
         """
         insert = "INSERT INTO entries (received_ms, message) VALUES (?, ?)"
         given = list(entries)
@@ -139,9 +168,17 @@ class EventLog:
             entry.position = position
 
     def save(self, changes: Changes) -> None:
-        """Writes changes of the state and the position that they bring it to.
+        """Writes changes of the state together with its new position.
 
-        Raises LogUnavailableError: the state is as it was.
+        Parameters
+        ----------
+        changes
+            All changes since the last call.
+
+        Raises
+        ------
+        LogUnavailableError
+            The saved state was not changed.
         """
 
         def write() -> None:
@@ -152,20 +189,39 @@ class EventLog:
 
         self._transact(write)
 
-    def forget(self, before_ms: int) -> bool:
-        """Drops entries that are in the state and were accepted before a time (ms since 1970 UTC), some at a time.
+    def delete(self, before_ms: int) -> bool:
+        """Deletes some of the old entries that the saved state includes.
 
-        Returns whether there may be more of them. Raises LogUnavailableError.
+        Parameters
+        ----------
+        before_ms
+            Entries accepted before this time are deleted, in ms since 1970 UTC.
+
+        Returns
+        -------
+        bool
+            Whether there may be more of them.
+
+        Raises
+        ------
+        LogUnavailableError
+            None was deleted.
         """
         oldest = "SELECT position, received_ms FROM entries WHERE position <= ? ORDER BY position LIMIT ?"
-        found = self._read(oldest, self.applied(), _FORGET)
+        found = self._read(oldest, self.applied(), _DELETED_AT_ONCE)
         old = list(itertools.takewhile(lambda row: row[1] < before_ms, found))
         if old:
             self._transact(lambda: self._db.execute("DELETE FROM entries WHERE position <= ?", (old[-1][0],)))
-        return len(old) == _FORGET
+        return len(old) == _DELETED_AT_ONCE
 
     def applied(self) -> int:
-        """Position of the last entry that the saved state holds. Raises LogUnavailableError."""
+        """Position of the last entry that the saved state includes.
+
+        Raises
+        ------
+        LogUnavailableError
+            It cannot be read.
+        """
         ((position,),) = self._read("SELECT position FROM applied")
         return int(position)
 
@@ -182,7 +238,13 @@ class EventLog:
         return (example for (example,) in self._db.execute("SELECT example FROM examples ORDER BY position"))
 
     def after(self, position: int) -> Iterator[Entry]:
-        """The entries after a position, in order. Raises LogUnavailableError."""
+        """Yields the entries after a position, in order.
+
+        Raises
+        ------
+        LogUnavailableError
+            They cannot be read.
+        """
         select = "SELECT position, received_ms, message FROM entries WHERE position > ? ORDER BY position LIMIT ?"
         while page := self._read(select, position, _PAGE):
             for row in page:
@@ -209,7 +271,7 @@ class EventLog:
             write()
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):  # then it is tried again by the next
+            with contextlib.suppress(sqlite3.Error):  # the next transaction rolls back again
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
             raise LogUnavailableError(f"cannot write to {self.path}: {error}") from error

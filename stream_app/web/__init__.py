@@ -1,1 +1,1 @@
-"""The small service: OpenLineage over HTTP into a local log and an embedded detector, verdicts out (docs/serve.md)."""
+"""The HTTP service: it takes events into a local log or into Kafka, and answers with verdicts (docs/serve.md)."""

@@ -1,4 +1,4 @@
-"""Request bodies from strangers: of a known type, bounded in bytes (unpacked) and in time, one by one and together."""
+"""Untrusted request bodies: of a known type, and bounded in time and in decompressed bytes, each and together."""
 
 from __future__ import annotations
 
@@ -14,23 +14,39 @@ from stream_app.web.problems import ProblemError
 
 #: Seconds that the body of a request may take.
 SECONDS = 10.0
-#: Bytes of all bodies held at one time, if not told otherwise.
-TOGETHER = 256 << 20
+#: Bytes of all bodies held at one time, by default.
+TOTAL_BYTES = 256 << 20
 _ENCODINGS = frozenset(("", "identity", "gzip", "deflate"))
 
 
 class Bodies:
-    """Reads the bodies of requests; `together` is the most bytes of all held at one time, if not `TOGETHER`."""
+    """Reads the bodies of requests.
 
-    def __init__(self, together: int | None = None) -> None:
-        self._together = together
+    Parameters
+    ----------
+    total_bytes
+        Limit of the bytes of all bodies held at one time; None: `TOTAL_BYTES`.
+    """
+
+    def __init__(self, total_bytes: int | None = None) -> None:
+        self._total_bytes = total_bytes
         self._held = 0
 
     @asynccontextmanager
     async def read(self, request: web.Request, limit: int) -> AsyncIterator[bytes]:
-        """The body of a request, of at most `limit` bytes; it is held, and counts, until the block ends.
+        """The body of a request, which counts as held until the block ends.
 
-        Raises ProblemError: 415, 413, 408, 503, or 400 for what cannot be unpacked.
+        Parameters
+        ----------
+        request
+            The request.
+        limit
+            Limit of its bytes after decompression.
+
+        Raises
+        ------
+        ProblemError
+            415, 413, 408, 503, or 400 for a body that cannot be decompressed.
         """
         if request.content_type != "application/json":
             raise ProblemError(415, f"expected content of type application/json, got {request.content_type[:80]!r}")
@@ -62,7 +78,7 @@ class Bodies:
                     self._held += len(chunk)
                     if len(body) > limit:
                         raise _too_large(limit)
-                    if self._held > (self._together or TOGETHER):
+                    if self._held > (self._total_bytes or TOTAL_BYTES):
                         raise ProblemError(503, "too many bodies at once", {"Retry-After": "1"})
         except TimeoutError:
             raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", {"Connection": "close"}) from None

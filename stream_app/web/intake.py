@@ -1,4 +1,4 @@
-"""Where messages go that came over HTTP: whoever keeps them, and what is answered when they cannot be kept."""
+"""Where messages that arrive over HTTP are stored, and the response when they cannot be."""
 
 from __future__ import annotations
 
@@ -6,23 +6,35 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from stream_app.errors import StreamAppError
+from stream_app.service.event_log import Accepted
 from stream_app.web.problems import ProblemError
 
-#: Seconds after which a request is given up that the intake has not answered.
+#: Seconds that the intake may take to store the messages of a request.
 _SECONDS = 30.0
 
-#: A message, and its pipeline if it tells of an execution.
-Message = tuple[bytes, str | None]
-#: Takes messages, and returns when they are safe. Raises StreamAppError when they cannot be kept now.
-Intake = Callable[[Sequence[Message]], Awaitable[None]]
+#: Stores messages, and returns when they are safe. Raises StreamAppError when they cannot be stored at the moment.
+Intake = Callable[[Sequence[Accepted]], Awaitable[None]]
 
 
-async def take(intake: Intake, messages: Sequence[Message]) -> None:
-    """Returns when messages are safe; raises ProblemError 503 when they are not, as far as is known."""
+async def store(intake: Intake, messages: Sequence[Accepted]) -> None:
+    """Stores messages and returns when they are safe.
+
+    Parameters
+    ----------
+    intake
+        Where they are stored.
+    messages
+        Messages that were decoded.
+
+    Raises
+    ------
+    ProblemError
+        503: they are not known to be stored.
+    """
     try:
         async with asyncio.timeout(_SECONDS):
             await intake(messages)
     except TimeoutError:
-        raise ProblemError(503, "cannot be kept in time; try again", {"Retry-After": "5"}) from None
+        raise ProblemError(503, "cannot be stored in time; try again", {"Retry-After": "5"}) from None
     except StreamAppError as error:
-        raise ProblemError(503, f"cannot be kept now: {error}", {"Retry-After": "5"}) from None
+        raise ProblemError(503, f"cannot be stored now: {error}", {"Retry-After": "5"}) from None

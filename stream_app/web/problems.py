@@ -1,4 +1,4 @@
-"""Errors over HTTP: a status and `application/problem+json` (RFC 9457), whatever went wrong."""
+"""Errors over HTTP: every one is a status and `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ProblemError(Exception):
-    """A request that cannot be served; `detail` is for a person, one line."""
+    """A request that cannot be served.
+
+    Parameters
+    ----------
+    status
+        The status of the response.
+    detail
+        One line for a person.
+    headers
+        Further headers of the response.
+    """
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -24,7 +34,7 @@ class ProblemError(Exception):
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The response that tells of a problem."""
+    """The response to a request that cannot be served; parameters as of `ProblemError`."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return web.Response(
         status=status, body=orjson.dumps(body), content_type="application/problem+json", headers=dict(headers or {})
@@ -33,7 +43,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns what a handler raises into a response; a defect of ours is logged and told without its details."""
+    """Turns errors of a handler into responses; unexpected ones are logged, and not described in the response."""
     try:
         return await handler(request)
     except ProblemError as error:

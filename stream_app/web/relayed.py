@@ -1,4 +1,4 @@
-"""The application beside workers: takes events for them, and answers with what they said."""
+"""The application in front of workers: it sends them events, and answers with their verdicts."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.core.decisions.policy import ENFORCE
-from stream_app.service.verdict_index import Verdicts, Words
+from stream_app.service.event_log import Accepted
+from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import Sources
-from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
-from stream_app.web.intake import Message
 from stream_app.web.problems import ProblemError
+from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 
-#: Verdicts held: those said last.
-HELD = 200_000
+#: Verdicts kept: the latest.
+VERDICTS_MAX = 200_000
 
 
 class Workers(Protocol):
-    """What takes the events, and tells the verdicts to `Said.verdicts`."""
+    """Takes the events, and adds the verdicts to `RelayedVerdicts.verdicts`."""
 
     @property
     def unavailable_reason(self) -> str:
         """Why requests cannot be served now; "" when they can."""
 
-    async def send(self, messages: Sequence[Message]) -> None:
-        """An intake (see `intake`)."""
+    async def send(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
+        """Sends messages, each with its pipeline, and returns when they are safe; raises StreamAppError."""
 
     async def run(self) -> None:
-        """Works until cancelled."""
+        """Runs until cancelled."""
 
 
-class Said:
-    """What workers said, as it is asked for."""
+class RelayedVerdicts:
+    """The verdicts of the workers, for queries."""
 
     def __init__(self) -> None:
-        self.verdicts = Verdicts(most=HELD)
+        self.verdicts = VerdictIndex(limit=VERDICTS_MAX)
 
-    def enforces(self, verdict: Words) -> bool:
-        """Whether the worker that said it enforces its flags."""
+    def enforces(self, verdict: VerdictRecord) -> bool:
+        """Whether the worker that issued it enforces its flags."""
         return str(verdict["policy"]).startswith(ENFORCE)
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """Graphlets are with the workers."""
+        """Raises ProblemError: graphlets are kept by the workers."""
         raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
 
 
 def relayed_app(
     workers: Workers,
-    said: Said,
+    relayed: RelayedVerdicts,
     sources: Sources,
     registry: CollectorRegistry,
     token: str | None,
@@ -68,9 +68,14 @@ def relayed_app(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    routes = [*event_routes(workers.send, sources), *Answers(said).routes()]
+    async def intake(messages: Sequence[Accepted]) -> None:
+        await workers.send(
+            [(each.message, each.event.pipeline if each.event is not None else None) for each in messages]
+        )
+
+    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes()]
     if webhooks is not None:
-        routes += Webhooks(workers.send, webhooks).routes()
+        routes += Webhooks(intake, webhooks).routes()
     app = make_app(routes, lambda: workers.unavailable_reason, registry, token)
     app.cleanup_ctx.append(running)
     return app

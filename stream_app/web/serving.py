@@ -1,4 +1,4 @@
-"""Serving an application until the process is told to stop."""
+"""Serves an application until the process is stopped."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from prometheus_client import CollectorRegistry
 from stream_app.errors import OptionsError
 from stream_app.metrics.outputs import Metrics
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
-from stream_app.service.event_log import EventLog, LogUnavailableError
+from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.sources import Sources
-from stream_app.web.answers import Answers
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
-from stream_app.web.intake import Message
-from stream_app.web.relayed import Said, Workers, relayed_app
+from stream_app.web.query_routes import QueryRoutes
+from stream_app.web.relayed import RelayedVerdicts, Workers, relayed_app
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a connection may stay without a request, its first one included, and that stopping may take.
-_IDLE, _STOP = 60.0, 10.0
-_MEASURE = 15.0
+#: Seconds that a connection may be idle, also before its first request, and that stopping may take.
+_IDLE_SECONDS, _STOP_SECONDS = 60.0, 10.0
+_MEASURE_SECONDS = 15.0
 
 
 def serve_embedded(
@@ -39,25 +38,33 @@ def serve_embedded(
     port: int,
     token: str | None,
     webhooks: WebhookSettings | None = None,
-    listening: Callable[[str], None] = lambda _: None,
+    on_listening: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serves the embedded detector until SIGTERM or SIGINT.
 
     Parameters
     ----------
     path
-        Of the log; see `EventLog`.
+        The file of the event log.
+    settings
+        Settings of the service.
+    host, port
+        Where it listens; port 0 chooses a free one.
+    token
+        The bearer token; None: none is needed.
     webhooks
-        Of MLflow; None: they are not taken.
-    listening
-        Told the address, once there is one; port 0 takes a free one.
+        Settings of MLflow's webhook; None: there is no such route.
+    on_listening
+        Called with the address.
 
     Raises
     ------
-    OptionsError, StateError
-        As `EventLog` does; or the port cannot be had.
+    OptionsError
+        The log cannot be opened, or the port cannot be bound.
+    StateError
+        The log is damaged.
     Exception
-        What the thread of the detector failed with: the process should be started again.
+        The error with which the thread of the detector has failed; the process should be restarted.
     """
     registry = CollectorRegistry()
     metrics = Metrics(registry, settings.detector.policy.budgets)
@@ -68,7 +75,7 @@ def serve_embedded(
         try:
             app = embedded_app(embedded, registry, token, webhooks)
             app.cleanup_ctx.append(_measured(embedded, metrics))
-            asyncio.run(serve(app, host, port, listening, embedded.failed))
+            asyncio.run(serve(app, host, port, on_listening, embedded.failed))
         finally:
             embedded.stop()
     finally:
@@ -77,21 +84,35 @@ def serve_embedded(
 
 def serve_relayed(
     workers: Workers,
-    said: Said,
+    relayed: RelayedVerdicts,
     sources: Sources,
     host: str,
     port: int,
     token: str | None,
     webhooks: WebhookSettings | None = None,
-    listening: Callable[[str], None] = lambda _: None,
+    on_listening: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serves beside workers until SIGTERM or SIGINT; parameters as of `serve_embedded`.
+    """Serves in front of workers until SIGTERM or SIGINT.
 
-    Raises OptionsError when the port cannot be had.
+    Parameters
+    ----------
+    workers
+        Take the events.
+    relayed
+        The verdicts of the workers.
+    sources
+        The decoders.
+    host, port, token, webhooks, on_listening
+        As of `serve_embedded`.
+
+    Raises
+    ------
+    OptionsError
+        The port cannot be bound.
     """
     registry = CollectorRegistry()
-    app = relayed_app(workers, said, sources, registry, token, webhooks)
-    asyncio.run(serve(app, host, port, listening))
+    app = relayed_app(workers, relayed, sources, registry, token, webhooks)
+    asyncio.run(serve(app, host, port, on_listening))
 
 
 def embedded_app(
@@ -99,14 +120,14 @@ def embedded_app(
 ) -> web.Application:
     """The application of an embedded detector."""
 
-    async def intake(messages: Sequence[Message]) -> None:
+    async def intake(messages: Sequence[Accepted]) -> None:
         try:
-            written = embedded.submit([body for body, _ in messages])
+            written = embedded.submit(messages)
         except OverloadedError:
-            raise LogUnavailableError(embedded.unavailable_reason or "more waits to be written than is held") from None
+            raise LogUnavailableError(embedded.unavailable_reason or "too many messages are waiting") from None
         await asyncio.wrap_future(written)
 
-    routes = [*event_routes(intake, embedded.settings.sources), *Answers(embedded).routes()]
+    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(embedded).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
     return make_app(routes, lambda: embedded.unavailable_reason, registry, token)
@@ -116,14 +137,26 @@ async def serve(
     app: web.Application,
     host: str,
     port: int,
-    listening: Callable[[str], None],
+    on_listening: Callable[[str], None],
     failed: Future[None] | None = None,
 ) -> None:
-    """Serves an application until SIGTERM or SIGINT, or until `failed` is done; what is in hand is finished.
+    """Serves an application until SIGTERM or SIGINT; requests in progress are finished.
 
-    Raises OptionsError when the port cannot be had.
+    Parameters
+    ----------
+    app
+        The application.
+    host, port, on_listening
+        As of `serve_embedded`.
+    failed
+        Ends serving when it is done.
+
+    Raises
+    ------
+    OptionsError
+        The port cannot be bound.
     """
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=_IDLE, shutdown_timeout=_STOP)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=_IDLE_SECONDS, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -131,12 +164,12 @@ async def serve(
             await site.start()
         except OSError as error:
             raise OptionsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-        told = asyncio.Event()
+        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         address = runner.addresses[0]
-        listening(f"http://{address[0]}:{address[1]}")
-        ends: list[asyncio.Future[Any]] = [asyncio.create_task(told.wait())]
+        on_listening(f"http://{address[0]}:{address[1]}")
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
         if failed is not None:
             ends.append(asyncio.wrap_future(failed))
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -145,17 +178,17 @@ async def serve(
 
 
 def _measured(embedded: Embedded, metrics: Metrics) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Keeps the gauges up to date while the application runs."""
+    """Updates the gauges while the application runs."""
 
     def measure() -> None:
-        with embedded.at_work:
+        with embedded.detector_lock:
             metrics.measure([embedded.detector])
             metrics.measure_learner(embedded.learner)
 
     async def forever() -> None:
         while True:
             await asyncio.to_thread(measure)
-            await asyncio.sleep(_MEASURE)
+            await asyncio.sleep(_MEASURE_SECONDS)
 
     async def context(_: web.Application) -> AsyncIterator[None]:
         measuring = asyncio.create_task(forever())

@@ -1,4 +1,4 @@
-"""The bearer token (RFC 6750), compared in a time that tells nothing of it."""
+"""The bearer token (RFC 6750), compared in constant time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="stream-app"'}
 
 
 def bearer(token: str | None, *open_paths: str) -> object:
-    """A middleware that lets only those in who know the token; None lets everybody in. `open_paths` need none."""
+    """A middleware that refuses requests without the token.
+
+    Parameters
+    ----------
+    token
+        The token; None: every request is let in.
+    open_paths
+        Paths that need no token.
+    """
     expected = _digest(token) if token is not None else None
 
     @web.middleware

@@ -1,6 +1,6 @@
-"""`POST /api/v1/mlflow/webhook`: what MLflow's model registry tells, checked by its signature, into an intake.
+"""`POST /api/v1/mlflow/webhook`: deliveries of MLflow's model registry, authenticated by their signature.
 
-It needs no token, since MLflow cannot send one: the signature says who it is.
+The route needs no token, since MLflow cannot send one.
 """
 
 from __future__ import annotations
@@ -17,50 +17,59 @@ from aiohttp import web
 
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent, StreamAppError
+from stream_app.service.event_log import Accepted
 from stream_app.sources.mlflow import Deliveries, RejectedWebhook, Rules, decode_webhook, verify
 from stream_app.sources.mlflow.webhooks import OriginOf
 from stream_app.sources.strict_json import MAX_BYTES
 from stream_app.web.bodies import Bodies
-from stream_app.web.intake import Intake, take
+from stream_app.web.intake import Intake, store
 from stream_app.web.problems import ProblemError
 from stream_app.wire import event_to_dict
 
 log = logging.getLogger(__name__)
 
 PATH = "/api/v1/mlflow/webhook"
-#: Bytes of all bodies held at one time: whoever sends them is not known yet.
+#: Bytes of all bodies held at one time; their senders are not authenticated yet.
 _TOGETHER = 16 << 20
-#: Seconds that MLflow may take to say where a model comes from, and questions that are asked at one time.
-_SECONDS, _QUESTIONS = 15.0, 2
+#: Seconds that MLflow may take to answer where a model comes from, and queries at one time.
+_SECONDS, _QUERIES = 15.0, 2
 
 
 @dataclass(frozen=True)
 class WebhookSettings:
-    """How webhooks are read."""
+    """Settings of the webhook."""
 
-    #: What MLflow signs them with.
+    #: The secret with which MLflow signs deliveries.
     secret: str = field(repr=False)
     rules: Rules = field(default_factory=Rules)
-    #: Says where a version of a model comes from; see `decode_webhook`.
+    #: Returns where a version of a model comes from; see `decode_webhook`.
     origin_of: OriginOf | None = None
 
 
 class Webhooks:
-    """The handler of the route."""
+    """The handler of the route.
+
+    Parameters
+    ----------
+    intake
+        Stores the events.
+    settings
+        Settings of the webhook.
+    """
 
     def __init__(self, intake: Intake, settings: WebhookSettings) -> None:
         self._intake = intake
         self._settings = settings
         self._bodies = Bodies(_TOGETHER)
         self._taken = Deliveries()
-        self._asking = ThreadPoolExecutor(_QUESTIONS, "mlflow")
+        self._asking = ThreadPoolExecutor(_QUERIES, "mlflow")
 
     def routes(self) -> list[web.RouteDef]:
         """The route."""
         return [web.post(PATH, self.take)]
 
     async def take(self, request: web.Request) -> web.Response:
-        """Takes one delivery: 201 when its event is safe, 200 when it says nothing new; 401 and 422."""
+        """Takes one delivery: 201 when its event is stored, 200 when it contains nothing new, else 401 or 422."""
         async with self._bodies.read(request, MAX_BYTES) as body:
             return await self._take(request.headers, body)
 
@@ -76,12 +85,12 @@ class Webhooks:
         except MalformedEvent as error:
             raise ProblemError(422, str(error)) from None
         if event is not None:
-            await take(self._intake, [(orjson.dumps(event_to_dict(event)), event.pipeline)])
+            await store(self._intake, [Accepted(orjson.dumps(event_to_dict(event)), event)])
         self._taken.add(headers, now_ms)
         return web.Response(status=200 if event is None else 201)
 
     async def _decoded(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Event | None:
-        """Raises RejectedWebhook, MalformedEvent, or ProblemError when MLflow does not say where a model is from."""
+        """The event; raises ProblemError when MLflow does not answer where a model comes from."""
         chosen = self._settings
         given = (headers, body, chosen.secret, now_ms, chosen.rules, chosen.origin_of)
         try:
@@ -90,7 +99,7 @@ class Webhooks:
         except (RejectedWebhook, MalformedEvent):
             raise
         except (TimeoutError, StreamAppError) as error:
-            log.warning("a webhook waits, MLflow will repeat it: %s", error or "no answer in time")
+            log.warning("a webhook is refused, and MLflow will repeat it: %s", error or "no answer in time")
             raise ProblemError(
-                503, "the tracking server does not say whose model it is", {"Retry-After": "5"}
+                503, "the tracking server does not answer where the model comes from", {"Retry-After": "5"}
             ) from None

@@ -24,12 +24,12 @@ from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.relay import Relay
 from stream_app.kafka.clients.topics import Names
 from stream_app.sources import SOURCES
-from stream_app.web.relayed import Said, relayed_app
+from stream_app.web.relayed import RelayedVerdicts, relayed_app
 from tests.broker.broker import make_certificate, start_java
 from tests.broker.cluster import Cluster
 from tests.broker.conftest import MakeTopic
 from tests.sources.openlineage_events import dataset, run_event, run_id
-from tests.web.served import BATCH, Service, said, served
+from tests.web.served import BATCH, Service, served, verdict_record
 
 GRAPHLET = f"prod~1vision/{run_id('t1')}"
 START = run_event("START", inputs=[dataset("data", "1")])
@@ -39,7 +39,7 @@ END = run_event("COMPLETE", time="2026-03-01T07:00:00Z", outputs=[dataset("model
 @contextmanager
 def relayed(cluster: Cluster, connection: Connection | None = None) -> Iterator[Service]:
     """The service in front of a cluster, or of whatever a connection leads to."""
-    known = Said()
+    known = RelayedVerdicts()
     workers = Relay(connection or Connection(cluster.bootstrap), cluster.names, known.verdicts.add)
     with served(relayed_app(workers, known, SOURCES, CollectorRegistry(), None)) as service:
         yield service
@@ -97,7 +97,7 @@ def test_only_a_worker_that_enforces_stops_a_run(cluster: Cluster) -> None:
     """What was said before the service began is known to it; what is no verdict is passed over."""
 
     def verdict(run: str, policy: str) -> tuple[int | None, bytes | None, bytes]:
-        words = said("prune", run, policy=policy)
+        words = verdict_record("prune", run, policy=policy)
         return None, words["graphlet"].encode(), orjson.dumps(words)
 
     records = [verdict("a", "observe 5 %"), (None, b"x", b"nonsense"), verdict("b", "enforce 1 %")]

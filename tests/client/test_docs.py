@@ -12,7 +12,7 @@ from openlineage.client import OpenLineageClient
 
 from stream_app.options import load
 from stream_app.sources.openlineage_rules import JobRule, Rules
-from tests.web.served import embedded_service, said
+from tests.web.served import embedded_service, verdict_record
 from tests.web.test_http import applied
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,7 +66,7 @@ def test_an_answer_has_the_fields_that_the_page_names(tmp_path: Path) -> None:
     """Whether or not there is a verdict."""
     [shown] = blocks("serve.md", "json")
     with embedded_service(tmp_path / "log") as service:
-        service.verdicts.add(said("prune", "2026-03-01", pipeline="vision"))
+        service.verdicts.add(verdict_record("prune", "2026-03-01", pipeline="vision"))
         answers = [service.get(f"/v1/should-prune?pipeline=vision&run={run}").json for run in ("2026-03-01", "none")]
 
     assert [answer["known"] for answer in answers] == [True, False]

@@ -22,7 +22,7 @@ from stream_app.client.pruning import pruning_verdict, should_prune
 from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Settings
 from stream_app.service.detector_thread import EmbeddedSettings
-from tests.web.served import Service, embedded_service, relayed_service, said
+from tests.web.served import Service, embedded_service, relayed_service, verdict_record
 from tests.web.test_http import applied
 
 ENFORCED = EmbeddedSettings(Settings(policy=Policy(mode=ENFORCE)))
@@ -82,7 +82,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
 def test_a_flagged_run_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real service, found by the environment, with the verdict that says so."""
     with embedded_service(tmp_path / "log", ENFORCED, token="s3cret") as service:
-        service.verdicts.add(said("prune", "r"))
+        service.verdicts.add(verdict_record("prune", "r"))
         monkeypatch.setenv("OPENLINEAGE_URL", f"{service.url}/")
         monkeypatch.setenv("OPENLINEAGE_API_KEY", "s3cret")
 
@@ -95,8 +95,8 @@ def test_a_flagged_run_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_run_with_several_trainers_asks_for_each(service: Service) -> None:
     """One flagged trainer stops itself, and not the run."""
-    service.verdicts.add(said("prune", "r", "bad"))
-    service.verdicts.add(said("continue", "r", "good"))
+    service.verdicts.add(verdict_record("prune", "r", "bad"))
+    service.verdicts.add(verdict_record("continue", "r", "good"))
 
     assert should_prune("r", pipeline="p", execution="bad", url=service.url)
     assert not should_prune("r", pipeline="p", execution="good", url=service.url)
@@ -105,8 +105,8 @@ def test_a_run_with_several_trainers_asks_for_each(service: Service) -> None:
 
 def test_runs_of_one_name_in_two_pipelines_are_two_runs(service: Service) -> None:
     """Schedulers name the runs of all pipelines alike."""
-    service.verdicts.add(said("prune", "2026-11-25", pipeline="bad"))
-    service.verdicts.add(said("continue", "2026-11-25", pipeline="good"))
+    service.verdicts.add(verdict_record("prune", "2026-11-25", pipeline="bad"))
+    service.verdicts.add(verdict_record("continue", "2026-11-25", pipeline="good"))
 
     assert should_prune("2026-11-25", pipeline="bad", url=service.url)
     assert not should_prune("2026-11-25", pipeline="good", url=service.url)
@@ -116,8 +116,8 @@ def test_runs_of_one_name_in_two_pipelines_are_two_runs(service: Service) -> Non
 
 def test_a_run_that_may_be_of_several_pipelines_goes_on(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     """Although all of them are flagged. The log says once what to do about it."""
-    service.verdicts.add(said("prune", "2026-11-25", pipeline="one"))
-    service.verdicts.add(said("prune", "2026-11-25", pipeline="other"))
+    service.verdicts.add(verdict_record("prune", "2026-11-25", pipeline="one"))
+    service.verdicts.add(verdict_record("prune", "2026-11-25", pipeline="other"))
 
     assert not should_prune("2026-11-25", url=service.url)
     assert not should_prune("2026-11-25", execution="t", url=service.url)
@@ -128,8 +128,8 @@ def test_a_run_that_may_be_of_several_pipelines_goes_on(service: Service, caplog
 
 def test_a_trainer_in_no_run_asks_by_itself(service: Service) -> None:
     """Execution ids are unique only within a pipeline."""
-    service.verdicts.add(said("prune", None, "7", pipeline="bad"))
-    service.verdicts.add(said("continue", None, "7", pipeline="good"))
+    service.verdicts.add(verdict_record("prune", None, "7", pipeline="bad"))
+    service.verdicts.add(verdict_record("continue", None, "7", pipeline="good"))
 
     assert should_prune(pipeline="bad", execution="7", url=service.url)
     assert not should_prune(pipeline="good", execution="7", url=service.url)
@@ -274,8 +274,8 @@ def test_a_run_that_stops_says_for_which_verdict(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("OPENLINEAGE_URL", service.url)
         with PipelineRun(OpenLineageClient(), "lab", "digits") as run, run.execution("train") as training:
             applied(service)
-            service.verdicts.add(said("continue", run.run_id, training.run_id, "another/pipeline"))
-            service.verdicts.add(said("prune", run.run_id, training.run_id, "lab/digits"))
+            service.verdicts.add(verdict_record("continue", run.run_id, training.run_id, "another/pipeline"))
+            service.verdicts.add(verdict_record("prune", run.run_id, training.run_id, "lab/digits"))
             run.stop_if_pruned(training)
             went_on = True
         applied(service)
@@ -289,8 +289,8 @@ def test_a_run_that_stops_says_for_which_verdict(tmp_path: Path, monkeypatch: py
 def test_a_run_asks_under_the_name_that_the_detector_gives_its_pipeline(service: Service) -> None:
     """By default namespace and first part of the job's name; where a rule says otherwise the script says it too."""
     run, renamed = (PipelineRun(OpenLineageClient(), "lab", name) for name in ("digits.nightly", "digits"))
-    service.verdicts.add(said("prune", run.run_id, pipeline="lab/digits"))
-    service.verdicts.add(said("prune", renamed.run_id, pipeline="ml/digits"))
+    service.verdicts.add(verdict_record("prune", run.run_id, pipeline="lab/digits"))
+    service.verdicts.add(verdict_record("prune", renamed.run_id, pipeline="ml/digits"))
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPENLINEAGE_URL", service.url)

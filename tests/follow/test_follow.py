@@ -174,7 +174,7 @@ class TestPosting:
         event = ran(0, "t", "Trainer", properties={f"k{number}": "x" * 900 for number in range(200)})[-1]
         with embedded_service(tmp_path / "log", allow_pages=40) as service:
             posting = Posting(service.url, None)
-            with pytest.raises(ServiceUnavailableError, match=r"takes nothing now: 503 cannot be kept now: .*full"):
+            with pytest.raises(ServiceUnavailableError, match=r"takes nothing now: 503 cannot be stored now: .*full"):
                 posting.send([(orjson.dumps(event_to_dict(event)), "p")])
 
     def test_nothing_counts_as_sent_where_the_service_is_away(self, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.core.state.entities import DAY_MS
+from stream_app.errors import MalformedEvent
 from stream_app.metrics.outputs import Metrics
 from stream_app.service import detector_thread as module
 from stream_app.service import event_log as event_log_module
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
-from stream_app.service.event_log import EventLog, LogUnavailableError
-from stream_app.sources import NATIVE
+from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
+from stream_app.sources import NATIVE, SOURCES
 from stream_app.sources.native import decode
 from stream_app.web.event_routes import PATHS
 from stream_app.web.serving import serve_embedded
@@ -35,6 +37,11 @@ SETTINGS = EmbeddedSettings(Settings(policy=Policy(mode="enforce", budget=0.2)))
 EVENTS = fleet_lines()[:1200]
 #: Of the log: all events are accepted at once.
 NOW_MS = 1_800_000_000_000
+
+
+def accepted(messages: Sequence[bytes]) -> list[Accepted]:
+    """Messages with their events, as the routes hand them over."""
+    return [Accepted(message, decode(message)) for message in messages]
 
 
 def ordered(detector: Detector) -> list[dict[str, Any]]:
@@ -50,7 +57,7 @@ def lived(path: Path, events: Sequence[bytes], parts: int) -> dict[str, Any]:
         embedded = Embedded(event_log, SETTINGS, now_ms=lambda: NOW_MS)
         embedded.start()
         for start in range(part * size, (part + 1) * size, 100):
-            embedded.submit(events[start : min(start + 100, (part + 1) * size)])
+            embedded.submit(accepted(events[start : min(start + 100, (part + 1) * size)]))
         embedded.stop()
         known = {
             "verdicts": {verdict["graphlet"]: verdict for verdict in embedded.verdicts.latest(10**6, None, None)},
@@ -100,7 +107,24 @@ def test_entries_that_the_state_does_not_hold_are_applied_again(tmp_path: Path, 
     assert {key: found[key] for key in expected} == expected
 
 
-def test_an_event_that_breaks_the_detector_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_accepted_event_is_not_decoded_again(tmp_path: Path, expected: dict[str, Any]) -> None:
+    """The thread uses the event that was decoded on acceptance; its decoders would refuse every message here."""
+
+    def undecodable(*_: object) -> Event:
+        raise MalformedEvent("decoded again")
+
+    settings = replace(SETTINGS, sources=dict.fromkeys(SOURCES, undecodable))
+    event_log = EventLog(tmp_path / "events.sqlite")
+    embedded = Embedded(event_log, settings, now_ms=lambda: NOW_MS)
+    embedded.start()
+    embedded.submit(accepted(EVENTS))
+    embedded.stop()
+
+    assert ordered(embedded.detector) == expected["graphlets"]
+    event_log.close()
+
+
+def test_an_event_that_breaks_the_detector_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect of ours costs one event, not the service, and leaves no half of it behind."""
     bad = decode(EVENTS[300]).time_ms
     step = Detector.step
@@ -143,10 +167,10 @@ def test_what_cannot_be_written_is_not_applied(tmp_path: Path) -> None:
     event_log = EventLog(tmp_path / "events.sqlite", allow_pages=60)
     embedded = Embedded(event_log, SETTINGS, now_ms=lambda: NOW_MS)
     embedded.start()
-    embedded.submit(EVENTS[:20]).result(20)
+    embedded.submit(accepted(EVENTS[:20])).result(20)
 
     with pytest.raises(LogUnavailableError, match="full"):
-        embedded.submit(EVENTS[20:1000]).result(20)
+        embedded.submit(accepted(EVENTS[20:1000])).result(20)
 
     assert "full" in embedded.unavailable_reason
     embedded.stop()
@@ -160,17 +184,17 @@ def test_more_than_is_held_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "WAITING_BYTES", 1000)
     event_log = EventLog(tmp_path / "events.sqlite")
     embedded = Embedded(event_log, SETTINGS)
-    waiting = embedded.submit([b"x" * 900])
+    waiting = embedded.submit([Accepted(b"x" * 900, None)])
 
     with pytest.raises(OverloadedError):
-        embedded.submit([b"x" * 200])
+        embedded.submit([Accepted(b"x" * 200, None)])
 
     embedded.start()
     waiting.result(20)
-    embedded.submit([b"x" * 900]).result(20)
+    embedded.submit([Accepted(b"x" * 900, None)]).result(20)
     embedded.stop()
     with pytest.raises(OverloadedError):
-        embedded.submit([b"x"])
+        embedded.submit([Accepted(b"x", None)])
     event_log.close()
 
 
@@ -195,11 +219,11 @@ def test_whoever_gives_up_waiting_stops_nobody_else(tmp_path: Path) -> None:
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
-                await asyncio.wrap_future(embedded.submit(EVENTS[:1]))
+                await asyncio.wrap_future(embedded.submit(accepted(EVENTS[:1])))
 
     asyncio.run(give_up())
     embedded.start()
-    embedded.submit(EVENTS[1:2]).result(20)
+    embedded.submit(accepted(EVENTS[1:2])).result(20)
     embedded.stop()
 
     assert [entry.message for entry in event_log.after(0)] == list(EVENTS[:2])
@@ -218,16 +242,16 @@ def test_a_thread_that_fails_tells_all_who_wait(tmp_path: Path) -> None:
 
     embedded = Embedded(event_log, SETTINGS, failing, now_ms=lambda: NOW_MS)
     embedded.start()
-    embedded.submit(EVENTS[:1]).result(20)
+    embedded.submit(accepted(EVENTS[:1])).result(20)
     assert begun.wait(20)
-    waiting = embedded.submit(EVENTS[1:2])
+    waiting = embedded.submit(accepted(EVENTS[1:2]))
     go_on.set()
 
     with pytest.raises(LogUnavailableError, match="no such output"):
         waiting.result(20)
     embedded.failed.result(20)
     with pytest.raises(OverloadedError):
-        embedded.submit(EVENTS[2:3])
+        embedded.submit(accepted(EVENTS[2:3]))
     assert "ZeroDivisionError" in embedded.unavailable_reason
     with pytest.raises(ZeroDivisionError):
         embedded.stop()
@@ -246,14 +270,14 @@ def test_a_service_whose_thread_fails_ends(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Metrics, "observe", failing)
     with pytest.raises(ZeroDivisionError):
-        serve_embedded(tmp_path / "events.sqlite", SETTINGS, "127.0.0.1", 0, None, listening=listening)
+        serve_embedded(tmp_path / "events.sqlite", SETTINGS, "127.0.0.1", 0, None, on_listening=listening)
 
 
-def test_all_old_entries_are_forgotten_however_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_old_entries_are_deleted_however_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some at a time, one after the other, so that a busy log does not grow for ever."""
     path = tmp_path / "events.sqlite"
     lived(path, EVENTS[:100], 1)
-    monkeypatch.setattr(event_log_module, "_FORGET", 10)
+    monkeypatch.setattr(event_log_module, "_DELETED_AT_ONCE", 10)
     event_log = EventLog(path)
     asked = itertools.count(1)
     enough = threading.Event()

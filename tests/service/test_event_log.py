@@ -58,32 +58,32 @@ def test_the_state_and_its_position_change_together(path: Path) -> None:
     log.close()
 
 
-def test_old_entries_that_the_state_holds_are_forgotten(path: Path) -> None:
+def test_old_entries_that_the_state_holds_are_deleted(path: Path) -> None:
     """Never one that is not applied, and positions are not used again."""
     log = EventLog(path)
     log.append(entries(b"a", b"b", received_ms=5))
     log.append(entries(b"c", received_ms=9))
-    log.forget(before_ms=100)
+    log.delete(before_ms=100)
     assert messages(log) == [b"a", b"b", b"c"]
 
     log.save(Changes(3))
-    log.forget(before_ms=9)
+    log.delete(before_ms=9)
     assert messages(log) == [b"c"]
-    log.forget(before_ms=100)
+    log.delete(before_ms=100)
     (last,) = entries(b"d")
     log.append([last])
     assert (messages(log), last.position) == ([b"d"], 4)
     log.close()
 
 
-def test_many_old_entries_are_forgotten_some_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_old_entries_are_deleted_some_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it is told that there are no more."""
-    monkeypatch.setattr(event_log, "_FORGET", 10)
+    monkeypatch.setattr(event_log, "_DELETED_AT_ONCE", 10)
     log = EventLog(path)
     log.append(entries(*[b"a"] * 25, received_ms=5))
     log.save(Changes(25))
 
-    assert [log.forget(before_ms=100) for _ in range(3)] == [True, True, False]
+    assert [log.delete(before_ms=100) for _ in range(3)] == [True, True, False]
     assert messages(log) == []
     log.close()
 
@@ -156,7 +156,7 @@ def test_a_page_that_is_overwritten_while_the_log_is_open_is_told(path: Path) ->
         file.write(b"\xa5" * (path.stat().st_size - 4096))
 
     with pytest.raises(LogUnavailableError, match="cannot read"):
-        log.forget(before_ms=100)
+        log.delete(before_ms=100)
     with pytest.raises(LogUnavailableError, match="cannot read"):
         list(log.after(0))
     log.close()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stream_app.service.verdict_index import Verdicts
-from tests.web.served import said
+from stream_app.service.verdict_index import VerdictIndex
+from tests.web.served import verdict_record
 
 
 def ids(verdicts: list[dict[str, Any]]) -> list[str]:
@@ -16,7 +16,13 @@ def ids(verdicts: list[dict[str, Any]]) -> list[str]:
 
 def test_runs_of_one_name_are_apart_by_pipeline_and_together_without() -> None:
     """Together they are in the order in which they were said, whatever pipeline said it."""
-    verdicts = Verdicts([said("warn", "r", "t", "a"), said("warn", "r", "t", "b"), said("warn", "r", "u", "a")])
+    verdicts = VerdictIndex(
+        [
+            verdict_record("warn", "r", "t", "a"),
+            verdict_record("warn", "r", "t", "b"),
+            verdict_record("warn", "r", "u", "a"),
+        ]
+    )
 
     assert ids(verdicts.of_run("r", "a")) == ["a/t#1", "a/u#1"]
     assert ids(verdicts.of_run("r", "b")) == ["b/t#1"]
@@ -25,31 +31,39 @@ def test_runs_of_one_name_are_apart_by_pipeline_and_together_without() -> None:
 
 
 def test_what_is_said_again_was_said_last() -> None:
-    verdicts = Verdicts([said("warn", "r", "t"), said("warn", "r", "u"), said("prune", "r", "t", revision=2)])
+    verdicts = VerdictIndex(
+        [
+            verdict_record("warn", "r", "t"),
+            verdict_record("warn", "r", "u"),
+            verdict_record("prune", "r", "t", revision=2),
+        ]
+    )
 
     assert ids(verdicts.of_run("r")) == ["p/u#1", "p/t#2"]
 
 
 def test_a_graphlet_is_in_the_run_of_its_last_verdict_alone() -> None:
     """Its run may become known later than its trainer."""
-    verdicts = Verdicts(said("warn", run, "t", revision=revision) for revision, run in enumerate((None, "r", "s"), 1))
+    verdicts = VerdictIndex(
+        verdict_record("warn", run, "t", revision=revision) for revision, run in enumerate((None, "r", "s"), 1)
+    )
 
     assert ids(verdicts.of_run("s")) == ["p/t#3"]
     assert ids(verdicts.of_run("r")) == []
 
 
-@pytest.mark.parametrize("most", [1, 3])
-def test_no_index_outgrows_the_verdicts_that_are_held(most: int) -> None:
+@pytest.mark.parametrize("limit", [1, 3])
+def test_no_index_outgrows_the_verdicts_that_are_held(limit: int) -> None:
     """With runs of one name in all pipelines, with runs of their own, and with none."""
-    verdicts = Verdicts(most=most)
+    verdicts = VerdictIndex(limit=limit)
     for number in range(20):
-        verdicts.add(said("warn", "2026-11-25", f"t{number}", f"p{number}"))
-        verdicts.add(said("warn", f"r{number}", None))
-        verdicts.add(said("warn", None, f"t{number}"))
+        verdicts.add(verdict_record("warn", "2026-11-25", f"t{number}", f"p{number}"))
+        verdicts.add(verdict_record("warn", f"r{number}", None))
+        verdicts.add(verdict_record("warn", None, f"t{number}"))
 
     held = verdicts.latest(100, None, None)
     of_runs = [graphlet for pipelines in verdicts._of_run.values() for each in pipelines.values() for graphlet in each]
-    assert len(verdicts) == len(held) == most
+    assert len(verdicts) == len(held) == limit
     assert sorted(of_runs) == sorted(each["graphlet"] for each in held if each["run"] is not None)
 
     for each in held:

@@ -22,10 +22,9 @@ from prometheus_client import CollectorRegistry
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings
 from stream_app.service.event_log import EventLog
-from stream_app.service.verdict_index import Verdicts
+from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import SOURCES
-from stream_app.web.intake import Message
-from stream_app.web.relayed import Said, relayed_app
+from stream_app.web.relayed import RelayedVerdicts, relayed_app
 from stream_app.web.serving import embedded_app
 from stream_app.web.webhooks import WebhookSettings
 
@@ -54,7 +53,7 @@ class Service:
     port: int
     embedded: Embedded | None = None
     #: The verdicts that it knows, where a test may add to them.
-    verdicts: Verdicts = field(default_factory=Verdicts)
+    verdicts: VerdictIndex = field(default_factory=VerdictIndex)
 
     @property
     def url(self) -> str:
@@ -133,11 +132,11 @@ def embedded_service(
 
 
 class _NoWorkers:
-    """In the place of workers: what they would have said, the test says."""
+    """In the place of workers; the test adds their verdicts."""
 
     unavailable_reason = ""
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
         """Takes everything."""
 
     async def run(self) -> None:
@@ -147,13 +146,13 @@ class _NoWorkers:
 @contextmanager
 def relayed_service() -> Iterator[Service]:
     """The service beside workers, without any."""
-    known = Said()
+    known = RelayedVerdicts()
     app = relayed_app(_NoWorkers(), known, SOURCES, CollectorRegistry(), None)
     with served(app) as service:
         yield Service(service.host, service.port, verdicts=known.verdicts)
 
 
-def said(
+def verdict_record(
     decision: str,
     run: str | None,
     trainer: str | None = None,

@@ -11,7 +11,7 @@ import pytest
 from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Settings
 from stream_app.service.detector_thread import EmbeddedSettings
-from tests.web.served import Service, embedded_service, relayed_service, said
+from tests.web.served import Service, embedded_service, relayed_service, verdict_record
 
 UNKNOWN = {"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None}
 
@@ -41,7 +41,7 @@ def asked(service: Service, query: str) -> Any:
 def test_the_deciding_verdict_is_told(service: Service) -> None:
     """Whatever it decides."""
     for decision in ("continue", "warn", "prune"):
-        service.verdicts.add(said(decision, decision))
+        service.verdicts.add(verdict_record(decision, decision))
 
         found = asked(service, f"pipeline=p&run={decision}")
 
@@ -49,7 +49,7 @@ def test_the_deciding_verdict_is_told(service: Service) -> None:
 
 
 def test_a_run_without_a_verdict_is_not_known(service: Service) -> None:
-    service.verdicts.add(said("prune", "r", "t"))
+    service.verdicts.add(verdict_record("prune", "r", "t"))
 
     for query in ("run=another", "pipeline=p&run=another", "pipeline=another&run=r", "pipeline=p&execution=another",
                   "pipeline=another&execution=t"):  # fmt: skip
@@ -58,14 +58,14 @@ def test_a_run_without_a_verdict_is_not_known(service: Service) -> None:
 
 def test_reasons_are_told_in_the_form_of_the_verdict(service: Service) -> None:
     reasons = [{"feature": "days_since_push", "value": 3.0, "effect": -0.5}]
-    service.verdicts.add(said("warn", "r") | {"reasons": reasons})
+    service.verdicts.add(verdict_record("warn", "r") | {"reasons": reasons})
 
     assert asked(service, "pipeline=p&run=r")["why"] == reasons
 
 
 def test_pipelines_with_runs_of_one_name_have_answers_of_their_own(service: Service) -> None:
-    service.verdicts.add(said("prune", "2026-11-25", pipeline="bad"))
-    service.verdicts.add(said("continue", "2026-11-25", pipeline="good"))
+    service.verdicts.add(verdict_record("prune", "2026-11-25", pipeline="bad"))
+    service.verdicts.add(verdict_record("continue", "2026-11-25", pipeline="good"))
 
     assert asked(service, "pipeline=bad&run=2026-11-25") == answer("prune", "bad/run:2026-11-25#1", True)
     assert asked(service, "pipeline=good&run=2026-11-25") == answer("continue", "good/run:2026-11-25#1", False)
@@ -73,10 +73,10 @@ def test_pipelines_with_runs_of_one_name_have_answers_of_their_own(service: Serv
 
 def test_a_run_id_alone_is_refused_while_several_pipelines_have_it(service: Service) -> None:
     """With an execution too, for another pipeline may have that as well. It is enough while one pipeline has it."""
-    service.verdicts.add(said("prune", "2026-11-25", pipeline="bad"))
+    service.verdicts.add(verdict_record("prune", "2026-11-25", pipeline="bad"))
     assert asked(service, "run=2026-11-25")["prune"] is True
 
-    service.verdicts.add(said("continue", "2026-11-25", "t", pipeline="good"))
+    service.verdicts.add(verdict_record("continue", "2026-11-25", "t", pipeline="good"))
     for query in ("run=2026-11-25", "run=2026-11-25&execution=t"):
         refusal = service.get(f"/v1/should-prune?{query}")
         assert (refusal.status, refusal.headers["Content-Type"]) == (409, "application/problem+json")
@@ -88,8 +88,8 @@ def test_a_run_id_alone_is_refused_while_several_pipelines_have_it(service: Serv
 
 def test_a_trainer_is_known_by_its_pipeline_and_id_alone(service: Service) -> None:
     """In a run or in none."""
-    service.verdicts.add(said("prune", None, "7", pipeline="bad"))
-    service.verdicts.add(said("continue", "r", "7", pipeline="good"))
+    service.verdicts.add(verdict_record("prune", None, "7", pipeline="bad"))
+    service.verdicts.add(verdict_record("continue", "r", "7", pipeline="good"))
 
     assert asked(service, "pipeline=bad&execution=7") == answer("prune", "bad/7#1", True)
     assert asked(service, "pipeline=good&execution=7") == answer("continue", "good/7#1", False)
@@ -97,9 +97,9 @@ def test_a_trainer_is_known_by_its_pipeline_and_id_alone(service: Service) -> No
 
 def test_a_trainer_without_a_verdict_is_answered_for_its_run(service: Service) -> None:
     """Until there is one of its own."""
-    service.verdicts.add(said("prune", "r"))
+    service.verdicts.add(verdict_record("prune", "r"))
     before = asked(service, "pipeline=p&run=r&execution=t")
-    service.verdicts.add(said("continue", "r", "t"))
+    service.verdicts.add(verdict_record("continue", "r", "t"))
 
     assert before == answer("prune", "p/run:r#1", True)
     assert asked(service, "pipeline=p&run=r&execution=t") == answer("continue", "p/t#1", False)
@@ -107,11 +107,11 @@ def test_a_trainer_without_a_verdict_is_answered_for_its_run(service: Service) -
 
 def test_a_trainer_that_may_go_on_decides_for_its_run(service: Service) -> None:
     """Whichever was said last; when all are flagged, the last flag decides."""
-    service.verdicts.add(said("continue", "r", "good"))
-    service.verdicts.add(said("prune", "r", "bad"))
+    service.verdicts.add(verdict_record("continue", "r", "good"))
+    service.verdicts.add(verdict_record("prune", "r", "bad"))
     assert asked(service, "pipeline=p&run=r") == answer("continue", "p/good#1", False)
 
-    service.verdicts.add(said("prune", "r", "good", revision=2))
+    service.verdicts.add(verdict_record("prune", "r", "good", revision=2))
     assert asked(service, "pipeline=p&run=r") == answer("prune", "p/good#2", True)
 
 
@@ -139,7 +139,7 @@ def test_an_embedded_detector_stops_a_run_only_in_enforce(tmp_path: Path) -> Non
     for mode, prune in ((OBSERVE, False), (ENFORCE, True)):
         settings = EmbeddedSettings(Settings(policy=Policy(mode=mode)))
         with embedded_service(tmp_path / mode, settings) as service:
-            service.verdicts.add(said("prune", "r"))
+            service.verdicts.add(verdict_record("prune", "r"))
 
             assert asked(service, "pipeline=p&run=r") == answer("prune", "p/run:r#1", prune)
 
@@ -147,8 +147,8 @@ def test_an_embedded_detector_stops_a_run_only_in_enforce(tmp_path: Path) -> Non
 def test_beside_workers_the_policy_of_the_verdict_counts() -> None:
     """Some workers may enforce and others not."""
     with relayed_service() as service:
-        service.verdicts.add(said("prune", "a", policy="observe 5 %"))
-        service.verdicts.add(said("prune", "b", policy="enforce 1 %"))
+        service.verdicts.add(verdict_record("prune", "a", policy="observe 5 %"))
+        service.verdicts.add(verdict_record("prune", "b", policy="enforce 1 %"))
 
         assert asked(service, "pipeline=p&run=a") == answer("prune", "p/run:a#1", False)
         assert asked(service, "pipeline=p&run=b") == answer("prune", "p/run:b#1", True)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from stream_app.service.event_log import EventLog
+from stream_app.service.event_log import Accepted, EventLog
 from stream_app.sources.strict_json import MAX_BYTES
 from tests.sources.openlineage_events import dataset, message, run_event, run_id
 from tests.web.served import BATCH, LINEAGE, Service, embedded_service
@@ -34,9 +34,9 @@ def service(path: Path) -> Iterator[Service]:
 def applied(service: Service) -> None:
     """Waits until the detector has all that was acknowledged."""
     assert service.embedded is not None
-    service.embedded.submit([message(run_event("OTHER", "other.step", "o1"))]).result(20)
+    service.embedded.submit([Accepted(message(run_event("OTHER", "other.step", "o1")), None)]).result(20)
     while service.embedded.behind:
-        with service.embedded.at_work:
+        with service.embedded.detector_lock:
             pass
 
 

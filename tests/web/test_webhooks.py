@@ -171,7 +171,7 @@ def test_mlflows_own_sender_is_taken(tmp_path: Path, mlflow_url: str) -> None:
 def known(service: Service) -> set[str]:
     """The executions that the detector knows of the experiment."""
     assert service.embedded is not None
-    with service.embedded.at_work:
+    with service.embedded.detector_lock:
         pipeline = service.embedded.detector.pipelines.get("ads")
         return set(pipeline.executions) if pipeline is not None else set()
 

@@ -10,37 +10,43 @@ from aiohttp import web
 
 from stream_app.core.ids import graphlet_id
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
-from stream_app.service.verdict_index import Verdicts, Words, deciding
+from stream_app.service.verdict_index import VerdictIndex, VerdictRecord, deciding
 from stream_app.web.problems import ProblemError
 from stream_app.wire import graphlet_to_dict, outcome_of
 
-#: Verdicts in one answer.
+#: Verdicts in one response, by default and at most.
 LIMIT, LIMIT_MAX = 100, 1_000
 _DECISIONS = (CONTINUE, WARN, PRUNE)
 
 
-class Known(Protocol):
-    """What answers are made of."""
+class VerdictSource(Protocol):
+    """What is queried."""
 
     @property
-    def verdicts(self) -> Verdicts:
-        """The verdicts in force."""
+    def verdicts(self) -> VerdictIndex:
+        """The current verdicts."""
 
-    def enforces(self, verdict: Words) -> bool:
+    def enforces(self, verdict: VerdictRecord) -> bool:
         """Whether a run stops where this verdict says so."""
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """A graphlet as the detector describes it. Raises ProblemError."""
+        """A graphlet as the detector describes it, or None; raises ProblemError where graphlets are kept elsewhere."""
 
 
-class Answers:
-    """The handlers of the routes."""
+class QueryRoutes:
+    """The handlers of the routes of queries.
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    Parameters
+    ----------
+    source
+        What is queried.
+    """
+
+    def __init__(self, source: VerdictSource) -> None:
+        self._source = source
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes. The id of a graphlet has slashes of its own."""
+        """The routes. The id of a graphlet contains slashes."""
         return [
             web.get("/v1/verdicts", self.verdicts),
             web.get("/v1/verdicts/{graphlet:.+}", self.verdict),
@@ -49,7 +55,7 @@ class Answers:
         ]
 
     async def verdicts(self, request: web.Request) -> web.Response:
-        """The last verdicts, newest first; `run`, `pipeline`, `decision` and `limit` narrow them."""
+        """The latest verdicts, newest first, filtered by `run`, `pipeline`, `decision` and `limit`."""
         query = _query(request, "run", "pipeline", "decision", "limit")
         decision = query.get("decision")
         if decision is not None and decision not in _DECISIONS:
@@ -57,32 +63,32 @@ class Answers:
         limit = query.get("limit", str(LIMIT))
         if not (limit.isascii() and limit.isdigit() and len(limit) <= 6 and 1 <= int(limit) <= LIMIT_MAX):
             raise ProblemError(400, f"limit: expected a number from 1 to {LIMIT_MAX}")
-        known = self._known.verdicts
+        index = self._source.verdicts
         pipeline = query.get("pipeline")
         if "run" in query:
             found = [
                 verdict
-                for verdict in reversed(known.of_run(query["run"]))
+                for verdict in reversed(index.of_run(query["run"]))
                 if pipeline in (None, verdict["pipeline"]) and decision in (None, verdict["decision"])
             ][: int(limit)]
         else:
-            found = known.latest(int(limit), pipeline, decision)
+            found = index.latest(int(limit), pipeline, decision)
         return _json({"verdicts": found})
 
     async def verdict(self, request: web.Request) -> web.Response:
         """The last verdict on a graphlet, or on a run (`<pipeline>/run:<run>`)."""
-        found = self._known.verdicts.get(request.match_info["graphlet"])
+        found = self._source.verdicts.get(request.match_info["graphlet"])
         if found is None:
-            raise ProblemError(404, "nothing was said of such a graphlet")
+            raise ProblemError(404, "there is no verdict on such a graphlet")
         return _json(found)
 
     async def graphlet(self, request: web.Request) -> web.Response:
-        """A graphlet as it stands: members, cost, outcome, and the last verdict on it."""
+        """A graphlet with its members, cost and outcome, and the last verdict on it."""
         name = request.match_info["graphlet"]
-        record = await asyncio.to_thread(self._known.graphlet, name)
+        record = await asyncio.to_thread(self._source.graphlet, name)
         if record is None:
             raise ProblemError(404, "there is no such graphlet")
-        verdict = self._known.verdicts.get(name)
+        verdict = self._source.verdicts.get(name)
         return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
 
     async def should_prune(self, request: web.Request) -> web.Response:
@@ -100,21 +106,21 @@ class Answers:
                 "decision": found["decision"],
                 "p_push": found["p_push"],
                 "why": found["reasons"],
-                "prune": found["decision"] == PRUNE and self._known.enforces(found),
+                "prune": found["decision"] == PRUNE and self._source.enforces(found),
                 "verdict": found["id"],
             }
         )
 
-    def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> Words | None:
-        """The verdict that decides; raises ProblemError when it is not clear on what."""
-        known = self._known.verdicts
+    def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> VerdictRecord | None:
+        """The verdict that decides; raises ProblemError for an ambiguous query."""
+        index = self._source.verdicts
         if run is None:
             if execution is None:
                 raise ProblemError(400, "run: missing; expected run, or execution with its pipeline")
             if pipeline is None:
                 raise ProblemError(400, "pipeline: missing; execution ids are unique only within a pipeline")
-            return known.get(graphlet_id(pipeline, execution))
-        verdicts = known.of_run(run, pipeline)
+            return index.get(graphlet_id(pipeline, execution))
+        verdicts = index.of_run(run, pipeline)
         if len({verdict["pipeline"] for verdict in verdicts}) > 1:
             raise ProblemError(409, "run: more than one pipeline has a run of this id; give pipeline as well")
         return deciding(verdicts, execution)
