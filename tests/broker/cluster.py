@@ -31,6 +31,8 @@ from stream_app.kafka.state.changelog import POSITION, Fold, LogReader, Rank
 from stream_app.sources import native
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: The value of `PYTHONPATH` under which a process runs the code of this one.
+THIS_CODE = os.pathsep.join(path for path in sys.path if path)
 #: Seconds after which what has not come counts as never coming: under a load of 18 on two cores, workers took 265 s for
 #: what takes them 14.
 PATIENCE = 400
@@ -42,6 +44,11 @@ class Process:
 
     settings: Path
     log: Path
+    #: What Python runs, before the path of the settings.
+    program: Sequence[str] = ("-m", "tests.broker.worker_process")
+    cwd: Path = REPOSITORY
+    #: The value of `PYTHONPATH`: which code is run.
+    python_path: str = THIS_CODE
     process: subprocess.Popen[bytes] | None = None
     #: Where in the log the running process begins.
     _begun: int = 0
@@ -50,11 +57,11 @@ class Process:
         self._begun = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.broker.worker_process", str(self.settings)],
-                cwd=REPOSITORY,
+                [sys.executable, *self.program, str(self.settings)],
+                cwd=self.cwd,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                env={**os.environ, "PYTHONPATH": self.python_path},
             )
 
     def signal(self, number: int) -> None:
@@ -197,20 +204,24 @@ class Cluster:
 
     async def settled(self) -> bool:
         """Whether all input is applied: sources committed to their ends, positions at the events' ends."""
-        try:
-            committed = self.admin.list_group_offsets(self.names.group)[self.names.group]
-        except KafkaError:  # the coordinator is not there yet
-            return False
         for source in self.names.sources:
-            for at, end in (await self.ends(source, 4)).items():
-                if end and (at not in committed or committed[at].offset < end):
-                    return False
+            if not await self.committed(source, 4):
+                return False
         rows = await self.rows()
         for at, end in (await self.ends(self.names.events, self.partitions)).items():
             stored = rows[at.partition].get(POSITION)
             if (orjson.loads(stored)["offset"] if stored else 0) < end:
                 return False
         return True
+
+    async def committed(self, topic: str, partitions: int) -> bool:
+        """Whether the workers have committed all that a topic holds."""
+        try:
+            committed = self.admin.list_group_offsets(self.names.group)[self.names.group]
+        except KafkaError:  # the coordinator is not there yet
+            return False
+        ends = await self.ends(topic, partitions)
+        return all(at in committed and committed[at].offset >= end for at, end in ends.items() if end)
 
     async def settle(self, seconds: float = PATIENCE) -> None:
         """Wait until all input is applied."""
