@@ -7,7 +7,7 @@ BIN := .venv/bin
 RUN := .venv/run.stamp
 DEV := .venv/dev.stamp
 
-.PHONY: demo test quick chaos lint types check lock clean
+.PHONY: demo test quick chaos lint types docs check lock clean
 
 demo: $(RUN)
 	$(BIN)/stream-app demo
@@ -32,6 +32,10 @@ lint: $(DEV)
 
 types: $(DEV)
 	$(BIN)/mypy
+
+# The tables of docs/metrics.md are made from the catalogue of metrics.
+docs: $(RUN)
+	$(BIN)/python -m stream_app.metrics.page docs/metrics.md
 
 check: lint types test
 

@@ -1,94 +1,64 @@
-"""What is exported of the detector's words and their quality; the worker adds its own (`stream_app.kafka`).
-
-Labels come from closed sets, units are base units, and every series is there from the start. No label holds a
-pipeline, a run or a graphlet.
-"""
+"""Metrics of the outputs of detectors: predictions, labels, their quality and the value of flags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from stream_app.core.learning.learner import BUDGETS, Learner
-from stream_app.core.outputs import (
-    CONTINUE,
-    EXPIRED,
-    FAILED,
-    NOT_PUSHED,
-    OPEN,
-    PRUNE,
-    PRUNED,
-    PUSHED,
-    RUN_ENDED,
-    SUPERSEDED,
-    WARN,
-    Example,
-    Output,
-    StageRecord,
-    Verdict,
-)
+from stream_app.core.outputs import CONTINUE, NOT_PUSHED, OPEN, PRUNE, PUSHED, Example, Output, StageRecord, Verdict
+from stream_app.metrics.catalogue import BINS, CAUSES, DECISIONS, OUTCOMES
+from stream_app.metrics.registry import counter, histogram
 from stream_app.metrics.state import DetectorMetrics, LearnerMetrics, Measured
-
-DECISIONS = (CONTINUE, WARN, PRUNE)
-OUTCOMES = (PUSHED, NOT_PUSHED, PRUNED)
-#: What is said of a graphlet, and why it was not pushed.
-CAUSES = {PUSHED: PUSHED, PRUNED: PRUNED, **dict.fromkeys((FAILED, RUN_ENDED, SUPERSEDED, EXPIRED), NOT_PUSHED)}
-#: Bins of predicted probabilities, named by their upper edges.
-BINS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
-
-_MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
-_DELAYS = (_MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY)
 
 
 class Metrics:
-    """Metrics of outputs, of detectors and of a learner.
+    """Metrics of outputs, of the state of detectors and of a learner, which workers and the HTTP service share.
 
-    Parameters: `registry` is where they are registered; `budgets` are those of the policies, rising.
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    budgets
+        The budgets of the policies, in rising order.
     """
 
     def __init__(self, registry: CollectorRegistry, budgets: Sequence[float] = BUDGETS) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"stream_app_{name}", text, labels, registry=registry)
-
-        def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
-            return Histogram(f"stream_app_{name}", text, registry=registry, buckets=tuple(buckets))
-
-        predictions = counter("predictions_total", "Verdicts said, by decision.", "decision")
+        # Children are kept: finding one by its labels takes longer than counting.
+        predictions = counter(registry, "predictions_total")
         self._predictions = {decision: predictions.labels(decision) for decision in DECISIONS}
-        self._score = histogram("prediction_score", "Probability of a push, as said.", (n / 10 for n in range(1, 11)))
-        self._ahead = histogram(
-            "flag_remaining_compute_ratio",
-            "Share of the expected compute that is ahead at a verdict to prune.",
-            (n / 10 for n in range(1, 11)),
-        )
-        labels = counter("labels_total", "Outcomes said, with their causes.", "outcome", "cause")
+        self._score = histogram(registry, "prediction_score")
+        self._ahead = histogram(registry, "flag_remaining_compute_ratio")
+        labels = counter(registry, "labels_joined_total")
         self._labels = {cause: labels.labels(outcome, cause) for cause, outcome in CAUSES.items()}
-        decided = counter("prequential_outcomes_total", "Labels, by what was said before.", "predicted", "actual")
-        self._decided = {
-            (flagged, pushed): decided.labels("prune" if flagged else "continue", PUSHED if pushed else NOT_PUSHED)
+        outcomes = counter(registry, "prequential_outcomes_total")
+        self._outcomes = {
+            (flagged, pushed): outcomes.labels(PRUNE if flagged else CONTINUE, PUSHED if pushed else NOT_PUSHED)
             for flagged in (True, False)
             for pushed in (True, False)
         }
-        self._corrections = counter("label_corrections_total", "Outcomes that replaced an earlier one.")
-        self._delay = histogram("label_delay_seconds", "Event time from an outcome to its being said.", _DELAYS)
-        self._deployments = counter("deployments_total", "Pushes seen.")
-        self._flagged = counter(
-            "deployments_flagged_total", "Pushes that had been flagged at some stage, held out or not."
-        )
-        binned = {
-            "predictions": counter("calibration_predictions_total", "Labelled predictions, by bin.", "bin"),
-            "positives": counter("calibration_positives_total", "Pushes among them, by bin.", "bin"),
-            "scores": counter("calibration_score_sum_total", "Sum of their probabilities, by bin.", "bin"),
-        }
-        self._bins = {name: [family.labels(bin_) for bin_ in BINS] for name, family in binned.items()}
-        closed = counter("graphlets_evicted_total", "Graphlets evicted, by what had become of them.", "outcome")
-        self._closed = {outcome: closed.labels(outcome) for outcome in (OPEN, *OUTCOMES)}
+        self._corrections = counter(registry, "label_corrections_total")
+        self._delay = histogram(registry, "label_delay_seconds")
+        self._deployments = counter(registry, "deployments_total")
+        self._flagged = counter(registry, "deployments_flagged_total")
+        self._bins = {}
+        for name in ("predictions", "positives", "score_sum"):
+            binned = counter(registry, f"calibration_{name}_total")
+            self._bins[name] = [binned.labels(bin_) for bin_ in BINS]
+        evicted = counter(registry, "graphlets_evicted_total")
+        self._evicted = {outcome: evicted.labels(outcome) for outcome in (OPEN, *OUTCOMES)}
         self._detectors = DetectorMetrics(registry, budgets)
         self._learner = LearnerMetrics(registry, budgets)
 
     def observe(self, outputs: Iterable[Output]) -> None:
-        """Count outputs that were sent."""
+        """Count outputs that were sent.
+
+        Parameters
+        ----------
+        outputs
+            The outputs of a detector, in order.
+        """
         for output in outputs:
             if isinstance(output, Verdict):
                 self._predictions[output.decision].inc()
@@ -98,7 +68,7 @@ class Metrics:
             elif isinstance(output, Example):
                 self._observe_example(output)
             else:
-                self._closed[output.graphlet["outcome"]].inc()
+                self._evicted[output.graphlet["outcome"]].inc()
 
     def _observe_example(self, example: Example) -> None:
         pushed = example.pushed
@@ -109,7 +79,7 @@ class Metrics:
         if pushed is None or example.trainer is None:
             return
         flagged = any(was_flagged(record) for record in (*example.inherited, *example.stages))
-        self._decided[flagged, pushed].inc()
+        self._outcomes[flagged, pushed].inc()
         if pushed:
             self._deployments.inc()
             self._flagged.inc(flagged)
@@ -117,22 +87,34 @@ class Metrics:
 
     def _bin(self, stages: Iterable[StageRecord], pushed: bool) -> None:
         for record in stages:
-            place = min(9, int(record.p * 10))
-            self._bins["predictions"][place].inc()
-            self._bins["positives"][place].inc(pushed)
-            self._bins["scores"][place].inc(record.p)
+            bin_ = min(9, int(record.p * 10))
+            self._bins["predictions"][bin_].inc()
+            self._bins["positives"][bin_].inc(pushed)
+            self._bins["score_sum"][bin_].inc(record.p)
 
     def measure(self, detectors: Iterable[Measured]) -> None:
-        """Take the state of detectors: their ledgers, and how much they hold."""
+        """Update the metrics of the state of detectors; see `DetectorMetrics.measure`."""
         self._detectors.measure(detectors)
 
     def measure_learner(self, learner: Learner) -> None:
-        """Take a learner's prequential metrics and figures."""
+        """Update the metrics of a learner; see `LearnerMetrics.measure`."""
         self._learner.measure(learner)
 
 
 def was_flagged(record: StageRecord) -> bool:
-    """Whether the policy in force flagged here, also where the run was then drawn to run on: only that has a chance."""
+    """Whether the policy in force flagged at a stage, held-out runs included.
+
+    Only a flagged run is held out, so a propensity below 1 tells of a flag where the decision is to continue.
+
+    Parameters
+    ----------
+    record
+        The prediction of one stage.
+
+    Returns
+    -------
+    bool
+    """
     return record.decision == PRUNE or record.propensity < 1.0
 
 

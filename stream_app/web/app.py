@@ -1,47 +1,57 @@
-"""The application: routes, probes, metrics, and who may come in."""
+"""The application: routes, probes, metrics, and the token that callers must know."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
 
-import orjson
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
+from stream_app.metrics.probes import LIVEZ, METRICS, PATHS, READYZ, Probe, Probes
 from stream_app.web import webhooks
 from stream_app.web.problems import problems
 from stream_app.web.tokens import bearer
 
-#: What needs no token: probes, and what is signed.
-OPEN = ("/livez", "/readyz", webhooks.PATH)
+#: Paths that need no token: probes, and deliveries that are signed instead.
+OPEN = (LIVEZ, READYZ, webhooks.PATH)
 
 
 def make_app(
     routes: Iterable[web.RouteDef], ready: Callable[[], str], registry: CollectorRegistry, token: str | None = None
 ) -> web.Application:
-    """An application.
+    """Make an application.
 
     Parameters
     ----------
+    routes
+        Its routes beside those of probes and metrics.
     ready
-        Says why requests cannot be served now, "" when they can.
+        Returns why requests cannot be served now; "" when they can.
+    registry
+        The metrics that it exports.
     token
-        What callers must know, `OPEN` apart; None: nothing.
+        The bearer token that all paths but those of `OPEN` require; None: they require none.
+
+    Returns
+    -------
+    aiohttp.web.Application
     """
 
-    async def livez(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    def check_ready() -> Probe:
+        reason = ready()
+        return Probe(not reason, {"reason": reason})
 
-    async def readyz(_: web.Request) -> web.Response:
-        why = ready()
-        detail = {"ready": not why, "reason": why}
-        return web.Response(status=503 if why else 200, body=orjson.dumps(detail), content_type="application/json")
+    # That a request is answered at all shows that the event loop turns.
+    probes = Probes(registry, lambda: Probe(True), check_ready)
 
-    async def metrics(_: web.Request) -> web.Response:
-        text = await asyncio.to_thread(generate_latest, registry)
-        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    async def answer(request: web.Request) -> web.Response:
+        headers = request.headers
+        wanted = (request.path, request.query_string, headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
+        # A scrape takes milliseconds, which would delay other requests; a probe must not wait for a thread.
+        made = await asyncio.to_thread(probes.answer, *wanted) if request.path == METRICS else probes.answer(*wanted)
+        return web.Response(status=made.status, headers=made.headers, body=made.body)
 
     app = web.Application(middlewares=[problems, bearer(token, *OPEN)])  # type: ignore[list-item]
-    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics), *routes])
+    app.add_routes([*(web.get(path, answer) for path in PATHS), *routes])
     return app

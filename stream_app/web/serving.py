@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from stream_app.errors import OptionsError
 from stream_app.metrics.outputs import Metrics
+from stream_app.metrics.registry import make_registry
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.sources import Sources
@@ -66,7 +67,7 @@ def serve_embedded(
     Exception
         The error with which the thread of the detector has failed; the process should be restarted.
     """
-    registry = CollectorRegistry()
+    registry = make_registry()
     metrics = Metrics(registry, settings.detector.policy.budgets)
     event_log = EventLog(path)
     try:
@@ -110,7 +111,7 @@ def serve_relayed(
     OptionsError
         The port cannot be bound.
     """
-    registry = CollectorRegistry()
+    registry = make_registry()
     app = relayed_app(workers, relayed, sources, registry, token, webhooks)
     asyncio.run(serve(app, host, port, on_listening))
 

@@ -114,7 +114,7 @@ def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with relayed(cluster, Connection(f"127.0.0.1:{port}")) as service:
-        reason = until(lambda: "cannot reach" in (reason := service.get("/readyz").json["reason"]) and reason)
+        reason = until(lambda: "cannot reach" in (reason := service.get("/readyz?verbose").json["reason"]) and reason)
         answer = service.post(orjson.dumps(START))
 
         assert f"cannot reach Kafka at 127.0.0.1:{port}" in reason
@@ -125,7 +125,7 @@ def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
 
 def why_not(service: Service, words: str) -> Any:
     """Why the service is not ready, once these words are in it."""
-    return until(lambda: words in (reason := service.get("/readyz").json["reason"]) and reason)
+    return until(lambda: words in (reason := service.get("/readyz?verbose").json["reason"]) and reason)
 
 
 def test_certificates_that_cannot_be_read_are_told_and_tried_again(cluster: Cluster, tmp_path: Path) -> None:

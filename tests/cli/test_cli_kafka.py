@@ -18,7 +18,6 @@ from stream_app.cli.flags import how_to_get
 from stream_app.core.learning.seen_examples import DAY_MS
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import Names
-from stream_app.kafka.process.monitor import Monitor
 from stream_app.kafka.process.worker import WorkerSettings
 from stream_app.options import DetectorOptions, KafkaOptions, Options, load
 from tests.cli.test_cli import Ran, Run
@@ -270,18 +269,6 @@ def test_no_text_made_of_options_has_the_password() -> None:
     for made in (options, kafka, connection_of(kafka), worker_settings(options)):
         assert SECRET not in f"{made!r} {made}"
     assert SECRET not in options.model_dump_json()
-
-
-def test_the_documentation_lists_every_metric() -> None:
-    """With its type and its words, and no other."""
-    registry = Monitor(["provenance"]).registry
-    exported = {
-        (family.name + "_total" * (family.type == "counter"), family.type, family.documentation.rstrip("."))
-        for family in registry.collect()
-        if not family.name.startswith(("process_", "python_"))
-    }
-
-    assert set(re.findall(r"^\| `(stream_app_\w+)`[^|]* \| (\w+) \| (.*) \|$", DOCS, re.MULTILINE)) == exported
 
 
 def test_the_documentation_lists_every_setting() -> None:

@@ -137,9 +137,11 @@ def test_outcomes_are_counted_with_their_delay(registry: CollectorRegistry, metr
     """A correction is an outcome, and known as a correction."""
     metrics.observe([EXAMPLE, replace(EXAMPLE, pushed=None, cause="pruned"), replace(EXAMPLE, label_revision=2)])
 
-    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "pushed", "cause": "pushed"}) == 2
-    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "pruned", "cause": "pruned"}) == 1
-    assert registry.get_sample_value("stream_app_labels_total", {"outcome": "not_pushed", "cause": "expired"}) == 0
+    def joined(outcome: str, cause: str) -> float | None:
+        labels = {"outcome": outcome, "cause": cause}
+        return registry.get_sample_value("stream_app_labels_joined_total", labels)
+
+    assert [joined("pushed", "pushed"), joined("pruned", "pruned"), joined("not_pushed", "expired")] == [2, 1, 0]
     assert registry.get_sample_value("stream_app_label_corrections_total") == 1
     assert registry.get_sample_value("stream_app_label_delay_seconds_sum") == 3 * 7_200
 
@@ -174,8 +176,8 @@ def test_a_learner_without_labels_has_no_quality(registry: CollectorRegistry, me
     """What needs both classes is absent, not zero: zero would be an alarm."""
     metrics.measure_learner(Learner())
 
-    assert registry.get_sample_value("stream_app_model_records") == 0
-    assert registry.get_sample_value("stream_app_prequential_auc", {"stage": INPUT, "of": "model"}) is None
+    assert registry.get_sample_value("stream_app_model_examples_total") == 0
+    assert registry.get_sample_value("stream_app_prequential_auc", {"stage": INPUT, "predictor": "model"}) is None
 
 
 def test_labels_forgotten_too_early_are_told(
@@ -188,7 +190,7 @@ def test_labels_forgotten_too_early_are_told(
         learner.learn(replace(EXAMPLE, pipeline=pipeline))
     metrics.measure_learner(learner)
 
-    assert registry.get_sample_value("stream_app_model_labels_forgotten") == 2
+    assert registry.get_sample_value("stream_app_model_labels_forgotten_total") == 2
 
 
 def test_names_and_labels_keep_to_their_sets(registry: CollectorRegistry, metrics: Metrics) -> None:

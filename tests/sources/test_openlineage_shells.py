@@ -12,6 +12,7 @@ from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing.rekeying import rekey, rekeyed
 from stream_app.kafka.records import Batch
+from stream_app.metrics.catalogue import MALFORMED
 from stream_app.sources import make_sources
 from stream_app.sources.native import decode
 from stream_app.sources.openlineage_rules import JobRule, Rules
@@ -112,4 +113,4 @@ def test_a_record_about_a_job_goes_nowhere_and_is_counted() -> None:
     counts = Counts()
 
     assert asyncio.run(_rekeyed(counts)) == ["g-events", "g-dead-letters"]
-    assert (counts.sourced, counts.passed_over, counts.dead_letters) == (3, 1, 1)
+    assert (sum(counts.sources.values()), counts.ignored, counts.reasons[MALFORMED]) == (3, 1, 1)

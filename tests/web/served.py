@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from stream_app.core.ids import graphlet_id, run_graphlet_id
+from stream_app.metrics.registry import make_registry
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings
 from stream_app.service.event_log import EventLog
 from stream_app.service.verdict_index import VerdictIndex
@@ -124,7 +124,7 @@ def embedded_service(
     embedded = Embedded(event_log, settings)
     embedded.start()
     try:
-        with served(embedded_app(embedded, CollectorRegistry(), token, webhooks), idle) as service:
+        with served(embedded_app(embedded, make_registry(), token, webhooks), idle) as service:
             yield Service(service.host, service.port, embedded, embedded.verdicts)
     finally:
         embedded.stop()
@@ -147,7 +147,7 @@ class _NoWorkers:
 def relayed_service() -> Iterator[Service]:
     """The service beside workers, without any."""
     known = RelayedVerdicts()
-    app = relayed_app(_NoWorkers(), known, SOURCES, CollectorRegistry(), None)
+    app = relayed_app(_NoWorkers(), known, SOURCES, make_registry(), None)
     with served(app) as service:
         yield Service(service.host, service.port, verdicts=known.verdicts)
 

@@ -208,20 +208,13 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(path: Path) -> None:
     events = [run_event("START", "vision.train", f"t{number}", run_facets=long) for number in range(200)]
     with embedded_service(path, allow_pages=40) as service:
         answers = [service.post(message(event)) for event in events]
-        ready = service.get("/readyz")
+        ready = service.get("/readyz?verbose")
 
     taken = [message(event) for event, answer in zip(events, answers, strict=True) if answer.status == 201]
     refused = [answer for answer in answers if answer.status != 201]
     assert {answer.status for answer in refused} == {503}
     assert "full" in refused[0].json["detail"]
     assert refused[0].headers["Retry-After"] == "5"
-    assert ready.status == 503
+    assert (ready.status, ready.json["ok"]) == (503, False)
+    assert "full" in ready.json["reason"]
     assert stored(path) == taken
-
-
-def test_metrics_are_served(service: Service) -> None:
-    """In the form that Prometheus reads."""
-    answer = service.get("/metrics")
-
-    assert answer.status == 200
-    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")

@@ -1,1 +1,1 @@
-"""What a worker counts, and how it is exported."""
+"""Metrics of a worker: what it counts, and the collectors that export it."""

@@ -1,86 +1,74 @@
 """What a worker counts as it works; counting costs an addition."""
 
+# ruff: noqa: RUF009  (the functions called below make fields, not values)
+
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from stream_app.core.events import STATES
-from stream_app.kafka.metrics.histogram import Tally
-from stream_app.metrics.outputs import OUTCOMES
+from stream_app.kafka.metrics.histogram import Histogram
+from stream_app.metrics.catalogue import CATALOGUE
+from stream_app.metrics.metric import Metric
 
-#: Why a record is a dead letter: it is no event, it was moved to the wrong partition, the detector failed on it.
-MALFORMED, MISPLACED, FAILED = "malformed", "misplaced", "failed"
-#: What becomes of a flag: a later verdict withdraws it, the outcome is said, or its graphlet is evicted before.
-WITHDRAWN, EVICTED = "withdrawn", "evicted"
-
-LEVELS = ("info", "warning", "error", "critical")
-_MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
+_METRIC = "metric"
 
 
-def _zeros(*names: str) -> dict[str, int]:
-    return dict.fromkeys(names, 0)
+def _count(name: str) -> Any:
+    """A field that is exported as this counter."""
+    return field(default=0, metadata={_METRIC: CATALOGUE[name]})
 
 
-def _seconds() -> Tally:
-    return Tally(0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+def _count_by_label(name: str) -> Any:
+    """A field that is exported as this counter: value of its one label -> count, zero for each value that is known."""
+    metric = CATALOGUE[name]
+    (label,) = metric.labels
+    return field(default_factory=lambda: dict.fromkeys(label.values, 0), metadata={_METRIC: metric})
+
+
+def _histogram(name: str) -> Any:
+    """A field that is exported as this histogram."""
+    metric = CATALOGUE[name]
+    return field(default_factory=lambda: Histogram(*metric.buckets), metadata={_METRIC: metric})
 
 
 @dataclass
 class Counts:
-    """What a worker has done since it started."""
+    """What a worker has done since it started; the catalogue of metrics describes each field."""
 
-    #: Records of source topics read, by topic; events of the events topic given to the detector, by their state.
-    sources: dict[str, int] = field(default_factory=dict)
-    states: dict[str, int] = field(default_factory=lambda: _zeros(*STATES))
-    #: Records that were no events, of all topics, by the kind of reason.
-    reasons: dict[str, int] = field(default_factory=lambda: _zeros(MALFORMED, MISPLACED, FAILED))
-    #: Lines logged, by level.
-    lines: dict[str, int] = field(default_factory=lambda: _zeros(*LEVELS))
-    #: Flags raised, and what became of flags.
-    raised: int = 0
-    flags: dict[str, int] = field(default_factory=lambda: _zeros(WITHDRAWN, *OUTCOMES, EVICTED))
-    #: Other records of the events topic: ticks, known already, misplaced, or touching only what was evicted.
-    ticks: int = 0
+    sources: dict[str, int] = _count_by_label("events_consumed_total")
+    ignored: int = _count("events_ignored_total")
+    reasons: dict[str, int] = _count_by_label("events_dead_lettered_total")
+    forwarded: int = _count("events_forwarded_total")
+    states: dict[str, int] = _count_by_label("events_processed_total")
+    duplicates: int = _count("events_duplicate_total")
+    late: int = _count("events_late_total")
+    ticks: int = _count("ticks_total")
     #: Log time of the last tick, ms since 1970 UTC.
     tick_ms: int = 0
-    skipped: int = 0
-    forwarded: int = 0
-    late: int = 0
-    #: Records that tell of no execution.
-    passed_over: int = 0
-    #: Groups of changed rows appended to changelogs, and rows in them.
-    commits: int = 0
-    rows: int = 0
-    rebalances: int = 0
-    #: Partitions restored from their changelogs.
-    restored: int = 0
-    #: Records of the examples log that are no example.
-    examples_skipped: int = 0
-    #: Checkpoints of the model that were not believed, and that could not be written.
-    checkpoints_dropped: int = 0
-    checkpoint_failures: int = 0
-    #: Seconds: of an event, from its bytes to what came of it; from its time to its record's log time.
-    step: Tally = field(default_factory=lambda: Tally(5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 0.01, 0.05, 0.25))
-    delay: Tally = field(
-        default_factory=lambda: Tally(1.0, 10.0, _MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY)
-    )
-    #: Seconds: from a record's log time to the sending of what it led to, and of a flag.
-    latency: Tally = field(default_factory=lambda: Tally(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0))
-    flag_latency: Tally = field(default_factory=lambda: Tally(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0))
-    #: Seconds: of a rebalance, of restoring a partition, of a commit of offsets, and by which the event loop was late.
-    rebalance: Tally = field(default_factory=_seconds)
-    restore: Tally = field(default_factory=_seconds)
-    commit: Tally = field(default_factory=lambda: Tally(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0))
-    loop: Tally = field(default_factory=lambda: Tally(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0))
-
-    @property
-    def sourced(self) -> int:
-        return sum(self.sources.values())
+    step: Histogram = _histogram("event_processing_duration_seconds")
+    delay: Histogram = _histogram("event_time_lag_seconds")
+    latency: Histogram = _histogram("event_latency_seconds")
+    raised: int = _count("flags_opened_total")
+    flags: dict[str, int] = _count_by_label("flags_closed_total")
+    flag_latency: Histogram = _histogram("flag_latency_seconds")
+    rebalances: int = _count("rebalances_total")
+    rebalance: Histogram = _histogram("rebalance_duration_seconds")
+    commit: Histogram = _histogram("offset_commit_duration_seconds")
+    commits: int = _count("changelog_commits_total")
+    rows: int = _count("changelog_rows_total")
+    restore: Histogram = _histogram("table_recovery_duration_seconds")
+    examples_skipped: int = _count("examples_skipped_total")
+    checkpoints_dropped: int = _count("model_checkpoints_dropped_total")
+    checkpoint_failures: int = _count("model_checkpoint_failures_total")
+    loop: Histogram = _histogram("event_loop_lag_seconds")
+    lines: dict[str, int] = _count_by_label("log_messages_total")
 
     @property
     def events(self) -> int:
+        """Events applied by the detector."""
         return sum(self.states.values())
 
-    @property
-    def dead_letters(self) -> int:
-        return sum(self.reasons.values())
+
+#: Field of `Counts` -> the metric that it is exported as.
+EXPORTED: dict[str, Metric] = {each.name: each.metadata[_METRIC] for each in fields(Counts) if each.metadata}

@@ -1,4 +1,4 @@
-"""What a worker shows of itself: metrics kept up to date, probes, and the progress that the watchdog looks at."""
+"""Watches a worker: keeps its metrics up to date, answers its probes, and tells the watchdog of its progress."""
 
 from __future__ import annotations
 
@@ -6,16 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from importlib import metadata
-
-from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
 
 from stream_app.core.learning.learner import BUDGETS
 from stream_app.core.outputs import PRUNE, Output, Verdict
@@ -23,11 +13,12 @@ from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.metrics.collectors import LineCounter, WorkerMetrics
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.model.learning import Learning
-from stream_app.kafka.process.probes import Endpoints, Probe, Server
 from stream_app.kafka.process.watchdog import Progress, Watchdog
 from stream_app.metrics.outputs import Metrics
+from stream_app.metrics.probes import Probe, Probes
+from stream_app.metrics.registry import make_registry
 
-#: A loop that has not turned for this long is not live.
+#: Seconds after which an event loop that has not turned is not live.
 LIVE_SECONDS = 30.0
 _TURN_SECONDS = 1.0
 #: Turns between two measurements of detectors and learner, which cost more than the rest.
@@ -35,38 +26,41 @@ _MEASURE_TURNS = 15
 
 
 class Monitor:
-    """Watches a worker; the worker sets `assignment` and `learning` when it has them.
+    """Watches a worker, which sets `assignment` and `learning` when it has them.
 
-    Parameters: `sources` are the source topics, `budgets` those of the policies.
+    Parameters
+    ----------
+    sources
+        The source topics.
+    budgets
+        The budgets of the policies, in rising order.
     """
 
     def __init__(self, sources: Iterable[str], budgets: Sequence[float] = BUDGETS) -> None:
-        # Half as many series again, which nobody asks for.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.registry = make_registry()
         self.counts = Counts(sources=dict.fromkeys(sources, 0))
         self.assignment: Assignment | None = None
         self.learning: Learning | None = None
         self.stopping = False
         #: What the worker cannot start without, and has not yet; "" when there is nothing.
         self.waiting_for = ""
-        build = Gauge("stream_app_build_info", "1; which version this is.", ["version"], registry=self.registry)
-        build.labels(metadata.version("stream-app")).set(1)
+        self.probes = Probes(self.registry, self.live, self.ready)
         self._metrics = Metrics(self.registry, budgets)
         self._worker = WorkerMetrics(self.registry, self.counts)
         self._turned = time.monotonic()
         #: As the event loop saw them last: the watchdog's thread must not ask Faust, which makes what is asked for.
         self._lags: dict[tuple[str, int], int | None] = {}
 
-    def serve(self, host: str, port: int) -> Server:
-        """Serve metrics and probes; see `Endpoints.serve`. Raises OSError when the port is taken."""
-        return Endpoints(self.registry, self.live, self.ready).serve(host, port)
-
     def observe(self, outputs: list[Output], log_ms: int) -> None:
-        """Count outputs that were sent, made from records up to this log time (ms since 1970 UTC)."""
+        """Count outputs that were sent.
+
+        Parameters
+        ----------
+        outputs
+            The outputs, in order.
+        log_ms
+            Log time of the last record that they were made from, in ms since 1970 UTC.
+        """
         self._metrics.observe(outputs)
         latency = max(0.0, time.time() - log_ms / 1000)
         self.counts.latency.add(latency)
@@ -76,7 +70,7 @@ class Monitor:
         self._worker.log_time.set(log_ms / 1000)
 
     async def run(self, watchdog: Watchdog) -> None:
-        """Tell the watchdog that the event loop turns, and keep the gauges up to date, until cancelled."""
+        """Report to the watchdog that the event loop turns, and keep the gauges up to date, until cancelled."""
         turns = 0
         lines = LineCounter(self.counts.lines)
         logging.getLogger().addHandler(lines)
@@ -95,7 +89,7 @@ class Monitor:
             logging.getLogger().removeHandler(lines)
 
     def refresh(self) -> None:
-        """Bring up to date what costs next to nothing."""
+        """Update the gauges that are cheap to update."""
         assignment = self.assignment
         if assignment is not None:
             self.counts.rebalances = assignment.rebalances
@@ -110,38 +104,38 @@ class Monitor:
             self.counts.examples_skipped = self.learning.log.skipped
             self._worker.checkpoint_time.set(self.learning.checkpoint.time)
             self._worker.checkpoint_size.set(self.learning.checkpoint.size)
-        self._worker.ready.set(self.ready().well)
+        self._worker.ready.set(self.ready().ok)
 
     def measure(self) -> None:
-        """Bring up to date what looks at all pipelines, the model and the local copies."""
+        """Update the gauges that take a walk over all pipelines, the model and the local copies."""
         if self.assignment is not None:
             partitions = self.assignment.partitions.values()
             self._metrics.measure(partition.detector for partition in partitions)
             sizes = [partition.table.measure() for partition in partitions]
-            self._worker.rows.set(sum(rows for rows, _ in sizes))
+            self._worker.keys.set(sum(keys for keys, _ in sizes))
             self._worker.bytes.set(sum(size for _, size in sizes))
             self._worker.flags.set(sum(partition.open_flags for partition in partitions))
         if self.learning is not None:
             self._metrics.measure_learner(self.learning.learner)
 
     def live(self) -> Probe:
-        """Whether the process works at all; never asks Kafka, and an outage of Kafka does not make it false."""
+        """Whether the event loop turns. An outage of Kafka does not make it false."""
         lag = time.monotonic() - self._turned
         return Probe(lag < LIVE_SECONDS, {"event_loop_lag_seconds": round(lag, 1)})
 
     def ready(self) -> Probe:
-        """Whether partitions are assigned and restored and the model has caught up."""
+        """Whether partitions are assigned and restored, and the model has caught up."""
         detail: dict[str, object] = {
             "stopping": self.stopping,
             "waiting_for": self.waiting_for,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
             "model_caught_up": self.learning is not None and self.learning.caught_up,
         }
-        well = not self.stopping and bool(detail["partitions_restored"] and detail["model_caught_up"])
-        return Probe(well, detail)
+        ok = not self.stopping and bool(detail["partitions_restored"] and detail["model_caught_up"])
+        return Probe(ok, detail)
 
     def progress(self) -> Progress:
-        """Whether there is input, or may be, and how far the worker has come; called from the watchdog's thread."""
+        """Whether there is input, or may be, and how far the worker has come; the watchdog's thread calls it."""
         assignment = self.assignment
         if assignment is None or self.stopping:
             return Progress(False, None)

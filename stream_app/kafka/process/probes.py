@@ -1,66 +1,62 @@
-"""Probes and metrics over HTTP.
+"""Serves probes and metrics of a worker.
 
-They have a thread and a port of their own, so that they answer while the worker restores or waits for Kafka.
+They have a thread and a port of their own, so that they answer while the event loop restores or waits for Kafka.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
-
-StartResponse = Callable[..., Any]
+from stream_app.metrics.probes import Probes
 
 
-@dataclass(frozen=True)
-class Probe:
-    """Whether something is well, and what it looked at."""
-
-    well: bool
-    detail: dict[str, object]
-
-
-class Endpoints:
-    """`/metrics`, `/livez` and `/readyz` (`?verbose` for what they looked at), on a thread of their own."""
-
-    def __init__(self, registry: CollectorRegistry, live: Callable[[], Probe], ready: Callable[[], Probe]) -> None:
-        self._metrics = make_wsgi_app(registry)
-        self._probes = {"/livez": live, "/readyz": ready}
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
-            answer: Iterable[bytes] = self._metrics(environ, start_response)
-            return answer
-        if path not in self._probes:
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"not found: try /metrics, /livez or /readyz\n"]
-        probe = self._probes[path]()
-        verbose = environ.get("QUERY_STRING") == "verbose"
-        body = json.dumps(probe.detail) if verbose else "ok" if probe.well else "not ok"
-        kind = "application/json" if verbose else "text/plain"
-        start_response("200 OK" if probe.well else "503 Service Unavailable", [("Content-Type", kind)])
-        return [f"{body}\n".encode()]
-
-    def serve(self, host: str, port: int) -> Server:
-        """Serve on a thread until the server is shut down; port 0 takes a free one."""
-        server = make_server(host, port, self, server_class=Server, handler_class=_Quiet)
-        threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
-        return server
-
-
-class Server(ThreadingMixIn, WSGIServer):
-    """A request may be slow without keeping the next one waiting."""
+class ProbeServer(ThreadingMixIn, WSGIServer):
+    """Answers each request on a thread of its own, so that a slow one delays no other."""
 
     daemon_threads = True
 
 
+def serve(probes: Probes, host: str, port: int) -> ProbeServer:
+    """Serve probes on a thread until the server is shut down.
+
+    Parameters
+    ----------
+    probes
+        What is served.
+    host, port
+        Where to listen; port 0 takes a free one.
+
+    Returns
+    -------
+    ProbeServer
+        The server; its `server_address` tells the port.
+
+    Raises
+    ------
+    OSError
+        The port is taken.
+    """
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = probes.answer(
+            environ.get("PATH_INFO", ""),
+            environ.get("QUERY_STRING", ""),
+            environ.get("HTTP_ACCEPT", ""),
+            environ.get("HTTP_ACCEPT_ENCODING", ""),
+        )
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers.items()))
+        return [answer.body]
+
+    server = make_server(host, port, application, server_class=ProbeServer, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
+    return server
+
+
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Probes come every few seconds and are not worth a line."""
+        """Log nothing: probes come every few seconds."""

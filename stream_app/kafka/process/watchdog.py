@@ -1,7 +1,7 @@
-"""Ends a process that hangs, so that whatever runs it starts it again.
+"""Ends a process that hangs, so that its supervisor restarts it.
 
-A worker that hangs keeps its partitions and says nothing. Two signs: the event loop has not turned for a while, or
-there is input and no progress although Kafka accepts connections. An outage of Kafka is no hang.
+A worker that hangs keeps its partitions and produces nothing. Two signs: the event loop has not turned for a while, or
+there is input and no progress although Kafka accepts connections. During an outage of Kafka a worker does not hang.
 """
 
 from __future__ import annotations
@@ -20,23 +20,40 @@ log = logging.getLogger(__name__)
 
 #: Exit code of a process that the watchdog ended (EX_SOFTWARE).
 EXIT_CODE = 70
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the watchdog looks at."""
+    """How far a worker has come.
 
-    #: Whether there is something to do, or may be: what is not read may hold anything.
+    Parameters
+    ----------
+    busy
+        Whether there is something to do, or may be: partitions that are not read yet may hold anything.
+    done
+        A value that differs from the last one when something was done.
+    """
+
     busy: bool
-    #: Anything that differs when something was done.
     done: object
 
 
 class Watchdog:
     """A thread that watches the process.
 
-    Parameters: `progress` is called from that thread and must not block; `servers` are Kafka's addresses.
+    Parameters
+    ----------
+    progress
+        Returns how far the worker has come. It is called from the thread and must not block.
+    servers
+        Kafka's addresses, as `host:port`.
+    loop_seconds
+        Seconds without a turn of the event loop after which the process ends.
+    stall_seconds
+        Seconds of input without progress after which the process ends, while Kafka accepts connections.
+    end
+        Ends the process for a reason; None: `end_process`.
     """
 
     def __init__(
@@ -58,33 +75,35 @@ class Watchdog:
         self._last: object = None
 
     def turn(self) -> None:
-        """The event loop turns; call this from it every second."""
+        """Report that the event loop turns; call this from it every second."""
         self._turned = time.monotonic()
 
     @property
     def loop_lag_seconds(self) -> float:
-        """How long ago the event loop last turned."""
+        """Seconds since the last turn of the event loop."""
         return time.monotonic() - self._turned
 
     def start(self) -> None:
+        """Start the thread."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
+        """Stop watching."""
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(_LOOK_SECONDS):
+        while not self._stopped.wait(_CHECK_SECONDS):
             try:
-                reason = self.look()
-            except Exception:  # whatever it is, it must not leave the process without a watchdog
-                log.exception("the watchdog could not look; it looks again")
+                reason = self.check()
+            except Exception:  # no error may leave the process without a watchdog
+                log.exception("the watchdog could not check; it checks again")
                 continue
             if reason is not None:
                 self._end(reason)
                 return
 
-    def look(self) -> str | None:
-        """Why the process should end; None when all is well."""
+    def check(self) -> str | None:
+        """Return why the process should end; None when all is well."""
         if self.loop_lag_seconds > self._loop_seconds:
             return f"the event loop has not turned for {self.loop_lag_seconds:.0f} s"
         progress, now = self._progress(), time.monotonic()
@@ -108,7 +127,7 @@ def accepts(server: str) -> bool:
 
 
 def end_process(reason: str) -> None:
-    """Say why, with the stacks of all threads, and exit at once."""
+    """Print the reason and the stacks of all threads, and exit at once with `EXIT_CODE`."""
     sys.stderr.write(f"watchdog: {reason}; ending the process\n")
     faulthandler.dump_traceback(all_threads=True)
     sys.stderr.flush()

@@ -29,6 +29,7 @@ from stream_app.kafka.engine.sensor import RebalanceSensor
 from stream_app.kafka.engine.ticks import TickWriter
 from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.learning import Learning, restore
+from stream_app.kafka.process import probes
 from stream_app.kafka.process.monitor import Monitor
 from stream_app.kafka.process.watchdog import Watchdog
 from stream_app.kafka.processing.partition import Detector, Partition
@@ -118,7 +119,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self.watchdog.start()
-        server = self.monitor.serve(self.settings.host, self.settings.port)
+        server = probes.serve(self.monitor.probes, self.settings.host, self.settings.port)
         log.info("probes and metrics are at http://%s:%d", *server.server_address[:2])
         self._start(self.monitor.run(self.watchdog))
         try:

@@ -14,10 +14,11 @@ from stream_app import wire
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
 from stream_app.kafka.clients.topics import Names
-from stream_app.kafka.metrics.counts import EVICTED, WITHDRAWN, Counts
+from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.records import Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Headers, Message
+from stream_app.metrics.catalogue import EVICTED, WITHDRAWN
 from stream_app.metrics.outputs import outcome_of
 
 #: Prefix of the key of a row that marks an open alert; the graphlet's id follows.

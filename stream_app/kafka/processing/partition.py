@@ -19,13 +19,14 @@ from stream_app.core.state.entities import Pipeline
 from stream_app.core.state.ledger import Ledger
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
-from stream_app.kafka.metrics.counts import FAILED, MALFORMED, MISPLACED, Counts
+from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing.messages import OutputEncoder, dead_letter
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Message
 from stream_app.kafka.state.table import PartitionTable
+from stream_app.metrics.catalogue import DETECTOR_FAILED, MALFORMED, MISPLACED
 from stream_app.sources import native
 from stream_app.times import DAY_MS
 
@@ -115,7 +116,6 @@ class Partition:
         restored = await self.table.restore()
         self._start(restored.rows)
         await self._send(restored.outbox)
-        self.counts.restored += 1
         self.counts.restore.add(time.monotonic() - began)
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
@@ -143,7 +143,7 @@ class Partition:
             Another process has taken the partition over.
         """
         records = [record for record in batch.records if record.offset >= self.table.position]
-        self.counts.skipped += len(batch.records) - len(records)
+        self.counts.duplicates += len(batch.records) - len(records)
         taken = 0
         while taken < len(records):
             if not owned():
@@ -191,7 +191,7 @@ class Partition:
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
             return self.detector.tick(record.timestamp)
-        kind, reason = FAILED, self._poison.get(record.offset)
+        kind, reason = DETECTOR_FAILED, self._poison.get(record.offset)
         if reason is None:
             try:
                 event = native.decode(record.value or b"", record.timestamp + FUTURE_MS)

@@ -15,11 +15,12 @@ from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.producer import Send
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Names
-from stream_app.kafka.metrics.counts import MALFORMED, Counts
+from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing.messages import dead_letter
 from stream_app.kafka.processing.partition import FUTURE_MS
 from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.state.outbox import Message
+from stream_app.metrics.catalogue import MALFORMED
 from stream_app.sources import NATIVE, SOURCES, Sources, detect
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ async def rekey(
     topic = batch.records[0].topic
     if await retry(send_all, Problem(log).report, f"events of {topic} cannot be sent", wanted=owned):
         counts.sources[topic] = counts.sources.get(topic, 0) + len(found)
-        counts.passed_over += len(found) - len(messages)
+        counts.ignored += len(found) - len(messages)
         counts.reasons[MALFORMED] += sum(message.topic == names.dead_letters for message in messages)
         batch.done = True
 

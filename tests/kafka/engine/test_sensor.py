@@ -8,7 +8,7 @@ import pytest
 from stream_app.kafka.engine import sensor as module
 from stream_app.kafka.engine.sensor import RebalanceSensor
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.metrics.histogram import Tally
+from stream_app.kafka.metrics.histogram import Histogram
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def app() -> faust.App:
     return faust.App("sensed", autodiscover=False, store="memory://")
 
 
-def seconds(tally: Tally) -> tuple[float, float]:
+def seconds(histogram: Histogram) -> tuple[float, float]:
     """How many values there were, and their sum."""
-    count, total = (sample.value for sample in tally.family("t", "").samples[-2:])
+    count, total = (sample.value for sample in histogram.family("t", "").samples[-2:])
     return count, total
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +18,7 @@ from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import STAGES
 from stream_app.kafka.metrics.collectors import LineCounter
 from stream_app.kafka.process.monitor import Monitor
+from tests.metrics.exported import catalogued, exported, generalised
 from tests.metrics.test_metrics import EXAMPLE, VERDICT
 from tests.support.builders import ran
 
@@ -89,15 +89,9 @@ def test_series_are_few(families: list[Any]) -> None:
     assert not [name for name, _ in series if name.endswith("_created")]
 
 
-def test_names_are_as_prometheus_wants_them(families: list[Any]) -> None:
-    """One prefix, words, base units at the end, and no label that Prometheus or a target has."""
-    own = [family for family in families if not family.name.startswith(("process_", "python_"))]
-    labels = {label for family in own for sample in family.samples for label in sample.labels}
-
-    assert all(re.fullmatch(r"stream_app(_[a-z]+)+", family.name) for family in own)
-    assert not [f.name for f in own if re.search(r"_(ms|milliseconds|minutes|hours|kb|mb|percent)(_|$)", f.name)]
-    assert all(family.documentation.endswith(".") for family in own)
-    assert not labels & {"job", "instance", "env", "cluster", "service", "team", "type", "quantile"}
+def test_a_worker_exports_what_the_catalogue_says(families: list[Any]) -> None:
+    """Names, types, help, labels and all their values: no more and no less."""
+    assert generalised(exported(families)) == catalogued("worker")
 
 
 def test_everything_documented_is_there_before_anything_happened(monitor: Monitor) -> None:
@@ -121,15 +115,15 @@ def test_everything_documented_is_there_before_anything_happened(monitor: Monito
         ("consumer_assigned_partitions", {}, PARTITIONS),
         ("consumer_lag_records", {"topic": "provenance", "partition": "7"}, 7),
         ("rebalances_total", {}, 3),
-        ("state_restoring", {}, 1),
-        ("state_restore_remaining_records", {}, 5),
-        ("state_rows", {}, 10 * PARTITIONS),
-        ("state_size_bytes", {}, 2_000 * PARTITIONS),
+        ("table_recovery_in_progress", {}, 1),
+        ("table_recovery_remaining_records", {}, 5),
+        ("table_keys", {}, 10 * PARTITIONS),
+        ("table_size_bytes", {}, 2_000 * PARTITIONS),
         ("flags_open", {}, PARTITIONS),
         ("graphlets_open", {}, PARTITIONS),
         ("examples_position", {}, 200),
         ("examples_skipped_total", {}, 2),
-        ("model_records", {}, 200),
+        ("model_examples_total", {}, 200),
         ("model_checkpoint_size_bytes", {}, 1_000),
         ("flag_latency_seconds_count", {}, 1),
         ("ready", {}, 0),

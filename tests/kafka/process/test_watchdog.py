@@ -48,7 +48,7 @@ def pass_time(dog: Watchdog, clock: Clock, seconds: int) -> str | None:
     for _ in range(seconds):
         clock.now += 1
         dog.turn()
-        said = said or dog.look()
+        said = said or dog.check()
     return said
 
 
@@ -57,9 +57,9 @@ def test_an_event_loop_that_stands_still_is_a_hang(clock: Clock, kafka: socket.s
     dog = make(kafka, Progress(False, None))
     clock.now += 59
 
-    assert dog.look() is None
+    assert dog.check() is None
     clock.now += 2
-    assert dog.look() == "the event loop has not turned for 61 s"
+    assert dog.check() == "the event loop has not turned for 61 s"
 
 
 def test_input_without_progress_is_a_hang(clock: Clock, kafka: socket.socket) -> None:
@@ -102,9 +102,9 @@ def test_a_process_that_hangs_is_ended() -> None:
     assert "most recent call first" in ended.stderr
 
 
-def test_a_look_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch, kafka: socket.socket) -> None:
+def test_a_check_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch, kafka: socket.socket) -> None:
     """A worker without its watchdog would look well while it hangs."""
-    monkeypatch.setattr("stream_app.kafka.process.watchdog._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("stream_app.kafka.process.watchdog._CHECK_SECONDS", 0.01)
     looked, twice = [], threading.Event()
 
     def progress() -> Progress:
