@@ -12,10 +12,10 @@ DEV := .venv/dev.stamp
 demo: $(RUN)
 	$(BIN)/stream-app demo
 
-# Several processes on two cores. Tests that share a server, and those of a file, stay in one: tests/conftest.py.
-SIDE_BY_SIDE = $(BIN)/pytest --dist loadgroup --no-loadscope-reorder --durations=15
+# In several processes; which tests stay together is said in tests/conftest.py.
+SIDE_BY_SIDE = $(BIN)/pytest --no-loadscope-reorder --durations=15
 
-# One process is taken by the tests with a broker from beginning to end; they mostly wait.
+# For two cores: one process has the tests with a broker, which mostly wait, and two have the others.
 test: $(DEV)
 	$(SIDE_BY_SIDE) -n 3
 

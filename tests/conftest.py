@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+
     from stream_app.core.learning.learner import Learner
     from tests.support.watched import Watched
 
-HERE = Path(__file__).parent
+BROKER, MLFLOW = "broker", "mlflow"
+#: Files with tests that use `mlflow_url`.
+MLFLOW_FILES = {
+    "tests/follow/test_docs.py",
+    "tests/follow/test_follow.py",
+    "tests/sources/test_mlflow.py",
+    "tests/web/test_webhooks.py",
+}
 
 # No test tells anybody that it ran: MLflow asks for this before it is imported.
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
@@ -27,21 +36,35 @@ settings.load_profile("steady")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker or an MLflow server, and group what one process of pytest-xdist should run.
-
-    All tests of a group run in the same process: those of a file, and those that share a server. Tests with a broker
-    are first, since they take longest and mostly wait.
-    """
-    items.sort(key=lambda item: HERE / "broker" not in item.path.parents)
+    """Mark tests that need a broker or an MLflow server. The former come first: they take longest and mostly wait."""
+    items.sort(key=lambda item: group(item.nodeid) != BROKER)
     for item in items:
-        group = str(item.path.relative_to(HERE))
-        if HERE / "broker" in item.path.parents:
+        if group(item.nodeid) == BROKER:
             item.add_marker(pytest.mark.broker)
-            group = "broker"
-        elif "mlflow_url" in getattr(item, "fixturenames", ()):
+        if "mlflow_url" in getattr(item, "fixturenames", ()):
+            assert group(item.nodeid) == MLFLOW, f"{item.nodeid}: add its file to MLFLOW_FILES"
             item.add_marker(pytest.mark.slow)
-            group = "mlflow"
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """Runs the tests of a group in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Of `pytest -n`; the marks of pytest-xdist 3.8 for groups have no effect under this pytest."""
+    return GroupScheduling(config, log)
+
+
+def group(nodeid: str) -> str:
+    """What a test has to share with others: a server, or else the fixtures of its file."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/broker/"):
+        return BROKER
+    return MLFLOW if file in MLFLOW_FILES else file
 
 
 @pytest.fixture(scope="session")
