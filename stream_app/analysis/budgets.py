@@ -16,7 +16,7 @@ import numpy as np
 
 from stream_app.analysis.cadence import Cadence, PipelineCadence, cadences, summary, worst
 from stream_app.analysis.intervals import Estimate, Resamples, ratio, wider, wilson
-from stream_app.analysis.sums import Gathering, PipelineSums
+from stream_app.analysis.sums import PipelineSums, ReplayStatistics
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.learning.learner import Learner
 from stream_app.core.state.ledger import HINDSIGHT, Ledger
@@ -65,7 +65,7 @@ class Tradeoff:
     worst_cadence: list[PipelineCadence]
 
 
-def tradeoff(gathering: Gathering, ledgers: Mapping[str, Ledger], fleet: Ledger, seed: int) -> Tradeoff:
+def tradeoff(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger], fleet: Ledger, seed: int) -> Tradeoff:
     """The figures of every budget.
 
     Parameters
@@ -77,15 +77,15 @@ def tradeoff(gathering: Gathering, ledgers: Mapping[str, Ledger], fleet: Ledger,
     seed
         Of the resampling.
     """
-    policy = gathering.policy
-    pushes = {name: (sums.push_ms, sums.push_flags) for name, sums in gathering.pipelines.items()}
-    resamples = Resamples(rows_of(ledgers, gathering.pipelines, policy), seed)
+    policy = statistics.policy
+    pushes = {name: (sums.push_ms, sums.push_flags) for name, sums in statistics.pipelines.items()}
+    resamples = Resamples(rows_of(ledgers, statistics.pipelines, policy), seed)
     found, worst_found = [], []
     for index, budget in enumerate(policy.budgets):
         of_pipelines = cadences(pushes, index)
         if index == policy.active:
             worst_found = worst(of_pipelines)
-        found.append(budget_figures(gathering, fleet, resamples, index, budget, summary(of_pipelines)))
+        found.append(budget_figures(statistics, fleet, resamples, index, budget, summary(of_pipelines)))
     return Tradeoff(
         wasted_share=resamples.estimate(ratio(WASTED, COMPUTE)),
         hindsight_saved=fleet.saved.get(HINDSIGHT, 0) / 1000,
@@ -108,16 +108,16 @@ def rows_of(ledgers: Mapping[str, Ledger], pipelines: Mapping[str, PipelineSums]
 
 
 def budget_figures(
-    gathering: Gathering, fleet: Ledger, resamples: Resamples, index: int, budget: float, cadence: Cadence
+    statistics: ReplayStatistics, fleet: Ledger, resamples: Resamples, index: int, budget: float, cadence: Cadence
 ) -> BudgetFigures:
     """The figures of one budget."""
-    learner: Learner | None = gathering.learner
+    learner: Learner | None = statistics.learner
     saved, flagged = _FIXED + 2 * index, _FIXED + 2 * index + 1
     pushes, pushes_flagged = int(resamples.total[PUSHES]), int(resamples.total[flagged])
-    ready_ms = gathering.ready_ms.get(budget)
+    ready_ms = statistics.ready_ms.get(budget)
     return BudgetFigures(
         budget=budget,
-        in_force=index == gathering.policy.active,
+        in_force=index == statistics.policy.active,
         missing_pushes=learner.missing(budget) if learner is not None else 0,
         ready=time_to_text(ready_ms) if ready_ms is not None else None,
         stopped=learner is not None and learner.stopped(budget),

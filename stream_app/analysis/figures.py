@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stream_app.analysis.budgets import Tradeoff, tradeoff
 from stream_app.analysis.intervals import Estimate, share
 from stream_app.analysis.quality import StageFigures, stage_figures
-from stream_app.analysis.sums import Gathering, PipelineSums
+from stream_app.analysis.sums import PipelineSums, ReplayStatistics
 from stream_app.analysis.waste import Compute, Money, Rates, Waste, compute_of, money_of, waste_of
 from stream_app.core.detector import Detector
 from stream_app.core.outputs import STAGES
@@ -35,7 +35,7 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class VerdictCount:
     """Verdicts of one stage and decision; every revision counts."""
 
     stage: str
@@ -117,7 +117,7 @@ class Figures:
     #: Events that touch only what was evicted.
     dropped: int
     #: Messages that are right but tell of no execution, such as an OpenLineage event about a dataset.
-    passed_over: int
+    ignored: int
     dead_letters: list[DeadLetters]
     pipelines: int
     first: str | None
@@ -130,7 +130,7 @@ class Figures:
     compute: Compute
     money: Money | None
     waste: Waste
-    verdicts: list[Said]
+    verdicts: list[VerdictCount]
     tradeoff: Tradeoff
     stages: list[StageFigures]
     flag_times: list[FlagTime]
@@ -140,7 +140,7 @@ class Figures:
 
 
 def figures(
-    gathering: Gathering, detector: Detector, kept: Mapping[tuple[str, str], int], rates: Rates, seed: int
+    statistics: ReplayStatistics, detector: Detector, kept: Mapping[tuple[str, str], int], rates: Rates, seed: int
 ) -> Figures:
     """The figures of what was gathered.
 
@@ -158,15 +158,15 @@ def figures(
     for ledger in ledgers.values():
         fleet.merge(ledger)
     compute = compute_of(fleet)
-    owners = {name: sums.owner for name, sums in gathering.pipelines.items()}
-    first_ms, last_ms = gathering.first_ms, gathering.last_ms
-    policy = gathering.policy
-    outcomes = gathering.evicted + Counter(kept)
+    owners = {name: sums.owner for name, sums in statistics.pipelines.items()}
+    first_ms, last_ms = statistics.first_ms, statistics.last_ms
+    policy = statistics.policy
+    outcomes = statistics.evicted + Counter(kept)
     return Figures(
-        events=gathering.events,
+        events=statistics.events,
         dropped=detector.dropped,
-        passed_over=gathering.passed_over,
-        dead_letters=[DeadLetters(reason, count) for reason, count in by_count(gathering.dead_letters)],
+        ignored=statistics.ignored,
+        dead_letters=[DeadLetters(reason, count) for reason, count in by_count(statistics.dead_letters)],
         pipelines=len(ledgers),
         first=time_to_text(first_ms) if first_ms is not None else None,
         last=time_to_text(last_ms) if last_ms is not None else None,
@@ -178,13 +178,13 @@ def figures(
         compute=compute,
         money=money_of(compute, rates),
         waste=waste_of(ledgers, owners, fleet),
-        verdicts=[Said(*said, count) for said, count in sorted(gathering.verdicts.items())],
-        tradeoff=tradeoff(gathering, ledgers, fleet, seed),
-        stages=stages_of(gathering, seed),
-        flag_times=flag_times(gathering),
-        prunable=prunable(gathering, ledgers),
-        learning=learning_of(gathering),
-        savings=savings_of(gathering),
+        verdicts=[VerdictCount(*key, count) for key, count in sorted(statistics.verdicts.items())],
+        tradeoff=tradeoff(statistics, ledgers, fleet, seed),
+        stages=stages_of(statistics, seed),
+        flag_times=flag_times(statistics),
+        prunable=prunable(statistics, ledgers),
+        learning=learning_of(statistics),
+        savings=savings_of(statistics),
     )
 
 
@@ -193,33 +193,33 @@ def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def stages_of(gathering: Gathering, seed: int) -> list[StageFigures]:
+def stages_of(statistics: ReplayStatistics, seed: int) -> list[StageFigures]:
     """The quality of every stage's predictions."""
-    if gathering.learner is None:
+    if statistics.learner is None:
         return []
-    metrics = gathering.learner.metrics()
-    pipelines = [gathering.pipelines[name] for name in sorted(gathering.pipelines)]
+    metrics = statistics.learner.metrics()
+    pipelines = [statistics.pipelines[name] for name in sorted(statistics.pipelines)]
     return [stage_figures(metrics[stage], stage, pipelines, seed) for stage in STAGES]
 
 
-def flag_times(gathering: Gathering) -> list[FlagTime]:
+def flag_times(statistics: ReplayStatistics) -> list[FlagTime]:
     """When flags came, by tenths of the compute ahead."""
-    tenths = gathering.tenths
-    width = 1 / len(tenths)
+    flag_time_bins = statistics.flag_time_bins
+    width = 1 / len(flag_time_bins)
     return [
         FlagTime(round(index * width, 3), round((index + 1) * width, 3), each.wasted, each.pushed, each.ahead)
-        for index, each in enumerate(tenths)
+        for index, each in enumerate(flag_time_bins)
     ]
 
 
-def prunable(gathering: Gathering, ledgers: Mapping[str, Ledger]) -> list[Prunable]:
+def prunable(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger]) -> list[Prunable]:
     """The pipelines on which the budget in force would have saved most."""
-    active = gathering.policy.active
+    active = statistics.policy.active
     saved = {name: ledger.saved.get(active, 0) for name, ledger in ledgers.items()}
     names = sorted((name for name in ledgers if saved[name]), key=lambda name: (-saved[name], name))
     found = []
     for name in names[:_PRUNABLE]:
-        sums = gathering.pipelines.get(name) or PipelineSums()
+        sums = statistics.pipelines.get(name) or PipelineSums()
         missed = sum(bits >> active & 1 for bits in sums.push_flags)
         reasons = sorted(sums.reasons.items(), key=lambda item: (-item[1].verdicts, item[0]))[:_REASONS]
         found.append(
@@ -239,19 +239,19 @@ def prunable(gathering: Gathering, ledgers: Mapping[str, Ledger]) -> list[Prunab
     return found
 
 
-def learning_of(gathering: Gathering) -> Learning | None:
+def learning_of(statistics: ReplayStatistics) -> Learning | None:
     """What the learner says of itself."""
-    learner = gathering.learner
+    learner = statistics.learner
     if learner is None:
         return None
     return Learning(learner.records, learner.rollbacks, learner.drifts, learner.discarded)
 
 
-def savings_of(gathering: Gathering) -> Savings | None:
+def savings_of(statistics: ReplayStatistics) -> Savings | None:
     """What prunes saved; None where nothing was pruned or held out."""
-    if gathering.learner is None:
+    if statistics.learner is None:
         return None
-    saved = gathering.learner.savings.saved()
+    saved = statistics.learner.savings.saved()
     if not saved.pruned:
         return None
     return Savings(saved.pruned, saved.held_out, saved.estimated, Estimate(saved.verified, saved.low, saved.high))

@@ -24,7 +24,7 @@ from stream_app.sources.faults import kind_of
 BINS = 48
 _BINS_PER_UNIT = BINS / 24.0
 #: Bars of the chart of when flags came.
-TENTHS = 10
+FLAG_TIME_BINS = 10
 #: Kinds of reasons kept per pipeline, and of reasons for dead letters in all.
 REASONS_MAX, LETTERS_MAX = 32, 200
 #: Pruned graphlets remembered: they were never counted, and a push later takes nothing back.
@@ -34,7 +34,7 @@ MODEL, BASELINE = 0, 1
 
 
 @dataclass(slots=True)
-class Named:
+class ReasonCount:
     """A reason: flagging verdicts that name it, and its latest words."""
 
     verdicts: int = 0
@@ -57,11 +57,11 @@ class PipelineSums:
     #: `cell(...)` -> labels there.
     cells: dict[int, int] = field(default_factory=dict)
     #: Kind of reason -> how often it was a reason to flag.
-    reasons: dict[str, Named] = field(default_factory=dict)
+    reasons: dict[str, ReasonCount] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Tenth:
+class FlagTimeBin:
     """Flags that came with so many tenths of the run's compute still ahead."""
 
     wasted: int = 0
@@ -70,7 +70,7 @@ class Tenth:
     ahead: float = 0.0
 
 
-class Gathering:
+class ReplayStatistics:
     """Sums over a replay.
 
     Parameters
@@ -94,10 +94,10 @@ class Gathering:
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.examples = 0
         #: Messages that are right but tell of no execution.
-        self.passed_over = 0
+        self.ignored = 0
         #: Kind of reason -> dead letters.
         self.dead_letters: Counter[str] = Counter()
-        self.tenths = [Tenth() for _ in range(TENTHS)]
+        self.flag_time_bins = [FlagTimeBin() for _ in range(FLAG_TIME_BINS)]
         #: Budget -> event time at which it had its thresholds.
         self.ready_ms: dict[float, int] = {}
         self._pruned: OrderedDict[str, None] = OrderedDict()
@@ -137,9 +137,9 @@ class Gathering:
             words = words.removesuffix(" (against a push)")
             kind = without_numbers(words)
             if kind in reasons or len(reasons) < REASONS_MAX:
-                named = reasons.setdefault(kind, Named())
-                named.verdicts += 1
-                named.words = words
+                reason_count = reasons.setdefault(kind, ReasonCount())
+                reason_count.verdicts += 1
+                reason_count.words = words
 
     def closed(self, closed: Closed) -> None:
         """Counts an evicted graphlet."""
@@ -195,12 +195,12 @@ class Gathering:
         flag = next(record for record in (*example.inherited, *example.stages) if budget in record.flagged)
         total = flag.cost + flag.actual_left
         share = flag.actual_left / total if total > 0 else 0.0
-        tenth = self.tenths[min(TENTHS - 1, int(share * TENTHS))]
+        time_bin = self.flag_time_bins[min(FLAG_TIME_BINS - 1, int(share * FLAG_TIME_BINS))]
         if pushed:
-            tenth.pushed += sign
+            time_bin.pushed += sign
         else:
-            tenth.wasted += sign
-            tenth.ahead += sign * flag.actual_left
+            time_bin.wasted += sign
+            time_bin.ahead += sign * flag.actual_left
 
     def _note_ready(self, now_ms: int) -> None:
         if self.learner is None or len(self.ready_ms) == len(self.policy.budgets):

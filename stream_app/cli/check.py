@@ -59,10 +59,10 @@ def _print(found: Checked) -> None:
         typer.echo("jobs:")
         for job, became in found.jobs.items():
             typer.echo(f"  {job}: {became.group} ({became.type}) of {became.pipeline}, {became.events:,} events")
-    for words in found.warnings:
-        typer.echo(f"note: {words}")
-    if found.passed_over:
-        typer.echo(f"{found.passed_over:,} messages tell of no execution and are passed over")
+    for warning in found.warnings:
+        typer.echo(f"note: {warning}")
+    if found.ignored:
+        typer.echo(f"{found.ignored:,} messages are about no execution and are ignored")
     if found.dead_letters:
         typer.echo(f"{found.dead_letters:,} messages are no events:")
         for fault in found.faults:

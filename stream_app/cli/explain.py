@@ -23,7 +23,7 @@ from stream_app.cli.flags import (
 
 if TYPE_CHECKING:
     from stream_app.core.outputs import StageRecord, Verdict
-    from stream_app.replay.explain import Story
+    from stream_app.replay.explain import Explanation
 
 #: Ids listed on one line.
 _LISTED = 6
@@ -52,32 +52,34 @@ def explain(
     options = load_options(config, mode, budget)
     settings, now_ms = settings_of(options), time_of(now)
     garbage.tune()
-    story = run(graphlet, files, settings, settings.learner(), format.value, now_ms, sources_of(options))
+    explanation = run(graphlet, files, settings, settings.learner(), format.value, now_ms, sources_of(options))
     if json:
         import orjson
 
-        sys.stdout.buffer.write(orjson.dumps(_document(story), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.write(
+            orjson.dumps(_document(explanation), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        )
         return
-    for line in _lines(story):
+    for line in _lines(explanation):
         typer.echo(line)
 
 
-def _document(story: Story) -> dict[str, Any]:
+def _document(explanation: Explanation) -> dict[str, Any]:
     from stream_app.wire import event_to_dict, example_to_dict, graphlet_to_dict, outcome_of, verdict_to_dict
 
     return {
-        "graphlet": graphlet_to_dict(story.record) if story.record is not None else None,
-        "outcome": outcome_of(story.record) if story.record is not None else None,
-        "verdicts": [verdict_to_dict(verdict) for verdict in story.verdicts],
-        "examples": [example_to_dict(example) for example in story.examples],
-        "events": [event_to_dict(event) for event in story.events],
+        "graphlet": graphlet_to_dict(explanation.record) if explanation.record is not None else None,
+        "outcome": outcome_of(explanation.record) if explanation.record is not None else None,
+        "verdicts": [verdict_to_dict(verdict) for verdict in explanation.verdicts],
+        "examples": [example_to_dict(example) for example in explanation.examples],
+        "events": [event_to_dict(event) for event in explanation.events],
     }
 
 
-def _lines(story: Story) -> list[str]:
+def _lines(explanation: Explanation) -> list[str]:
     """The story in words."""
-    lines = [f"graphlet {story.graphlet}"]
-    record = story.record
+    lines = [f"graphlet {explanation.graphlet}"]
+    record = explanation.record
     if record is not None:
         lines.append(f"  run      {record['run'] or 'none'}")
         for name in ("up", "down", "side"):
@@ -85,21 +87,21 @@ def _lines(story: Story) -> list[str]:
             lines.append(f"  {name:<8} {', '.join(record[name][:_LISTED]) or 'none'}{more}")
         cost = ", ".join(f"{group} {node_ms / 3_600_000:.3g}" for group, node_ms in record["cost"].items())
         lines.append(f"  cost     {cost or 'none'} (node-hours)")
-    lines += ["", "events", *_events(story), "", "verdicts"]
-    stages = story.stages()
-    for verdict in story.verdicts:
+    lines += ["", "events", *_events(explanation), "", "verdicts"]
+    stages = explanation.stages()
+    for verdict in explanation.verdicts:
         lines += _verdict(verdict, stages.get((verdict.stage, verdict.validator)))
-    if not story.verdicts:
+    if not explanation.verdicts:
         lines.append("  none: no stage was reached in time")
-    return [*lines, "", "outcome", *_outcome(story)]
+    return [*lines, "", "outcome", *_outcome(explanation)]
 
 
-def _events(story: Story) -> list[str]:
+def _events(explanation: Explanation) -> list[str]:
     from stream_app.times import time_to_text
 
     return [
         f"  {time_to_text(event.time_ms)}  {event.execution_type:<18} {event.state:<9} {event.execution_id}"
-        for event in story.events
+        for event in explanation.events
     ] or ["  none"]
 
 
@@ -119,19 +121,19 @@ def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
     return [*lines, *(f"      - {reason}" for reason in verdict.reasons)]
 
 
-def _outcome(story: Story) -> list[str]:
+def _outcome(explanation: Explanation) -> list[str]:
     from stream_app.report.wording import CAUSES, OUTCOMES
     from stream_app.times import time_to_text
     from stream_app.wire import outcome_of
 
     lines = []
-    outcome = outcome_of(story.record) if story.record is not None else None
-    if story.record is not None and outcome is None:
+    outcome = outcome_of(explanation.record) if explanation.record is not None else None
+    if explanation.record is not None and outcome is None:
         lines.append("  still open")
     elif outcome is not None:
         cause = CAUSES.get(outcome["cause"], OUTCOMES.get(outcome["cause"], outcome["cause"]))
         lines.append(f"  {outcome['time']}  {cause}")
-    for example in story.examples:
+    for example in explanation.examples:
         said = "no label" if example.pushed is None else "pushed" if example.pushed else "not pushed"
         correction = ", a correction" if example.label_revision > 1 else ""
         lines.append(f"  {time_to_text(example.announced_ms)}  learned as {said}: {example.graphlet}{correction}")

@@ -44,14 +44,14 @@ def publish(
     from stream_app.kafka.clients import publishing, rate_limit
     from stream_app.kafka.clients.topics import find
     from stream_app.replay.progress import Progress
-    from stream_app.replay.reading import Reading
+    from stream_app.replay.reading import MessageReader
 
     if rate is not None and not rate > 0:
         raise OptionsError(f"--rate {rate:g}: expected a number above 0")
     start_ms = time_of(start, "--start")
     if rate is not None and start_ms is not None:
         raise OptionsError("--rate and --start both say when to write; give one")
-    connection, names, reading = connection_of(options), names_of(options), Reading(files)
+    connection, names, reading = connection_of(options), names_of(options), MessageReader(files)
     target = topic or next(iter(names.sources), names.events)
     messages: Iterable[bytes] = reading
     if rate is not None:

@@ -22,7 +22,7 @@ from stream_app.core.outputs import PRUNE, Example, Output, Verdict
 from stream_app.core.state.ledger import Ledger
 from stream_app.errors import OptionsError
 from stream_app.replay.replay import Replay, Replayed
-from stream_app.replay.sinks import Sinks, Writing
+from stream_app.replay.sinks import Sinks, SinkWriter
 from stream_app.report.page import write_page
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
@@ -130,7 +130,7 @@ def demo(fleet_options: FleetOptions, settings: Settings, folder: str, view: Vie
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OptionsError(f"--out {folder}: {(error.strerror or 'cannot be made').lower()}") from None
-    run = Replay(settings, settings.learner(), Writing(Sinks()))
+    run = Replay(settings, settings.learner(), SinkWriter(Sinks()))
     scene = Scene(pipelines=fleet_options.pipelines)
     fleet = Fleet(fleet_options)
     began = shown = time.monotonic()
@@ -155,8 +155,8 @@ def demo(fleet_options: FleetOptions, settings: Settings, folder: str, view: Vie
 def look(scene: Scene, run: Replay, fleet: Fleet, seconds: float) -> None:
     """Brings the scene up to date with what is not said output by output."""
     scene.passed = fleet.passed
-    scene.events = run.gathering.events
-    scene.now_ms = run.gathering.last_ms or 0
+    scene.events = run.statistics.events
+    scene.now_ms = run.statistics.last_ms or 0
     scene.seconds = seconds
     scene.ledger = Ledger()
     for name in run.detector.pipelines:

@@ -127,7 +127,7 @@ def _groups(events: Iterator[Event]) -> Iterator[list[Message]]:
     for event in events:
         message = orjson.dumps(event_to_dict(event))
         if len(message) > MAX_BYTES:
-            log.error("%s of %s is passed over: %d bytes", event.execution_id, event.pipeline, len(message))
+            log.error("%s of %s is ignored: %d bytes", event.execution_id, event.pipeline, len(message))
             continue
         if len(group) >= GROUP_MAX or size + len(message) > GROUP_BYTES:
             yield group

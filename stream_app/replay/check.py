@@ -10,7 +10,7 @@ from stream_app.core.events import Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import decode
-from stream_app.replay.reading import Reading
+from stream_app.replay.reading import MessageReader
 from stream_app.sources import SOURCES, Sources
 from stream_app.sources.faults import kind_of
 from stream_app.sources.openlineage import JOB
@@ -47,7 +47,7 @@ class Checked:
     events: int = 0
     dead_letters: int = 0
     #: Messages that are right but tell of no execution.
-    passed_over: int = 0
+    ignored: int = 0
     pipelines: int = 0
     first: str | None = None
     last: str | None = None
@@ -88,7 +88,7 @@ def check(
     pipelines: set[str] = set()
     first_ms = last_ms = None
     without_run = unversioned = 0
-    reading = Reading(files)
+    reading = MessageReader(files)
     for message in reading:
         try:
             event = decode(message, source, latest_ms, sources)
@@ -97,7 +97,7 @@ def check(
             _note(faults, str(error), reading.place)
             continue
         if event is None:
-            found.passed_over += 1
+            found.ignored += 1
             continue
         found.events += 1
         pipelines.add(event.pipeline)

@@ -20,7 +20,7 @@ from stream_app.core.operators import RUN
 from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
 from stream_app.replay.decoding import decode
-from stream_app.replay.reading import STDIN, Reading
+from stream_app.replay.reading import STDIN, MessageReader
 from stream_app.sources import SOURCES, Sources
 
 #: Names proposed when the one asked for is not there.
@@ -32,7 +32,7 @@ class UnknownGraphletError(StreamAppError):
 
 
 @dataclass(slots=True)
-class Story:
+class Explanation:
     """See the module."""
 
     graphlet: str
@@ -63,7 +63,7 @@ def explain(
     source: str = "auto",
     now_ms: int | None = None,
     sources: Sources = SOURCES,
-) -> Story:
+) -> Explanation:
     """The story of a graphlet in some files of events.
 
     Parameters
@@ -89,17 +89,17 @@ def explain(
         dispatch(detector.step(event), learner, handlers)
     if now_ms is not None:
         dispatch(detector.tick(now_ms), learner, handlers)
-    story = collector.story(detector)
-    run = story.verdicts[0].run if story.record is None else story.record["run"]
+    explanation = collector.explanation(detector)
+    run = explanation.verdicts[0].run if explanation.record is None else explanation.record["run"]
     for event in _events(files, source, sources):
-        if event.pipeline == story.pipeline and _belongs(event, story, run, settings):
-            story.events.append(event)
-    return story
+        if event.pipeline == explanation.pipeline and _belongs(event, explanation, run, settings):
+            explanation.events.append(event)
+    return explanation
 
 
-def _belongs(event: Event, story: Story, run: str | None, settings: Settings) -> bool:
+def _belongs(event: Event, explanation: Explanation, run: str | None, settings: Settings) -> bool:
     """Whether an event is of a member, or of the run itself; without a trainer, of anything in the run."""
-    record = story.record
+    record = explanation.record
     of_run = event.run is not None and event.run == run
     if of_run and (record is None or settings.operators.group(event.execution_type) == RUN):
         return True
@@ -109,7 +109,7 @@ def _belongs(event: Event, story: Story, run: str | None, settings: Settings) ->
 
 
 def _events(files: Sequence[str], source: str, sources: Sources) -> Iterator[Event]:
-    for message in Reading(files):
+    for message in MessageReader(files):
         try:
             event = decode(message, source, sources=sources)
         except MalformedEvent:
@@ -146,7 +146,7 @@ class _Collector:
         name = parse_graphlet_id(self._graphlet)
         return output.trainer is None and name is not None and name.pipeline == output.pipeline
 
-    def story(self, detector: Detector) -> Story:
+    def explanation(self, detector: Detector) -> Explanation:
         """The story of what was collected.
 
         Raises UnknownGraphletError.
@@ -164,7 +164,7 @@ class _Collector:
             raise UnknownGraphletError(unknown(self._graphlet, known))
         pipeline = record["pipeline"] if record is not None else verdicts[0].pipeline
         examples = [example for example in self._examples if example.graphlet in names]
-        return Story(self._graphlet, pipeline, record, verdicts, examples)
+        return Explanation(self._graphlet, pipeline, record, verdicts, examples)
 
 
 def unknown(graphlet: str, known: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from stream_app.replay.reading import Reading
+from stream_app.replay.reading import MessageReader
 
 #: Seconds between two plain lines.
 _EVERY = 10.0
@@ -52,7 +52,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, events: int, reading: Reading) -> None:
+    def update(self, events: int, reading: MessageReader) -> None:
         """So many events were read; how far that is, the bytes tell."""
         total = reading.bytes_total
         self._show(events, min(1.0, reading.bytes_read / total) if total else None)

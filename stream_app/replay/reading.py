@@ -41,7 +41,7 @@ class InputError(StreamAppError):
     """A file breaks off or is no text; it says where. What was read of it before is lost."""
 
 
-class Reading:
+class MessageReader:
     """The messages of some files, one file after the other; iterate over it once.
 
     Parameters

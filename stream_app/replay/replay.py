@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from stream_app.analysis.figures import Figures, Rates, figures
-from stream_app.analysis.sums import Gathering
+from stream_app.analysis.sums import ReplayStatistics
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -21,8 +21,8 @@ from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.state.entities import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import AUTO, decode
-from stream_app.replay.reading import InputError, Reading, Stores
-from stream_app.replay.sinks import Sinks, Writing
+from stream_app.replay.reading import InputError, MessageReader, Stores
+from stream_app.replay.sinks import Sinks, SinkWriter
 from stream_app.sources import SOURCES, DeadLetter, Sources
 
 #: Messages between two words of progress.
@@ -52,17 +52,17 @@ class Replay:
         Where outputs go.
     """
 
-    def __init__(self, settings: Settings, learner: Learner | None, writing: Writing) -> None:
+    def __init__(self, settings: Settings, learner: Learner | None, writing: SinkWriter) -> None:
         self.settings = settings
         self.detector = Detector(settings, learner)
-        self.gathering = Gathering(settings.policy, learner)
+        self.statistics = ReplayStatistics(settings.policy, learner)
         self._learner = learner
         self._writing = writing
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
         """Takes in an event; returns what the detector said."""
-        self.gathering.event(event.time_ms)
+        self.statistics.event(event.time_ms)
         outputs = self.detector.step(event)
         if outputs:
             dispatch(outputs, self._learner, self._handlers)
@@ -74,20 +74,20 @@ class Replay:
 
     def refuse(self, letter: DeadLetter) -> None:
         """Takes in a message that is no event."""
-        self.gathering.dead_letter(letter.reason)
+        self.statistics.dead_letter(letter.reason)
         self._writing.dead_letter(letter)
 
     def _verdict(self, verdict: Verdict) -> None:
         self._writing.verdict(verdict)
-        self.gathering.verdict(verdict)
+        self.statistics.verdict(verdict)
 
     def _example(self, example: Example) -> None:
         self._writing.example(example)
-        self.gathering.example(example)
+        self.statistics.example(example)
 
     def _closed(self, closed: Closed) -> None:
         self._writing.graphlet(closed.graphlet)
-        self.gathering.closed(closed)
+        self.statistics.closed(closed)
 
     def finish(self, rates: Rates, seed: int = 0) -> Figures:
         """Writes the graphlets still kept, and draws up the figures.
@@ -107,7 +107,7 @@ class Replay:
             for pipeline in self.detector.pipelines.values()
             for graphlet in pipeline.graphlets.values()
         )
-        return figures(self.gathering, self.detector, kept, rates, seed)
+        return figures(self.statistics, self.detector, kept, rates, seed)
 
 
 def replay(
@@ -122,7 +122,7 @@ def replay(
     now_ms: int | None = None,
     rates: Rates | None = None,
     seed: int = 0,
-    progress: Callable[[int, Reading], None] | None = None,
+    progress: Callable[[int, MessageReader], None] | None = None,
 ) -> Replayed:
     """Reads files of events through a detector.
 
@@ -151,9 +151,9 @@ def replay(
     InputError
         A file breaks off, is binary, or none of its messages is an event.
     """
-    reading = Reading(files, stores)
+    reading = MessageReader(files, stores)
     began = time.monotonic()
-    with Writing(sinks or Sinks(), reading.files) as writing:
+    with SinkWriter(sinks or Sinks(), reading.files) as writing:
         run = Replay(settings, learner, writing)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
         _read(run, reading, partial(decode, source=source, latest_ms=latest_ms, sources=sources), progress)
@@ -166,11 +166,11 @@ def replay(
 
 def _read(
     run: Replay,
-    reading: Reading,
+    reading: MessageReader,
     decoded: Callable[[bytes], Event | None],
-    progress: Callable[[int, Reading], None] | None,
+    progress: Callable[[int, MessageReader], None] | None,
 ) -> None:
-    gathering, first_reason = run.gathering, ""
+    statistics, first_reason = run.statistics, ""
     for count, message in enumerate(reading, 1):
         try:
             event = decoded(message)
@@ -179,13 +179,13 @@ def _read(
             run.refuse(DeadLetter(message, reading.place, str(error)))
         else:
             if event is None:
-                gathering.passed_over += 1
+                statistics.ignored += 1
             else:
                 run.step(event)
         if progress is not None and count % _BATCH == 0:
-            progress(gathering.events, reading)
-    if first_reason and not gathering.events:
-        messages = sum(gathering.dead_letters.values())
+            progress(statistics.events, reading)
+    if first_reason and not statistics.events:
+        messages = sum(statistics.dead_letters.values())
         raise InputError(f"none of {messages:,} messages is an event; the first: {first_reason}")
     if progress is not None:
-        progress(gathering.events, reading)
+        progress(statistics.events, reading)

@@ -43,7 +43,7 @@ class Sinks:
         return {name.replace("_", "-"): path for name, path in given.items() if path is not None}
 
 
-class Writing:
+class SinkWriter:
     """The opened sinks of one replay; a context manager.
 
     Parameters
@@ -68,7 +68,7 @@ class Writing:
         self._graphlets = self._sorted(sinks.graphlets)
         self._outcomes = self._sorted(sinks.outcomes)
 
-    def __enter__(self) -> Writing:
+    def __enter__(self) -> SinkWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:

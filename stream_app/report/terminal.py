@@ -53,8 +53,8 @@ def facts(replayed: Replayed) -> list[tuple[str, str]]:
     lines = [("events", f"{read}, in {replayed.seconds:.1f} s ({count(replayed.events_per_second)}/s)")]
     if found.dropped:
         lines.append(("too late", f"{count(found.dropped)} events touch only what was forgotten"))
-    if found.passed_over:
-        lines.append(("passed over", f"{plural(found.passed_over, 'message')} about no execution"))
+    if found.ignored:
+        lines.append(("ignored", f"{plural(found.ignored, 'message')} about no execution"))
     if found.dead_letters:
         lines.append(("dead letters", dead_letters(found)))
     lines.append(("graphlets", graphlets(found)))

@@ -94,7 +94,7 @@ def test_events_of_a_pipeline_keep_their_order(cluster: Cluster) -> None:
 
 
 def test_only_a_worker_that_enforces_stops_a_run(cluster: Cluster) -> None:
-    """What was said before the service began is known to it; what is no verdict is passed over."""
+    """What was said before the service began is known to it; what is no verdict is ignored."""
 
     def verdict(run: str, policy: str) -> tuple[int | None, bytes | None, bytes]:
         words = verdict_record("prune", run, policy=policy)

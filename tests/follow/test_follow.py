@@ -152,7 +152,7 @@ def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers
 class TestPosting:
     """What the service says, and what becomes of it."""
 
-    def test_events_that_it_refuses_are_told_and_passed_over(
+    def test_events_that_it_refuses_are_told_and_ignored(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Such as those of a sender whose clock is wrong; the others are stored."""

@@ -147,13 +147,13 @@ def test_nobody_waits_for_what_only_the_user_can_mend(file: CursorFile) -> None:
             following.one_pass()
 
 
-def test_an_event_over_the_limit_is_passed_over(file: CursorFile, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_over_the_limit_is_ignored(file: CursorFile, caplog: pytest.LogCaptureFixture) -> None:
     """No reader would take it, and those after it shall not wait for ever."""
     growing, box = Growing(events(2)), Box()
     growing.events[0].properties = {f"k{number}": "x" * 1000 for number in range(1100)}
 
     assert Following(growing.begin, box, file, patient=True).one_pass() == 1
-    assert "e0 of p is passed over" in caplog.text
+    assert "e0 of p is ignored" in caplog.text
 
 
 class TestCursorFile:

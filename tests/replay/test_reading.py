@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream_app.errors import OptionsError
 from stream_app.replay import reading
-from stream_app.replay.reading import InputError, Reading
+from stream_app.replay.reading import InputError, MessageReader
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(),
@@ -27,7 +27,7 @@ _JSON = st.recursive(
 def read(path: Path, content: bytes) -> list[tuple[bytes, str]]:
     """The messages of a file with this content, each with its line."""
     path.write_bytes(content)
-    found = Reading([str(path)])
+    found = MessageReader([str(path)])
     return [(message, found.place.rpartition(":")[2]) for message in found]
 
 
@@ -97,7 +97,7 @@ def test_standard_input_is_read_as_lines(monkeypatch: pytest.MonkeyPatch) -> Non
     """`-` stands for it, its messages have the place stdin, and its length is not known."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"1\n2\n"))))
 
-    found = Reading(["-"])
+    found = MessageReader(["-"])
 
     assert [(message, found.place) for message in found] == [(b"1", "stdin:1"), (b"2", "stdin:2")]
     assert found.bytes_total is None
@@ -109,7 +109,7 @@ def test_several_files_are_read_one_after_the_other(tmp_path: Path) -> None:
     first.write_bytes(b"1\n2\n")
     second.write_bytes(b"3\n")
 
-    found = Reading([str(first), str(second)])
+    found = MessageReader([str(first), str(second)])
 
     assert [(message, found.place) for message in found] == [
         (b"1", f"{first}:1"),
@@ -166,4 +166,4 @@ def test_a_value_in_an_array_may_not_be_endless(tmp_path: Path, monkeypatch: pyt
 def test_files_that_cannot_be_read_are_refused_before_anything_is_read(files: list[str], says: str) -> None:
     """The line says what to do."""
     with pytest.raises(OptionsError, match=says):
-        Reading(files)
+        MessageReader(files)

@@ -18,7 +18,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.state.entities import DAY_MS
 from stream_app.errors import OptionsError
-from stream_app.replay.reading import InputError, Reading
+from stream_app.replay.reading import InputError, MessageReader
 from stream_app.replay.replay import replay
 from stream_app.replay.sinks import Sinks
 from stream_app.sources.native import decode
@@ -238,7 +238,7 @@ def test_progress_is_told_by_events_and_bytes(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "events.jsonl", LINES)
     told: list[tuple[int, int]] = []
 
-    def note(events: int, reading: Reading) -> None:
+    def note(events: int, reading: MessageReader) -> None:
         told.append((events, reading.bytes_read))
 
     replay([file], Settings(), None, progress=note)

@@ -18,7 +18,7 @@ from stream_app.analysis import quality
 from stream_app.analysis.cadence import cadence_of, cadences, summary
 from stream_app.analysis.figures import Figures, Savings, figures
 from stream_app.analysis.intervals import Estimate, Resamples, ratio, wider, wilson
-from stream_app.analysis.sums import BASELINE, BINS, MODEL, Gathering, cell
+from stream_app.analysis.sums import BASELINE, BINS, MODEL, ReplayStatistics, cell
 from stream_app.analysis.waste import Part, Rates
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Detector, Settings
@@ -43,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Figures:
 def nothing_found() -> Figures:
     """The figures of no events at all."""
     learner = Learner()
-    return figures(Gathering(Policy(), learner), Detector(Settings(), learner), {}, Rates(), 0)
+    return figures(ReplayStatistics(Policy(), learner), Detector(Settings(), learner), {}, Rates(), 0)
 
 
 class Page(HTMLParser):
@@ -341,7 +341,7 @@ def example(pushed: bool, p: float, revision: int = 1, flagged: tuple[float, ...
 
 def test_a_correction_takes_its_first_label_back() -> None:
     """A late push moves everything that the negative had counted."""
-    corrected, direct = Gathering(Policy(), Learner()), Gathering(Policy(), Learner())
+    corrected, direct = ReplayStatistics(Policy(), Learner()), ReplayStatistics(Policy(), Learner())
 
     corrected.example(example(False, 0.3, flagged=(0.05, 0.1)))
     corrected.example(example(True, 0.3, revision=2, flagged=(0.05, 0.1)))
@@ -351,38 +351,38 @@ def test_a_correction_takes_its_first_label_back() -> None:
     assert {key: labels for key, labels in ours.cells.items() if labels} == theirs.cells
     assert ours.push_names == theirs.push_names
     assert (ours.labelled, ours.flagged, ours.push_ms, ours.push_flags) == (1, 1, theirs.push_ms, theirs.push_flags)
-    assert corrected.tenths == direct.tenths
+    assert corrected.flag_time_bins == direct.flag_time_bins
 
 
 def test_a_push_taken_back_leaves_the_others() -> None:
     """Of two pushes the one that was corrected away goes."""
-    gathering = Gathering(Policy(), Learner())
-    gathering.example(example(True, 0.3, name="p/a"))
-    gathering.example(dataclasses.replace(example(True, 0.3, name="p/b"), time_ms=T0 + 5 * HOUR))
+    statistics = ReplayStatistics(Policy(), Learner())
+    statistics.example(example(True, 0.3, name="p/a"))
+    statistics.example(dataclasses.replace(example(True, 0.3, name="p/b"), time_ms=T0 + 5 * HOUR))
 
-    gathering.example(example(False, 0.3, revision=2, name="p/a"))
+    statistics.example(example(False, 0.3, revision=2, name="p/a"))
 
-    assert gathering.pipelines["p"].push_ms == array("q", [T0 + 5 * HOUR])
+    assert statistics.pipelines["p"].push_ms == array("q", [T0 + 5 * HOUR])
 
 
 def test_a_push_after_a_prune_takes_nothing_back() -> None:
     """A pruned graphlet has no label, so there is nothing to correct."""
-    gathering = Gathering(Policy(), Learner())
-    gathering.example(dataclasses.replace(example(True, 0.3), pushed=None))
+    statistics = ReplayStatistics(Policy(), Learner())
+    statistics.example(dataclasses.replace(example(True, 0.3), pushed=None))
 
-    gathering.example(example(True, 0.3, revision=2))
+    statistics.example(example(True, 0.3, revision=2))
 
-    assert gathering.pipelines["p"].labelled == 1
-    assert set(gathering.pipelines["p"].cells.values()) == {1}
+    assert statistics.pipelines["p"].labelled == 1
+    assert set(statistics.pipelines["p"].cells.values()) == {1}
 
 
 def test_a_flag_is_counted_by_the_compute_still_ahead() -> None:
     """25 node-seconds before, 75 after: in the eighth tenth."""
-    gathering = Gathering(Policy(), Learner())
+    statistics = ReplayStatistics(Policy(), Learner())
 
-    gathering.example(example(False, 0.3, flagged=(0.05,)))
+    statistics.example(example(False, 0.3, flagged=(0.05,)))
 
-    assert [(each.wasted, each.ahead) for each in gathering.tenths].index((1, 75.0)) == 7
+    assert [(each.wasted, each.ahead) for each in statistics.flag_time_bins].index((1, 75.0)) == 7
 
 
 def test_binned_figures_are_those_of_the_labels() -> None:

@@ -62,7 +62,7 @@ def test_a_run_that_ended_at_no_time_ended_when_it_started() -> None:
 
 
 @pytest.mark.parametrize("start_time", [0, -5, 1 << 62])
-def test_a_run_from_no_possible_time_is_passed_over(start_time: int) -> None:
+def test_a_run_from_no_possible_time_is_ignored(start_time: int) -> None:
     assert told(run(start_time=start_time)) == []
 
 

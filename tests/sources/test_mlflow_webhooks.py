@@ -126,7 +126,7 @@ def test_a_delivery_taken_is_known_until_it_cannot_be_repeated() -> None:
         {},
     ],
 )
-def test_what_says_nothing_here_is_passed_over(document: dict[str, Any]) -> None:
+def test_what_says_nothing_here_is_ignored(document: dict[str, Any]) -> None:
     """Other aliases, an alias taken away (what was pushed was pushed), prompts, MLflow's own test of a webhook."""
     assert decode_webhook(*delivery(document), SECRET, T0) is None
 

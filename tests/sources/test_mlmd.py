@@ -125,7 +125,7 @@ def test_a_canceled_execution_without_edges_is_told(tmp_path: Path) -> None:
     assert states == [("NEW", {}), (CANCELED, {"pruned_by": "p/t#1"})]
 
 
-def test_executions_outside_every_pipeline_are_passed_over_unless_the_rules_name_one(
+def test_executions_outside_every_pipeline_are_ignored_unless_the_rules_name_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "store.sqlite"

@@ -185,7 +185,7 @@ class TestWhatIsToldWhen:
 
 
 @pytest.mark.parametrize("created_ms", [0, -1, 1 << 62])
-def test_an_execution_from_no_possible_time_is_passed_over(created_ms: int) -> None:
+def test_an_execution_from_no_possible_time_is_ignored(created_ms: int) -> None:
     found = record()
     found.created_ms = created_ms
 

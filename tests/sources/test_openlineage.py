@@ -180,7 +180,7 @@ def test_accumulative_events_are_joined() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JobEvent", "DatasetEvent"])
-def test_events_without_a_run_are_passed_over(kind: str) -> None:
+def test_events_without_a_run_are_ignored(kind: str) -> None:
     """They describe jobs and datasets at rest."""
     event = run_event(None)
     del event["run"]
@@ -284,7 +284,7 @@ class TestFacets:
         assert (model.id, model.type, model.versioned) == ("s3://bucket/m@3", "PushedModel", True)
         assert model.properties == {"auc": 0.9, "pushed": False, "blessed": True, "span": 12}
 
-    def test_of_another_form_are_passed_over(self) -> None:
+    def test_of_another_form_are_ignored(self) -> None:
         """A standard facet with other types than the specification's tells nothing, and harms nothing."""
         plain = decoded(run_event(inputs=[dataset("a")], outputs=[dataset("b")]))
         for odd in (None, 7, "text", [], ["text"], {}, {"rowCount": -1}, {"rowCount": 1e300}, {"owners": [7]}):

@@ -47,15 +47,15 @@ def test_a_replay_reads_them_and_counts_what_it_passes_over(ran) -> None:  # typ
     found, code = ran("replay events.jsonl --json")
 
     figures = found["figures"]
-    assert (code, figures["events"], figures["passed_over"], figures["dead_letters"]) == (0, 3, 1, [])
-    assert "passed over" in ran("replay events.jsonl")[0]
+    assert (code, figures["events"], figures["ignored"], figures["dead_letters"]) == (0, 3, 1, [])
+    assert "ignored" in ran("replay events.jsonl")[0]
 
 
 def test_a_check_shows_what_jobs_become(ran) -> None:  # type: ignore[no-untyped-def]
     """The mapping of each job, and those that no rule or default knows."""
     found, code = ran("check --events events.jsonl --json")
 
-    assert (code, found["passed_over"]) == (0, 1)
+    assert (code, found["ignored"]) == (0, 1)
     assert found["jobs"] == {
         "prod/ads.step_4": {"pipeline": "prod/ads", "group": "custom", "type": "step_4", "events": 2},
         "prod/ads.train": {"pipeline": "prod/ads", "group": "train", "type": "Trainer", "events": 1},
