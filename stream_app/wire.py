@@ -1,7 +1,10 @@
 """The JSON forms of what is sent and stored, as `schemas/` describes them.
 
-Times are RFC 3339 strings in UTC: `time` is when something happened, `said` when it was said. An example
+Times are RFC 3339 strings in UTC: `time` is when something happened, `announced` when it was announced. An example
 read back equals the one written, bit for bit: the examples log is what models are folded from.
+
+Verdicts and examples carry a `version`. A reader ignores fields that it does not know and takes values of enumerations
+as they are, so that additions need no new version; records of earlier versions pass `upgrade`.
 """
 
 from __future__ import annotations
@@ -11,20 +14,13 @@ from types import NoneType
 from typing import Any, Literal
 
 from stream_app.core.events import ArtifactRef, Event
+from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id, verdict_id
 from stream_app.core.outputs import OPEN, STAGES, Example, StageRecord, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
-__all__ = [
-    "alert",
-    "event_to_dict",
-    "example_from_dict",
-    "example_to_dict",
-    "outcome_to_dict",
-    "text_to_time",
-    "time_to_text",
-    "verdict_to_dict",
-]
+#: Of verdicts and examples; a record without one has version 1.
+VERSION = 2
 
 #: Types of alerts, below `stream_app.graphlet.`: a flag was raised, it was withdrawn, the outcome is known.
 AlertKind = Literal["flagged", "withdrawn", "resolved"]
@@ -63,6 +59,7 @@ def event_to_dict(event: Event) -> dict[str, Any]:
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     """The JSON form of a verdict; its `id` is that of the graphlet with the revision."""
     return {
+        "version": VERSION,
         "id": verdict.id,
         "graphlet": verdict.graphlet,
         "pipeline": verdict.pipeline,
@@ -76,9 +73,14 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
         "score": verdict.score,
         "cost": verdict.cost,
         "cost_left": verdict.cost_left,
-        "reasons": verdict.reasons,
+        "reasons": [
+            {"feature": reason.feature, "value": reason.value, "effect": reason.effect} for reason in verdict.reasons
+        ],
+        "held_back": verdict.held_back,
+        "withdrawn": verdict.withdrawn,
+        "pushes_missing": verdict.pushes_missing,
         "model": verdict.model,
-        "policy": verdict.policy,
+        "policy": {"mode": verdict.mode, "budget": verdict.budget},
         "holdout": verdict.holdout,
         "propensity": verdict.propensity,
         "revision": verdict.revision,
@@ -122,6 +124,7 @@ def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
 def example_to_dict(example: Example) -> dict[str, Any]:
     """The JSON form of an example."""
     return {
+        "version": VERSION,
         "id": example.id,
         "graphlet": example.graphlet,
         "pipeline": example.pipeline,
@@ -131,7 +134,7 @@ def example_to_dict(example: Example) -> dict[str, Any]:
         "pushed": example.pushed,
         "cause": example.cause,
         "time": time_to_text(example.time_ms),
-        "said": time_to_text(example.said_ms),
+        "announced": time_to_text(example.announced_ms),
         "label_revision": example.label_revision,
         "stages": [_stage_to_dict(stage) for stage in example.stages],
         "inherited": [_stage_to_dict(stage) for stage in example.inherited],
@@ -139,11 +142,20 @@ def example_to_dict(example: Example) -> dict[str, Any]:
 
 
 def example_from_dict(record: dict[str, Any]) -> Example:
-    """The example of a JSON form; fields of a later version are ignored.
+    """The example of a JSON form of this version or of an earlier one.
 
-    Raises StateError when a field is missing or is not what this version writes.
+    Parameters
+    ----------
+    record
+        Fields that this version does not know are ignored.
+
+    Raises
+    ------
+    StateError
+        A field is missing or has a value that a learner cannot count with.
     """
     try:
+        record = upgrade(record)
         _check(record, _EXAMPLE_TYPES)
         return Example(
             graphlet=record["graphlet"],
@@ -154,7 +166,7 @@ def example_from_dict(record: dict[str, Any]) -> Example:
             pushed=record["pushed"],
             cause=record["cause"],
             time_ms=text_to_time(record["time"]),
-            said_ms=text_to_time(record["said"]),
+            announced_ms=text_to_time(record["announced"]),
             label_revision=record["label_revision"],
             stages=[_stage_from_dict(stage) for stage in record["stages"]],
             inherited=[_stage_from_dict(stage) for stage in record["inherited"]],
@@ -165,12 +177,70 @@ def example_from_dict(record: dict[str, Any]) -> Example:
         raise StateError(f"example that cannot be read: {error}") from None
 
 
+def upgrade(record: dict[str, Any]) -> dict[str, Any]:
+    """A verdict or an example as this version would have written it.
+
+    Version 1 joined ids without escaping names, called `announced` `said`, wrote a policy as `observe 5 %` and the
+    reasons as sentences. The sentences are kept as `notes`, since no values can be read from them.
+
+    Parameters
+    ----------
+    record
+        In any version; it is not changed.
+
+    Returns
+    -------
+    dict
+        The record itself when it has this version or a later one.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        It is neither a verdict nor an example.
+    """
+    if record.get("version", 1) >= VERSION:
+        return record
+    pipeline, run, trainer = record["pipeline"], record["run"], record["trainer"]
+    graphlet = graphlet_id(pipeline, trainer) if trainer is not None else run_graphlet_id(pipeline, run)
+    found = {**record, "version": VERSION, "graphlet": graphlet}
+    if "label_revision" in record:
+        found["announced"] = found.pop("said")
+        return {**found, "id": verdict_id(graphlet, record["label_revision"])}
+    mode, budget, _ = record["policy"].split()
+    return {
+        **found,
+        "id": verdict_id(graphlet, record["revision"]),
+        "policy": {"mode": mode, "budget": float(budget) / 100.0},
+        "reasons": [],
+        "notes": record["reasons"],
+        "held_back": None,
+        "withdrawn": None,
+        "pushes_missing": 0,
+    }
+
+
+def old_graphlet_id(graphlet: str) -> str | None:
+    """The id that version 1 gave a graphlet; None where it is the same."""
+    name = parse_graphlet_id(graphlet)
+    if name is None:
+        return None
+    old = f"{name.pipeline}/{name.trainer if name.trainer is not None else f'run:{name.run}'}"
+    return old if old != graphlet else None
+
+
 def alert(kind: AlertKind, data: dict[str, Any], revision: int) -> dict[str, Any]:
     """A CloudEvents 1.0 event in structured JSON about a graphlet.
 
-    Parameters: `data` is the verdict (or, for `resolved`, the outcome) in its JSON form; `revision` is that
-    of the verdict or of the label. The `id` depends on nothing else, so that a receiver can drop an alert
-    sent twice.
+    Its `id` depends on the arguments alone, so that a receiver can drop an alert sent twice.
+
+    Parameters
+    ----------
+    kind
+        What happened to the flag.
+    data
+        The verdict or, for `resolved`, the outcome in its JSON form.
+    revision
+        Of the verdict, or of the label.
     """
     graphlet = data["graphlet"]
     return {

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.core.decisions.policy import GUARDS
 from stream_app.core.events import STATES, ArtifactRef, Event
-from stream_app.core.outputs import STAGES, Example, StageRecord, Verdict
+from stream_app.core.outputs import STAGES, Example, Guard, Reason, StageRecord, Verdict, Withdrawal
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
 from stream_app.wire import (
@@ -50,9 +49,13 @@ VERDICTS = st.builds(
     score=COSTS,
     cost=COSTS,
     cost_left=COSTS,
-    reasons=st.lists(NAMES, max_size=3),
+    reasons=st.lists(st.builds(Reason, NAMES, st.none() | FINITE, FINITE), max_size=3),
+    held_back=st.sampled_from([None, *Guard]),
+    withdrawn=st.sampled_from([None, *Guard, *Withdrawal]),
+    pushes_missing=st.integers(0, 99),
     model=NAMES,
-    policy=NAMES,
+    mode=st.sampled_from(["observe", "enforce"]),
+    budget=CHANCES,
     holdout=st.booleans(),
     propensity=CHANCES,
     revision=st.integers(1, 99),
@@ -67,7 +70,7 @@ STAGE_RECORDS = st.builds(
     p=CHANCES,
     baseline=CHANCES,
     score=COSTS,
-    guard=st.sampled_from([None, *GUARDS]),
+    guard=st.sampled_from([None, *Guard]),
     cost=COSTS,
     cost_left=COSTS,
     actual_left=COSTS,
@@ -85,7 +88,7 @@ EXAMPLES = st.builds(
     pushed=LABELS,
     cause=CAUSES,
     time_ms=TIMES,
-    said_ms=TIMES,
+    announced_ms=TIMES,
     label_revision=st.integers(1, 2),
     stages=st.lists(STAGE_RECORDS, max_size=2),
     inherited=st.lists(STAGE_RECORDS, max_size=1),
@@ -142,7 +145,8 @@ def test_a_verdict_fits_its_schema(verdict: Verdict) -> None:
     document = verdict_to_dict(verdict)
 
     validator("verdict").validate(document)
-    assert {"id"} | _names(Verdict, {"time_ms": "time"}) == set(document)
+    names = _names(Verdict, {"time_ms": "time", "mode": "policy", "budget": "policy"})
+    assert {"version", "id"} | names == set(document)
     assert f"{verdict.graphlet}#{verdict.revision}" == document["id"]
 
 
@@ -161,7 +165,8 @@ def test_every_field_of_an_example_is_written(example: Example) -> None:
     """A field added to the dataclasses must be added to the wire."""
     document = example_to_dict(example)
 
-    assert {"id"} | _names(Example, {"time_ms": "time", "said_ms": "said"}) == set(document)
+    names = _names(Example, {"time_ms": "time", "announced_ms": "announced"})
+    assert {"version", "id"} | names == set(document)
     assert _names(StageRecord, {"time_ms": "time"}) == set(document["stages"][0])
 
 
@@ -238,7 +243,8 @@ def test_an_example_that_cannot_be_read_is_a_state_error(change: dict[str, Any],
         "pushed": True,
         "cause": "pushed",
         "time": "2026-03-01T06:12:40.000Z",
-        "said": "2026-03-01T06:12:40.000Z",
+        "announced": "2026-03-01T06:12:40.000Z",
+        "version": 2,
         "label_revision": 1,
         "stages": [STAGE],
         "inherited": [STAGE],

@@ -20,7 +20,7 @@ from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.learner import Learner
-from stream_app.core.outputs import DUE, PRUNE, Example, Verdict
+from stream_app.core.outputs import PRUNE, Example, Guard, Verdict
 from stream_app.core.state.history import History
 from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
@@ -82,7 +82,7 @@ def guarded(on: bool) -> Iterator[None]:
 
     def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> str | None:
         reason = policy.guard(history, now_ms, keep, cost, cost_left)
-        return None if reason == DUE else reason
+        return None if reason == Guard.DUE else reason
 
     with patch.object(verdicts, "guard", guard), patch.object(policy, "budget_guard", lambda *_: None):
         yield

@@ -31,7 +31,7 @@ class StageLog:
     names: list[str] = field(default_factory=list)
     pushed: array[int] = field(default_factory=lambda: array("b"))
     asked_ms: array[int] = field(default_factory=lambda: array("q"))
-    said_ms: array[int] = field(default_factory=lambda: array("q"))
+    announced_ms: array[int] = field(default_factory=lambda: array("q"))
     ours: array[float] = field(default_factory=lambda: array("d"))
     rate: array[float] = field(default_factory=lambda: array("d"))
     #: The pipeline's newest outcome, as far as it was known; the past rate before any.
@@ -47,7 +47,7 @@ class StageLog:
         self.names.append(example.pipeline)
         self.pushed.append(int(bool(example.pushed)))
         self.asked_ms.append(record.time_ms)
-        self.said_ms.append(example.said_ms)
+        self.announced_ms.append(example.announced_ms)
         self.ours.append(record.p)
         self.rate.append(record.baseline)
         known = record.features.get("last_pushed")
@@ -85,7 +85,7 @@ def daily_forest(log: StageLog, window_ms: int | None = None, rows_most: int | N
     """
     matrix = DictVectorizer(sparse=False, dtype=np.float32).fit_transform(map(orjson.loads, log.features))
     pushed = np.frombuffer(log.pushed, dtype=np.int8).astype(bool)
-    asked, said_at = np.frombuffer(log.asked_ms, dtype=np.int64), np.frombuffer(log.said_ms, dtype=np.int64)
+    asked, said_at = np.frombuffer(log.asked_ms, dtype=np.int64), np.frombuffer(log.announced_ms, dtype=np.int64)
     raw = np.array(np.frombuffer(log.rate))
     calibrated, began = raw.copy(), time.process_time()
     for midnight in range(int(asked.min()) // DAY_MS * DAY_MS + DAY_MS, int(asked.max()) + 1, DAY_MS):

@@ -38,7 +38,7 @@ class Coverage:
         """Takes in one label."""
         self.learned += 1
         for budget in BUDGETS:
-            self.stopped[budget] += learner.stopped(budget)
+            self.stopped[budget] += learner.flags_stopped(budget)
         records = (*example.inherited, *example.stages)
         if example.label_revision == 1 and example.pushed is not None and example.trainer is not None:
             self.labels[example.pipeline] += 1

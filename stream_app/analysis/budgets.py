@@ -118,9 +118,9 @@ def budget_figures(
     return BudgetFigures(
         budget=budget,
         in_force=index == statistics.policy.active,
-        missing_pushes=learner.missing(budget) if learner is not None else 0,
+        missing_pushes=learner.pushes_missing(budget) if learner is not None else 0,
         ready=time_to_text(ready_ms) if ready_ms is not None else None,
-        stopped=learner is not None and learner.stopped(budget),
+        stopped=learner is not None and learner.flags_stopped(budget),
         saved=fleet.saved.get(index, 0) / 1000,
         harmed=fleet.harmed.get(index, 0) / 1000,
         undecided=fleet.undecided.get(index, 0) / 1000,

@@ -65,10 +65,11 @@ class FlagTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """A reason in its latest words, and how many flagging verdicts named it."""
+class PrunableReason:
+    """A feature that spoke against a push, its value at the latest flag, and how many flagging verdicts named it."""
 
-    words: str
+    feature: str
+    value: float | None
     verdicts: int
 
 
@@ -86,7 +87,7 @@ class Prunable:
     #: Node-seconds.
     saved: float
     wasted: float
-    reasons: list[Reason]
+    reasons: list[PrunableReason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ def prunable(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger]) -> lis
                 missed=share(missed, len(sums.push_flags)),
                 saved=saved[name] / 1000,
                 wasted=ledgers[name].wasted / 1000,
-                reasons=[Reason(each.words, each.verdicts) for _, each in reasons],
+                reasons=[PrunableReason(feature, each.value, each.verdicts) for feature, each in reasons],
             )
         )
     return found

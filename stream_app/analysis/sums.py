@@ -7,7 +7,6 @@ back.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ BINS = 48
 _BINS_PER_UNIT = BINS / 24.0
 #: Bars of the chart of when flags came.
 FLAG_TIME_BINS = 10
-#: Kinds of reasons kept per pipeline, and of reasons for dead letters in all.
+#: Features kept as reasons per pipeline, and of reasons for dead letters in all.
 REASONS_MAX, LETTERS_MAX = 32, 200
 #: Pruned graphlets remembered: they were never counted, and a push later takes nothing back.
 PRUNED_MAX = 50_000
@@ -35,10 +34,10 @@ MODEL, BASELINE = 0, 1
 
 @dataclass(slots=True)
 class ReasonCount:
-    """A reason: flagging verdicts that name it, and its latest words."""
+    """A feature that spoke against a push: flagging verdicts that name it, and its value in the latest."""
 
     verdicts: int = 0
-    words: str = ""
+    value: float | None = None
 
 
 @dataclass(slots=True)
@@ -56,7 +55,7 @@ class PipelineSums:
     push_names: array[int] = field(default_factory=lambda: array("I"))
     #: `cell(...)` -> labels there.
     cells: dict[int, int] = field(default_factory=dict)
-    #: Kind of reason -> how often it was a reason to flag.
+    #: Feature -> how often it was a reason to flag.
     reasons: dict[str, ReasonCount] = field(default_factory=dict)
 
 
@@ -131,15 +130,11 @@ class ReplayStatistics:
         if verdict.decision != PRUNE and not verdict.holdout:
             return
         reasons = self._sums(verdict.pipeline).reasons
-        for words in verdict.reasons:
-            if not words.endswith("(against a push)"):
-                continue
-            words = words.removesuffix(" (against a push)")
-            kind = without_numbers(words)
-            if kind in reasons or len(reasons) < REASONS_MAX:
-                reason_count = reasons.setdefault(kind, ReasonCount())
-                reason_count.verdicts += 1
-                reason_count.words = words
+        for reason in verdict.reasons:
+            if reason.effect <= 0 and (reason.feature in reasons or len(reasons) < REASONS_MAX):
+                counted = reasons.setdefault(reason.feature, ReasonCount())
+                counted.verdicts += 1
+                counted.value = reason.value
 
     def closed(self, closed: Closed) -> None:
         """Counts an evicted graphlet."""
@@ -163,7 +158,7 @@ class ReplayStatistics:
             self._count(sums, example, not example.pushed, bits, -1)
         self._count(sums, example, example.pushed, bits, 1)
         if example.pushed:
-            self._note_ready(example.said_ms)
+            self._note_ready(example.announced_ms)
 
     def _count(self, sums: PipelineSums, example: Example, pushed: bool, bits: int, sign: int) -> None:
         """Counts a label, or takes it back: in the cells of its stages, and once if it has a trainer."""
@@ -206,7 +201,7 @@ class ReplayStatistics:
         if self.learner is None or len(self.ready_ms) == len(self.policy.budgets):
             return
         for budget in self.policy.budgets:
-            if budget not in self.ready_ms and not self.learner.missing(budget):
+            if budget not in self.ready_ms and not self.learner.pushes_missing(budget):
                 self.ready_ms[budget] = now_ms
 
 
@@ -220,11 +215,3 @@ def cell(stage: int, series: int, pushed: bool, p: float) -> int:
     """The cell of a label: by stage, series (model or baseline), label and log-odds."""
     place = min(max(int((log_odds(p) + 12.0) * _BINS_PER_UNIT), 0), BINS - 1)
     return ((stage * 2 + series) * 2 + pushed) * BINS + place
-
-
-_NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?")
-
-
-def without_numbers(words: str) -> str:
-    """Words with their numbers left out: what they say, apart from how much."""
-    return _NUMBER.sub("#", words)

@@ -106,19 +106,22 @@ def _events(explanation: Explanation) -> list[str]:
 
 
 def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
+    from stream_app.report.wording import policy_name, policy_notes, reason_name
     from stream_app.times import time_to_text
 
     whose = f" after {verdict.validator}" if verdict.validator else ""
     threshold = f"flagged below {verdict.threshold:.3g}" if verdict.threshold is not None else "no threshold"
+    policy = policy_name(verdict.mode, verdict.budget)
     lines = [
-        f"  {time_to_text(verdict.time_ms)}  {verdict.stage}{whose}: {verdict.decision} ({verdict.policy})",
+        f"  {time_to_text(verdict.time_ms)}  {verdict.stage}{whose}: {verdict.decision} ({policy})",
         f"      chance of a push {verdict.p_push:.1%}, score {verdict.score:.3g}, {threshold}",
         f"      {verdict.cost / 3600:.3g} node-hours so far, {verdict.cost_left / 3600:.3g} expected to come"
         + (f", {stage.actual_left / 3600:.3g} came" if stage is not None else ""),
     ]
     if stage is not None:
         lines.append(f"      the pipeline's past push rate said {stage.baseline:.1%}; {len(stage.features)} features")
-    return [*lines, *(f"      - {reason}" for reason in verdict.reasons)]
+    notes = [*policy_notes(verdict), *map(reason_name, verdict.reasons)]
+    return [*lines, *(f"      - {note}" for note in notes)]
 
 
 def _outcome(explanation: Explanation) -> list[str]:

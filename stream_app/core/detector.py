@@ -22,9 +22,10 @@ from stream_app.core.learning.seen_examples import RETENTION_MS
 from stream_app.core.operators import DEPLOY, RUN, Operators
 from stream_app.core.outcomes import accounting, labels, outcomes
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
-from stream_app.core.state.entities import DAY_MS, Execution, Graphlet, Pipeline
+from stream_app.core.state.entities import DAY_MS, Execution, Graphlet, Run
 from stream_app.core.state.ledger import Ledger
-from stream_app.core.storage import retention, rows
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.storage import loading, retention, rows
 from stream_app.core.storage.invariants import check, check_touched
 
 #: So much later than the pipeline's clock an event may be told and still be news: what a stage is dated by.
@@ -96,20 +97,16 @@ class Detector:
             When the event was logged (a Kafka record's own time); the event's time where there is no log.
         """
         pipeline = self._pipeline(event.pipeline)
-        if event.time_ms < pipeline.cutoff_ms and event.execution_id not in pipeline.executions:
+        if event.time_ms < pipeline.clock.cutoff_ms and event.execution_id not in pipeline.executions:
             self.dropped += 1
             return []
         logged_ms = event.time_ms if log_ms is None else log_ms
-        if event.time_ms > pipeline.last_event_ms:
-            pipeline.last_event_ms, pipeline.last_log_ms = event.time_ms, logged_ms
-        elif event.time_ms == pipeline.last_event_ms:
-            # Sent again, it is no news: time went on since it was logged first.
-            pipeline.last_log_ms = min(pipeline.last_log_ms, logged_ms)
+        pipeline.clock.record_event(event.time_ms, logged_ms)
         outputs = self._advance(pipeline, event.time_ms)
-        execution, news = apply(pipeline, event, self.settings.operators)
-        if news:
+        execution, changed_facts = apply(pipeline, event, self.settings.operators)
+        if changed_facts:
             unsettle(pipeline, execution)
-        outputs.extend(self._settle(pipeline, execution if news else None, event.time_ms))
+        outputs.extend(self._settle(pipeline, execution if changed_facts else None, event.time_ms))
         if self.settings.invariants:
             check_touched(pipeline, execution, self.settings.operators)
         return outputs
@@ -118,74 +115,65 @@ class Detector:
         """Moves every pipeline's clock by the log time passed since its last event; returns what came of it."""
         outputs: list[Output] = []
         for pipeline in self.pipelines.values():
-            outputs.extend(self._advance(pipeline, pipeline.last_event_ms + max(0, log_ms - pipeline.last_log_ms)))
+            outputs.extend(self._advance(pipeline, pipeline.clock.at_tick(log_ms)))
         return outputs
 
     def _advance(self, pipeline: Pipeline, clock_ms: int) -> list[Output]:
         """Moves a pipeline's clock; what fell due in between is said before anything else happens, each in its turn."""
         outputs: list[Output] = []
-        if clock_ms <= pipeline.clock_ms:
+        if clock_ms <= pipeline.clock.now_ms:
             return outputs
-        queues = (pipeline.horizons, pipeline.unsaid) if self.learner is not None else (pipeline.horizons,)
+        announcing = self.learner is not None
         while True:
-            moments = [queue[0][0] for queue in queues if queue]
-            if pipeline.executions:
-                moments.append(pipeline.next_sweep_ms)
-            if not moments or min(moments) > clock_ms:
+            due_ms = pipeline.timers.next_ms(announcing=announcing, sweeping=bool(pipeline.executions))
+            if due_ms is None or due_ms > clock_ms:
                 break
-            pipeline.clock_ms = max(pipeline.clock_ms, min(moments))
+            pipeline.clock.now_ms = max(pipeline.clock.now_ms, due_ms)
             outputs.extend(self._settle(pipeline, None))
-        pipeline.clock_ms = clock_ms
-        if clock_ms >= pipeline.next_sweep_ms:
+        pipeline.clock.now_ms = clock_ms
+        if clock_ms >= pipeline.timers.next_sweep_ms:
             outputs.extend(self._settle(pipeline, None))
         return outputs
 
     def _pipeline(self, name: str) -> Pipeline:
         pipeline = self.pipelines.get(name)
         if pipeline is None:
-            pipeline = self.pipelines[name] = Pipeline(name)
-            if self.keep_rows:
-                pipeline.changed = {}
+            pipeline = self.pipelines[name] = Pipeline(name, keep_rows=self.keep_rows)
         return pipeline
 
-    def _settle(self, pipeline: Pipeline, execution: Execution | None, told_ms: int = 0) -> list[Output]:
+    def _settle(self, pipeline: Pipeline, execution: Execution | None, event_ms: int = 0) -> list[Output]:
         """Brings outcomes up to date, predicts the stages reached, says outcomes that are due, evicts."""
         settings = self.settings
         if self.keep_rows:
             self._touched[pipeline] = None
-        if pipeline.horizons and pipeline.horizons[0][0] <= pipeline.clock_ms:
-            outcomes.expire(pipeline)
+        outcomes.expire(pipeline)
         runs: dict[str, None] = {}
         changed: list[Graphlet] = []
-        if pipeline.unsettled or pipeline.unsettled_runs:
-            runs.update(pipeline.unsettled_runs)
+        if pipeline.work.unsettled:
+            runs.update(dict.fromkeys(pipeline.work.runs))
             changed = outcomes.settle(pipeline, settings.horizon_ms)
         outputs: list[Output] = []
         if self.learner is not None:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
-                    now_ms = told_ms if pipeline.clock_ms - told_ms <= LAG_MS else pipeline.clock_ms
+                    now_ms = event_ms if pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
                     outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
-                    if stage.run is not None and stage.graphlet is None:
-                        labels.watch(pipeline, stage.run, settings.horizon_ms)
-                labels.watch_sooner(pipeline, execution, settings.horizon_ms)
+                    if isinstance(stage.subject, Run):
+                        labels.schedule_check(pipeline, stage.subject, settings.horizon_ms)
+                labels.advance_check(pipeline, execution, settings.horizon_ms)
             if changed or runs:
                 runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
                 labels.schedule(pipeline, changed, runs, settings.horizon_ms)
-            if pipeline.unsaid and pipeline.unsaid[0][0] <= pipeline.clock_ms:
-                outputs.extend(self._say(pipeline))
-        if pipeline.clock_ms >= pipeline.next_sweep_ms:
+            outputs.extend(labels.announce_due(pipeline, settings.horizon_ms, settings.operators.nodes))
+        if pipeline.clock.now_ms >= pipeline.timers.next_sweep_ms:
             outputs.extend(self._sweep(pipeline))
         return outputs
-
-    def _say(self, pipeline: Pipeline) -> list[Output]:
-        return list(labels.say_due(pipeline, self.settings.horizon_ms, self.settings.operators.nodes))
 
     def _sweep(self, pipeline: Pipeline) -> list[Output]:
         """Closes and drops what nothing has touched for the retention."""
         settings = self.settings
         closing = retention.due(pipeline, settings.keep_ms)
-        if not pipeline.cutoff_ms:
+        if not pipeline.clock.cutoff_ms:
             return []
         accounting.settle(pipeline, settings.operators.nodes)
         outputs: list[Output] = [self._closed(graphlet, pipeline) for graphlet in closing]
@@ -222,10 +210,10 @@ class Detector:
             A row cannot be read.
         """
         detector = cls(settings, learner, keep_rows=True)
-        for pipeline in rows.load(saved, settings.operators):
+        for pipeline in loading.load(saved, settings.operators):
             outcomes.settle(pipeline, settings.horizon_ms)
             labels.resume(pipeline, settings.horizon_ms)
-            pipeline.changed = {}
+            pipeline.changes.take()
             detector.pipelines[pipeline.name] = pipeline
         return detector
 
@@ -239,11 +227,11 @@ class Detector:
 def unsettle(pipeline: Pipeline, execution: Execution) -> None:
     """What an event of this execution may have decided is to be looked at again."""
     if execution.graphlet is not None:
-        pipeline.unsettled[execution.graphlet] = None
+        pipeline.work.settle_one(execution.graphlet)
     if execution.group == DEPLOY:
-        pipeline.unsettled.update(dict.fromkeys(execution.members_of or ()))
+        pipeline.work.settle(execution.members_of or ())
     elif execution.group == RUN and execution.run is not None:
-        pipeline.unsettled_runs[execution.run] = None
+        pipeline.work.settle_run(execution.run)
 
 
 def describe(pipeline: Pipeline, graphlet: Graphlet, operators: Operators) -> dict[str, Any]:

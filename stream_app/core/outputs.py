@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from stream_app.core.ids import verdict_id
@@ -13,14 +14,53 @@ STAGES = (INPUT, PREPROCESS, TRAIN, VALIDATE)
 
 CONTINUE, WARN, PRUNE = "continue", "warn", "prune"
 
-#: What may forbid a flag whatever the budget: a tag, a young pipeline, too little to save, a push that is due.
-KEEP, FIRST, NOTHING_LEFT, DUE = "keep", "first", "nothing_left", "due"
+
+class Guard(StrEnum):
+    """Why a graphlet is not flagged although its score would flag it."""
+
+    #: Under any budget: tagged, a young pipeline, too little to save, a push that is due.
+    KEEP = "keep"
+    FIRST = "first"
+    NOTHING_LEFT = "nothing_left"
+    DUE = "due"
+    #: Under one budget: flags in a row, flagged pushes of the pipeline, flagged pushes in all, pushes still missing.
+    STREAK = "streak"
+    PIPELINE_SHARE = "pipeline_share"
+    STOPPED = "stopped"
+    PUSHES_MISSING = "pushes_missing"
+
+
+class Withdrawal(StrEnum):
+    """Why a flag is withdrawn, where no guard is the reason."""
+
+    RECOVERED = "recovered"
+    NO_THRESHOLD = "no_threshold"
+
+
+class Cause(StrEnum):
+    """Why a graphlet was not pushed, the first that holds; or why compute was wasted without one."""
+
+    FAILED = "failed"
+    RUN_ENDED = "run_ended"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    NO_TRAINER = "no_trainer"
+    EVICTED = "evicted"
+
 
 #: What can become of a graphlet.
 OPEN, PUSHED, PRUNED, NOT_PUSHED = "open", "pushed", "pruned", "not_pushed"
 
-#: Why a graphlet was not pushed, the first that holds; `pushed` and `pruned` are the two other outcomes.
-FAILED, RUN_ENDED, SUPERSEDED, EXPIRED = "failed", "run_ended", "superseded", "expired"
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A feature that moved a probability."""
+
+    feature: str
+    #: None: the feature is not known.
+    value: float | None
+    #: What it adds to the log-odds of a push.
+    effect: float
 
 
 @dataclass(slots=True)
@@ -45,10 +85,18 @@ class Verdict:
     #: Node-seconds.
     cost: float
     cost_left: float
-    reasons: list[str]
+    #: The features that moved `p_push` most.
+    reasons: list[Reason]
+    #: Why a flag that the score would give is not raised; None where there is nothing to hold back.
+    held_back: str | None
+    #: Why a flag that was raised before is taken back with this verdict.
+    withdrawn: str | None
+    #: Labelled pushes still missing before the budget gives flags, where that holds a flag back; else 0.
+    pushes_missing: int
     model: str
-    #: Such as `observe 5 %`.
-    policy: str
+    #: `observe` or `enforce`, and the share of would-be pushes that may be flagged.
+    mode: str
+    budget: float
     #: In `enforce`, flagged and drawn to run on, to be learned from: `decision` is `continue`, and no alert is raised.
     holdout: bool
     #: Probability that this graphlet runs on although flagged; 1 outside `enforce` and when not flagged.
@@ -101,9 +149,9 @@ class Example:
     pushed: bool | None
     #: `pushed`, `pruned`, or the first cause that holds.
     cause: str
-    #: When the outcome happened, and when it was said (the pipeline's clock): learning is later than happening.
+    #: When the outcome happened, and when it was announced (the pipeline's clock): learning is later than happening.
     time_ms: int
-    said_ms: int
+    announced_ms: int
     #: 1 for the first label of a graphlet, 2 for its correction.
     label_revision: int
     #: The stages predicted for this graphlet itself.

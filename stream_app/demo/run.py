@@ -162,4 +162,4 @@ def look(scene: Scene, run: Replay, fleet: Fleet, seconds: float) -> None:
     for name in run.detector.pipelines:
         scene.ledger.merge(run.detector.ledger(name))
     if run.detector.learner is not None:
-        scene.missing_pushes = run.detector.learner.missing(run.settings.policy.budget)
+        scene.missing_pushes = run.detector.learner.pushes_missing(run.settings.policy.budget)

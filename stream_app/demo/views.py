@@ -10,9 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from stream_app.core.features.descriptions import describe
 from stream_app.core.outputs import PRUNE, WARN, Verdict
 from stream_app.demo.run import Flag, Scene
 from stream_app.figures.numbers import count, node_hours, percent
+from stream_app.report.wording import policy_notes
 from stream_app.times import time_to_text
 
 #: Lines of the screen that are not rows of the two tables.
@@ -20,6 +22,8 @@ _FRAME = 15
 _ROWS_MIN, _ROWS_MAX = 3, 12
 #: Plain flags printed at first, and then one in so many.
 _PLAIN_FIRST, _PLAIN_EACH = 5, 100
+
+NO_REASON = "no single reason"
 
 _STYLES = {PRUNE: "bold red", WARN: "yellow"}
 
@@ -159,9 +163,11 @@ def filled(table: Table, rows: int) -> Table:
 
 
 def reason(verdict: Verdict) -> str:
-    """The first reason against a push."""
-    against = [words for words in verdict.reasons if words.endswith("(against a push)")]
-    return (against or verdict.reasons or ["no single reason"])[0].removesuffix(" (against a push)")
+    """The first reason against a push; without one, what the policy has to say, or the first reason for a push."""
+    against = [each for each in verdict.reasons if each.effect <= 0]
+    if against:
+        return describe(against[0].feature, against[0].value)
+    return (policy_notes(verdict) + [describe(each.feature, each.value) for each in verdict.reasons] + [NO_REASON])[0]
 
 
 def counters(scene: Scene) -> str:

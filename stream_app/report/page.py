@@ -7,6 +7,7 @@ import importlib.metadata
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stream_app.analysis.figures import Figures
+from stream_app.core.features.descriptions import describe
 from stream_app.errors import OptionsError
 from stream_app.figures import charts, numbers
 from stream_app.report import wording
@@ -64,6 +65,7 @@ def _environment(found: Figures) -> Environment:
         times=numbers.times,
         hours=numbers.hours,
         plural=numbers.plural,
+        describe=describe,
         money=lambda node_seconds: numbers.count(node_seconds / 3600 * (rates.node_hour or 0.0)),
         money_words=lambda node_seconds: numbers.money_for(node_seconds, rates),
     )

@@ -1,6 +1,13 @@
-"""Names of causes and outcomes as people read them."""
+"""What verdicts, causes and outcomes are in words: for the report, the pages and the terminal."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stream_app.core.decisions.policy import FIRST_GRAPHLETS
+from stream_app.core.features.descriptions import describe
+from stream_app.core.outputs import Guard, Reason, Verdict, Withdrawal
+from stream_app.figures.numbers import budget_name
 
 #: Why a graphlet, or compute, was not pushed.
 CAUSES = {
@@ -13,3 +20,36 @@ CAUSES = {
     "pruned": "pruned",
 }
 OUTCOMES = {"pushed": "pushed", "not_pushed": "not pushed", "pruned": "pruned", "open": "still open"}
+#: Why a flag is not raised, or is withdrawn.
+GUARDS: Mapping[str, str] = {
+    Guard.KEEP: "tagged keep",
+    Guard.FIRST: f"among the pipeline's first {FIRST_GRAPHLETS} graphlets",
+    Guard.NOTHING_LEFT: "nothing left worth saving",
+    Guard.DUE: "a push is due by the pipeline's usual interval",
+    Guard.STREAK: "as many consecutive flags as the pipeline has runs between pushes",
+    Guard.PIPELINE_SHARE: "the pipeline's last pushes were flagged often enough",
+    Guard.STOPPED: "flags are stopped: too many of the last pushes had been flagged",
+    Withdrawal.RECOVERED: "the score recovered",
+    Withdrawal.NO_THRESHOLD: "no threshold at this stage",
+}
+
+
+def policy_name(mode: str, budget: float) -> str:
+    """A policy, such as `observe 5 %`."""
+    return f"{mode} {budget_name(budget)}"
+
+
+def reason_name(reason: Reason) -> str:
+    """A reason, such as `3 runs since the last push (against a push)`."""
+    return f"{describe(reason.feature, reason.value)} ({'for' if reason.effect > 0 else 'against'} a push)"
+
+
+def policy_notes(verdict: Verdict) -> list[str]:
+    """What the policy, rather than the model, has to say about a verdict."""
+    if verdict.held_back == Guard.PUSHES_MISSING:
+        return [f"no flags yet: {verdict.pushes_missing} more labelled pushes are needed at this budget"]
+    if verdict.held_back is not None:
+        return [f"not flagged: {GUARDS.get(verdict.held_back, verdict.held_back)}"]
+    if verdict.withdrawn is not None:
+        return [f"flag withdrawn: {GUARDS.get(verdict.withdrawn, verdict.withdrawn)}"]
+    return ["held out: the run continues, to be learned from"] if verdict.holdout else []

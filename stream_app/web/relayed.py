@@ -45,7 +45,7 @@ class RelayedVerdicts:
 
     def enforces(self, verdict: VerdictRecord) -> bool:
         """Whether the worker that issued it enforces its flags."""
-        return str(verdict["policy"]).startswith(ENFORCE)
+        return bool(verdict["policy"]["mode"] == ENFORCE)
 
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
         """Raises ProblemError: graphlets are kept by the workers."""

@@ -51,7 +51,7 @@ class Loop:
     def take(self, verdict: Verdict) -> None:
         """Obey the newest verdict on a run."""
         self.verdicts.append(verdict)
-        if verdict.run is not None and verdict.policy.startswith(ENFORCE):
+        if verdict.run is not None and verdict.mode == ENFORCE:
             obeyed = verdict.decision == PRUNE
             self.prunes[verdict.pipeline, verdict.run] = verdict.id if obeyed else None
 
@@ -174,6 +174,6 @@ def test_at_1_percent_a_small_fleet_is_left_alone() -> None:
     policy = Policy(mode=ENFORCE, budget=0.01)
     loop = Loop(policy, Learner(policy.budgets), options)
 
-    assert loop.learner.missing(0.01) > 0
+    assert loop.learner.pushes_missing(0.01) > 0
     assert PRUNE not in {v.decision for v in loop.verdicts}
     assert loop.truth == list(alone.truth())

@@ -13,7 +13,7 @@ from stream_app.core.events import COMPLETE, ENDS, FAILED, ArtifactRef, Event
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outcomes.labels import records
 from stream_app.core.outputs import STAGES, Example, Output, StageRecord, Verdict
-from stream_app.core.state.entities import Talk
+from stream_app.core.state.predictions import PredictionRecord
 from stream_app.simulator.options import HOUR_MS
 from tests.support.simulated import USUAL, fleet_events, folding, usual_events, usual_fleet, usual_outputs, wire
 
@@ -44,10 +44,12 @@ def known(detector: Detector) -> dict[Place, bytes]:
     """The frozen stages that a detector keeps with its graphlets."""
     found: dict[Place, bytes] = {}
     for pipeline in detector.pipelines.values():
-        talks: dict[str, Talk | None] = {graphlet.id: graphlet.talk for graphlet in pipeline.graphlets.values()}
-        talks |= {f"{pipeline.name}/run:{run.id}": run.talk for run in pipeline.runs.values()}
-        for graphlet, talk in talks.items():
-            for record in records(talk, (), {}):
+        talks: dict[str, PredictionRecord | None] = {
+            graphlet.id: graphlet.predictions for graphlet in pipeline.graphlets.values()
+        }
+        talks |= {f"{pipeline.name}/run:{run.id}": run.predictions for run in pipeline.runs.values()}
+        for graphlet, predictions in talks.items():
+            for record in records(predictions, (), {}):
                 if record.features:
                     found[graphlet, record.stage, record.validator] = frozen(record)
     return found

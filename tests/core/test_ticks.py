@@ -26,7 +26,7 @@ def tick(watched: Watched, log_ms: int) -> None:
 
 
 def clock_ms(watched: Watched, pipeline: str = "p") -> int:
-    return watched.detector.pipelines[pipeline].clock_ms
+    return watched.detector.pipelines[pipeline].clock.now_ms
 
 
 def test_a_hung_run_reaches_its_horizon_by_ticks_alone(watch: Watch) -> None:
@@ -124,7 +124,7 @@ def test_no_tick_and_no_event_moves_a_clock_back(moves: list[tuple[bool, int, in
             detector.tick(at(log_minute))
         else:
             detector.step(started(minute, f"e{minute}", "Custom", run=None), at(log_minute))
-        after = detector.pipelines["p"].clock_ms if detector.pipelines else 0
+        after = detector.pipelines["p"].clock.now_ms if detector.pipelines else 0
         assert after >= before
         before = after
 
@@ -168,11 +168,11 @@ def test_ticks_survive_a_restart() -> None:
     detector.tick(at(0) + AGO + HOUR)
     rows = {key: row for key, row in detector.take_rows() if row is not None}
     loaded = Detector.load(detector.settings, rows)
-    assert loaded.pipelines["p"].clock_ms == at(60)
+    assert loaded.pipelines["p"].clock.now_ms == at(60)
 
     loaded.tick(at(0) + AGO + 2 * HOUR)
 
-    assert loaded.pipelines["p"].clock_ms == at(120)
+    assert loaded.pipelines["p"].clock.now_ms == at(120)
 
 
 @pytest.mark.parametrize("every", [1, 97])

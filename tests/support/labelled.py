@@ -68,7 +68,7 @@ def example(
         pushed=pushed,
         cause="pushed" if pushed else "pruned" if pushed is None else "run_ended",
         time_ms=when,
-        said_ms=when,
+        announced_ms=when,
         label_revision=revision,
         stages=[record()] if stages is None else stages,
         inherited=inherited or [],

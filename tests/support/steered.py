@@ -53,17 +53,17 @@ class Steered:
         """The threshold as it is set."""
         return self.limit_at.get(stage, self.limit_at.get(budget, self.limit))
 
-    def missing(self, budget: float) -> int:
+    def pushes_missing(self, budget: float) -> int:
         """The pushes missing as they are set."""
         del budget
         return self.lacking
 
-    def tentative(self, stage: str) -> float | None:
+    def lowest_push_score(self, stage: str) -> float | None:
         """The smallest score as it is set."""
         del stage
         return self.least
 
-    def stopped(self, budget: float) -> bool:
+    def flags_stopped(self, budget: float) -> bool:
         """Whether flags are stopped, as it is set."""
         del budget
         return self.halted

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stream_app.core.learning.learner import Learner
-from stream_app.core.outputs import CONTINUE, DUE, FIRST, KEEP, NOTHING_LEFT, PRUNE, WARN
+from stream_app.core.outputs import CONTINUE, PRUNE, WARN, Guard, Withdrawal
 from stream_app.core.state.entities import DAY_MS
-from stream_app.core.state.history import REMEMBERED, History
+from stream_app.core.state.history import HISTORY_LENGTH, History
 
 OBSERVE, ENFORCE = "observe", "enforce"
 
@@ -24,19 +24,9 @@ RUNS_AT_MOST = 20
 #: A flag is withdrawn at this multiple of the threshold.
 WITHDRAW_AT = 2.0
 #: Chances with which a flagged run runs on in `enforce`: far below the threshold, and at it.
-HOLDOUT_LEAST, HOLDOUT_MOST = 0.02, 0.5
+HOLDOUT_MIN, HOLDOUT_MAX = 0.02, 0.5
 #: Share of pipeline-weeks in which nothing is pruned.
 FREE_WEEKS = 0.05
-
-#: What may forbid a flag whatever the budget, as a person says it.
-GUARDS = {
-    KEEP: "tagged keep",
-    FIRST: f"among the pipeline's first {FIRST_GRAPHLETS} graphlets",
-    NOTHING_LEFT: "nothing left worth saving",
-    DUE: "a push is due by the pipeline's usual interval",
-}
-
-STOPPED = "flags are stopped: too many of the last pushes had been flagged"
 
 
 @dataclass(frozen=True)
@@ -61,24 +51,23 @@ class Policy:
         """Index of the budget in force."""
         return self.budgets.index(self.budget)
 
-    def __str__(self) -> str:
-        return f"{self.mode} {self.budget * 100:g} %"
-
 
 @dataclass(slots=True)
 class Decision:
-    """What is said at a stage, and why."""
+    """What is decided at a stage, and why."""
 
     decision: str
     threshold: float | None
-    #: The one of `GUARDS` that forbids a flag under any budget, or None.
-    guard: str | None
+    #: What forbids a flag under any budget, or None.
+    guard: Guard | None
     #: Indices of budgets that flag here.
     flagged: list[int]
     holdout: bool = False
     propensity: float = 1.0
-    #: What the policy, rather than the model, has to say.
-    notes: list[str] = field(default_factory=list)
+    #: As in a verdict.
+    held_back: Guard | None = None
+    withdrawn: Guard | Withdrawal | None = None
+    pushes_missing: int = 0
 
 
 def score_of(p: float, cost_left: float) -> float:
@@ -86,42 +75,42 @@ def score_of(p: float, cost_left: float) -> float:
     return p / (1.0 - p) / (max(cost_left, 1.0) / 3600.0)
 
 
-def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> str | None:
-    """The one of `GUARDS` by which a graphlet may not be flagged under any budget, or None."""
+def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> Guard | None:
+    """What forbids to flag a graphlet under any budget, or None."""
     if keep:
-        return KEEP
+        return Guard.KEEP
     if history.labelled < FIRST_GRAPHLETS:
-        return FIRST
+        return Guard.FIRST
     if cost_left <= LEFT_SHARE_MIN * (cost + cost_left):
-        return NOTHING_LEFT
+        return Guard.NOTHING_LEFT
     usual_ms = history.usual_interval_ms()
     if usual_ms is not None and now_ms - history.push_ms[-1] > usual_ms:
-        return DUE
+        return Guard.DUE
     return None
 
 
-def budget_guard(history: History, budget: int) -> str | None:
-    """Why the policy of one budget (by index) may not flag another graphlet of this pipeline, or None."""
+def budget_guard(history: History, budget: int) -> Guard | None:
+    """What forbids the policy of one budget (by index) to flag another graphlet of this pipeline, or None."""
     usual_runs = history.usual_runs_between()
     streak_max = RUNS_AT_MOST - 1 if usual_runs is None else max(1.0, usual_runs)
     if history.flag_streaks.get(budget, 0) >= streak_max:
-        return "as many consecutive flags as the pipeline has runs between pushes"
+        return Guard.STREAK
     flagged = sum(1 for bits in history.push_flags if bits >> budget & 1)
     # One even where the share allows none: a pipeline with few pushes could otherwise never be flagged.
-    if flagged >= max(1, int(PIPELINE_SHARE_MAX * min(REMEMBERED, history.pushes))):
-        return "the pipeline's last pushes were flagged often enough"
+    if flagged >= max(1, int(PIPELINE_SHARE_MAX * min(HISTORY_LENGTH, history.pushes))):
+        return Guard.PIPELINE_SHARE
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be decided on: a stage of a graphlet."""
+    """What is to be decided on: a stage of a run or a trainer."""
 
     stage: str
     score: float
-    #: What `guard` said.
-    guarded: str | None
-    #: Whether the graphlet, or its run before the trainer was known, is flagged.
+    #: What `guard` answered.
+    guarded: Guard | None
+    #: Whether the trainer, or its run before the trainer was known, is flagged.
     was_flagged: bool
     pipeline: str
     #: The run, or the trainer that stands alone: what the holdout draws for.
@@ -133,16 +122,16 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
     """Decides on a stage, under the budget in force and beside it under every other."""
     stage, score, guarded = question.stage, question.score, question.guarded
     flagged: list[int] = []
-    blocked = None if guarded is None else GUARDS[guarded]
+    held_back = guarded
     for index, budget in enumerate(policy.budgets):
         limit = learner.threshold(stage, budget)
-        if guarded is not None or limit is None or score >= limit or learner.stopped(budget):
+        if guarded is not None or limit is None or score >= limit or learner.flags_stopped(budget):
             continue
         reason = budget_guard(history, index)
         if reason is None:
             flagged.append(index)
         elif index == policy.active:
-            blocked = reason
+            held_back = reason
     threshold = learner.threshold(stage, policy.budget)
     decision = Decision(CONTINUE, threshold, guarded, flagged)
     withdrawn = why_withdrawn(learner, policy, question, threshold) if question.was_flagged else None
@@ -151,51 +140,51 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
         if policy.mode == ENFORCE:
             hold_out(decision, policy, question)
     elif question.was_flagged:
-        decision.notes.append(f"flag withdrawn: {withdrawn}")
+        decision.withdrawn = withdrawn
     else:
-        warn(decision, policy, learner, stage, score, blocked)
+        warn(decision, policy, learner, stage, score, held_back)
     return decision
 
 
-def why_withdrawn(learner: Learner, policy: Policy, question: Question, threshold: float | None) -> str | None:
+def why_withdrawn(
+    learner: Learner, policy: Policy, question: Question, threshold: float | None
+) -> Guard | Withdrawal | None:
     """Why an open flag does not stay, or None. A flag stays until the score is well above the threshold."""
     if question.guarded is not None:
-        return GUARDS[question.guarded]
-    if learner.stopped(policy.budget):
-        return STOPPED
+        return question.guarded
+    if learner.flags_stopped(policy.budget):
+        return Guard.STOPPED
     if threshold is None:
-        return "no threshold at this stage"
-    return None if question.score < WITHDRAW_AT * threshold else "the score recovered"
+        return Withdrawal.NO_THRESHOLD
+    return None if question.score < WITHDRAW_AT * threshold else Withdrawal.RECOVERED
 
 
-def warn(decision: Decision, policy: Policy, learner: Learner, stage: str, score: float, blocked: str | None) -> None:
-    """Where a flag would be due but is not allowed, says so and why."""
-    threshold, missing = decision.threshold, learner.missing(policy.budget)
-    if missing:
-        least = learner.tentative(stage)
-        if blocked is None and least is not None and score < least:
+def warn(
+    decision: Decision, policy: Policy, learner: Learner, stage: str, score: float, held_back: Guard | None
+) -> None:
+    """Warns where the score would flag but no flag is allowed."""
+    threshold, pushes_missing = decision.threshold, learner.pushes_missing(policy.budget)
+    if pushes_missing:
+        lowest = learner.lowest_push_score(stage)
+        if held_back is None and lowest is not None and score < lowest:
             decision.decision = WARN
-            decision.notes.append(f"no flags yet: {missing} more labelled pushes are needed at this budget")
+            decision.held_back, decision.pushes_missing = Guard.PUSHES_MISSING, pushes_missing
     elif threshold is not None and score < threshold:
         decision.decision = WARN
-        if learner.stopped(policy.budget):
-            decision.notes.append(STOPPED)
-        elif blocked is not None:
-            decision.notes.append(f"not flagged: {blocked}")
+        decision.held_back = Guard.STOPPED if learner.flags_stopped(policy.budget) else held_back
 
 
 def hold_out(decision: Decision, policy: Policy, question: Question) -> None:
-    """Draws whether a flagged run runs on, to be learned from; the same draw at every stage of a run."""
+    """Draws whether a flagged run continues, to be learned from; the same draw at every stage of a run."""
     threshold = decision.threshold or question.score
     nearness = min(1.0, question.score / threshold) if threshold > 0 else 0.0
-    chance = HOLDOUT_LEAST + (HOLDOUT_MOST - HOLDOUT_LEAST) * nearness
+    chance = HOLDOUT_MIN + (HOLDOUT_MAX - HOLDOUT_MIN) * nearness
     week = str(question.now_ms // (7 * DAY_MS))
     free_week = draw(policy.salt, "week", question.pipeline, week) < FREE_WEEKS
     decision.propensity = FREE_WEEKS + (1.0 - FREE_WEEKS) * chance
     if free_week or draw(policy.salt, "run", question.pipeline, question.subject) < chance:
         decision.decision = CONTINUE
         decision.holdout = True
-        decision.notes.append("held out: runs on to be learned from")
 
 
 def draw(*names: str) -> float:

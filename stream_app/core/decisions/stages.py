@@ -1,93 +1,90 @@
 """Which stages an event reaches: the moments at which a prediction is made.
 
-`input`: the first event of group preprocess or train in a run, said of the run's provisional graphlet (of the
-trainer's own when it has no run). `preprocess`: the trainer runs, the last moment that saves the training; a run
-whose trainer runs at once has no `input` beside it. `train`: trained. `validate`: after each validator.
-A stage whose moment had passed when its event came in is not made up for.
+The rule is a table: an execution of a group, now in a state, reaches a stage of a subject. `input` is the first event
+of group preprocess or train in a run, predicted for the run (for the trainer when it has no run). `preprocess`: the
+trainer runs, the last moment that saves the training; a run whose trainer runs at once has no `input` beside it.
+`train`: trained. `validate`: after each validator. A stage whose moment had passed when its event came in is not
+predicted afterwards.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream_app.core.events import COMPLETE, NEW, RUNNING
-from stream_app.core.operators import PREPROCESS as PREPROCESS_GROUP
-from stream_app.core.operators import TRAIN as TRAIN_GROUP
-from stream_app.core.operators import VALIDATE as VALIDATE_GROUP
-from stream_app.core.outputs import INPUT, OPEN, PREPROCESS, STAGES, SUPERSEDED, TRAIN, VALIDATE
-from stream_app.core.state.entities import DOWN, Execution, Graphlet, Pipeline, Run, Talk
+from stream_app.core import operators
+from stream_app.core.events import COMPLETE, NEW, RUNNING, STATES
+from stream_app.core.outputs import INPUT, OPEN, PREPROCESS, STAGES, TRAIN, VALIDATE, Cause
+from stream_app.core.state.entities import DOWN, Execution, Graphlet, Run, Subject
+from stream_app.core.state.pipeline import Pipeline
 
 ORDER = {stage: position for position, stage in enumerate(STAGES)}
+
+#: Group and state of the execution that changed -> the stage that is reached.
+RULES: dict[tuple[str, str], str] = {
+    **{(operators.PREPROCESS, state): INPUT for state in STATES},
+    (operators.TRAIN, NEW): INPUT,
+    (operators.TRAIN, RUNNING): PREPROCESS,
+    (operators.TRAIN, COMPLETE): TRAIN,
+    (operators.VALIDATE, COMPLETE): VALIDATE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A stage to be predicted: of the run when `graphlet` is None."""
+    """A stage to be predicted of a run or a trainer; `validator` is the execution's id at stage `validate`."""
 
     stage: str
-    run: Run | None
-    graphlet: Graphlet | None
+    subject: Subject
     validator: str | None = None
 
 
 def reached(pipeline: Pipeline, execution: Execution) -> list[Reached]:
-    """The stages that an event of this execution reaches, given that its facts are joined."""
-    group = execution.group
-    run = pipeline.runs.get(execution.run) if execution.run is not None else None
-    found: list[Reached] = []
-    if group == VALIDATE_GROUP:
-        if execution.state == COMPLETE:
-            found.extend(validated(run, execution))
-    elif group in (PREPROCESS_GROUP, TRAIN_GROUP):
-        graphlet = execution.graphlet
-        if group == TRAIN_GROUP and graphlet is None:
-            return []
-        if execution.state == NEW or group == PREPROCESS_GROUP:
-            stands_alone = run is None and graphlet is not None
-            if stands_alone or before_training(run):
-                found.extend(unless_said(Reached(INPUT, run, graphlet if run is None else None)))
-        elif execution.state == RUNNING:
-            found.extend(unless_said(Reached(PREPROCESS, run, graphlet)))
-        elif execution.state == COMPLETE:
-            found.extend(unless_said(Reached(TRAIN, run, graphlet)))
-    return found
-
-
-def before_training(run: Run | None) -> bool:
-    """Whether there is a run that has not ended and in which no trainer has begun."""
-    return run is not None and run.end_ms() is None and all(trainer.state == NEW for trainer in run.trainers)
-
-
-def validated(run: Run | None, validator: Execution) -> list[Reached]:
-    """Stage `validate` of every open graphlet that the validator judges, in a fixed order."""
-    graphlets = [g for g, bits in (validator.members_of or {}).items() if bits & DOWN]
-    graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key())
+    """The stages that an event of this execution reaches, given that its facts are merged."""
+    stage = RULES.get((execution.group, execution.state))
+    if stage is None:
+        return []
+    validator = execution.id if stage == VALIDATE else None
     return [
-        stage
-        for graphlet in graphlets
-        if validator.run == graphlet.trainer.run
-        for stage in unless_said(Reached(VALIDATE, run, graphlet, validator.id))
+        Reached(stage, subject, validator)
+        for subject in subjects(pipeline, stage, execution)
+        if is_ahead(stage, validator, subject)
     ]
 
 
-def unless_said(stage: Reached) -> list[Reached]:
-    """The stage, unless it or a later one was said, the outcome is known, or the graphlet is oversized."""
-    graphlet = stage.graphlet
-    talk: Talk | None
-    if graphlet is not None:
-        # Overtaken by a later one's push, it may still be under way.
-        if (graphlet.kind != OPEN and graphlet.cause != SUPERSEDED) or graphlet.said_kind or graphlet.oversized:
-            return []
-        talk = graphlet.talk
-    else:
-        assert stage.run is not None
-        if stage.run.said_kind:
-            return []
-        talk = stage.run.talk
-    if talk is not None:
-        for said in talk.stages:
-            if said.stage == stage.stage and said.validator == stage.validator:
-                return []
-            if ORDER[said.stage] > ORDER[stage.stage]:
-                return []
-    return [stage]
+def subjects(pipeline: Pipeline, stage: str, execution: Execution) -> list[Subject]:
+    """The runs or trainers whose stage an execution reaches, in a fixed order."""
+    if stage == VALIDATE:
+        judged = [g for g, bits in (execution.members_of or {}).items() if bits & DOWN]
+        judged.sort(key=lambda graphlet: graphlet.trainer.sort_key())
+        return [graphlet for graphlet in judged if graphlet.trainer.run == execution.run]
+    graphlet = execution.graphlet
+    if execution.group == operators.TRAIN and graphlet is None:
+        return []
+    if stage != INPUT:
+        return [graphlet] if graphlet is not None else []
+    run = pipeline.runs.get(execution.run) if execution.run is not None else None
+    if run is not None:
+        return [run] if before_training(run) else []
+    return [graphlet] if graphlet is not None else []
+
+
+def before_training(run: Run) -> bool:
+    """Whether a run has not ended and none of its trainers has begun."""
+    return run.end_ms() is None and all(trainer.state == NEW for trainer in run.trainers)
+
+
+def is_ahead(stage: str, validator: str | None, subject: Subject) -> bool:
+    """Whether neither the stage nor a later one was predicted, and the outcome is not known."""
+    if subject.announced_kind:
+        return False
+    # Overtaken by a later one's push, it may still be under way.
+    if isinstance(subject, Graphlet) and (
+        subject.oversized or (subject.kind != OPEN and subject.cause != Cause.SUPERSEDED)
+    ):
+        return False
+    if subject.predictions is None:
+        return True
+    return not any(
+        (each.stage == stage and each.validator == validator) or ORDER[each.stage] > ORDER[stage]
+        for each in subject.predictions.stages
+    )

@@ -1,4 +1,4 @@
-"""A stage reached becomes a verdict: features, probability, score, decision, words."""
+"""A stage reached becomes a verdict: features, probability, score, decision, reasons."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from array import array
 from stream_app.core.decisions.policy import Decision, Policy, Question, decide, guard, score_of
 from stream_app.core.decisions.stages import Reached
 from stream_app.core.features import extraction
-from stream_app.core.features.descriptions import in_words
-from stream_app.core.ids import run_graphlet_id
 from stream_app.core.learning.feature_space import BASELINE
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
 from stream_app.core.operators import Operators
-from stream_app.core.outputs import PRUNE, Verdict
+from stream_app.core.outputs import PRUNE, Reason, Verdict
 from stream_app.core.properties import is_true
-from stream_app.core.state.entities import Pipeline, Said, Talk, mark
+from stream_app.core.state.entities import Run, Subject
 from stream_app.core.state.history import STARTED_MAX, History, Snapshot
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.predictions import StagePrediction
 
 #: How many features are named as reasons.
 REASONS = 3
@@ -25,41 +25,51 @@ REASONS = 3
 def predict(
     pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
 ) -> Verdict:
-    """Predicts a stage, freezes what was known and said in the graphlet's talk, and returns the verdict.
+    """Predicts a stage, freezes what was known and predicted, and returns the verdict.
 
     Parameters
     ----------
+    pipeline
+        The pipeline of the subject.
+    reached
+        The stage, and of which run or trainer.
+    learner
+        Asked for the probability and for thresholds.
+    policy
+        Decides.
+    operators
+        Prices executions.
     now_ms
-        What it is dated by: the event's time, or the pipeline's clock where the event is no news any more. What had
-        happened by then is known and used.
+        What it is dated by, ms since 1970 UTC: the event's time, or the pipeline's clock where the event came late.
+        What had happened by then is known and used.
+
+    Returns
+    -------
+    Verdict
+        The next revision for the subject's graphlet.
     """
-    run, graphlet, stage = reached.run, reached.graphlet, reached.stage
-    history = pipeline.history
-    found, now = extraction.extract(pipeline, run, graphlet, stage, now_ms, operators.nodes)
+    subject, stage = reached.subject, reached.stage
+    found, now = extraction.extract(pipeline, subject, stage, now_ms, operators.nodes)
+    history = pipeline.history_to_change()
     baseline = past_rate(history, learner.fleet_rate())
     prediction = learner.predict(stage, found, baseline)
     cost_left = history.costs[stage].mean if stage in history.costs else 0.0
     score = score_of(prediction.p, cost_left)
-    own = run.run_executions if run is not None else ()
-    keep = any(is_true(e.property("keep") or False) for e in (*extraction.subject(run, graphlet), *own))
-    guarded = guard(history, now_ms, keep, now.cost, cost_left)
-    talk = talk_of(reached)
-    question = Question(stage, score, guarded, talk.decision == PRUNE, pipeline.name, now.subject, now_ms)
+    run, trainer = pipeline.run_of(subject), subject.trainer
+    guarded = guard(history, now_ms, is_kept(subject, run), now.cost, cost_left)
+    inherited = run.predictions if run is not None and trainer is not None else None
+    predictions = subject.predict(inherited, pipeline.changes)
+    question = Question(stage, score, guarded, predictions.decision == PRUNE, pipeline.name, now.subject, now_ms)
     decision = decide(policy, learner, history, question)
-    note_flags(talk, decision, now_ms)
-    remember_start(history, now)
-    said = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
-    if not talk.stages:
-        talk.first_ms = now_ms
-    talk.stages = (*talk.stages, said)
-    for entity in (history, graphlet if graphlet is not None else run):
-        if entity is not None:
-            mark(pipeline, entity)
+    record_start(history, now)
+    stage_prediction = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
+    predictions.add(stage_prediction, decision.flagged)
+    values = {**found, BASELINE: baseline}
     return Verdict(
-        graphlet=graphlet.id if graphlet is not None else run_graphlet_id(pipeline.name, now.subject),
+        graphlet=subject.graphlet_id(pipeline.name),
         pipeline=pipeline.name,
-        run=run.id if run is not None else None,
-        trainer=graphlet.trainer.id if graphlet is not None else None,
+        run=subject.run_id,
+        trainer=trainer.id if trainer is not None else None,
         stage=stage,
         validator=reached.validator,
         p_push=prediction.p,
@@ -68,14 +78,24 @@ def predict(
         score=score,
         cost=now.cost,
         cost_left=cost_left,
-        reasons=[*decision.notes, *in_words(prediction.reasons(REASONS), {**found, BASELINE: baseline})],
+        reasons=[Reason(name, values.get(name), effect) for name, effect in prediction.reasons(REASONS)],
+        held_back=decision.held_back,
+        withdrawn=decision.withdrawn,
+        pushes_missing=decision.pushes_missing,
         model=learner.version,
-        policy=str(policy),
+        mode=policy.mode,
+        budget=policy.budget,
         holdout=decision.holdout,
         propensity=decision.propensity,
-        revision=talk.revision,
+        revision=predictions.revision,
         time_ms=now_ms,
     )
+
+
+def is_kept(subject: Subject, run: Run | None) -> bool:
+    """Whether an execution of the subject, or of its run, is tagged `keep`."""
+    own = run.run_executions if run is not None else ()
+    return any(is_true(e.value_of("keep") or False) for e in (*subject.own_executions(), *own))
 
 
 def past_rate(history: History, fleet_rate: float) -> float:
@@ -83,30 +103,7 @@ def past_rate(history: History, fleet_rate: float) -> float:
     return (history.pushes + 2.0 * fleet_rate) / (history.labelled + 2.0)
 
 
-def talk_of(reached: Reached) -> Talk:
-    """The talk that a stage adds to; a trainer's takes up where its run's left off."""
-    entity = reached.graphlet if reached.graphlet is not None else reached.run
-    assert entity is not None
-    if entity.talk is None:
-        entity.talk = Talk()
-        inherited = reached.run.talk if reached.run is not None and reached.graphlet is not None else None
-        if inherited is not None:
-            entity.talk.decision = inherited.decision
-            entity.talk.propensity = inherited.propensity
-    return entity.talk
-
-
-def note_flags(talk: Talk, decision: Decision, now_ms: int) -> None:
-    """Keeps the first flag of every budget's policy, and where the graphlet stands."""
-    for budget in decision.flagged:
-        if budget not in talk.flag_ms:
-            talk.flag_ms = {**talk.flag_ms, budget: now_ms}
-    talk.revision += 1
-    talk.decision = decision.decision
-    talk.propensity = min(talk.propensity, decision.propensity)
-
-
-def remember_start(history: History, now: Snapshot) -> None:
+def record_start(history: History, now: Snapshot) -> None:
     """The first stage of a run makes it the newest that later ones are compared with."""
     if any(started.subject == now.subject for started in history.started):
         return
@@ -121,16 +118,16 @@ def remember_start(history: History, now: Snapshot) -> None:
 def freeze(
     reached: Reached, found: dict[str, float], prediction: Prediction, baseline: float, score: float, now: Snapshot,
     cost_left: float, decision: Decision, policy: Policy,
-) -> Said:  # fmt: skip
+) -> StagePrediction:  # fmt: skip
     """The stage as it is kept."""
-    said = Said()
-    said.stage, said.validator, said.time_ms = reached.stage, reached.validator, now.time_ms
-    said.names, said.values = shared(tuple(found)), array("d", found.values())
-    said.p, said.baseline, said.score, said.guard = prediction.p, baseline, score, decision.guard
-    said.cost, said.cost_left, said.decision = now.cost, cost_left, decision.decision
-    said.flagged = tuple(policy.budgets[index] for index in decision.flagged)
-    said.propensity = decision.propensity
-    return said
+    kept = StagePrediction()
+    kept.stage, kept.validator, kept.time_ms = reached.stage, reached.validator, now.time_ms
+    kept.names, kept.values = shared(tuple(found)), array("d", found.values())
+    kept.p, kept.baseline, kept.score, kept.guard = prediction.p, baseline, score, decision.guard
+    kept.cost, kept.cost_left, kept.decision = now.cost, cost_left, decision.decision
+    kept.flagged = tuple(policy.budgets[index] for index in decision.flagged)
+    kept.propensity = decision.propensity
+    return kept
 
 
 _NAMES: dict[tuple[str, ...], tuple[str, ...]] = {}

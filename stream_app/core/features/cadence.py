@@ -18,7 +18,7 @@ FIRST_WEEKDAY, WEEKEND = 3, 5
 PRIOR = 1.0
 
 
-def rhythm_features(found: dict[str, float], history: History, subject: str, now_ms: int) -> None:
+def cadence_features(found: dict[str, float], history: History, subject: str, now_ms: int) -> None:
     """How far the pipeline is through its usual interval, and how often it pushed after such a wait."""
     begun = any(started.subject == subject for started in history.started)
     runs = history.starts_since + (not begun)
@@ -66,9 +66,9 @@ def hazard(intervals: list[int], value: float, reach: float, rate: float) -> flo
 
     It is the share of those past that did among those that lasted as long, drawn towards `rate` (inside 0 and 1).
     """
-    waiting = [interval for interval in intervals if interval >= value - reach]
-    ended = len([interval for interval in waiting if interval <= value + reach])
-    share = (ended + PRIOR * rate) / (len(waiting) + PRIOR)
+    supersedable = [interval for interval in intervals if interval >= value - reach]
+    ended = len([interval for interval in supersedable if interval <= value + reach])
+    share = (ended + PRIOR * rate) / (len(supersedable) + PRIOR)
     return math.log(share / (1.0 - share))
 
 

@@ -9,23 +9,22 @@ from __future__ import annotations
 from stream_app.core.events import FAILED
 from stream_app.core.features.validation import is_blessed
 from stream_app.core.outputs import OPEN, PUSHED
-from stream_app.core.state.entities import Graphlet, Pipeline, Run
+from stream_app.core.state.entities import Graphlet, Subject
 from stream_app.core.state.history import Snapshot
+from stream_app.core.state.pipeline import Pipeline
 
 
-def rival_features(
-    found: dict[str, float], pipeline: Pipeline, run: Run | None, graphlet: Graphlet | None, subject: str
-) -> None:
-    """How the last runs that began before `subject` stand now, the newest by itself, and its other trainers."""
-    under_way = waiting = pushed = 0
+def concurrent_run_features(found: dict[str, float], pipeline: Pipeline, subject: Subject) -> None:
+    """How the last runs that began before the subject stand now, the newest by itself, and its run's other trainers."""
+    under_way = supersedable = pushed = 0
     for before in reversed(pipeline.history.started):
-        if before.subject == subject:
+        if before.subject == subject.key:
             continue
         graphlets, ended = graphlets_of(pipeline, before)
         undecided = [each for each in graphlets if each.kind == OPEN]
         was_pushed = any(each.kind == PUSHED for each in graphlets)
         under_way += bool(undecided) or not (graphlets or ended)
-        waiting += any(is_blessed(pipeline, each) for each in undecided)
+        supersedable += any(is_blessed(pipeline, each) for each in undecided)
         pushed += was_pushed
         if "before_ended" not in found:
             found["before_ended"] = float(ended)
@@ -34,10 +33,11 @@ def rival_features(
             found["before_failed"] = float(any(each.trainer.end_state == FAILED for each in graphlets))
     if "before_ended" in found:
         found["under_way"] = float(under_way)
-        found["waiting"] = float(waiting)
+        found["waiting"] = float(supersedable)
         found["lately_pushed"] = float(pushed)
+    run = pipeline.run_of(subject)
     if run is not None and len(run.trainers) > 1:
-        others = [t.graphlet for t in run.trainers if t.graphlet is not None and t.graphlet is not graphlet]
+        others = [t.graphlet for t in run.trainers if t.graphlet is not None and t.graphlet is not subject]
         found["others_pushed"] = float(sum(1 for each in others if each.kind == PUSHED))
         found["others_blessed"] = float(sum(1 for each in others if is_blessed(pipeline, each)))
 

@@ -1,9 +1,9 @@
-"""Reasons in words: what a feature means to a person, with its value and the way it pushed."""
+"""Descriptions of features for people; the core makes none, reports, pages, alerts and the terminal do."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 Words = Callable[[float], str]
 
@@ -103,14 +103,6 @@ WORDS: Mapping[str, Words] = {
     "weekday": lambda v: f"it is a {DAYS[int(v) % 7]}",
     "weekend": yes("it is a weekend", "it is no weekend"),
 }
-
-
-def in_words(effects: Iterable[tuple[str, float]], features: Mapping[str, float]) -> list[str]:
-    """The features that moved a probability, in words; `effects` are (feature, change of the log-odds)."""
-    return [
-        f"{describe(name, features.get(name))} ({'for' if effect > 0 else 'against'} a push)"
-        for name, effect in effects
-    ]
 
 
 def describe(name: str, value: float | None) -> str:

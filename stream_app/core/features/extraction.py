@@ -14,15 +14,16 @@ from functools import lru_cache
 import numpy as np
 
 from stream_app.core.events import CACHED, FAILED
-from stream_app.core.features.cadence import rhythm_features
-from stream_app.core.features.concurrent_runs import rival_features
-from stream_app.core.features.improvement import deviation, gain_features
+from stream_app.core.features.cadence import cadence_features
+from stream_app.core.features.concurrent_runs import concurrent_run_features
+from stream_app.core.features.improvement import deviation, improvement_features
 from stream_app.core.features.validation import blessing
 from stream_app.core.operators import ANALYSIS, INGEST, PREPROCESS, RUN, TRAIN, TUNE, VALIDATE
 from stream_app.core.outputs import TRAIN as TRAIN_STAGE
 from stream_app.core.outputs import VALIDATE as VALIDATE_STAGE
-from stream_app.core.state.entities import Execution, Graphlet, Pipeline, Run
+from stream_app.core.state.entities import Execution, Subject
 from stream_app.core.state.history import HOUR_MS, History, Snapshot
+from stream_app.core.state.pipeline import Pipeline
 
 BOUND = 20.0
 DIGITS = 4
@@ -42,37 +43,45 @@ RESERVED = frozenset(("blessed", "keep", "pruned_by", "pushed", "owner", "model_
 
 
 def extract(
-    pipeline: Pipeline,
-    run: Run | None,
-    graphlet: Graphlet | None,
-    stage: str,
-    now_ms: int,
-    nodes: Mapping[str, float],
+    pipeline: Pipeline, subject: Subject, stage: str, now_ms: int, nodes: Mapping[str, float]
 ) -> tuple[dict[str, float], Snapshot]:
-    """The features of a run (its provisional graphlet) or, when `graphlet` is given, of that graphlet.
+    """The features of a run or of a trainer.
+
+    Parameters
+    ----------
+    pipeline
+        Whose state is looked at.
+    subject
+        What the prediction is about.
+    stage
+        One of `STAGES`.
+    now_ms
+        When it is predicted, ms since 1970 UTC.
+    nodes
+        Operator -> nodes, for costs.
 
     Returns
     -------
     tuple
         Feature name -> value, sorted by name; and the snapshot they were made from.
     """
-    executions = subject(run, graphlet)
-    trainer = graphlet.trainer if graphlet is not None else None
-    now = taken(pipeline, subject_id(run, graphlet), executions, stage, now_ms, nodes)
+    executions = subject.own_executions()
+    now = snapshot_of(pipeline, subject.key, executions, stage, now_ms, nodes)
     found: dict[str, float] = {}
     history = pipeline.history
     before = history.started_before(now.subject)
     past_features(found, history, now_ms)
-    rhythm_features(found, history, now.subject, now_ms)
-    rival_features(found, pipeline, run, graphlet, now.subject)
+    cadence_features(found, history, now.subject, now_ms)
+    concurrent_run_features(found, pipeline, subject)
     gap_features(found, history, before, now_ms)
     data_features(found, history, before, now)
     code_features(found, history, now.code_version)
     shape_features(found, history, executions, now.cost, stage)
     number_features(found, history, now.numbers)
-    gain_features(found, history, now.numbers)
-    if trainer is not None:
-        found["warm_start"] = float(warm_start(trainer))
+    improvement_features(found, history, now.numbers)
+    if subject.trainer is not None:
+        found["warm_start"] = float(warm_start(subject.trainer))
+    run = pipeline.run_of(subject)
     if run is not None:
         found["trainers"] = float(len(run.trainers))
     found["open"] = math.log1p(len(pipeline.open))
@@ -85,39 +94,14 @@ def extract(
     return dict(zip(names, rounded(list(map(found.__getitem__, names))), strict=True)), now
 
 
-def subject(run: Run | None, graphlet: Graphlet | None) -> list[Execution]:
-    """The executions that a prediction looks at: of the run, and of the graphlet once its trainer is known."""
-    if graphlet is None:
-        assert run is not None
-        return sorted(run.executions, key=Execution.sort_key)
-    own_run = graphlet.trainer.run
-    members = [e for e in graphlet.members if own_run is None or e.run == own_run]
-    return sorted([graphlet.trainer, *members], key=Execution.sort_key)
+def snapshot(pipeline: Pipeline, subject: Subject, stage: str, now_ms: int, nodes: Mapping[str, float]) -> Snapshot:
+    """The subject as it stands, in the form in which history keeps it; parameters as of `extract`."""
+    return snapshot_of(pipeline, subject.key, subject.own_executions(), stage, now_ms, nodes)
 
 
-def subject_id(run: Run | None, graphlet: Graphlet | None) -> str:
-    """The run, or the trainer that stands alone."""
-    if run is not None:
-        return run.id
-    assert graphlet is not None
-    return graphlet.trainer.id
-
-
-def snapshot(
+def snapshot_of(
     pipeline: Pipeline,
-    run: Run | None,
-    graphlet: Graphlet | None,
-    stage: str,
-    now_ms: int,
-    nodes: Mapping[str, float],
-) -> Snapshot:
-    """The graphlet as it stands, in the form in which history keeps it."""
-    return taken(pipeline, subject_id(run, graphlet), subject(run, graphlet), stage, now_ms, nodes)
-
-
-def taken(
-    pipeline: Pipeline,
-    subject_id: str,
+    key: str,
     executions: list[Execution],
     stage: str,
     now_ms: int,
@@ -130,7 +114,7 @@ def taken(
     if stage == VALIDATE_STAGE:
         numbers.update(numeric_properties(pipeline, executions, "validate", (VALIDATE,)))
     return Snapshot(
-        subject=subject_id,
+        subject=key,
         time_ms=now_ms,
         code_version=text_property(executions, "code_version"),
         data=data_hashes(pipeline, executions),
@@ -147,7 +131,7 @@ def cost_of(executions: Iterable[Execution], nodes: Mapping[str, float]) -> floa
 def text_property(executions: list[Execution], name: str) -> str:
     """A property told by any of the executions, the newest first; "" when none tells it."""
     for execution in reversed(executions):
-        value = execution.property(name)
+        value = execution.value_of(name)
         if value is not None:
             return str(value)
     return ""

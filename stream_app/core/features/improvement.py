@@ -20,7 +20,7 @@ BASELINE = "baseline_"
 PREFIXES = ("train", "validate")
 
 
-def gain_features(found: dict[str, float], history: History, numbers: Mapping[str, float]) -> None:
+def improvement_features(found: dict[str, float], history: History, numbers: Mapping[str, float]) -> None:
     """The gain of this graphlet, and of the last labelled one, in units of the metric's own spread."""
     served = history.last_pushed.numbers if history.last_pushed is not None else {}
     last = history.last.numbers if history.last is not None else {}

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from stream_app.core.operators import VALIDATE
 from stream_app.core.properties import is_true
-from stream_app.core.state.entities import Execution, Graphlet, Pipeline
+from stream_app.core.state.entities import Execution, Graphlet
+from stream_app.core.state.pipeline import Pipeline
 
 
 def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | None:
@@ -15,11 +16,11 @@ def blessing(pipeline: Pipeline, executions: Iterable[Execution]) -> float | Non
     for execution in executions:
         if execution.group != VALIDATE:
             continue
-        own = execution.property("blessed")
+        own = execution.value_of("blessed")
         if own is not None:
             told.append(own)
         for artifact_id in execution.writes:
-            value = pipeline.artifacts[artifact_id].property("blessed")
+            value = pipeline.artifacts[artifact_id].value_of("blessed")
             if value is not None:
                 told.append(value)
     if not told:

@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from stream_app.core.operators import ANALYSIS, DEPLOY, INGEST, RUN, TRAIN
-from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Pipeline, Version, has_graphlet
-from stream_app.core.state.small_sets import marked, unmarked
+from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version, has_graphlet
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.small_sets import with_graphlet, without_graphlet
 
 #: A graphlet with more members gets no verdicts and keeps none of them.
 MEMBERS_MAX = 10_000
@@ -106,7 +107,7 @@ def spread_up(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
         version = versions.pop()
         if graphlet in version.up or graphlet.oversized:
             continue
-        version.up = marked(version.up, graphlet) if version.up else (graphlet,)
+        version.up = with_graphlet(version.up, graphlet) if version.up else (graphlet,)
         for writer in version.writers:
             if add_member(pipeline, graphlet, writer, UP):
                 versions.extend(writer.reads.values())
@@ -139,7 +140,7 @@ def spread_down(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> Non
         version = versions.pop()
         if graphlet in version.down or graphlet.oversized:
             continue
-        version.down = marked(version.down, graphlet) if version.down else (graphlet,)
+        version.down = with_graphlet(version.down, graphlet) if version.down else (graphlet,)
         for reader in list(version.all_readers()):
             if may_enter(graphlet, reader) and add_member(pipeline, graphlet, reader, DOWN):
                 versions.extend(reader.writes.values())
@@ -164,7 +165,7 @@ def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> No
         version = versions.pop()
         if graphlet in version.reach or graphlet.oversized:
             continue
-        version.reach = marked(version.reach, graphlet) if version.reach else (graphlet,)
+        version.reach = with_graphlet(version.reach, graphlet) if version.reach else (graphlet,)
         if not version.readers:
             continue
         for reader in readers_of_runs(version, graphlet.runs):
@@ -210,7 +211,7 @@ def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
     if run in graphlet.runs:
         return
     graphlet.runs = (*graphlet.runs, run)
-    pipeline.graphlets_of_run[run] = marked(pipeline.graphlets_of_run.get(run, ()), graphlet)
+    pipeline.graphlets_of_run[run] = with_graphlet(pipeline.graphlets_of_run.get(run, ()), graphlet)
     entity = pipeline.runs.get(run)
     if entity is None:
         return
@@ -238,10 +239,10 @@ def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit
     if execution.members_of is None:
         execution.members_of = {}
     execution.members_of[graphlet] = bits | bit
-    pipeline.stale[execution] = None
+    pipeline.work.rebook_one(execution)
     if bit == DOWN and execution.group == DEPLOY:
         graphlet.deploys = (*graphlet.deploys, execution)
-        pipeline.unsettled[graphlet] = None
+        pipeline.work.settle_one(graphlet)
     return True
 
 
@@ -252,15 +253,15 @@ def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
     for execution in graphlet.members:
         assert execution.members_of is not None
         del execution.members_of[graphlet]
-        pipeline.stale[execution] = None
+        pipeline.work.rebook_one(execution)
         versions.update(execution.reads.values())
         versions.update(execution.writes.values())
     for version in versions:
-        version.up = unmarked(version.up, graphlet)
-        version.down = unmarked(version.down, graphlet)
-        version.reach = unmarked(version.reach, graphlet)
+        version.up = without_graphlet(version.up, graphlet)
+        version.down = without_graphlet(version.down, graphlet)
+        version.reach = without_graphlet(version.reach, graphlet)
     for run in graphlet.runs:
-        of_run = unmarked(pipeline.graphlets_of_run.pop(run), graphlet)
+        of_run = without_graphlet(pipeline.graphlets_of_run.pop(run), graphlet)
         if of_run:
             pipeline.graphlets_of_run[run] = of_run
     graphlet.members.clear()
@@ -268,8 +269,8 @@ def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
     graphlet.deploys = ()
     graphlet.oversized = False
     pipeline.oversized.pop(graphlet, None)
-    pipeline.unsettled[graphlet] = None
-    pipeline.stale[trainer] = None
+    pipeline.work.settle_one(graphlet)
+    pipeline.work.rebook_one(trainer)
 
 
 def rebuild(pipeline: Pipeline, changed: Iterable[Execution], change: Callable[[], None]) -> None:
@@ -318,7 +319,7 @@ def respread(pipeline: Pipeline, execution: Execution) -> None:
 
 def reads_own_trainer(execution: Execution) -> bool:
     """Whether the execution reads a version written by a trainer of its own run that is not CACHED."""
-    if execution.left is not None and execution.left.own_trainer:
+    if execution.eviction is not None and execution.eviction.own_trainer:
         return True
     run = execution.run
     if run is None:
@@ -338,16 +339,16 @@ def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:
             graphlet = pipeline.retired.pop(execution.id, None) or Graphlet(pipeline.name, execution)
             execution.graphlet = graphlet
             pipeline.graphlets[execution.id] = graphlet
-            pipeline.unsettled[graphlet] = None
-            pipeline.stale[execution] = None
+            pipeline.work.settle_one(graphlet)
+            pipeline.work.rebook_one(execution)
     elif graphlet is not None:
         assert not graphlet.members
         execution.graphlet = None
         graphlet.horizon_ms = None
         pipeline.retired[execution.id] = graphlet
         del pipeline.graphlets[execution.id]
-        pipeline.stale[execution] = None
-        pipeline.unsettled[graphlet] = None
+        pipeline.work.rebook_one(execution)
+        pipeline.work.settle_one(graphlet)
 
 
 def listed(graphlet: Graphlet) -> tuple[list[str], list[str], list[str]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable
 
-from stream_app.core.events import ENDS, RUNNING, Event, Scalar
-from stream_app.core.state.entities import STATE_BITS, Execution
+from stream_app.core.events import ENDS, NEW, RUNNING, Event, Scalar
+from stream_app.core.state.entities import REPORTS_MAX, STATE_BITS, Artifact, Execution
 
 
 def join(execution: Execution, event: Event) -> bool:
@@ -34,6 +35,10 @@ def join_progress(execution: Execution, event: Event) -> bool:
     if time_ms < execution.first_ms:
         execution.first_ms = time_ms
         changed = True
+    if time_ms > execution.last_ms:
+        execution.last_ms = time_ms
+    if state != NEW:
+        add_report(execution, (time_ms, state))
     if state in ENDS:
         if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
             execution.end_ms, execution.end_state = time_ms, sys.intern(state)
@@ -41,14 +46,35 @@ def join_progress(execution: Execution, event: Event) -> bool:
     elif state == RUNNING and (execution.running_ms is None or time_ms < execution.running_ms):
         execution.running_ms = time_ms
         changed = True
-    if event.node_ms is not None and (execution.told_node_ms is None or event.node_ms > execution.told_node_ms):
-        execution.told_node_ms = event.node_ms
+    if event.node_ms is not None and (execution.reported_node_ms is None or event.node_ms > execution.reported_node_ms):
+        execution.reported_node_ms = event.node_ms
         changed = True
     if event.properties:
         joined, grew = join_properties(execution.properties, event.properties.items(), time_ms)
         execution.properties = joined
         changed |= grew
     return changed
+
+
+def add_report(execution: Execution, report: tuple[int, str]) -> None:
+    """Joins a RUNNING or end event into the earliest of them; nothing but attempts follows from it."""
+    reports = execution.reports
+    if not reports or report > reports[-1]:
+        if len(reports) < REPORTS_MAX:
+            reports.append(report)
+        return
+    place = bisect_left(reports, report)
+    if reports[place] != report:
+        reports.insert(place, report)
+        del reports[REPORTS_MAX:]
+
+
+def join_type(artifact: Artifact, artifact_type: str, time_ms: int) -> bool:
+    """Joins the type of an artifact: of the earliest event, then the smaller; True if it changed."""
+    if artifact.type and (time_ms, artifact_type) >= (artifact.type_ms, artifact.type):
+        return False
+    artifact.type, artifact.type_ms = sys.intern(artifact_type), time_ms
+    return True
 
 
 def join_properties(

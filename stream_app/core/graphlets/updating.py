@@ -18,10 +18,11 @@ from stream_app.core.graphlets.membership import (
     spread_read,
     spread_write,
 )
-from stream_app.core.graphlets.merging import join, join_progress, join_properties
+from stream_app.core.graphlets.merging import join, join_progress, join_properties, join_type
 from stream_app.core.graphlets.versions import add_reader, add_writer, rechoose, remove_reader, unversion, versions_of
 from stream_app.core.operators import RUN, TRAIN, Operators
-from stream_app.core.state.entities import DAY_MS, DOWN, Artifact, Execution, Pipeline, Run, Version, has_graphlet, mark
+from stream_app.core.state.entities import DOWN, NOTHING, Artifact, Execution, Run, Version, has_graphlet
+from stream_app.core.state.pipeline import Pipeline
 
 
 def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execution, bool]:
@@ -34,17 +35,14 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
     execution = pipeline.executions.get(event.execution_id)
     if execution is None:
         execution = enter(pipeline, event, operators)
-        news = True
+        changed_facts = True
     else:
-        news = update(pipeline, execution, event, operators)
+        changed_facts = update(pipeline, execution, event, operators)
     if event.inputs or event.outputs:
-        news |= add_edges(pipeline, execution, event)
-    day = event.time_ms // DAY_MS
-    if day != pipeline.day:
-        pipeline.day = day
-    touch(pipeline, execution, pipeline.day)
-    mark(pipeline, execution)
-    return execution, news
+        changed_facts |= add_edges(pipeline, execution, event)
+    keep_alive(pipeline, execution, pipeline.clock.day_of(event.time_ms))
+    pipeline.changes.touch(execution)
+    return execution, changed_facts
 
 
 def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
@@ -52,7 +50,7 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     execution = Execution(event.execution_id)
     execution.type, execution.type_ms = sys.intern(event.execution_type), event.time_ms
     execution.run, execution.run_ms = event.run, event.time_ms
-    execution.first_ms = event.time_ms
+    execution.first_ms = execution.last_ms = event.time_ms
     execution.group = operators.group(event.execution_type)
     join_progress(execution, event)
     pipeline.executions[execution.id] = execution
@@ -60,7 +58,7 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     refresh_graphlet(pipeline, execution)
     if execution.graphlet is not None:
         spread_from_trainer(pipeline, execution.graphlet)
-    pipeline.stale[execution] = None
+    pipeline.work.rebook_one(execution)
     return execution
 
 
@@ -70,7 +68,7 @@ def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Op
     had_graphlet = has_graphlet(execution)
     if not join(execution, event):
         return False
-    pipeline.stale[execution] = None
+    pipeline.work.rebook_one(execution)
     execution.group = operators.group(execution.type)
     if execution.run != run or execution.group != group or has_graphlet(execution) != had_graphlet:
         restructure(pipeline, execution, run)
@@ -86,7 +84,7 @@ def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None
         leave_run(pipeline, execution, run_before)
         enter_run(pipeline, execution)
         if execution.run is not None:
-            pipeline.unsettled_runs[execution.run] = None
+            pipeline.work.settle_run(execution.run)
         for version in execution.reads.values():
             remove_reader(version, execution, run_before)
             version.readers.setdefault(execution.run, []).append(execution)
@@ -118,7 +116,7 @@ def leave_run(pipeline: Pipeline, execution: Execution, run_id: str | None) -> N
     run = pipeline.runs[run_id]
     take_out(run, execution)
     restale(pipeline, run)
-    pipeline.unsettled_runs[run_id] = None
+    pipeline.work.settle_run(run_id)
 
 
 def take_out(run: Run, execution: Execution) -> None:
@@ -139,41 +137,45 @@ def without(executions: tuple[Execution, ...], execution: Execution) -> tuple[Ex
 def restale(pipeline: Pipeline, run: Run) -> None:
     """The run's executions are to be booked anew: whether it has a trainer, or has ended, may have changed."""
     for execution in run.executions:
-        pipeline.stale[execution] = None
+        pipeline.work.rebook_one(execution)
 
 
-def touch(pipeline: Pipeline, execution: Execution, day: int) -> None:
-    """An event keeps its execution, and those whose outputs it reads, for another retention."""
-    if day > execution.touched_day:
-        execution.touched_day = day
+def keep_alive(pipeline: Pipeline, execution: Execution, day: int) -> None:
+    """Keeps an execution, and those whose outputs it reads, for another retention."""
+    execution.keep_until(day, pipeline.changes)
     for version in execution.reads.values():
         if day > version.touched_day:
             version.touched_day = day
             for writer in version.writers:
-                if day > writer.touched_day:
-                    writer.touched_day = day
-                    mark(pipeline, writer)
+                writer.keep_until(day, pipeline.changes)
 
 
 def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
     """Registers the edges that an event tells first, then spreads over the new ones; True if it told anything new."""
-    news = False
+    changed_facts = False
     reads: dict[str, Version] = {}
     writes: list[Version] = []
+    time_ms = event.time_ms
     for reference in event.inputs:
-        if reference.id in execution.reads and not reference.properties and reference.versioned:
-            continue
-        news |= tell_artifact(pipeline, reference, event.time_ms)
+        changed_facts |= merge_artifact(pipeline, reference, time_ms)
         if reference.id not in execution.reads:
             reads[reference.id] = add_reader(pipeline.artifacts[reference.id], execution)
+            if execution.read_ms is NOTHING:
+                execution.read_ms = {}
+            execution.read_ms[reference.id] = time_ms
+        elif time_ms < execution.read_ms[reference.id]:
+            execution.read_ms[reference.id] = time_ms
     for reference in event.outputs:
-        if reference.id in execution.writes and not reference.properties and reference.versioned:
-            continue
-        news |= tell_artifact(pipeline, reference, event.time_ms)
+        changed_facts |= merge_artifact(pipeline, reference, time_ms)
         if reference.id not in execution.writes:
             writes.append(add_writer(pipeline, pipeline.artifacts[reference.id], execution))
+            if execution.write_ms is NOTHING:
+                execution.write_ms = {}
+            execution.write_ms[reference.id] = time_ms
+        elif time_ms < execution.write_ms[reference.id]:
+            execution.write_ms[reference.id] = time_ms
     if not (reads or writes) or execution.group == RUN:
-        return news or bool(reads or writes)
+        return changed_facts or bool(reads or writes)
     settle_own_trainers(pipeline, execution, reads.values(), writes)
     for artifact_id, version in reads.items():
         # A write of this event may have given another version of an unversioned artifact to read.
@@ -211,23 +213,25 @@ def entered_from_other_run(execution: Execution) -> bool:
     )
 
 
-def tell_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> bool:
+def merge_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> bool:
     """Joins what a reference tells of its artifact; True if anything changed."""
-    news = False
+    changed_facts = False
     artifact = pipeline.artifacts.get(reference.id)
     if artifact is None:
         artifact = pipeline.artifacts[reference.id] = Artifact(reference.id)
+    if join_type(artifact, reference.type, time_ms):
+        pipeline.changes.touch(artifact)
     if reference.properties:
         artifact.properties, grew = join_properties(artifact.properties, reference.properties.items(), time_ms)
         if grew:
-            news = True
-            mark(pipeline, artifact)
+            changed_facts = True
+            pipeline.changes.touch(artifact)
             resettle_writers(pipeline, artifact)
     if not reference.versioned and artifact.unversioned is None:
-        news = True
+        changed_facts = True
         unversion(pipeline, artifact)
-        mark(pipeline, artifact)
-    return news
+        pipeline.changes.touch(artifact)
+    return changed_facts
 
 
 def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
@@ -235,4 +239,4 @@ def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
     for version in versions_of(artifact):
         for writer in version.writers:
             for graphlet in writer.members_of or ():
-                pipeline.unsettled[graphlet] = None
+                pipeline.work.settle_one(graphlet)

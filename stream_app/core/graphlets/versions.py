@@ -11,7 +11,8 @@ from bisect import bisect_left, insort
 
 from stream_app.core.graphlets.membership import connect_read, connect_write, rebuild
 from stream_app.core.operators import RUN
-from stream_app.core.state.entities import Artifact, Execution, Pipeline, Unversioned, Version, mark
+from stream_app.core.state.entities import Artifact, Execution, Unversioned, Version
+from stream_app.core.state.pipeline import Pipeline
 
 
 def versions_of(artifact: Artifact) -> list[Version]:
@@ -36,9 +37,9 @@ def add_writer(pipeline: Pipeline, artifact: Artifact, writer: Execution) -> Ver
     returned_ms = None
     if artifact.unversioned is not None and writer.id in artifact.unversioned.gone:
         # It had been evicted and is back: its own end counts from now on.
-        returned_ms = artifact.unversioned.gone.pop(writer.id)
+        returned_ms = artifact.drop_end(writer.id, pipeline.changes)
+        assert returned_ms is not None
         drop(artifact.unversioned.ends, (returned_ms, writer.id))
-        mark(pipeline, artifact)
     version = connect_writer(artifact, writer)
     if version.touched_day > writer.touched_day:
         writer.touched_day = version.touched_day
@@ -170,8 +171,7 @@ def release(pipeline: Pipeline, artifact: Artifact, execution: Execution) -> boo
         if is_bare(written):
             drop(unversioned.ends, (execution.end_ms, execution.id))
         elif execution.group != RUN:
-            unversioned.gone[execution.id] = execution.end_ms
-            mark(pipeline, artifact)
+            artifact.keep_end(execution.id, execution.end_ms, pipeline.changes)
     forget_bare(pipeline, artifact, execution.id)
     return not unversioned.by_writer
 
@@ -184,9 +184,9 @@ def forget_bare(pipeline: Pipeline, artifact: Artifact, writer_id: str | None) -
     if version is None or not is_bare(version):
         return
     del unversioned.by_writer[writer_id]
-    if writer_id is not None and writer_id in unversioned.gone:
-        drop(unversioned.ends, (unversioned.gone.pop(writer_id), writer_id))
-        mark(pipeline, artifact)
+    end_ms = artifact.drop_end(writer_id, pipeline.changes) if writer_id is not None else None
+    if writer_id is not None and end_ms is not None:
+        drop(unversioned.ends, (end_ms, writer_id))
 
 
 def is_bare(version: Version) -> bool:

@@ -46,9 +46,9 @@ class PushCalibration:
         self._pushes: deque[_Push] = deque()
         #: Budget -> threshold, where there is one; and whether its flags must stop.
         self._thresholds: dict[float, float] = {}
-        self._stopped: dict[float, bool] = dict.fromkeys(self.budgets, False)
+        self._flags_stopped: dict[float, bool] = dict.fromkeys(self.budgets, False)
         #: The stages that get a budget, sorted.
-        self._spending: tuple[str, ...] = ()
+        self._budgeted_stages: tuple[str, ...] = ()
         #: The least score of any push.
         self._least: float | None = None
 
@@ -58,7 +58,7 @@ class PushCalibration:
         scores: Mapping[str, float],
         flagged: Collection[float],
         weight: float,
-        spending: Collection[str],
+        budgeted_stages: Collection[str],
     ) -> None:
         """Count one more labelled push and draw the thresholds anew.
 
@@ -71,10 +71,10 @@ class PushCalibration:
         self._pushes.append(push)
         if len(self._pushes) > WINDOW:
             self._pushes.popleft()
-        stages = tuple(sorted(spending))
-        for each in (push,) if stages == self._spending else self._pushes:
+        stages = tuple(sorted(budgeted_stages))
+        for each in (push,) if stages == self._budgeted_stages else self._pushes:
             each.least = min((score for stage, score in each.scores.items() if stage in stages), default=None)
-        self._spending = stages
+        self._budgeted_stages = stages
         total = math.fsum([push.weight for push in self._pushes])
         self._draw(total)
         self._watch(total)
@@ -91,7 +91,9 @@ class PushCalibration:
         self._least = ranked[0][0] if ranked else None
         self._thresholds.clear()
         for budget in self.budgets:
-            limit = None if self.missing(budget) else _largest(ranked, math.floor(budget * (total + 1) + _ROUNDING))
+            limit = (
+                None if self.pushes_missing(budget) else _largest(ranked, math.floor(budget * (total + 1) + _ROUNDING))
+            )
             if limit is not None:
                 self._thresholds[budget] = limit
 
@@ -99,7 +101,7 @@ class PushCalibration:
         flagged = [push for push in self._pushes if push.flagged]
         for budget in self.budgets:
             weights = [push.weight for push in flagged if budget in push.flagged]
-            self._stopped[budget] = _too_many(weights, total, budget)
+            self._flags_stopped[budget] = _too_many(weights, total, budget)
 
     def threshold(self, budget: float) -> float | None:
         """Flag strictly below this score; None while pushes are missing or there are none to go by.
@@ -109,21 +111,21 @@ class PushCalibration:
         ValueError
             The budget is none of those kept: it would never flag, and nobody would know why.
         """
-        if budget not in self._stopped:
+        if budget not in self._flags_stopped:
             raise ValueError(f"no thresholds are kept for a budget of {budget:g}; the learner has {self.budgets}")
         return self._thresholds.get(budget)
 
-    def missing(self, budget: float) -> int:
+    def pushes_missing(self, budget: float) -> int:
         """Labelled pushes still missing before the budget can be kept at all."""
         return max(0, math.ceil(1 / budget - _ROUNDING) - 1 - len(self._pushes))
 
-    def tentative(self) -> float | None:
+    def lowest_push_score(self) -> float | None:
         """The least score of any push: what a budget without enough pushes might use."""
         return self._least
 
-    def stopped(self, budget: float) -> bool:
+    def flags_stopped(self, budget: float) -> bool:
         """Whether the 95 % lower bound of the share of recent pushes flagged under the budget exceeds it."""
-        return self._stopped[budget]
+        return self._flags_stopped[budget]
 
 
 def _largest(ranked: list[tuple[float, float]], room: int) -> float | None:

@@ -20,7 +20,7 @@ def log_loss(p: float, pushed: bool) -> float:
     return -math.log(max(p if pushed else 1.0 - p, 1e-6))
 
 
-class Watch:
+class BaselineComparison:
     """A model's recent log loss less the baseline's, label by label."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Watch:
         return len(self._window) >= TRIAL_LABELS and self._pushes >= TRIAL_PUSHES and self._sum < 0.0
 
 
-class ChangeDetector:
+class DriftCounter:
     """river's adaptive window over a stage's log loss; counts the changes it sees."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ BASELINE = "baseline"
 #: Knots by vectors learned: more bend costs more labels to learn.
 _KNOTS = ((0, 5), (500, 8), (2000, 14))
 #: Places of a feature: a knot each, one more for what lies on the last, and one for its absence.
-PLACES, MISSING = 17, 16
+SLOTS, MISSING = 17, 16
 #: Knots are drawn anew after 16 vectors, then at each doubling, then every so many.
 _REDRAW_FIRST, _REDRAW_EVERY = 16, 4096
 #: Vectors remembered to draw knots from, and which share of them once that many were seen: the last 4,096.
@@ -58,10 +58,10 @@ def bounded(value: object) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class Encoded:
     """What a vector puts on which places: two amounts for each feature, at these numbers of a flat array."""
 
-    places: Ints
+    slots: Ints
     amounts: Floats
 
 
@@ -74,7 +74,7 @@ class FeatureSpace(Packed):
         #: A dict for a set whose order, and with it the bytes of a pickle, does not depend on hash randomisation.
         self._known: dict[str, None] = {}
         #: Of each feature: its knots, rising, then infinity; one knot until there is more to go by.
-        self._knots: Floats = np.full((0, PLACES), math.inf)
+        self._knots: Floats = np.full((0, SLOTS), math.inf)
         #: The median of the values, NaN where most are missing.
         self.typical: Floats = np.full(0, math.nan)
         #: Recent vectors, and the vectors counted.
@@ -87,7 +87,7 @@ class FeatureSpace(Packed):
     def _add(self, names: list[str]) -> None:
         self.names.extend(names)
         self._known.update(dict.fromkeys(names))
-        knots = np.full((len(names), PLACES), math.inf)
+        knots = np.full((len(names), SLOTS), math.inf)
         knots[:, 0] = 0.0
         self._knots = np.concatenate([self._knots, knots])
         self.typical = np.append(self.typical, np.full(len(names), math.nan))
@@ -96,7 +96,7 @@ class FeatureSpace(Packed):
 
     def _index(self) -> None:
         #: The first place of each feature, its last knot, and whether it says anything: where it is known, where not.
-        self._first: Ints = np.arange(len(self.names)) * PLACES
+        self._first: Ints = np.arange(len(self.names)) * SLOTS
         self._last: Ints = np.isfinite(self._knots).sum(axis=1) - 1
         told = ~np.isnan(self.typical)
         self._present: Floats = ((self._last > 0) | ~told).astype(np.float64)
@@ -106,12 +106,12 @@ class FeatureSpace(Packed):
         self._ladder: Floats = self._knots[:, : self._last.max(initial=0) + 1].T.copy()
         with np.errstate(invalid="ignore"):
             self._gaps: Floats = np.diff(self._knots, append=math.inf).ravel()
-        usual = self.place(self.typical)
-        self._usual_places, self._usual_amounts = usual.places, usual.amounts
+        usual = self.encode(self.typical)
+        self._usual_slots, self._usual_amounts = usual.slots, usual.amounts
 
-    def usual(self) -> Placed:
+    def usual(self) -> Encoded:
         """Where the typical values lie."""
-        return Placed(self._usual_places, self._usual_amounts)
+        return Encoded(self._usual_slots, self._usual_amounts)
 
     def admit(self, features: Iterable[str]) -> bool:
         """Take in names not known yet, in alphabetical order; whether there were any."""
@@ -132,25 +132,25 @@ class FeatureSpace(Packed):
                 return values
         return np.array([known[0], *map(bounded, known[1:])])
 
-    def place(self, vector: Floats) -> Placed:
+    def encode(self, vector: Floats) -> Encoded:
         """What a vector puts on which places.
 
         Absence where a feature is mostly missing, and the value of one that never changes, put nothing: they are
         what the intercept is for.
         """
         size = len(vector)
-        places, amounts = np.empty(2 * size, dtype=np.int64), np.empty(2 * size)
+        slots, amounts = np.empty(2 * size, dtype=np.int64), np.empty(2 * size)
         missing = np.isnan(vector)
         reached = np.add.reduce((vector >= self._ladder).view(np.int8), axis=0, dtype=np.int8)
         at = self._before + np.maximum(reached, 1)
         # Beyond the last knot the next one is infinitely far, and the part 0; before the first one it is below 0.
         part = np.fmax((vector - self._knots.take(at)) / self._gaps.take(at), 0.0)
         amount = np.where(missing, self._absent, self._present)
-        places[:size] = np.where(missing, self._missing, at)
-        places[size:] = np.where(missing, self._first, at + 1)
+        slots[:size] = np.where(missing, self._missing, at)
+        slots[size:] = np.where(missing, self._first, at + 1)
         np.multiply(amount, 1.0 - part, out=amounts[:size])
         np.multiply(amount, part, out=amounts[size:])
-        return Placed(places, amounts)
+        return Encoded(slots, amounts)
 
     def learn(self, vector: Floats) -> list[tuple[int, Floats, Floats]]:
         """Remember a vector; when it is time, draw the knots anew: (feature, old knots, new knots) where they moved."""

@@ -145,9 +145,11 @@ class Forest(Packed):
         upper = _way(x.take(row + self._feature.take(tree, axis=0)) >= self._threshold.take(tree, axis=0))
         block = (upper + 1) * self.trees + tree
         lower = _way(x.take(row + self._feature.take(block, axis=0)) >= self._threshold.take(block, axis=0))
-        said = self._value.take(self._nodes + leaves)
-        change = self._value.take(self._nodes.take(tree) + (upper * _WAYS + lower + _FIRST_LEAF)) - said.take(tree)
-        sums = float(said.sum()) + np.bincount(which, change, len(features))
+        leaf_values = self._value.take(self._nodes + leaves)
+        difference = self._value.take(
+            self._nodes.take(tree) + (upper * _WAYS + lower + _FIRST_LEAF)
+        ) - leaf_values.take(tree)
+        sums = float(leaf_values.sum()) + np.bincount(which, difference, len(features))
         return [_log_odds(each / self.trees) for each in sums.tolist()]
 
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from stream_app.core.learning.calibration import PushCalibration
 from stream_app.core.learning.model import Prediction
 from stream_app.core.learning.savings import Savings
-from stream_app.core.learning.seen_examples import RETENTION_MS, Memory
+from stream_app.core.learning.seen_examples import RETENTION_MS, SeenExamples
 from stream_app.core.learning.stage import StageLearning, StageMetrics, unit
-from stream_app.core.outputs import FIRST, PRUNE, STAGES, Example
+from stream_app.core.outputs import PRUNE, STAGES, Example, Guard
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
 
@@ -49,7 +49,7 @@ class Learner:
     def __init__(self, budgets: Sequence[float] = BUDGETS, retention_ms: int = RETENTION_MS) -> None:
         self._stages = {stage: StageLearning() for stage in STAGES}
         self._calibration = PushCalibration(budgets)
-        self._memory = Memory(retention_ms)
+        self._memory = SeenExamples(retention_ms)
         self.savings = Savings()
         #: Examples folded, duplicates not counted.
         self.records = 0
@@ -65,19 +65,19 @@ class Learner:
 
     def threshold(self, stage: str, budget: float) -> float | None:
         """Flag strictly below this score; None: pushes are missing, or the stage gets no budget."""
-        return self._calibration.threshold(budget) if self._stages[stage].spends else None
+        return self._calibration.threshold(budget) if self._stages[stage].has_budget else None
 
-    def missing(self, budget: float) -> int:
+    def pushes_missing(self, budget: float) -> int:
         """Labelled pushes still missing before this budget has thresholds."""
-        return self._calibration.missing(budget)
+        return self._calibration.pushes_missing(budget)
 
-    def tentative(self, stage: str) -> float | None:
+    def lowest_push_score(self, stage: str) -> float | None:
         """The least score of any labelled push; None at a stage where no budget is spent."""
-        return self._calibration.tentative() if self._stages[stage].spends else None
+        return self._calibration.lowest_push_score() if self._stages[stage].has_budget else None
 
-    def stopped(self, budget: float) -> bool:
+    def flags_stopped(self, budget: float) -> bool:
         """Whether flags under this budget must stop: too many of the last labelled pushes were flagged."""
-        return self._calibration.stopped(budget)
+        return self._calibration.flags_stopped(budget)
 
     def fleet_rate(self) -> float:
         """The recent share of pushes among labels, over all pipelines; the prior of one without history."""
@@ -101,7 +101,7 @@ class Learner:
     @property
     def drifts(self) -> int:
         """Changes of the log loss that the drift detectors saw."""
-        return sum(stage.change.detections for stage in self._stages.values())
+        return sum(stage.drift.detections for stage in self._stages.values())
 
     def metrics(self) -> dict[str, StageMetrics]:
         """Prequential metrics by stage, of what was said at the time."""
@@ -112,7 +112,7 @@ class Learner:
                 model=stage.scoring.quality(),
                 baseline=stage.baseline_scoring.quality(),
                 on_trial=stage.trial is not None,
-                drifts=stage.change.detections,
+                drifts=stage.drift.detections,
             )
             for name, stage in self._stages.items()
         }
@@ -142,8 +142,8 @@ class Learner:
         for record in example.stages:
             stage = self._stages[record.stage]
             p, baseline = unit(record.p), unit(record.baseline)
-            said = stage.count(p, baseline, pushed, weight)
-            counted.extend((STAGES.index(record.stage), pushed, weight, p, baseline, *said))
+            predicted = stage.count(p, baseline, pushed, weight)
+            counted.extend((STAGES.index(record.stage), pushed, weight, p, baseline, *predicted))
             stage.note_cost(record)
             # The correction of a push, or of a failed training, comes without: there is nothing to learn from.
             if record.features:
@@ -154,9 +154,9 @@ class Learner:
 
     def _discount(self, counted: array[float]) -> None:
         for at in range(0, len(counted), _COUNTED):
-            stage, pushed, weight, p, baseline, *said = counted[at : at + _COUNTED]
-            said_both = (bool(said[0]), bool(said[1]))
-            self._stages[STAGES[int(stage)]].discount(bool(pushed), weight, p, baseline, said_both)
+            stage, pushed, weight, p, baseline, *predicted = counted[at : at + _COUNTED]
+            predicted_both = (bool(predicted[0]), bool(predicted[1]))
+            self._stages[STAGES[int(stage)]].discount(bool(pushed), weight, p, baseline, predicted_both)
 
     def _learn_rate(self, pushed: bool, weight: float, corrects: bool) -> None:
         if not corrects:
@@ -167,7 +167,7 @@ class Learner:
 
     def _calibrate(self, example: Example, weight: float) -> None:
         records = (*example.inherited, *example.stages)
-        if records and all(record.guard == FIRST for record in records):
+        if records and all(record.guard == Guard.FIRST for record in records):
             # Later pushes of the pipeline have no such guard: this one does not stand for them. Counted, it would
             # leave them its part of the budget (a fleet of young pipelines had 6.4 % of its pushes flagged at 5 %).
             return
@@ -176,8 +176,8 @@ class Learner:
             if record.guard is None and math.isfinite(record.score):
                 scores[record.stage] = min(record.score, scores.get(record.stage, record.score))
         flagged = {budget for record in records for budget in record.flagged}
-        spending = {name for name, stage in self._stages.items() if stage.spends}
-        self._calibration.add(example.graphlet, scores, flagged, weight, spending)
+        budgeted_stages = {name for name, stage in self._stages.items() if stage.has_budget}
+        self._calibration.add(example.graphlet, scores, flagged, weight, budgeted_stages)
 
 
 def _propensity(example: Example) -> float:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_app.core.learning import feature_space
-from stream_app.core.learning.feature_space import FeatureSpace, Floats, Ints, Placed, probability
+from stream_app.core.learning.feature_space import Encoded, FeatureSpace, Floats, Ints, probability
 from stream_app.core.learning.forest import Forest
 from stream_app.core.learning.regression import Regression
-from stream_app.core.learning.stacking import Blend
+from stream_app.core.learning.stacking import StackingCalibrator
 from stream_app.core.learning.window import Window
 
 #: Labels, and among them pushes and others, before a stage answers with more than the baseline.
@@ -51,7 +51,7 @@ class Asked:
     """A vector, what it is to the regression and to the forest, and what these say."""
 
     vector: Floats
-    placed: Placed
+    encoded: Encoded
     leaves: Ints
     #: Log-odds of the baseline, the regression, the forest.
     members: tuple[float, float, float]
@@ -65,7 +65,7 @@ class StageModel:
         self.regression = Regression()
         self.regression.widen(len(self.space.names))
         self.forest = Forest()
-        self.blend = Blend(3)
+        self.stacking = StackingCalibrator(3)
         #: The last labels.
         self.window = Window()
         self.labels = 0
@@ -99,12 +99,12 @@ class StageModel:
 
     def ask(self, vector: Floats) -> Asked:
         """What the members say of a vector of `space`."""
-        placed, leaves = self.space.place(vector), self.forest.leaves(vector)
-        members = (float(vector[0]), self.regression.log_odds(placed), self.forest.log_odds(leaves))
-        return Asked(vector, placed, leaves, members)
+        encoded, leaves = self.space.encode(vector), self.forest.leaves(vector)
+        members = (float(vector[0]), self.regression.log_odds(encoded), self.forest.log_odds(leaves))
+        return Asked(vector, encoded, leaves, members)
 
     def _answer(self, asked: Asked) -> float:
-        answer = self.blend.log_odds(asked.members)
+        answer = self.stacking.log_odds(asked.members)
         return probability(answer if math.isfinite(answer) else asked.members[0])
 
     def p(self, vector: Floats) -> float:
@@ -117,8 +117,8 @@ class StageModel:
         for feature, old, new in self.space.learn(vector):
             self.regression.move(feature, old, new)
         asked = self.ask(vector)
-        kept = self.blend.learn(asked.members, label, weight)
-        kept &= self.regression.learn(asked.placed, label, weight, asked.members[1])
+        kept = self.stacking.learn(asked.members, label, weight)
+        kept &= self.regression.learn(asked.encoded, label, weight, asked.members[1])
         self.discarded += not kept
         self.labels += 1
         self.pushes += label
@@ -130,9 +130,9 @@ class StageModel:
 
         Those that regression and forest together make most of are put to the test, one by one.
         """
-        direct, curves, trees, _ = self.blend.weights
+        direct, curves, trees, _ = self.stacking.weights
         vector, typical, forest_says = asked.vector, self.space.typical, asked.members[2]
-        moved = curves * (self.regression.parts(asked.placed) - self.regression.parts(self.space.usual()))
+        moved = curves * (self.regression.parts(asked.encoded) - self.regression.parts(self.space.usual()))
         if typical[0] == typical[0]:
             moved[0] += direct * (vector[0] - typical[0])
         per_share = trees / (probability(forest_says) * probability(-forest_says))

@@ -61,24 +61,24 @@ class Scoring:
     def add(self, p: float, pushed: bool, weight: float) -> bool:
         """Count a label; whether the threshold of the moment predicted a push."""
         place = _bin(p)
-        said = place >= self._threshold
-        self._sum(p, place, pushed, weight, said)
+        predicted = place >= self._threshold
+        self._sum(p, place, pushed, weight, predicted)
         self._labels += 1
         if self._labels % _RECHOOSE == 0:
             self._threshold = self._best()[0]
-        return said
+        return predicted
 
-    def remove(self, p: float, pushed: bool, weight: float, said: bool) -> None:
+    def remove(self, p: float, pushed: bool, weight: float, predicted: bool) -> None:
         """Take back what `add` counted; `said` is what it returned."""
-        self._sum(p, _bin(p), pushed, -weight, said)
+        self._sum(p, _bin(p), pushed, -weight, predicted)
 
-    def _sum(self, p: float, place: int, pushed: bool, weight: float, said: bool) -> None:
+    def _sum(self, p: float, place: int, pushed: bool, weight: float, predicted: bool) -> None:
         (self._pushed if pushed else self._not)[place] += weight
         self._loss += weight * log_loss(p, pushed)
         self._brier += weight * (p - pushed) ** 2
-        if pushed and said:
+        if pushed and predicted:
             self._hits += weight
-        elif not pushed and not said:
+        elif not pushed and not predicted:
             self._passes += weight
 
     def _best(self) -> tuple[int, float]:

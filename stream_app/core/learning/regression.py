@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from stream_app.core.learning.array_pickling import Packed
-from stream_app.core.learning.feature_space import PLACES, Floats, Placed, probability
+from stream_app.core.learning.feature_space import SLOTS, Encoded, Floats, probability
 
 _RATE, _INTERCEPT_RATE = 0.08, 0.01
 #: Log-odds at which an empty regression starts: pushes are rare.
@@ -32,14 +32,14 @@ class Regression(Packed):
 
     def widen(self, features: int) -> None:
         """Make room for so many features."""
-        more = np.zeros(features * PLACES - len(self.heights))
+        more = np.zeros(features * SLOTS - len(self.heights))
         self.heights, self._squares = np.append(self.heights, more), np.append(self._squares, more)
 
-    def log_odds(self, placed: Placed) -> float:
+    def log_odds(self, encoded: Encoded) -> float:
         """The log-odds of a placed vector."""
-        return self._intercept + float((self.heights.take(placed.places) * placed.amounts).sum())
+        return self._intercept + float((self.heights.take(encoded.slots) * encoded.amounts).sum())
 
-    def learn(self, placed: Placed, label: bool, weight: float, log_odds: float) -> bool:
+    def learn(self, encoded: Encoded, label: bool, weight: float, log_odds: float) -> bool:
         """Learn a label of a placed vector that has these log-odds now; False when that is refused.
 
         From finite log-odds a step of AdaGrad is at most its learning rate, so heights stay finite. Should some be
@@ -47,28 +47,28 @@ class Regression(Packed):
         """
         pull = (probability(log_odds) - label) * weight
         if not (math.isfinite(log_odds) and abs(pull) < _PULL_MAX):
-            self._repair(placed)
+            self._repair(encoded)
             return False
-        slopes = pull * placed.amounts
-        squares = self._squares.take(placed.places) + slopes * slopes
-        self._squares[placed.places] = squares
-        self.heights[placed.places] -= _RATE * slopes / np.sqrt(squares + _EPSILON)
+        slopes = pull * encoded.amounts
+        squares = self._squares.take(encoded.slots) + slopes * slopes
+        self._squares[encoded.slots] = squares
+        self.heights[encoded.slots] -= _RATE * slopes / np.sqrt(squares + _EPSILON)
         self._intercept -= _INTERCEPT_RATE * pull
         return True
 
-    def _repair(self, placed: Placed) -> None:
-        lost = placed.places[~np.isfinite(self.heights[placed.places] + self._squares[placed.places])]
+    def _repair(self, encoded: Encoded) -> None:
+        lost = encoded.slots[~np.isfinite(self.heights[encoded.slots] + self._squares[encoded.slots])]
         self.heights[lost] = self._squares[lost] = 0.0
 
-    def parts(self, placed: Placed) -> Floats:
+    def parts(self, encoded: Encoded) -> Floats:
         """What each feature adds to the log-odds of a placed vector."""
-        both: Floats = self.heights.take(placed.places) * placed.amounts
+        both: Floats = self.heights.take(encoded.slots) * encoded.amounts
         half = len(both) // 2
         return both[:half] + both[half:]
 
     def move(self, feature: int, old: Floats, new: Floats) -> None:
         """Put the learned curve of a feature on other knots, with the shape it had."""
-        first = feature * PLACES
+        first = feature * SLOTS
         for numbers in (self.heights, self._squares):
             curve = np.interp(new, old, numbers[first : first + len(old)])
             numbers[first : first + len(old)] = 0.0

@@ -33,7 +33,7 @@ class _Pipeline:
         self.seen = {graphlet: label for graphlet, label in self.seen.items() if label[2] >= oldest_ms}
 
 
-class Memory:
+class SeenExamples:
     """Label revisions learned, by pipeline.
 
     Parameters
@@ -67,8 +67,8 @@ class Memory:
         pipeline = self._pipelines.setdefault(example.pipeline, _Pipeline())
         self._pipelines.move_to_end(example.pipeline)
         self._size -= len(pipeline.seen)
-        pipeline.clock_ms = max(pipeline.clock_ms, example.said_ms)
-        pipeline.seen[example.graphlet] = (example.label_revision, counted.tobytes(), example.said_ms)
+        pipeline.clock_ms = max(pipeline.clock_ms, example.announced_ms)
+        pipeline.seen[example.graphlet] = (example.label_revision, counted.tobytes(), example.announced_ms)
         if pipeline.clock_ms >= pipeline.sweep_ms:
             pipeline.sweep(self._retention_ms)
         self._size += len(pipeline.seen)

@@ -20,7 +20,7 @@ _PRIOR = 0.1
 _NOISE = 5e-6
 
 
-class Blend:
+class StackingCalibrator:
     """Weights of `size` log-odds and an intercept."""
 
     def __init__(self, size: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_app.core.learning.drift import ChangeDetector, Watch
+from stream_app.core.learning.drift import BaselineComparison, DriftCounter
 from stream_app.core.learning.feature_space import Floats
 from stream_app.core.learning.model import StageModel
 from stream_app.core.learning.prequential import Quality, Scoring
@@ -40,10 +40,10 @@ class StageLearning:
 
     def __init__(self) -> None:
         self.model = StageModel()
-        self.watch = Watch()
-        self.change = ChangeDetector()
+        self.comparison = BaselineComparison()
+        self.drift = DriftCounter()
         #: The watch of a fresh model that has to prove itself; None while the model answers.
-        self.trial: Watch | None = None
+        self.trial: BaselineComparison | None = None
         self.scoring = Scoring()
         self.baseline_scoring = Scoring()
         self.support = self.pushes = 0.0
@@ -62,20 +62,20 @@ class StageLearning:
 
     def _judge(self, record: StageRecord, vector: Floats, pushed: bool) -> bool:
         p, baseline = unit(record.p), unit(record.baseline)
-        self.change.add(p, pushed)
+        self.drift.add(p, pushed)
         if self.trial is None:
-            self.watch.add(p, baseline, pushed)
-            return self.watch.worse
+            self.comparison.add(p, baseline, pushed)
+            return self.comparison.worse
         self.trial.add(self.model.p(vector), baseline, pushed)
         if self.model.ready and self.trial.better:
-            self.trial, self.watch = None, Watch()
+            self.trial, self.comparison = None, BaselineComparison()
         return False
 
     def _refold(self) -> None:
         old = self.model
         self.model = StageModel(old.space.names)
         self.model.discarded = old.discarded
-        self.trial = Watch()
+        self.trial = BaselineComparison()
         width = len(self.model.space.names)
         for vector, pushed, weight in old.window.last(_REFOLDED):
             # A vector from before a name was known misses that feature.
@@ -87,12 +87,12 @@ class StageLearning:
         self.pushes += weight * pushed
         return self.scoring.add(p, pushed, weight), self.baseline_scoring.add(baseline, pushed, weight)
 
-    def discount(self, pushed: bool, weight: float, p: float, baseline: float, said: tuple[bool, bool]) -> None:
+    def discount(self, pushed: bool, weight: float, p: float, baseline: float, predicted: tuple[bool, bool]) -> None:
         """Take a label out of the metrics."""
         self.support -= weight
         self.pushes -= weight * pushed
-        self.scoring.remove(p, pushed, weight, said[0])
-        self.baseline_scoring.remove(baseline, pushed, weight, said[1])
+        self.scoring.remove(p, pushed, weight, predicted[0])
+        self.baseline_scoring.remove(baseline, pushed, weight, predicted[1])
 
     def note_cost(self, record: StageRecord) -> None:
         """Take in what share of the run's expected cost was ahead."""
@@ -102,7 +102,7 @@ class StageLearning:
             self.ahead += (record.cost_left / total - self.ahead) / self.ahead_records
 
     @property
-    def spends(self) -> bool:
+    def has_budget(self) -> bool:
         """Whether enough cost is ahead here for the stage to get a share of the budgets."""
         return self.ahead >= _AHEAD_MIN
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream_app.core.outputs import OPEN, PUSHED
-from stream_app.core.state.entities import Execution, Graphlet, Pipeline, Talk
+from stream_app.core.outputs import OPEN, PUSHED, Cause
+from stream_app.core.state.entities import Execution, Graphlet
 from stream_app.core.state.ledger import HINDSIGHT, PENDING, UNATTRIBUTED, USEFUL, WASTED, Charge, Ledger
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.predictions import PredictionRecord
 
 
 def settle(pipeline: Pipeline, nodes_of: Mapping[str, float]) -> Ledger:
     """Books every stale execution under what holds now and returns the pipeline's ledger."""
     ledger = pipeline.ledger
-    for execution in pipeline.stale:
+    for execution in pipeline.work.take_stale():
         charge = charge_of(pipeline, execution, nodes_of)
         if charge == execution.charged:
             continue
@@ -25,7 +27,6 @@ def settle(pipeline: Pipeline, nodes_of: Mapping[str, float]) -> Ledger:
         if charge is not None:
             ledger.book(charge, 1)
         execution.charged = charge
-    pipeline.stale.clear()
     return ledger
 
 
@@ -37,22 +38,22 @@ def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, f
     graphlets = list(execution.members_of) if execution.members_of else []
     if execution.graphlet is not None:
         graphlets.append(execution.graphlet)
-    left = execution.left
-    if not graphlets and (left is None or not left.cause):
+    eviction = execution.eviction
+    if not graphlets and (eviction is None or not eviction.cause):
         return charge_without_graphlet(pipeline, execution, node_ms)
     kinds = {graphlet.kind for graphlet in graphlets}
-    if PUSHED in kinds or (left is not None and left.pushed):
+    if PUSHED in kinds or (eviction is not None and eviction.pushed):
         kind, cause = USEFUL, ""
     elif OPEN in kinds:
         kind, cause = PENDING, ""
-    elif len(graphlets) == 1 and left is None:
+    elif len(graphlets) == 1 and eviction is None:
         kind, cause = WASTED, graphlets[0].cause or graphlets[0].kind
     else:
         causes = [(graphlet.trainer.sort_key(), graphlet.cause or graphlet.kind) for graphlet in graphlets]
-        if left is not None and left.cause:
-            causes.append((left.latest, left.cause))
+        if eviction is not None and eviction.cause:
+            causes.append((eviction.latest, eviction.cause))
         kind, cause = WASTED, max(causes)[1]
-    policies = left.policies if left is not None else -1
+    policies = eviction.policies if eviction is not None else -1
     for graphlet in graphlets:
         if not policies:
             break
@@ -62,35 +63,35 @@ def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, f
 
 def charge_without_graphlet(pipeline: Pipeline, execution: Execution, node_ms: int) -> Charge:
     """Of no graphlet: wasted when its run ended without a trainer, else unattributed."""
-    policies = policies_before(execution, None, run_talk(pipeline, execution.run))
+    policies = policies_before(execution, None, run_predictions(pipeline, execution.run))
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is not None and not run.trainers and not run.had_trainer and run.end_ms() is not None:
-        return (WASTED, "no_trainer", execution.group, node_ms, policies)
+        return (WASTED, Cause.NO_TRAINER, execution.group, node_ms, policies)
     return (UNATTRIBUTED, "", execution.group, node_ms, 0)
 
 
 def policies_of(pipeline: Pipeline, execution: Execution, graphlet: Graphlet) -> int:
     """Bits of the policies that had flagged a graphlet, or its run before the trainer was known, before a member."""
-    return policies_before(execution, graphlet.talk, run_talk(pipeline, graphlet.trainer.run))
+    return policies_before(execution, graphlet.predictions, run_predictions(pipeline, graphlet.trainer.run))
 
 
-def run_talk(pipeline: Pipeline, run_id: str | None) -> Talk | None:
+def run_predictions(pipeline: Pipeline, run_id: str | None) -> PredictionRecord | None:
     """What was said of a run while its trainer was not known."""
     run = pipeline.runs.get(run_id) if run_id is not None else None
-    return run.talk if run is not None else None
+    return run.predictions if run is not None else None
 
 
-def policies_before(execution: Execution, own: Talk | None, inherited: Talk | None) -> int:
+def policies_before(execution: Execution, own: PredictionRecord | None, inherited: PredictionRecord | None) -> int:
     """Bits of the policies that had flagged a graphlet when the execution began."""
     bits = 0
     if own is None and inherited is None:
         return bits
     start_ms = execution.start_ms
-    for talk in (own, inherited):
-        if talk is not None:
-            if talk.first_ms <= start_ms:
+    for predictions in (own, inherited):
+        if predictions is not None:
+            if predictions.first_ms <= start_ms:
                 bits |= 1 << HINDSIGHT
-            for policy, flag_ms in talk.flag_ms.items():
+            for policy, flag_ms in predictions.flag_ms.items():
                 if flag_ms <= start_ms:
                     bits |= 1 << policy
     return bits

@@ -9,91 +9,95 @@ from collections.abc import Mapping
 from stream_app.core.features import extraction
 from stream_app.core.features.validation import blessing
 from stream_app.core.outcomes.outcomes import Outcome
-from stream_app.core.outputs import FAILED, NOT_PUSHED, PRUNED, PUSHED, VALIDATE, StageRecord
-from stream_app.core.state.entities import Graphlet, Pipeline, Run, mark
+from stream_app.core.outputs import NOT_PUSHED, PRUNED, PUSHED, VALIDATE, Cause, StageRecord
+from stream_app.core.state.entities import Subject
 from stream_app.core.state.history import (
     CODES_MAX,
+    HISTORY_LENGTH,
     NUMBERS_MAX,
-    REMEMBERED,
     History,
     Snapshot,
     Spread,
-    remember,
+    append_bounded,
     spread_of,
 )
+from stream_app.core.state.pipeline import Pipeline
 
 
 def record_outcome(
-    pipeline: Pipeline,
-    run: Run | None,
-    graphlet: Graphlet | None,
-    outcome: Outcome,
-    said_kind: str,
-    nodes: Mapping[str, float],
+    pipeline: Pipeline, subject: Subject, outcome: Outcome, announced_kind: str, nodes: Mapping[str, float]
 ) -> bool:
     """Brings the pipeline's history up to date with one outcome, or with the correction of one.
 
-    What was counted is not counted again: a push that is taken back keeps its place, whatever becomes of it. Returns
-    whether a push was counted.
+    What was counted is not counted again: a push that is taken back keeps its place, whatever becomes of it.
 
     Parameters
     ----------
-    graphlet
-        None for a run without a trainer.
-    said_kind
-        What had been said before, "" if nothing. A graphlet that had been pruned was never counted; a run counted
+    pipeline
+        Whose history.
+    subject
+        A trainer, or a run without one.
+    outcome
+        What became of it.
+    announced_kind
+        What had been announced before, "" if nothing. A graphlet that had been pruned was never counted; a run counted
         before its trainer was known was counted as not pushed, and is the trainer's from now on.
     nodes
         Operator -> nodes, for costs.
+
+    Returns
+    -------
+    bool
+        Whether a push was counted.
     """
-    history = pipeline.history
+    history = pipeline.history_to_change()
     pushed = outcome.kind == PUSHED
-    if outcome.kind == PRUNED or said_kind == PUSHED:
+    if outcome.kind == PRUNED or announced_kind == PUSHED:
         return False
-    if run is not None and graphlet is not None and run.counted and said_kind != NOT_PUSHED:
-        take_over(history, run, graphlet)
-        mark(pipeline, run)
-        said_kind = NOT_PUSHED
-    if said_kind == NOT_PUSHED and not pushed:
+    run, trainer = pipeline.run_of(subject), subject.trainer
+    if run is not None and trainer is not None and run.in_history and announced_kind != NOT_PUSHED:
+        take_over(history, run.id, subject.graphlet_id(pipeline.name))
+        run.set_in_history(False, pipeline.changes)
+        announced_kind = NOT_PUSHED
+    if announced_kind == NOT_PUSHED and not pushed:
         return False
-    final = extraction.snapshot(pipeline, run, graphlet, VALIDATE, outcome.time_ms or 0, nodes)
-    subject = subject_of(graphlet.id if graphlet is not None else final.subject)
+    final = extraction.snapshot(pipeline, subject, VALIDATE, outcome.time_ms or 0, nodes)
+    entry = entry_of(subject.graphlet_id(pipeline.name) if trainer is not None else subject.key)
     age: int | None = 0
-    if said_kind == NOT_PUSHED:
-        age = correct(history, subject, final)
+    if announced_kind == NOT_PUSHED:
+        age = correct(history, entry, final)
     else:
-        if graphlet is None and run is not None:
-            run.counted = True
-        blessed = blessing(pipeline, extraction.subject(run, graphlet)) == 1.0
-        count(history, subject, final, outcome, blessed)
+        if trainer is None and run is not None:
+            run.set_in_history(True, pipeline.changes)
+        blessed = blessing(pipeline, subject.own_executions()) == 1.0
+        count(history, entry, final, outcome, blessed)
     if not pushed or age is None:
         return False
     record_push(history, final, outcome.time_ms or 0, run.end_ms() if run is not None else None, age)
-    if graphlet is not None:
-        remember(history.push_leads_ms, max(0, (outcome.time_ms or 0) - graphlet.trainer.start_ms))
+    if trainer is not None:
+        append_bounded(history.push_leads_ms, max(0, (outcome.time_ms or 0) - trainer.start_ms))
     return True
 
 
-def subject_of(name: str) -> int:
+def entry_of(name: str) -> int:
     """What the history knows a graphlet by, or a run that was counted itself."""
     return zlib.crc32(name.encode())
 
 
-def take_over(history: History, run: Run, graphlet: Graphlet) -> None:
+def take_over(history: History, run: str, graphlet: str) -> None:
     """A run was counted, and then has a trainer after all: what was counted is this one's."""
-    before, after = subject_of(run.id), subject_of(graphlet.id)
-    history.subjects = [after if subject == before else subject for subject in history.subjects]
-    run.counted = False
+    before, after = entry_of(run), entry_of(graphlet)
+    history.subjects = [after if entry == before else entry for entry in history.subjects]
 
 
-def count(history: History, subject: int, final: Snapshot, outcome: Outcome, blessed: bool) -> None:
+def count(history: History, entry: int, final: Snapshot, outcome: Outcome, blessed: bool) -> None:
     """Counts a graphlet that is labelled for the first time."""
-    pushed, failed = outcome.kind == PUSHED, outcome.cause == FAILED
+    pushed, failed = outcome.kind == PUSHED, outcome.cause == Cause.FAILED
     history.labelled += 1
     history.runs_since += 1
-    remember(history.subjects, subject)
-    remember(history.outcomes, int(pushed))
-    remember(history.causes, outcome.cause or outcome.kind)
+    append_bounded(history.subjects, entry)
+    append_bounded(history.outcomes, int(pushed))
+    append_bounded(history.causes, outcome.cause or outcome.kind)
     history.pushed.add(float(pushed))
     history.failed.add(float(failed))
     for name, value in final.numbers.items():
@@ -105,24 +109,24 @@ def count(history: History, subject: int, final: Snapshot, outcome: Outcome, ble
     record_code(history, final.code_version, pushed, failed)
 
 
-def correct(history: History, subject: int, final: Snapshot) -> int | None:
+def correct(history: History, entry: int, final: Snapshot) -> int | None:
     """A graphlet counted as not pushed was pushed after all.
 
     Returns how many were labelled since, as far as known; None when it is counted as pushed already: that push was
     taken back, and now it is told again.
     """
-    place = len(history.subjects) - 1 - history.subjects[::-1].index(subject) if subject in history.subjects else None
+    place = len(history.subjects) - 1 - history.subjects[::-1].index(entry) if entry in history.subjects else None
     if place is not None and history.outcomes[place]:
         return None
     if final.code_version in history.codes:
         history.codes[final.code_version][1] += 1
     history.taken.add(1.0)
     if place is None:
-        return REMEMBERED
+        return HISTORY_LENGTH
     age = len(history.subjects) - 1 - place
     history.outcomes[place], history.causes[place] = 1, PUSHED
     history.pushed = spread_of([float(value) for value in history.outcomes], history.labelled)
-    history.failed = spread_of([float(cause == FAILED) for cause in history.causes], history.labelled)
+    history.failed = spread_of([float(cause == Cause.FAILED) for cause in history.causes], history.labelled)
     history.blessed_unpushed = min(history.blessed_unpushed, age)
     return age
 
@@ -138,14 +142,14 @@ def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int
     """
     history.pushes += 1
     if not history.push_ms or push_ms >= history.push_ms[-1]:
-        remember(history.starts_between, history.starts_since)
+        append_bounded(history.starts_between, history.starts_since)
         history.starts_since = 0
     insort(history.push_ms, push_ms)
-    del history.push_ms[: -(REMEMBERED + 1)]
+    del history.push_ms[: -(HISTORY_LENGTH + 1)]
     if age <= history.runs_since:
-        remember(history.runs_between, history.runs_since - age)
+        append_bounded(history.runs_between, history.runs_since - age)
         history.runs_since = age
-    remember(history.push_delays_ms, max(0, push_ms - run_end_ms) if run_end_ms is not None else 0)
+    append_bounded(history.push_delays_ms, max(0, push_ms - run_end_ms) if run_end_ms is not None else 0)
     if history.last_pushed is None or push_ms >= history.last_pushed.time_ms:
         history.last_pushed = final
 
@@ -187,6 +191,6 @@ def record_flags(history: History, pushed: bool, flags: set[int], first: bool) -
         Whether nothing was said of it before.
     """
     if pushed:
-        remember(history.push_flags, sum(1 << index for index in flags))
+        append_bounded(history.push_flags, sum(1 << index for index in flags))
     if first:
         history.flag_streaks = {index: history.flag_streaks.get(index, 0) + 1 for index in sorted(flags)}

@@ -1,261 +1,244 @@
-"""When an outcome is said, and what is learned from it: the example for the log, and the pipeline's history.
+"""When an outcome is announced, and what is learned from it: the example for the log, and the pipeline's history.
 
-An outcome is a function of the facts (`outcomes`); saying it is an act. After a run's end without a push, or once a
-later graphlet was pushed, a grace period passes first, learned from how long the pipeline's pushes took. A push after
-"not pushed" is said as a correction.
+An outcome is a function of the facts (`outcomes`); to announce it is an act. After a run's end without a push, or once
+a later graphlet was pushed, a grace period passes first, learned from how long the pipeline's pushes took. A push after
+"not pushed" is announced as a correction.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping
 
 from stream_app.core.features import extraction
-from stream_app.core.ids import run_graphlet_id
 from stream_app.core.outcomes.history_update import record_costs, record_flags, record_outcome
 from stream_app.core.outcomes.outcomes import Outcome, run_horizon_ms, run_outcome
-from stream_app.core.outputs import (
-    FAILED,
-    NOT_PUSHED,
-    OPEN,
-    PRUNE,
-    PRUNED,
-    PUSHED,
-    RUN_ENDED,
-    SUPERSEDED,
-    Example,
-    StageRecord,
-)
-from stream_app.core.state.entities import Execution, Graphlet, Pipeline, Run, Said, Talk, mark
-
-GRAPHLET, RUN = 0, 1
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, Cause, Example, StageRecord
+from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 
 
 def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], horizon_ms: int) -> None:
-    """Puts outcomes that became known into the pipeline's queue, each for when it may be said."""
+    """Schedules the announcement of outcomes that became known."""
     for graphlet in changed:
-        if graphlet.say_ms is not None:
-            graphlet.say_ms = None
-            mark(pipeline, graphlet)
-        outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
-        if outcome.kind not in (OPEN, graphlet.said_kind):
-            enqueue(pipeline, graphlet, outcome, graphlet.trainer.start_ms)
+        graphlet.announce_at(None, pipeline.changes)
+        schedule_subject(pipeline, graphlet, horizon_ms)
     for run_id in runs:
         run = pipeline.runs.get(run_id)
-        if run is not None and run.talk is not None:
-            watch(pipeline, run, horizon_ms)
-            outcome = run_outcome(pipeline, run, horizon_ms)
-            if is_news(run, outcome) and outcome.kind not in (OPEN, run.said_kind):
-                run.say_ms = None
-                enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
-            let_go(pipeline, run)
-
-
-def is_news(run: Run, outcome: Outcome) -> bool:
-    """Whether a run's outcome is another than when it was last looked at; it is from now on the one waited for."""
-    before = run.awaited
-    run.awaited = (outcome.kind, outcome.cause, outcome.time_ms)
-    return run.awaited != before
+        if run is not None and run.predictions is not None:
+            schedule_run(pipeline, run, horizon_ms)
+            release_stages(pipeline, run)
 
 
 def resume(pipeline: Pipeline, horizon_ms: int) -> None:
-    """Queues after a restart what was not said before it, each for when it was to be said."""
+    """Schedules after a restart what was not announced before it, each for when it was due."""
     for graphlet in pipeline.graphlets.values():
-        outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
-        if outcome.kind not in (OPEN, graphlet.said_kind):
-            enqueue(pipeline, graphlet, outcome, graphlet.trainer.start_ms)
+        schedule_subject(pipeline, graphlet, horizon_ms)
     for run in pipeline.runs.values():
-        if run.talk is None:
-            continue
-        watch(pipeline, run, horizon_ms)
-        outcome = run_outcome(pipeline, run, horizon_ms)
-        if is_news(run, outcome) and outcome.kind not in (OPEN, run.said_kind):
-            enqueue(pipeline, run, outcome, max((t.start_ms for t in run.trainers), default=0))
+        if run.predictions is not None:
+            schedule_run(pipeline, run, horizon_ms, resumed=True)
 
 
-def watch(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
-    """Lets a run of which something was said be looked at at its horizon: it may never end, nor have a trainer.
+def schedule_run(pipeline: Pipeline, run: Run, horizon_ms: int, *, resumed: bool = False) -> None:
+    """Schedules a predicted run's check at its horizon, and its announcement if its outcome is a new one."""
+    schedule_check(pipeline, run, horizon_ms)
+    outcome = run_outcome(pipeline, run, horizon_ms)
+    pending = (outcome.kind, outcome.cause, outcome.time_ms)
+    if run.pending == pending:
+        return
+    run.pending = pending
+    if not resumed and outcome.kind not in (OPEN, run.announced_kind):
+        run.announce_at(None, pipeline.changes)
+    schedule_subject(pipeline, run, horizon_ms)
+
+
+def schedule_subject(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> None:
+    """Schedules the announcement of an outcome that was not announced: at once, or after the grace that is its due.
+
+    After a run's end a push may come as late as pushes did; a graphlet overtaken by a later one's push may be under
+    way as long as pushed ones were. The moment is set once and kept with the subject, so that a restart keeps it.
+    """
+    outcome = outcome_of(pipeline, subject, horizon_ms)
+    if outcome.kind in (OPEN, subject.announced_kind):
+        return
+    if subject.announce_at_ms is None and outcome.kind == NOT_PUSHED and not subject.announced_kind:
+        if outcome.cause == Cause.SUPERSEDED:
+            started_ms = max((trainer.start_ms for trainer in trainers_of(subject)), default=0)
+            lead_ms = started_ms + pipeline.history.lead_ms()
+            subject.announce_at(max(outcome.time_ms or 0, lead_ms), pipeline.changes)
+        elif outcome.cause == Cause.RUN_ENDED or subject.trainer is None:
+            subject.announce_at((outcome.time_ms or 0) + pipeline.history.grace_ms(), pipeline.changes)
+    pipeline.timers.add_announcement(subject.announce_at_ms or 0, subject.KIND, subject.name)
+
+
+def schedule_check(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
+    """Schedules a check of a predicted run at its horizon, in case the run never ends or never starts a trainer.
 
     A late event may move the horizon to an earlier moment, an execution that leaves the run to a later one.
     """
     when_ms = run_horizon_ms(run, horizon_ms)
-    sooner = run.look_ms is None or when_ms < run.look_ms
-    again = run.look_ms is not None and run.look_ms <= pipeline.clock_ms < when_ms
-    if not run.said_kind and (sooner or again):
-        run.look_ms = when_ms
-        heapq.heappush(pipeline.unsaid, (when_ms, RUN, run.id))
+    sooner = run.next_check_ms is None or when_ms < run.next_check_ms
+    again = run.next_check_ms is not None and run.next_check_ms <= pipeline.clock.now_ms < when_ms
+    if not run.announced_kind and (sooner or again):
+        run.next_check_ms = when_ms
+        pipeline.timers.add_announcement(when_ms, run.KIND, run.id)
 
 
-def watch_sooner(pipeline: Pipeline, execution: Execution, horizon_ms: int) -> None:
-    """Lets an execution's run be looked at earlier when an event says that it began before all that was known."""
+def advance_check(pipeline: Pipeline, execution: Execution, horizon_ms: int) -> None:
+    """Moves the check of an execution's run forward when an event shows that the run began earlier than known."""
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
-    if run is not None and run.look_ms is not None and execution.first_ms + horizon_ms < run.look_ms:
-        watch(pipeline, run, horizon_ms)
+    if run is not None and run.next_check_ms is not None and execution.first_ms + horizon_ms < run.next_check_ms:
+        schedule_check(pipeline, run, horizon_ms)
 
 
-def enqueue(pipeline: Pipeline, entity: Graphlet | Run, outcome: Outcome, start_ms: int) -> None:
-    """Queues an outcome for when it may be said: at once, or after the grace that is its due.
-
-    After a run's end a push may come as late as pushes did; a graphlet overtaken by a later one's push may be under
-    way as long as pushed ones were. The moment is set once and kept with the entity, so that a restart keeps it.
-    """
-    what, name = (GRAPHLET, entity.trainer.id) if isinstance(entity, Graphlet) else (RUN, entity.id)
-    if entity.say_ms is None and outcome.kind == NOT_PUSHED and not entity.said_kind:
-        if outcome.cause == SUPERSEDED:
-            entity.say_ms = max(outcome.time_ms or 0, start_ms + pipeline.history.lead_ms())
-        elif outcome.cause == RUN_ENDED or what == RUN:
-            entity.say_ms = (outcome.time_ms or 0) + pipeline.history.grace_ms()
-        mark(pipeline, entity)
-    heapq.heappush(pipeline.unsaid, (entity.say_ms or 0, what, name))
-
-
-def say_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> list[Example]:
-    """Says every outcome whose time has come.
+def announce_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> list[Example]:
+    """Announces every outcome that is due.
 
     Parameters
     ----------
+    pipeline
+        Whose outcomes.
+    horizon_ms
+        When a run that nothing decided counts as not pushed, after its first event.
     nodes
         Operator -> nodes, for costs.
     """
     examples: list[Example] = []
-    while pipeline.unsaid and pipeline.unsaid[0][0] <= pipeline.clock_ms:
-        _, what, name = heapq.heappop(pipeline.unsaid)
-        example = None
-        if what == GRAPHLET:
-            graphlet = pipeline.graphlets.get(name)
-            if graphlet is not None and graphlet.kind not in (OPEN, graphlet.said_kind) and waited(pipeline, graphlet):
-                example = say_graphlet(pipeline, graphlet, nodes)
-        else:
-            run = pipeline.runs.get(name)
-            if run is not None and run.talk is not None:
-                outcome = run_outcome(pipeline, run, horizon_ms)
-                if outcome.kind == OPEN:
-                    watch(pipeline, run, horizon_ms)
-                elif outcome.kind != run.said_kind and waited(pipeline, run):
-                    example = say_run(pipeline, run, outcome, nodes)
-        if example is not None:
-            examples.append(example)
+    now_ms = pipeline.clock.now_ms
+    while (due := pipeline.timers.pop_announcement(now_ms)) is not None:
+        kind, name = due
+        subject = pipeline.runs.get(name) if kind == Run.KIND else pipeline.graphlets.get(name)
+        if subject is None or (isinstance(subject, Run) and subject.predictions is None):
+            continue
+        outcome = outcome_of(pipeline, subject, horizon_ms)
+        if outcome.kind == OPEN:
+            if isinstance(subject, Run):
+                schedule_check(pipeline, subject, horizon_ms)
+        elif outcome.kind != subject.announced_kind and grace_over(pipeline, subject):
+            example = announce(pipeline, subject, outcome, nodes)
+            if example is not None:
+                examples.append(example)
     return examples
 
 
-def waited(pipeline: Pipeline, entity: Graphlet | Run) -> bool:
-    """Whether the moment to speak has come: it may have been put off after it was queued."""
-    return entity.say_ms is None or entity.say_ms <= pipeline.clock_ms
+def grace_over(pipeline: Pipeline, subject: Subject) -> bool:
+    """Whether the grace is over: it may have been prolonged after the announcement was scheduled."""
+    return subject.announce_at_ms is None or subject.announce_at_ms <= pipeline.clock.now_ms
 
 
-def say_graphlet(pipeline: Pipeline, graphlet: Graphlet, nodes: Mapping[str, float]) -> Example | None:
-    """Says a graphlet's outcome; None when no stage of it was ever predicted, so that nobody can learn from it."""
-    said_kind, graphlet.said_kind = graphlet.said_kind, graphlet.kind
-    graphlet.label_revision += 1
-    first = graphlet.label_revision == 1
-    mark(pipeline, graphlet)
-    mark(pipeline, pipeline.history)
-    run = pipeline.runs.get(graphlet.trainer.run) if graphlet.trainer.run is not None else None
-    inherited = run.talk if run is not None else None
-    outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
-    executions = own_executions(graphlet)
-    counted = run is not None and run.counted
-    pushed = record_outcome(pipeline, run, graphlet, outcome, said_kind, nodes)
-    flags = {index for talk in (graphlet.talk, inherited) if talk is not None for index in talk.flag_ms}
-    record_flags(pipeline.history, pushed, flags, first and not counted)
-    if graphlet.talk is None and inherited is None:
+def outcome_of(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> Outcome:
+    """The outcome of a run or of a trainer as the facts give it."""
+    if isinstance(subject, Run):
+        return run_outcome(pipeline, subject, horizon_ms)
+    assert isinstance(subject, Graphlet)
+    return Outcome(subject.kind, subject.cause, subject.time_ms)
+
+
+def trainers_of(subject: Subject) -> tuple[Execution, ...]:
+    """The trainer, or the trainers of a run."""
+    if isinstance(subject, Run):
+        return subject.trainers
+    return (subject.trainer,) if subject.trainer is not None else ()
+
+
+def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapping[str, float]) -> Example | None:
+    """Announces an outcome: of a trainer, or of a run, whether any of its trainers was pushed.
+
+    Returns None when no stage was ever predicted, so that nobody can learn from it.
+    """
+    before_kind = subject.announce(outcome.kind, pipeline.changes)
+    first = subject.label_revision == 1
+    history = pipeline.history_to_change()
+    run = pipeline.run_of(subject)
+    trainer = subject.trainer
+    inherited = run.predictions if run is not None and trainer is not None else None
+    spent = spendable(subject)
+    stages = records(subject.predictions, spent, nodes)
+    # A run with trainers leaves the history to them.
+    if trainer is not None or not trainers_of(subject):
+        run_in_history = trainer is not None and run is not None and run.in_history
+        counted = record_outcome(pipeline, subject, outcome, before_kind, nodes)
+        flags = {index for record in (subject.predictions, inherited) if record is not None for index in record.flag_ms}
+        record_flags(history, counted, flags, first and not run_in_history)
+    if subject.predictions is None and inherited is None:
         return None
-    stages = records(graphlet.talk, executions, nodes)
     before = records(inherited, run.executions if run is not None else (), nodes)
     if first and outcome.kind == PRUNED:
-        spare_trainer(pipeline, graphlet.talk, run)
+        book_avoided(pipeline, subject, run)
     elif first:
-        record_costs(pipeline.history, stages)
-    if final(outcome) and graphlet.talk is not None:
-        graphlet.talk.stages = ()
+        record_costs(history, stages)
+    if trainer is not None and final(outcome):
+        subject.release_stages(pipeline.changes)
     if run is not None:
-        let_go(pipeline, run)
+        release_stages(pipeline, run)
     return Example(
-        graphlet=graphlet.id,
+        graphlet=subject.graphlet_id(pipeline.name),
         pipeline=pipeline.name,
-        run=graphlet.trainer.run,
-        trainer=graphlet.trainer.id,
-        owner=extraction.text_property(extraction.subject(run, graphlet), "owner"),
+        run=subject.run_id,
+        trainer=trainer.id if trainer is not None else None,
+        owner=extraction.text_property(subject.own_executions(), "owner"),
         pushed=None if outcome.kind == PRUNED else outcome.kind == PUSHED,
         cause=outcome.cause or outcome.kind,
         time_ms=outcome.time_ms or 0,
-        said_ms=pipeline.clock_ms,
-        label_revision=graphlet.label_revision,
+        announced_ms=pipeline.clock.now_ms,
+        label_revision=subject.label_revision,
         stages=stages,
         inherited=before,
     )
 
 
-def say_run(pipeline: Pipeline, run: Run, outcome: Outcome, nodes: Mapping[str, float]) -> Example:
-    """Says whether any trainer of a run was pushed."""
-    assert run.talk is not None
-    said_kind, run.said_kind = run.said_kind, outcome.kind
-    run.label_revision += 1
-    mark(pipeline, run)
-    mark(pipeline, pipeline.history)
-    stages = records(run.talk, run.executions, nodes)
-    if not run.trainers:
-        pushed = record_outcome(pipeline, run, None, outcome, said_kind, nodes)
-        record_flags(pipeline.history, pushed, set(run.talk.flag_ms), run.label_revision == 1)
-        if outcome.kind == PRUNED and run.label_revision == 1:
-            spare(pipeline, run.talk, 1)
-            run.talk.spared = True
-    if run.label_revision == 1 and outcome.kind != PRUNED:
-        record_costs(pipeline.history, stages)
-    let_go(pipeline, run)
-    return Example(
-        graphlet=run_graphlet_id(pipeline.name, run.id),
-        pipeline=pipeline.name,
-        run=run.id,
-        trainer=None,
-        owner=extraction.text_property(extraction.subject(run, None), "owner"),
-        pushed=None if outcome.kind == PRUNED else outcome.kind == PUSHED,
-        cause=outcome.cause or outcome.kind,
-        time_ms=outcome.time_ms or 0,
-        said_ms=pipeline.clock_ms,
-        label_revision=run.label_revision,
-        stages=stages,
-    )
+def spendable(subject: Subject) -> list[Execution]:
+    """What pruning could have saved: of a run all, of a graphlet what no other run had done before."""
+    if isinstance(subject, Run):
+        return subject.executions
+    assert isinstance(subject, Graphlet)
+    run = subject.run_id
+    return [subject.trainer, *(e for e in subject.members if run is None or e.run == run or e.run is None)]
 
 
 def final(outcome: Outcome) -> bool:
     """Whether an outcome is as good as never corrected to a push: its stages need not be kept to be learned again."""
-    return outcome.kind == PUSHED or outcome.cause == FAILED
+    return outcome.kind == PUSHED or outcome.cause == Cause.FAILED
 
 
-def let_go(pipeline: Pipeline, run: Run) -> None:
+def release_stages(pipeline: Pipeline, run: Run) -> None:
     """Drops a run's stages when nobody can need them again: it is over, and no label of its trainers will change."""
     # Its own label may still be due in this very step, after its trainers'.
-    said = run.awaited is not None and run.said_kind == run.awaited[0]
-    over = said and run.trainers and run.end_ms() is not None
-    if over and run.talk is not None and run.talk.stages and all(label_is_final(trainer) for trainer in run.trainers):
-        run.talk.stages = ()
-        mark(pipeline, run)
+    announced = run.pending is not None and run.announced_kind == run.pending[0]
+    if announced and run.trainers and run.end_ms() is not None and all(map(label_is_final, run.trainers)):
+        run.release_stages(pipeline.changes)
 
 
 def label_is_final(trainer: Execution) -> bool:
-    """Whether a trainer has nothing more to say that would carry its run's stages."""
+    """Whether no further announcement of a trainer will carry its run's stages."""
     graphlet = trainer.graphlet
     if graphlet is None:
         return True
     outcome = Outcome(graphlet.kind, graphlet.cause, graphlet.time_ms)
-    return graphlet.said_kind == graphlet.kind and final(outcome)
+    return graphlet.announced_kind == graphlet.kind and final(outcome)
 
 
-def spare_trainer(pipeline: Pipeline, own: Talk | None, run: Run | None) -> None:
-    """Books what the prune of a trainer avoided: by its own flag, else by its part of its run's, which counts once."""
-    inherited = run.talk if run is not None else None
-    if inherited is not None and inherited.spared:
+def book_avoided(pipeline: Pipeline, subject: Subject, run: Run | None) -> None:
+    """Books what a prune avoided: by the subject's own flag, else a trainer's part of its run's; a run counts once."""
+    own = subject.predictions
+    if isinstance(subject, Run):
+        # A run with trainers leaves the booking to them.
+        if own is not None and not subject.trainers:
+            book_flag(pipeline, own, 1)
+            own.avoided_booked = True
         return
-    if own is not None and spare(pipeline, own, 1):
+    inherited = run.predictions if run is not None else None
+    if inherited is not None and inherited.avoided_booked:
+        return
+    if own is not None and book_flag(pipeline, own, 1):
         return
     if run is not None and inherited is not None:
-        spare(pipeline, inherited, len(run.trainers))
+        book_flag(pipeline, inherited, len(run.trainers))
 
 
-def spare(pipeline: Pipeline, talk: Talk, shares: int) -> bool:
+def book_flag(pipeline: Pipeline, predictions: PredictionRecord, shares: int) -> bool:
     """Books the cost expected left at the last flag, of which each of `shares` trainers has one; False without one."""
-    pruned = [said.cost_left for said in talk.stages if said.decision == PRUNE]
+    pruned = [prediction.cost_left for prediction in predictions.stages if prediction.decision == PRUNE]
     if pruned:
         node_ms = int(pruned[-1] * 1000.0) // shares
         pipeline.ledger.avoided += node_ms
@@ -263,38 +246,34 @@ def spare(pipeline: Pipeline, talk: Talk, shares: int) -> bool:
     return bool(pruned)
 
 
-def own_executions(graphlet: Graphlet) -> list[Execution]:
-    """The trainer and the members that pruning could have spared: not what another run had done before."""
-    run = graphlet.trainer.run
-    return [graphlet.trainer, *(e for e in graphlet.members if run is None or e.run == run or e.run is None)]
-
-
-def records(talk: Talk | None, executions: Iterable[Execution], nodes: Mapping[str, float]) -> list[StageRecord]:
-    """The stages said, in wire form, with what was really used after each."""
-    if talk is None:
+def records(
+    predictions: PredictionRecord | None, executions: Iterable[Execution], nodes: Mapping[str, float]
+) -> list[StageRecord]:
+    """The stages predicted, with what was really used after each."""
+    if predictions is None:
         return []
     begun = [(e.start_ms, e.node_ms(nodes.get(e.type, 1.0))) for e in executions if e.group != "run"]
     return [
-        stage_record(said, sum(node_ms for start_ms, node_ms in begun if start_ms >= said.time_ms) / 1000.0)
-        for said in talk.stages
+        stage_record(stage, sum(node_ms for start_ms, node_ms in begun if start_ms >= stage.time_ms) / 1000.0)
+        for stage in predictions.stages
     ]
 
 
-def stage_record(said: Said, actual_left: float) -> StageRecord:
-    """A stage as it was said; `actual_left` in node-seconds."""
+def stage_record(stage: StagePrediction, actual_left: float) -> StageRecord:
+    """A stage as it was predicted; `actual_left` in node-seconds."""
     return StageRecord(
-        stage=said.stage,
-        validator=said.validator,
-        time_ms=said.time_ms,
-        features=dict(zip(said.names, said.values, strict=True)),
-        p=said.p,
-        baseline=said.baseline,
-        score=said.score,
-        guard=said.guard,
-        cost=said.cost,
-        cost_left=said.cost_left,
+        stage=stage.stage,
+        validator=stage.validator,
+        time_ms=stage.time_ms,
+        features=dict(zip(stage.names, stage.values, strict=True)),
+        p=stage.p,
+        baseline=stage.baseline,
+        score=stage.score,
+        guard=stage.guard,
+        cost=stage.cost,
+        cost_left=stage.cost_left,
         actual_left=actual_left,
-        decision=said.decision,
-        flagged=list(said.flagged),
-        propensity=said.propensity,
+        decision=stage.decision,
+        flagged=list(stage.flagged),
+        propensity=stage.propensity,
     )

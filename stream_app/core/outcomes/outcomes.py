@@ -5,15 +5,14 @@ The rules are those of docs/decisions/0001-graphlets.md. When an outcome is *sai
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 
-from stream_app.core.events import CANCELED, COMPLETE
-from stream_app.core.events import FAILED as FAILED_STATE
-from stream_app.core.outputs import EXPIRED, FAILED, NOT_PUSHED, OPEN, PRUNED, PUSHED, RUN_ENDED, SUPERSEDED
+from stream_app.core.events import CANCELED, COMPLETE, FAILED
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, Cause
 from stream_app.core.properties import is_true
-from stream_app.core.state.entities import Execution, Graphlet, Pipeline, Run
+from stream_app.core.state.entities import Execution, Graphlet, Run
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.push_index import Push
 
 #: The property that names the verdict which stopped an execution.
 PRUNED_BY = "pruned_by"
@@ -28,21 +27,16 @@ class Outcome:
     time_ms: int | None
 
 
-#: After every time.
-NEVER_MS = 1 << 62
-
-NOTHING_YET = Outcome(OPEN, None, None)
+UNDECIDED = Outcome(OPEN, None, None)
 
 
 def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
     """Brings the outcomes of all graphlets up to date; returns those whose outcome changed, in a fixed order."""
     changed: dict[Graphlet, None] = {}
-    while pipeline.unsettled or pipeline.unsettled_runs:
-        for run_id in pipeline.unsettled_runs:
+    while pipeline.work.unsettled:
+        for run_id in pipeline.work.take_runs():
             unsettle_run(pipeline, run_id)
-        pipeline.unsettled_runs.clear()
-        graphlets = list(pipeline.unsettled)
-        pipeline.unsettled.clear()
+        graphlets = pipeline.work.take_graphlets()
         if len(graphlets) > 1:
             # Later pushes decide earlier graphlets: in this order most are looked at once.
             graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key(), reverse=True)
@@ -59,21 +53,22 @@ def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
         return
     for trainer in run.trainers:
         if trainer.graphlet is not None:
-            pipeline.unsettled[trainer.graphlet] = None
+            pipeline.work.settle_one(trainer.graphlet)
     if not run.trainers:
         for execution in run.executions:
-            pipeline.stale[execution] = None
+            pipeline.work.rebook_one(execution)
 
 
 def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
     """Computes one outcome anew and lets the rest of the pipeline follow; True if it changed."""
     alive = graphlet.trainer.graphlet is graphlet
-    outcome = outcome_of(pipeline, graphlet, horizon_ms) if alive else NOTHING_YET
+    outcome = outcome_of(pipeline, graphlet, horizon_ms) if alive else UNDECIDED
     trainer = graphlet.trainer
     push = (trainer.start_ms, trainer.id, outcome.time_ms or 0) if outcome.kind == PUSHED else None
     move_push(pipeline, graphlet, push)
     pipeline.open.pop(graphlet, None)
-    wait(pipeline, graphlet, alive and (outcome.kind == OPEN or outcome.cause in (SUPERSEDED, EXPIRED)))
+    undecided = outcome.kind == OPEN or outcome.cause in (Cause.SUPERSEDED, Cause.EXPIRED)
+    pipeline.pushes.track(graphlet, supersedable=alive and undecided)
     if not alive:
         return False
     if outcome.kind == OPEN:
@@ -81,12 +76,12 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
         expires_ms = trainer.start_ms + horizon_ms
         if graphlet.horizon_ms is None or graphlet.horizon_ms > expires_ms:
             graphlet.horizon_ms = expires_ms
-            heapq.heappush(pipeline.horizons, (expires_ms, trainer.id))
+            pipeline.timers.add_horizon(expires_ms, trainer.id)
     if (graphlet.kind, graphlet.cause, graphlet.time_ms) == (outcome.kind, outcome.cause, outcome.time_ms):
         return False
     if graphlet.kind != outcome.kind or graphlet.cause != outcome.cause:
-        pipeline.stale[trainer] = None
-        pipeline.stale.update(dict.fromkeys(graphlet.members))
+        pipeline.work.rebook_one(trainer)
+        pipeline.work.rebook(graphlet.members)
     graphlet.kind, graphlet.cause, graphlet.time_ms = outcome.kind, outcome.cause, outcome.time_ms
     return True
 
@@ -101,21 +96,21 @@ def outcome_of(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> Outco
     prunes = [
         execution.end_ms
         for execution in [trainer, *(run.run_executions if run is not None else ())]
-        if execution.ever(CANCELED) and execution.property(PRUNED_BY) is not None
+        if execution.ever(CANCELED) and execution.value_of(PRUNED_BY) is not None
     ]
     if prunes:
         return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
-    if trainer.end_ms is not None and trainer.end_state in (FAILED_STATE, CANCELED):
-        return Outcome(NOT_PUSHED, FAILED, trainer.end_ms)
+    if trainer.end_ms is not None and trainer.end_state in (FAILED, CANCELED):
+        return Outcome(NOT_PUSHED, Cause.FAILED, trainer.end_ms)
     run_end_ms = run.end_ms() if run is not None else None
     if run_end_ms is not None:
-        return Outcome(NOT_PUSHED, RUN_ENDED, run_end_ms)
-    later = pipeline.pushed[bisect_right(pipeline.pushed, (trainer.start_ms, trainer.id, NEVER_MS)) :]
-    if later:
-        return Outcome(NOT_PUSHED, SUPERSEDED, min(push_ms for _, _, push_ms in later))
-    if pipeline.clock_ms >= trainer.start_ms + horizon_ms:
-        return Outcome(NOT_PUSHED, EXPIRED, trainer.start_ms + horizon_ms)
-    return NOTHING_YET
+        return Outcome(NOT_PUSHED, Cause.RUN_ENDED, run_end_ms)
+    superseded_ms = pipeline.pushes.superseded_ms(trainer.start_ms, trainer.id)
+    if superseded_ms is not None:
+        return Outcome(NOT_PUSHED, Cause.SUPERSEDED, superseded_ms)
+    if pipeline.clock.now_ms >= trainer.start_ms + horizon_ms:
+        return Outcome(NOT_PUSHED, Cause.EXPIRED, trainer.start_ms + horizon_ms)
+    return UNDECIDED
 
 
 def pushed(pipeline: Pipeline, execution: Execution) -> bool:
@@ -128,58 +123,36 @@ def pushed(pipeline: Pipeline, execution: Execution) -> bool:
     told = [
         value
         for artifact_id in execution.writes
-        if (value := pipeline.artifacts[artifact_id].property("pushed")) is not None
+        if (value := pipeline.artifacts[artifact_id].value_of("pushed")) is not None
     ]
     return not told or any(is_true(value) for value in told)
 
 
-def move_push(pipeline: Pipeline, graphlet: Graphlet, push: tuple[int, str, int] | None) -> None:
-    """Keeps the sorted list of pushes; who was or may be superseded by a change is looked at again."""
-    before = pipeline.push_of.get(graphlet)
-    if before == push:
+def move_push(pipeline: Pipeline, graphlet: Graphlet, push: Push | None) -> None:
+    """Sets or takes away a graphlet's push; who was or may be superseded by the change is looked at again."""
+    moved = pipeline.pushes.move(graphlet, push)
+    if moved is None:
         return
-    superseders = [p for p in (before, push) if p is not None]
-    if before is not None:
-        pipeline.pushed.pop(bisect_left(pipeline.pushed, before))
-        del pipeline.push_of[graphlet]
-    if push is not None:
-        insort(pipeline.pushed, push)
-        pipeline.push_of[graphlet] = push
-    later = max(superseders)[:2]
-    settled_ms = push[2] if before is None and push is not None else -1
-    for place in range(bisect_left(pipeline.waiting, later) - 1, -1, -1):
-        other = pipeline.graphlets.get(pipeline.waiting[place][1])
+    before, after = moved
+    settled_ms = after[2] if before is None and after is not None else -1
+    for trainer_id in pipeline.pushes.before(max(each for each in moved if each is not None)):
+        other = pipeline.graphlets.get(trainer_id)
         if other is None:
             continue
-        if other.cause == SUPERSEDED and (other.time_ms or 0) <= settled_ms:
+        if other.cause == Cause.SUPERSEDED and (other.time_ms or 0) <= settled_ms:
             # A further push cannot move the time of who was superseded by an earlier one, nor of any before it.
             break
-        pipeline.unsettled[other] = None
-
-
-def wait(pipeline: Pipeline, graphlet: Graphlet, waits: bool) -> None:
-    """Keeps the sorted list of graphlets that a later trainer's push would decide."""
-    before = pipeline.waits_at.get(graphlet)
-    after = graphlet.trainer.sort_key() if waits else None
-    if before == after:
-        return
-    if before is not None:
-        del pipeline.waiting[bisect_left(pipeline.waiting, before)]
-        del pipeline.waits_at[graphlet]
-    if after is not None:
-        insort(pipeline.waiting, after)
-        pipeline.waits_at[graphlet] = after
+        pipeline.work.settle_one(other)
 
 
 def expire(pipeline: Pipeline) -> None:
     """Graphlets whose horizon the clock has passed are looked at again."""
-    while pipeline.horizons and pipeline.horizons[0][0] <= pipeline.clock_ms:
-        _, trainer_id = heapq.heappop(pipeline.horizons)
+    while (trainer_id := pipeline.timers.pop_horizon(pipeline.clock.now_ms)) is not None:
         graphlet = pipeline.graphlets.get(trainer_id)
         if graphlet is not None and graphlet.kind == OPEN:
-            # Should its start have moved on since, settling asks for a later look.
+            # Should its start have moved on since, settling schedules a later check.
             graphlet.horizon_ms = None
-            pipeline.unsettled[graphlet] = None
+            pipeline.work.settle_one(graphlet)
 
 
 def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
@@ -193,27 +166,27 @@ def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
     if times:
         return Outcome(PUSHED, None, min(times))
     if run.had_trainer:
-        return NOTHING_YET
+        return UNDECIDED
     prunes = [
         execution.end_ms
         for execution in run.run_executions
-        if execution.ever(CANCELED) and execution.property(PRUNED_BY) is not None
+        if execution.ever(CANCELED) and execution.value_of(PRUNED_BY) is not None
     ]
     if prunes:
         return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
     pruned = any(graphlet.kind == PRUNED for graphlet in graphlets)
     end_ms = run.end_ms()
     if end_ms is not None:
-        cause = FAILED if {graphlet.cause for graphlet in graphlets} == {FAILED} else RUN_ENDED
+        cause = Cause.FAILED if {graphlet.cause for graphlet in graphlets} == {Cause.FAILED} else Cause.RUN_ENDED
         return not_pushed(pruned, cause, end_ms)
     if any(graphlet.kind == OPEN for graphlet in graphlets):
-        return NOTHING_YET
-    ended = [graphlet for graphlet in graphlets if graphlet.cause in (SUPERSEDED, EXPIRED)]
+        return UNDECIDED
+    ended = [graphlet for graphlet in graphlets if graphlet.cause in (Cause.SUPERSEDED, Cause.EXPIRED)]
     if ended:
         last = max(ended, key=lambda graphlet: graphlet.trainer.sort_key())
         return not_pushed(pruned, last.cause, last.time_ms)
     expires_ms = run_horizon_ms(run, horizon_ms)
-    return not_pushed(pruned, EXPIRED, expires_ms) if pipeline.clock_ms >= expires_ms else NOTHING_YET
+    return not_pushed(pruned, Cause.EXPIRED, expires_ms) if pipeline.clock.now_ms >= expires_ms else UNDECIDED
 
 
 def not_pushed(pruned: bool, cause: str | None, time_ms: int | None) -> Outcome:

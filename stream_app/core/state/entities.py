@@ -1,22 +1,22 @@
 """The entities of one pipeline's state. Facts are stored; membership and indices are derived and never stored.
 
 Facts are joins over events (docs/decisions/0001-graphlets.md), so a duplicate changes nothing and order does not
-matter. Everything else here is a function of the facts, kept up to date by `graphlets`, `outcomes` and `ledger`.
+matter. Everything else here is a function of the facts, kept up to date by `graphlets` and `outcomes`. A method that
+changes what is stored takes the pipeline's `Changes` and records itself there.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from stream_app.core.events import CACHED, NEW, RUNNING, STATES, Scalar
-from stream_app.core.ids import graphlet_id
+from stream_app.core.events import CACHED, ENDS, NEW, RUNNING, STATES, Scalar
+from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.core.operators import CUSTOM, TRAIN
 from stream_app.core.outputs import OPEN
-from stream_app.core.state.history import History
-from stream_app.core.state.ledger import Ledger
-from stream_app.core.state.small_sets import Marks
+from stream_app.core.state.changes import Changes
+from stream_app.core.state.small_sets import GraphletSet
+from stream_app.core.state.subject import SubjectOf
 
 #: How an execution belongs to a graphlet; an execution may have several bits.
 UP, DOWN, SIDE = 1, 2, 4
@@ -26,9 +26,11 @@ NOTHING: dict[Any, Any] = {}
 
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
 DAY_MS = 86_400_000
+#: RUNNING and end events kept of an execution. An execution that reports more often keeps its earliest.
+REPORTS_MAX = 32
 
 
-class Left(NamedTuple):
+class EvictionSummary(NamedTuple):
     """What evicted graphlets and trainers left on an execution that outlives them."""
 
     #: Whether one of the graphlets was pushed, and the policies (bits) whose flag came before the execution in all.
@@ -45,9 +47,9 @@ class Execution:
     """One run of an operator: its facts, then what is derived from them."""
 
     __slots__ = (
-        "charged", "end_ms", "end_state", "first_ms", "graphlet", "group", "id", "left", "members_of",
-        "own_trainer", "properties", "reads", "run", "run_ms", "running_ms", "seen", "told_node_ms",
-        "touched_day", "type", "type_ms", "writes",
+        "charged", "end_ms", "end_state", "eviction", "first_ms", "graphlet", "group", "id", "last_ms", "members_of",
+        "own_trainer", "properties", "read_ms", "reads", "reported_node_ms", "reports", "run", "run_ms", "running_ms",
+        "seen", "touched_day", "type", "type_ms", "write_ms", "writes",
     )  # fmt: skip
 
     def __init__(self, execution_id: str) -> None:
@@ -59,22 +61,28 @@ class Execution:
         self.run_ms = 0
         #: Bits of all states seen.
         self.seen = 0
-        #: The earliest event, the earliest RUNNING event (None: none seen).
+        #: The earliest and the latest event, the earliest RUNNING event (None: none seen).
         self.first_ms = 0
+        self.last_ms = 0
         self.running_ms: int | None = None
         #: The end that decides: the latest, then the greater name.
         self.end_ms: int | None = None
         self.end_state = ""
-        self.told_node_ms: int | None = None
+        self.reported_node_ms: int | None = None
         #: Artifact id -> the version read, written; NOTHING while there is none.
         self.reads: dict[str, Version] = NOTHING
         self.writes: dict[str, Version] = NOTHING
+        #: The same ids -> the earliest event that named the edge.
+        self.read_ms: dict[str, int] = NOTHING
+        self.write_ms: dict[str, int] = NOTHING
+        #: The earliest RUNNING and end events, sorted (time, state): the attempts. At most REPORTS_MAX.
+        self.reports: list[tuple[int, str]] = []
         #: Name -> (event time, value); None while there is none.
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Day of the last event that named this execution or read what it wrote; retention counts from it.
         self.touched_day = 0
         #: None while nothing it had to do with was evicted.
-        self.left: Left | None = None
+        self.eviction: EvictionSummary | None = None
 
         self.group = CUSTOM
         #: Whether it reads a model that a trainer of its own run wrote.
@@ -96,7 +104,7 @@ class Execution:
     def start_ms(self) -> int:
         return self.first_ms if self.running_ms is None else self.running_ms
 
-    def property(self, name: str) -> Scalar | None:
+    def value_of(self, name: str) -> Scalar | None:
         """The value of a property, or None when it was never told."""
         if self.properties is None or name not in self.properties:
             return None
@@ -110,14 +118,42 @@ class Execution:
         """Compute in node-milliseconds: told, or the duration times `nodes`; 0 when CACHED."""
         if self.end_ms is not None and self.end_state == CACHED:
             return 0
-        if self.told_node_ms is not None:
-            return self.told_node_ms
+        if self.reported_node_ms is not None:
+            return self.reported_node_ms
         if self.end_ms is None:
             return 0
         return max(0, int((self.end_ms - self.start_ms) * nodes))
 
+    def attempts(self) -> list[tuple[int, int | None]]:
+        """Start and end of each attempt in ms since 1970 UTC; an end of None: it has not ended."""
+        found: list[tuple[int, int | None]] = []
+        start_ms: int | None = None
+        for time_ms, state in self.reports:
+            if state in ENDS:
+                found.append((time_ms if start_ms is None else start_ms, time_ms))
+                start_ms = None
+            elif start_ms is None:
+                start_ms = time_ms
+        return found if start_ms is None else [*found, (start_ms, None)]
+
     def sort_key(self) -> tuple[int, str]:
         return (self.start_ms, self.id)
+
+    @property
+    def row(self) -> tuple[str, str]:
+        return "execution", self.id
+
+    def summarise_eviction(self, summary: EvictionSummary, changes: Changes) -> None:
+        """Sets what evicted graphlets and trainers leave on it."""
+        if summary != self.eviction:
+            self.eviction = summary
+            changes.touch(self)
+
+    def keep_until(self, day: int, changes: Changes) -> None:
+        """Counts retention from a day, if it did not count from a later one."""
+        if day > self.touched_day:
+            self.touched_day = day
+            changes.touch(self)
 
 
 class Version:
@@ -130,9 +166,9 @@ class Version:
         #: Readers by run: a schema read by every run is looked up by the runs of one graphlet.
         self.readers: dict[str | None, list[Execution]] = {}
         #: Graphlets whose trainer it leads to; that lead to it; whose side set starts or passes here.
-        self.up: Marks[Graphlet] = ()
-        self.down: Marks[Graphlet] = ()
-        self.reach: Marks[Graphlet] = ()
+        self.up: GraphletSet[Graphlet] = ()
+        self.down: GraphletSet[Graphlet] = ()
+        self.reach: GraphletSet[Graphlet] = ()
         self.touched_day = 0
 
     def all_readers(self) -> Iterator[Execution]:
@@ -143,21 +179,42 @@ class Version:
 class Artifact:
     """An artifact id with its joined properties and its version, or versions."""
 
-    __slots__ = ("id", "properties", "unversioned", "version")
+    __slots__ = ("id", "properties", "type", "type_ms", "unversioned", "version")
 
-    def __init__(self, artifact_id: str) -> None:
+    def __init__(self, artifact_id: str, artifact_type: str = "", type_ms: int = 0) -> None:
         self.id = artifact_id
+        #: Of the earliest event; ties take the smaller.
+        self.type = artifact_type
+        self.type_ms = type_ms
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Of a versioned artifact.
         self.version = Version()
         #: None until an event says `versioned: false`; then `version` is not used any more.
         self.unversioned: Unversioned | None = None
 
-    def property(self, name: str) -> Scalar | None:
+    def value_of(self, name: str) -> Scalar | None:
         """The value of a property, or None when it was never told."""
         if self.properties is None or name not in self.properties:
             return None
         return self.properties[name][1]
+
+    @property
+    def row(self) -> tuple[str, str]:
+        return "artifact", self.id
+
+    def keep_end(self, writer_id: str, end_ms: int, changes: Changes) -> None:
+        """Keeps the end of an evicted writer, whose version of an unversioned artifact is still read."""
+        assert self.unversioned is not None
+        self.unversioned.gone[writer_id] = end_ms
+        changes.touch(self)
+
+    def drop_end(self, writer_id: str, changes: Changes) -> int | None:
+        """Drops the end of an evicted writer and returns it; None when there is none."""
+        assert self.unversioned is not None
+        end_ms = self.unversioned.gone.pop(writer_id, None)
+        if end_ms is not None:
+            changes.touch(self)
+        return end_ms
 
 
 class Unversioned:
@@ -177,60 +234,22 @@ class Unversioned:
         self.gone: dict[str, int] = {}
 
 
-class Talk:
-    """What was said of a graphlet: the stages predicted, and the flags that came of them."""
-
-    __slots__ = ("decision", "first_ms", "flag_ms", "propensity", "revision", "spared", "stages")
-
-    def __init__(self) -> None:
-        self.stages: tuple[Said, ...] = ()
-        #: Event time of the first stage.
-        self.first_ms = 0
-        #: Revision and decision of the last verdict.
-        self.revision = 0
-        self.decision = ""
-        #: Index of a deployment budget -> event time at which its policy first flagged; NOTHING while none did.
-        self.flag_ms: dict[int, int] = NOTHING
-        #: The smallest chance with which a flagged run ran on; 1 when it was never at stake.
-        self.propensity = 1.0
-        #: Whether what its prune avoided is booked.
-        self.spared = False
+#: What a prediction is about.
+Subject = SubjectOf["Execution"]
 
 
-class Said:
-    """One predicted stage, frozen; features are packed (names shared, values in an array)."""
+class Graphlet(SubjectOf["Execution"]):
+    """All the work behind one trainer execution, and what was predicted of it."""
 
     __slots__ = (
-        "baseline", "cost", "cost_left", "decision", "flagged", "guard", "names", "p", "propensity", "score",
-        "stage", "time_ms", "validator", "values",
+        "cause", "deploys", "horizon_ms", "kind", "members", "oversized", "pipeline", "runs", "time_ms", "trainer",
     )  # fmt: skip
 
-    stage: str
-    validator: str | None
-    time_ms: int
-    names: tuple[str, ...]
-    values: array[float]
-    p: float
-    baseline: float
-    score: float
-    guard: str | None
-    cost: float
-    cost_left: float
-    decision: str
-    flagged: tuple[float, ...]
-    propensity: float
-
-
-class Graphlet:
-    """All the work behind one trainer execution, and what was said of it."""
-
-    __slots__ = (
-        "cause", "deploys", "horizon_ms", "kind", "label_revision", "members", "oversized",
-        "pipeline", "runs", "said_kind", "say_ms",
-        "talk", "time_ms", "trainer",
-    )  # fmt: skip
+    KIND = 0
+    trainer: Execution
 
     def __init__(self, pipeline: str, trainer: Execution) -> None:
+        super().__init__()
         self.pipeline = pipeline
         self.trainer = trainer
         #: Execution -> bits; the trainer itself is not among them.
@@ -244,110 +263,97 @@ class Graphlet:
         self.kind = OPEN
         self.cause: str | None = None
         self.time_ms: int | None = None
-        #: When it is looked at for expiry, no later than its horizon; None while no look is queued.
+        #: When it is checked for expiry, no later than its horizon; None while no check is scheduled.
         self.horizon_ms: int | None = None
-        #: The outcome said last ("" for none) and how often one was said.
-        self.said_kind = ""
-        self.label_revision = 0
-        #: When the grace before "not pushed" is said is over; None while no such outcome waits.
-        self.say_ms: int | None = None
-        #: What was said of it; None before the first stage.
-        self.talk: Talk | None = None
 
     @property
     def id(self) -> str:
         """Execution ids are unique only within a pipeline."""
         return graphlet_id(self.pipeline, self.trainer.id)
 
+    @property
+    def row(self) -> tuple[str, str]:
+        return "graphlet", self.trainer.id
 
-class Run:
-    """One pass of a pipeline: its executions so far, and the provisional graphlet's words."""
+    @property
+    def name(self) -> str:
+        return self.trainer.id
+
+    @property
+    def run_id(self) -> str | None:
+        return self.trainer.run
+
+    def graphlet_id(self, pipeline: str) -> str:
+        return graphlet_id(pipeline, self.trainer.id)
+
+    def own_executions(self) -> list[Execution]:
+        run = self.trainer.run
+        members = [e for e in self.members if run is None or e.run == run]
+        return sorted([self.trainer, *members], key=Execution.sort_key)
+
+
+class Run(SubjectOf["Execution"]):
+    """One pass of a pipeline: its executions so far, and what its provisional graphlet is predicted to become."""
 
     __slots__ = (
-        "awaited", "counted", "executions", "had_trainer", "id", "label_revision", "look_ms", "run_executions",
-        "said_kind", "say_ms", "talk", "trainers",
+        "executions", "had_trainer", "id", "in_history", "next_check_ms", "pending", "run_executions", "trainers",
     )  # fmt: skip
 
+    KIND = 1
+
     def __init__(self, run_id: str) -> None:
+        super().__init__()
         self.id = run_id
         self.executions: list[Execution] = []
         #: Those of group run, and those of group train.
         self.run_executions: tuple[Execution, ...] = ()
         self.trainers: tuple[Execution, ...] = ()
-        #: Whether an evicted trainer was its: what could be said of the run was said before.
+        #: Whether an evicted trainer was its: all outcomes of the run but a push were announced before.
         self.had_trainer = False
         #: Whether the history counts the run itself, because it was labelled when it had no trainer.
-        self.counted = False
-        self.said_kind = ""
-        self.label_revision = 0
-        self.say_ms: int | None = None
+        self.in_history = False
         #: The outcome (kind, cause, time) that the facts gave when it was last looked at.
-        self.awaited: tuple[str, str | None, int | None] | None = None
-        #: When it is, or was last, looked at for its horizon; None before the first look is queued.
-        self.look_ms: int | None = None
-        #: What was said while no trainer was known; its trainers inherit it.
-        self.talk: Talk | None = None
+        self.pending: tuple[str, str | None, int | None] | None = None
+        #: When it is, or was last, checked for its horizon; None before the first check is scheduled.
+        self.next_check_ms: int | None = None
+
+    @property
+    def row(self) -> tuple[str, str]:
+        return "run", self.id
+
+    @property
+    def name(self) -> str:
+        return self.id
+
+    @property
+    def run_id(self) -> str:
+        return self.id
+
+    @property
+    def trainer(self) -> None:
+        return None
+
+    def graphlet_id(self, pipeline: str) -> str:
+        return run_graphlet_id(pipeline, self.id)
+
+    def own_executions(self) -> list[Execution]:
+        return sorted(self.executions, key=Execution.sort_key)
 
     def end_ms(self) -> int | None:
         """The latest end of the run, or None while it has none."""
         return max((e.end_ms for e in self.run_executions if e.end_ms is not None), default=None)
 
+    def set_in_history(self, in_history: bool, changes: Changes) -> None:
+        """Records whether the history counts the run itself."""
+        self.in_history = in_history
+        changes.touch(self)
 
-class Pipeline:
-    """Everything known of one pipeline. Pipelines share nothing, so each can live on another worker."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        #: Latest event time seen, moved on by ticks; and the log time of the event that set it.
-        self.clock_ms = 0
-        self.last_event_ms = 0
-        self.last_log_ms = 0
-        #: Day of the last event: one number for all that it touches.
-        self.day = 0
-        self.executions: dict[str, Execution] = {}
-        self.artifacts: dict[str, Artifact] = {}
-        self.runs: dict[str, Run] = {}
-        #: Trainer id -> graphlet.
-        self.graphlets: dict[str, Graphlet] = {}
-        #: Run -> graphlets that have it among their `runs`.
-        self.graphlets_of_run: dict[str, Marks[Graphlet]] = {}
-        self.oversized: dict[Graphlet, None] = {}
-        #: Trainer id -> graphlet of a trainer that proved to be none, or CACHED: should it be one after all, what
-        #: was said of it still stands.
-        self.retired: dict[str, Graphlet] = {}
-        #: Pushed graphlets, sorted: (trainer start, trainer id, push time).
-        self.pushed: list[tuple[int, str, int]] = []
-        #: Graphlets that no fact has decided.
-        self.open: dict[Graphlet, None] = {}
-        #: Those, and those decided by a later push or their horizon alone, sorted: (trainer start, trainer id).
-        self.waiting: list[tuple[int, str]] = []
-        self.waits_at: dict[Graphlet, tuple[int, str]] = {}
-        #: To be looked at again: outcome, ledger class.
-        self.unsettled: dict[Graphlet, None] = {}
-        self.unsettled_runs: dict[str, None] = {}
-        self.stale: dict[Execution, None] = {}
-        self.ledger = Ledger()
-        #: Sums of evicted executions, part of `ledger`.
-        self.frozen_ledger = Ledger()
-        self.push_of: dict[Graphlet, tuple[int, str, int]] = {}
-        #: Heaps: (horizon, trainer id) of open graphlets; (when, 0 and trainer id or 1 and run) of outcomes to be said.
-        self.horizons: list[tuple[int, str]] = []
-        self.unsaid: list[tuple[int, int, str]] = []
-        self.cutoff_ms = 0
-        #: Entities changed since the rows were last taken; None when nobody takes them.
-        self.changed: dict[Execution | Artifact | Graphlet | Run | History, None] | None = None
-        #: (kind, id) of rows whose entity was dropped since.
-        self.gone: dict[tuple[str, str], None] = {}
-        self.next_sweep_ms = 0
-        self.history = History()
+    def lose_trainer(self, changes: Changes) -> None:
+        """Records that a trainer of the run was evicted."""
+        self.had_trainer = True
+        changes.touch(self)
 
 
 def has_graphlet(execution: Execution) -> bool:
     """A trainer that did not end CACHED has one."""
     return execution.group == TRAIN and not (execution.end_ms is not None and execution.end_state == CACHED)
-
-
-def mark(pipeline: Pipeline, entity: Execution | Artifact | Graphlet | Run | History) -> None:
-    """Notes that an entity's row is to be written."""
-    if pipeline.changed is not None:
-        pipeline.changed[entity] = None

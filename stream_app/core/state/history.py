@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: How many pushes, outcomes and delays are remembered.
-REMEMBERED = 20
+HISTORY_LENGTH = 20
 #: How many graphlets under way are remembered, and how many code versions.
 STARTED_MAX = 4
 CODES_MAX = 8
@@ -102,6 +102,11 @@ class History:
     #: Which of those blessed, or pushed all the same, were pushed.
     taken: Spread = field(default_factory=Spread)
 
+    @property
+    def row(self) -> tuple[str, str]:
+        """Kind and name of its row."""
+        return "history", ""
+
     def grace_ms(self) -> int:
         """How long after a run's end a push may still come, judged by past delays."""
         if len(self.push_delays_ms) < 3:
@@ -146,7 +151,7 @@ def spread_of(values: list[float], count: int) -> Spread:
     return spread
 
 
-def remember(values: list[T], value: T) -> None:
+def append_bounded(values: list[T], value: T) -> None:
     """Appends to a list that keeps its newest few."""
     values.append(value)
-    del values[:-REMEMBERED]
+    del values[:-HISTORY_LENGTH]

@@ -8,20 +8,20 @@ from typing import TypeVar
 TUPLE_MAX = 4
 
 T = TypeVar("T")
-Marks = tuple[T, ...] | set[T]
+GraphletSet = tuple[T, ...] | set[T]
 
 
-def marked(marks: Marks[T], graphlet: T) -> Marks[T]:
+def with_graphlet(graphlets: GraphletSet[T], graphlet: T) -> GraphletSet[T]:
     """The marks with one more graphlet, which is not among them."""
-    if isinstance(marks, set):
-        marks.add(graphlet)
-        return marks
-    return (*marks, graphlet) if len(marks) < TUPLE_MAX else {*marks, graphlet}
+    if isinstance(graphlets, set):
+        graphlets.add(graphlet)
+        return graphlets
+    return (*graphlets, graphlet) if len(graphlets) < TUPLE_MAX else {*graphlets, graphlet}
 
 
-def unmarked(marks: Marks[T], graphlet: T) -> Marks[T]:
+def without_graphlet(graphlets: GraphletSet[T], graphlet: T) -> GraphletSet[T]:
     """The marks without a graphlet, whether or not it is among them."""
-    if isinstance(marks, set):
-        marks.discard(graphlet)
-        return marks
-    return tuple(other for other in marks if other is not graphlet)
+    if isinstance(graphlets, set):
+        graphlets.discard(graphlet)
+        return graphlets
+    return tuple(other for other in graphlets if other is not graphlet)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from stream_app.core.graphlets.membership import MEMBERS_MAX, may_enter, reads_own_trainer
 from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
-from stream_app.core.outputs import EXPIRED, OPEN, PUSHED, SUPERSEDED
-from stream_app.core.state.entities import DOWN, SIDE, UP, Execution, Graphlet, Pipeline, has_graphlet
+from stream_app.core.outputs import OPEN, PUSHED, Cause
+from stream_app.core.state.entities import DOWN, SIDE, UP, Execution, Graphlet, has_graphlet
 from stream_app.core.state.ledger import Ledger
+from stream_app.core.state.pipeline import Pipeline
 
 
 def check(pipeline: Pipeline, operators: Operators) -> None:
@@ -17,14 +18,14 @@ def check(pipeline: Pipeline, operators: Operators) -> None:
     AssertionError
         One does not hold; it names the entity.
     """
-    assert not pipeline.unsettled, "outcomes are left unsettled"
+    assert not pipeline.work.unsettled, "outcomes are left unsettled"
     for execution in pipeline.executions.values():
         check_execution(execution, operators)
     for graphlet in pipeline.graphlets.values():
         check_graphlet(pipeline, graphlet)
     check_ledger(pipeline)
-    assert pipeline.pushed == sorted(pipeline.pushed)
-    assert pipeline.waiting == sorted(graphlet.trainer.sort_key() for graphlet in pipeline.waits_at)
+    assert pipeline.pushes.pushes == sorted(pipeline.pushes.pushes)
+    assert pipeline.pushes.supersedable == sorted(pipeline.pushes.positions())
 
 
 def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators) -> None:
@@ -49,9 +50,9 @@ def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
     assert len(graphlet.members) <= MEMBERS_MAX, graphlet.id
     assert not (graphlet.oversized and graphlet.members), graphlet.id
     assert (graphlet.kind == OPEN) == (graphlet in pipeline.open), graphlet.id
-    assert (graphlet.kind == PUSHED) == (graphlet in pipeline.push_of), graphlet.id
-    waits = graphlet.kind == OPEN or graphlet.cause in (SUPERSEDED, EXPIRED)
-    assert waits == (graphlet in pipeline.waits_at), graphlet.id
+    assert (graphlet.kind == PUSHED) == (graphlet in pipeline.pushes), graphlet.id
+    waits = graphlet.kind == OPEN or graphlet.cause in (Cause.SUPERSEDED, Cause.EXPIRED)
+    assert waits == pipeline.pushes.is_supersedable(graphlet), graphlet.id
     for execution, bits in graphlet.members.items():
         assert (execution.members_of or {})[graphlet] == bits, graphlet.id
         if bits & DOWN:

@@ -1,29 +1,27 @@
 """State as rows: small values keyed by kind, pipeline and id, for a table with a changelog.
 
-Only facts and what was said are stored. `load` lays the edges anew and lets graphlets find their members; outcomes
-and ledger follow from `outcomes.settle` and `ledger.settle`.
+Only facts, predictions and announcements are stored. `loading` lays the edges anew and lets graphlets find their
+members; outcomes and ledger follow from `outcomes.settle` and `accounting.settle`.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 import orjson
 
-from stream_app.core.graphlets.membership import reads_own_trainer, refresh_graphlet, spread_from_trainer
-from stream_app.core.graphlets.updating import enter_run
-from stream_app.core.graphlets.versions import add_reader, connect_writer
-from stream_app.core.operators import Operators
-from stream_app.core.state.entities import Artifact, Execution, Graphlet, Left, Pipeline, Run, Said, Talk, Unversioned
-from stream_app.core.state.history import History, Snapshot, Spread
+from stream_app.core.state.changes import Entity
+from stream_app.core.state.entities import Artifact, Execution, Graphlet, Run, Subject
 from stream_app.core.state.ledger import Ledger
-from stream_app.errors import StateError
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 
-#: Raised when the form of a row changes; rows of another version are refused.
-VERSION = 1
+#: Raised when the form of a row changes so that a reader of the version before would misread it. What is added at the
+#: end of a list, or to an object, needs no new version: readers ignore what they do not know, and fill in what is
+#: missing. Older rows pass `upgrade`, rows of a later version are refused.
+VERSION = 2
 
 PIPELINE, HISTORY, EXECUTION, ARTIFACT, GRAPHLET, RUN = (
     "pipeline",
@@ -35,27 +33,21 @@ PIPELINE, HISTORY, EXECUTION, ARTIFACT, GRAPHLET, RUN = (
 )
 
 
-#: An execution with the ids of the artifacts it read and wrote.
-Ends = tuple[Execution, list[str], list[str]]
-
-
 def key(kind: str, pipeline: str, name: str) -> bytes:
     """The key of a row."""
     return "\x00".join((kind, pipeline, name)).encode()
 
 
 def changed_rows(pipelines: Iterable[Pipeline]) -> list[tuple[bytes, bytes | None]]:
-    """The rows of all entities marked as changed in some pipelines, and a None for each that is gone."""
+    """The rows of all entities changed in some pipelines, and a None for each that is gone."""
     rows: dict[bytes, bytes | None] = {}
     for pipeline in pipelines:
-        for kind, name in pipeline.gone:
+        dropped, touched = pipeline.changes.take()
+        for kind, name in dropped:
             rows[key(kind, pipeline.name, name)] = None
-        pipeline.gone = {}
         rows[key(PIPELINE, pipeline.name, "")] = encode(pipeline_row(pipeline))
-        for entity in pipeline.changed or ():
-            kind, name, value = entity_row(entity)
-            rows[key(kind, pipeline.name, name)] = encode(value)
-        pipeline.changed = {}
+        for entity in touched:
+            rows[key(entity.row[0], pipeline.name, entity.row[1])] = encode(value_of(entity))
     return list(rows.items())
 
 
@@ -63,36 +55,32 @@ def encode(value: Any) -> bytes:
     return orjson.dumps([VERSION, value], option=orjson.OPT_NON_STR_KEYS)
 
 
-def entity_row(entity: Execution | Artifact | Graphlet | Run | History) -> tuple[str, str, Any]:
-    """(kind, id, value) of an entity's row."""
+def value_of(entity: Entity) -> Any:
+    """The value of an entity's row."""
     if isinstance(entity, Execution):
-        return EXECUTION, entity.id, execution_row(entity)
+        return execution_row(entity)
     if isinstance(entity, Artifact):
-        return ARTIFACT, entity.id, [entity.properties, None if entity.unversioned is None else entity.unversioned.gone]
-    if isinstance(entity, Graphlet):
-        return (
-            GRAPHLET,
-            entity.trainer.id,
-            [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk)],
-        )
+        gone = None if entity.unversioned is None else entity.unversioned.gone
+        return [entity.properties, gone, entity.type, entity.type_ms]
     if isinstance(entity, Run):
-        said = [entity.said_kind, entity.label_revision, entity.say_ms, talk_row(entity.talk)]
-        return RUN, entity.id, [*said, entity.had_trainer, entity.counted]
-    return HISTORY, "", entity
+        return [*subject_row(entity), entity.had_trainer, entity.in_history]
+    if isinstance(entity, Graphlet):
+        return subject_row(entity)
+    return entity
+
+
+def subject_row(subject: Subject) -> list[Any]:
+    predictions = predictions_row(subject.predictions)
+    return [subject.announced_kind, subject.label_revision, subject.announce_at_ms, predictions]
 
 
 def pipeline_row(pipeline: Pipeline) -> list[Any]:
     """Clocks, cutoff, frozen sums, and the pushes of graphlets that are closed."""
-    kept = set(pipeline.push_of.values())
+    clock = pipeline.clock
     return [
-        pipeline.clock_ms,
-        pipeline.last_event_ms,
-        pipeline.last_log_ms,
-        pipeline.cutoff_ms,
-        pipeline.next_sweep_ms,
-        ledger_row(pipeline.frozen_ledger),
-        [push for push in pipeline.pushed if push not in kept],
-    ]
+        clock.now_ms, clock.last_event_ms, clock.last_log_ms, clock.cutoff_ms, pipeline.timers.next_sweep_ms,
+        ledger_row(pipeline.frozen_ledger), pipeline.pushes.closed(),
+    ]  # fmt: skip
 
 
 def ledger_row(ledger: Ledger) -> dict[str, Any]:
@@ -102,184 +90,32 @@ def ledger_row(ledger: Ledger) -> dict[str, Any]:
 
 
 def execution_row(execution: Execution) -> list[Any]:
+    reads, writes = sorted(execution.reads), sorted(execution.writes)
     return [
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
-        execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
-        sorted(execution.reads), sorted(execution.writes), execution.properties,
-        execution.touched_day, None if execution.left is None else list(execution.left),
+        execution.running_ms, execution.end_ms, execution.end_state, execution.reported_node_ms,
+        reads, writes, execution.properties,
+        execution.touched_day, None if execution.eviction is None else list(execution.eviction),
+        execution.last_ms, [execution.read_ms[each] for each in reads], [execution.write_ms[each] for each in writes],
+        execution.reports,
     ]  # fmt: skip
 
 
-def talk_row(talk: Talk | None) -> list[Any] | None:
-    if talk is None:
+def predictions_row(predictions: PredictionRecord | None) -> list[Any] | None:
+    if predictions is None:
         return None
     return [
-        talk.revision,
-        talk.decision,
-        talk.first_ms,
-        talk.flag_ms,
-        talk.propensity,
-        talk.spared,
-        [said_row(said) for said in talk.stages],
+        predictions.revision,
+        predictions.decision,
+        predictions.first_ms,
+        predictions.flag_ms,
+        predictions.propensity,
+        predictions.avoided_booked,
+        [prediction_row(prediction) for prediction in predictions.stages],
     ]
 
 
-def said_row(said: Said) -> dict[str, Any]:
-    row = {name: getattr(said, name) for name in Said.__slots__}
-    row["values"] = said.values.tolist()
+def prediction_row(prediction: StagePrediction) -> dict[str, Any]:
+    row = {name: getattr(prediction, name) for name in StagePrediction.__slots__}
+    row["values"] = prediction.values.tolist()
     return row
-
-
-def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipeline]:
-    """The pipelines of some rows, their graphlets rebuilt.
-
-    Raises
-    ------
-    StateError
-        A row has another version, or is no row of ours.
-    """
-    by_pipeline: dict[str, list[tuple[str, str, Any]]] = {}
-    for row_key, row in sorted(saved.items()):
-        try:
-            kind, pipeline, name = row_key.decode().split("\x00")
-            version, value = orjson.loads(row)
-        except (ValueError, TypeError) as error:
-            raise StateError(f"row {row_key[:80]!r} cannot be read: {error}") from error
-        if version != VERSION:
-            raise StateError(f"row {row_key[:80]!r} has version {version}, this program reads {VERSION}")
-        by_pipeline.setdefault(pipeline, []).append((kind, name, value))
-    for pipeline, entries in by_pipeline.items():
-        yield load_pipeline(pipeline, entries, operators)
-
-
-def load_pipeline(name: str, entries: list[tuple[str, str, Any]], operators: Operators) -> Pipeline:
-    """One pipeline of its rows."""
-    pipeline = Pipeline(name)
-    by_kind: dict[str, list[tuple[str, Any]]] = {}
-    for kind, entity, value in entries:
-        by_kind.setdefault(kind, []).append((entity, value))
-    for _, value in by_kind.get(PIPELINE, ()):
-        load_clocks(pipeline, value)
-    for _, value in by_kind.get(HISTORY, ()):
-        pipeline.history = load_history(value)
-    for entity, (properties, gone) in by_kind.get(ARTIFACT, ()):
-        artifact = pipeline.artifacts[entity] = Artifact(entity)
-        artifact.properties = load_properties(properties)
-        if gone is not None:
-            artifact.unversioned = Unversioned()
-            artifact.unversioned.gone = gone
-            artifact.unversioned.ends = sorted((end_ms, writer_id) for writer_id, end_ms in gone.items())
-    connect(pipeline, [load_execution(pipeline, *entry, operators) for entry in by_kind.get(EXECUTION, ())])
-    for entity, value in by_kind.get(GRAPHLET, ()):
-        load_graphlet(pipeline, entity, value)
-    for entity, value in by_kind.get(RUN, ()):
-        load_run(pipeline, entity, value)
-    return pipeline
-
-
-def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
-    (
-        pipeline.clock_ms, pipeline.last_event_ms, pipeline.last_log_ms, pipeline.cutoff_ms, pipeline.next_sweep_ms,
-        frozen, pushes,
-    ) = value  # fmt: skip
-    for ledger in (pipeline.frozen_ledger, pipeline.ledger):
-        ledger.merge(load_ledger(frozen))
-    pipeline.pushed = [(start_ms, trainer, push_ms) for start_ms, trainer, push_ms in pushes]
-
-
-def load_ledger(row: dict[str, Any]) -> Ledger:
-    row = dict(row)
-    row["wasted_by"] = {(group, cause): amount for group, cause, amount in row["wasted_by"]}
-    for name in ("saved", "harmed", "undecided"):
-        row[name] = {int(policy): amount for policy, amount in row[name].items()}
-    return Ledger(**row)
-
-
-def load_history(row: dict[str, Any]) -> History:
-    row = dict(row)
-    for name in ("last", "last_pushed"):
-        row[name] = Snapshot(**row[name]) if row[name] is not None else None
-    row["started"] = [Snapshot(**snapshot) for snapshot in row["started"]]
-    for name in ("start_gap", "failed", "pushed", "taken"):
-        row[name] = Spread(**row[name])
-    for name in ("numbers", "costs"):
-        row[name] = {entry: Spread(**spread) for entry, spread in row[name].items()}
-    row["flag_streaks"] = {int(budget): streak for budget, streak in row["flag_streaks"].items()}
-    return History(**row)
-
-
-def load_properties(row: dict[str, list[Any]] | None) -> dict[str, tuple[int, Any]] | None:
-    return None if row is None else {name: (time_ms, value) for name, (time_ms, value) in row.items()}
-
-
-def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> Ends:
-    """One execution, with the artifacts that its edges lead to, which are laid once all are known."""
-    execution = pipeline.executions[name] = Execution(name)
-    (
-        execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
-        execution.running_ms, execution.end_ms, execution.end_state, execution.told_node_ms,
-        inputs, outputs, properties, execution.touched_day, left,
-    ) = row  # fmt: skip
-    execution.properties = load_properties(properties)
-    if left is not None:
-        pushed, policies, (start_ms, trainer), cause, own_trainer = left
-        execution.left = Left(pushed, policies, (start_ms, trainer), cause, own_trainer)
-    execution.group = operators.group(execution.type)
-    enter_run(pipeline, execution)
-    pipeline.stale[execution] = None
-    return execution, inputs, outputs
-
-
-def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
-    """Lays every edge, then lets every graphlet find its members."""
-    for execution, _, outputs in ends:
-        for artifact_id in outputs:
-            artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
-            connect_writer(artifact, execution)
-    for execution, inputs, _ in ends:
-        for artifact_id in inputs:
-            artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
-            add_reader(artifact, execution)
-    for execution, _, _ in ends:
-        for version in execution.reads.values():
-            version.touched_day = max(version.touched_day, execution.touched_day)
-    for execution, _, _ in ends:
-        for version in execution.writes.values():
-            # A reader may have been touched since by what it wrote, which touches no writer of what it read.
-            version.touched_day = min(version.touched_day, execution.touched_day)
-    for execution, _, _ in ends:
-        execution.own_trainer = reads_own_trainer(execution)
-        refresh_graphlet(pipeline, execution)
-    for graphlet in pipeline.graphlets.values():
-        spread_from_trainer(pipeline, graphlet)
-
-
-def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
-    graphlet = pipeline.graphlets.get(name)
-    if graphlet is None:
-        graphlet = pipeline.retired[name] = Graphlet(pipeline.name, pipeline.executions[name])
-    graphlet.said_kind, graphlet.label_revision, graphlet.say_ms, talk = row
-    graphlet.talk = load_talk(talk)
-
-
-def load_run(pipeline: Pipeline, name: str, row: list[Any]) -> None:
-    run = pipeline.runs.setdefault(name, Run(name))
-    run.said_kind, run.label_revision, run.say_ms, talk, run.had_trainer, run.counted = row
-    run.talk = load_talk(talk)
-
-
-def load_talk(row: list[Any] | None) -> Talk | None:
-    if row is None:
-        return None
-    talk = Talk()
-    talk.revision, talk.decision, talk.first_ms, flags, talk.propensity, talk.spared, stages = row
-    talk.flag_ms = {int(policy): time_ms for policy, time_ms in flags.items()}
-    for stage in stages:
-        said = Said()
-        for name, value in stage.items():
-            setattr(said, name, value)
-        said.names = tuple(stage["names"])
-        said.values = array("d", stage["values"])
-        said.flagged = tuple(stage["flagged"])
-        talk.stages += (said,)
-    return talk

@@ -10,8 +10,8 @@ import pytest
 from stream_app.core.decisions.policy import (
     ENFORCE,
     FREE_WEEKS,
-    HOLDOUT_LEAST,
-    HOLDOUT_MOST,
+    HOLDOUT_MAX,
+    HOLDOUT_MIN,
     Decision,
     Policy,
     Question,
@@ -21,20 +21,7 @@ from stream_app.core.decisions.policy import (
     guard,
     score_of,
 )
-from stream_app.core.outputs import (
-    CONTINUE,
-    DUE,
-    FIRST,
-    INPUT,
-    KEEP,
-    NOTHING_LEFT,
-    PREPROCESS,
-    PRUNE,
-    TRAIN,
-    WARN,
-    Example,
-    Verdict,
-)
+from stream_app.core.outputs import CONTINUE, INPUT, PREPROCESS, PRUNE, TRAIN, WARN, Example, Guard, Verdict, Withdrawal
 from stream_app.core.state.history import History
 from tests.support.builders import DAY, HOUR, T0, ended, happened, run_ended, run_pruned, started
 from tests.support.steered import PERIOD, Steered, past, whole_run
@@ -83,12 +70,12 @@ def test_a_pipelines_first_graphlets_are_guarded(labelled: int, guarded: bool) -
     """Five of them have to be labelled before one is flagged."""
     said = said_of(seasoned(labelled=labelled))
 
-    assert (said == FIRST) == guarded
+    assert (said == Guard.FIRST) == guarded
 
 
 def test_a_keep_tag_guards() -> None:
     """It comes before all else: a person has spoken."""
-    assert said_of(seasoned(labelled=0), keep=True) == KEEP
+    assert said_of(seasoned(labelled=0), keep=True) == Guard.KEEP
 
 
 @pytest.mark.parametrize(("left", "guarded"), [(4.9, True), (5.1, False)])
@@ -96,7 +83,7 @@ def test_nothing_left_worth_saving_guards(left: float, guarded: bool) -> None:
     """Less than 5 % of the expected cost ahead is not worth a flag."""
     said = said_of(seasoned(), cost=100.0 - left, left=left)
 
-    assert (said == NOTHING_LEFT) == guarded
+    assert (said == Guard.NOTHING_LEFT) == guarded
 
 
 @pytest.mark.parametrize(("since", "guarded"), [(DAY, False), (DAY + 1, True)])
@@ -107,7 +94,7 @@ def test_a_push_that_is_due_guards(since: int, guarded: bool) -> None:
 
     said = said_of(seasoned(push_ms=pushes))
 
-    assert (said == DUE) == guarded
+    assert (said == Guard.DUE) == guarded
 
 
 def test_two_pushes_make_no_usual_interval() -> None:
@@ -123,7 +110,7 @@ def test_as_many_consecutive_flags_as_runs_between_pushes_guard(streak: int, gua
 
     said = budget_guard(history, 0)
 
-    assert (said == "as many consecutive flags as the pipeline has runs between pushes") == guarded
+    assert (said == Guard.STREAK) == guarded
 
 
 def test_flags_of_one_budget_do_not_use_up_anothers() -> None:
@@ -148,7 +135,7 @@ def test_a_pipeline_that_never_pushed_is_not_flagged_for_ever() -> None:
     assert budget_guard(seasoned(flag_streaks={0: 19}), 0) is not None
 
 
-OFTEN_ENOUGH = "the pipeline's last pushes were flagged often enough"
+OFTEN_ENOUGH = Guard.PIPELINE_SHARE
 
 
 def pushed_before(pushes: int, flagged: int) -> History:
@@ -217,15 +204,14 @@ def test_the_budget_in_force_is_always_among_those_decided() -> None:
 
     assert policy.budgets == (0.01, 0.05, 0.03)
     assert policy.active == 2
-    assert str(policy) == "observe 3 %"
 
 
 def test_a_guarded_stage_is_flagged_by_no_budget() -> None:
     """Guards do not depend on budgets; calibration leaves the stage out too."""
-    decision = decided(replace(ASKED, guarded=KEEP))
+    decision = decided(replace(ASKED, guarded=Guard.KEEP))
 
-    assert (decision.decision, decision.flagged, decision.guard) == (WARN, [], KEEP)
-    assert decision.notes == ["not flagged: tagged keep"]
+    assert (decision.decision, decision.flagged, decision.guard) == (WARN, [], Guard.KEEP)
+    assert decision.held_back == Guard.KEEP
 
 
 def test_a_budgets_own_guard_warns_and_says_why() -> None:
@@ -233,7 +219,7 @@ def test_a_budgets_own_guard_warns_and_says_why() -> None:
     decision = decided(history=seasoned(flag_streaks={1: 20}))
 
     assert (decision.decision, decision.flagged, decision.guard) == (WARN, [0], None)
-    assert decision.notes == ["not flagged: as many consecutive flags as the pipeline has runs between pushes"]
+    assert decision.held_back == Guard.STREAK
 
 
 # Warnings
@@ -246,7 +232,7 @@ def test_while_pushes_are_missing_it_warns_and_says_how_many() -> None:
     decision = decided(learner=learner)
 
     assert (decision.decision, decision.threshold, decision.flagged) == (WARN, None, [])
-    assert decision.notes == ["no flags yet: 17 more labelled pushes are needed at this budget"]
+    assert (decision.held_back, decision.pushes_missing) == (Guard.PUSHES_MISSING, 17)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +240,7 @@ def test_while_pushes_are_missing_it_warns_and_says_how_many() -> None:
     [
         (replace(ASKED, score=1.5), Steered(limit=None, lacking=17, least=1.5)),
         (ASKED, Steered(limit=None, lacking=17, least=None)),
-        (replace(ASKED, guarded=KEEP), Steered(limit=None, lacking=17, least=1.5)),
+        (replace(ASKED, guarded=Guard.KEEP), Steered(limit=None, lacking=17, least=1.5)),
     ],
     ids=["a push scored no better", "no push yet", "guarded"],
 )
@@ -268,7 +254,7 @@ def test_when_too_many_pushes_were_flagged_no_budget_flags() -> None:
     decision = decided(learner=Steered(halted=True))
 
     assert (decision.decision, decision.flagged) == (WARN, [])
-    assert decision.notes == ["flags are stopped: too many of the last pushes had been flagged"]
+    assert decision.held_back == Guard.STOPPED
 
 
 # Hysteresis
@@ -282,23 +268,23 @@ def test_a_flag_stays_until_the_score_has_recovered_to_twice_the_threshold(score
     decision = decided(question, learner=Steered(limit=2.0))
 
     assert decision.decision == said
-    assert ("flag withdrawn: the score recovered" in decision.notes) == (said == CONTINUE)
+    assert decision.withdrawn == (Withdrawal.RECOVERED if said == CONTINUE else None)
 
 
 @pytest.mark.parametrize(
     ("learner", "guarded", "why"),
     [
-        (Steered(), KEEP, "tagged keep"),
-        (Steered(halted=True), None, "flags are stopped: too many of the last pushes had been flagged"),
-        (Steered(limit=None), None, "no threshold at this stage"),
+        (Steered(), Guard.KEEP, Guard.KEEP),
+        (Steered(halted=True), None, Guard.STOPPED),
+        (Steered(limit=None), None, Withdrawal.NO_THRESHOLD),
     ],
     ids=["guarded", "stopped", "no threshold"],
 )
 def test_an_open_flag_does_not_outlast_what_would_forbid_it(learner: Steered, guarded: str | None, why: str) -> None:
-    """A person's tag, the stop on excess and a stage without a budget withdraw it, each in its own words."""
+    """A person's tag, the stop on excess and a stage without a budget withdraw it, each under its own name."""
     decision = decided(replace(ASKED, was_flagged=True, guarded=guarded), learner=learner)
 
-    assert (decision.decision, decision.notes) == (CONTINUE, [f"flag withdrawn: {why}"])
+    assert (decision.decision, decision.withdrawn) == (CONTINUE, why)
 
 
 def test_a_flag_that_only_stays_is_no_flag_of_the_budget_at_this_stage() -> None:
@@ -329,7 +315,7 @@ def test_the_propensity_rises_towards_the_threshold(score: float, chance: float)
     """From 2 % to 50 %, and one pipeline-week in twenty on top."""
     decision = decided(replace(ASKED, score=score, was_flagged=True), policy=ENFORCING, learner=Steered(limit=2.0))
 
-    assert HOLDOUT_LEAST <= chance <= HOLDOUT_MOST
+    assert HOLDOUT_MIN <= chance <= HOLDOUT_MAX
     assert decision.propensity == pytest.approx(FREE_WEEKS + (1 - FREE_WEEKS) * chance)
 
 
@@ -450,7 +436,7 @@ def test_a_flag_is_withdrawn_when_the_score_recovers(watch: Watch) -> None:
     watched = watch(Steered(p_at={TRAIN: 0.999_999})).feed(past(SEASONED + 1), whole_run(10 * PERIOD, "now"))
 
     assert decisions(watched)[:3] == [(INPUT, PRUNE), (PREPROCESS, PRUNE), (TRAIN, CONTINUE)]
-    assert verdicts(watched)[2].reasons == ["flag withdrawn: the score recovered"]
+    assert verdicts(watched)[2].withdrawn == Withdrawal.RECOVERED
 
 
 def test_a_keep_tag_on_a_step_guards_its_run_and_its_graphlet(watch: Watch) -> None:
@@ -464,7 +450,7 @@ def test_a_keep_tag_on_a_step_guards_its_run_and_its_graphlet(watch: Watch) -> N
     )
 
     assert decisions(watched) == [(INPUT, WARN), (PREPROCESS, WARN)]
-    assert {verdict.reasons[0] for verdict in verdicts(watched)} == {"not flagged: tagged keep"}
+    assert {verdict.held_back for verdict in verdicts(watched)} == {Guard.KEEP}
 
 
 def test_a_keep_tag_that_comes_after_a_flag_withdraws_it(watch: Watch) -> None:
@@ -476,7 +462,7 @@ def test_a_keep_tag_that_comes_after_a_flag_withdraws_it(watch: Watch) -> None:
     )
 
     assert decisions(watched) == [(INPUT, PRUNE), (PREPROCESS, CONTINUE)]
-    assert verdicts(watched)[-1].reasons == ["flag withdrawn: tagged keep"]
+    assert verdicts(watched)[-1].withdrawn == Guard.KEEP
 
 
 def test_runs_pruned_before_their_trainer_count_as_consecutive_flags(watch: Watch) -> None:
@@ -491,8 +477,7 @@ def test_runs_pruned_before_their_trainer_count_as_consecutive_flags(watch: Watc
         said.append(verdict)
         watched.feed(run_pruned(minute + 1, run) if verdict.decision == PRUNE else run_ended(minute + 1, run))
 
-    reason = "not flagged: as many consecutive flags as the pipeline has runs between pushes"
-    assert any(verdict.reasons == [reason] for verdict in said)
+    assert any(verdict.held_back == Guard.STREAK for verdict in said)
 
 
 def test_a_pipeline_whose_flags_come_true_is_left_alone_every_twentieth_time(watch: Watch) -> None:
@@ -520,7 +505,7 @@ def test_a_push_that_is_due_is_not_flagged(watch: Watch) -> None:
     watched = watch(Steered()).feed(past(6, pushed=True), whole_run(6 * PERIOD + DAY / HOUR * 60, "now"))
 
     assert decisions(watched)[0] == (INPUT, WARN)
-    assert verdicts(watched)[0].reasons == ["not flagged: a push is due by the pipeline's usual interval"]
+    assert verdicts(watched)[0].held_back == Guard.DUE
 
 
 def test_in_enforce_a_run_is_pruned_or_held_out_and_says_so(watch: Watch) -> None:
@@ -532,5 +517,5 @@ def test_in_enforce_a_run_is_pruned_or_held_out_and_says_so(watch: Watch) -> Non
 
     assert {(v.decision, v.holdout) for v in first} == {(PRUNE, False), (CONTINUE, True)}
     assert {v.propensity for v in first} == {first[0].propensity}
-    assert {v.policy for v in first} == {"enforce 5 %"}
-    assert all(("held out: runs on to be learned from" in v.reasons) == v.holdout for v in first)
+    assert {(v.mode, v.budget) for v in first} == {(ENFORCE, 0.05)}
+    assert all((v.decision == CONTINUE) == v.holdout for v in first)

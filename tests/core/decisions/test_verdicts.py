@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stream_app.core.decisions.policy import Policy, score_of
-from stream_app.core.features.descriptions import describe, in_words
+from stream_app.core.features.descriptions import describe
 from stream_app.core.outputs import CONTINUE, PRUNE, STAGES, WARN, Verdict
 from tests.support.builders import at, ran, started
 from tests.support.simulated import usual_outputs
@@ -57,7 +57,7 @@ def test_a_verdict_has_the_learners_probability_and_the_policys_score(watch: Wat
 
     assert (last.p_push, last.threshold) == (0.25, 0.375)
     assert last.score == score_of(0.25, last.cost_left)
-    assert (last.model, last.policy, last.time_ms) == ("17-abc", "observe 5 %", at(10 * PERIOD + 2))
+    assert (last.model, last.mode, last.budget, last.time_ms) == ("17-abc", "observe", 0.05, at(10 * PERIOD + 2))
     assert (last.holdout, last.propensity) == (False, 1.0)
 
 
@@ -80,14 +80,15 @@ def test_a_newer_models_opinion_never_stands_under_an_old_id(watch: Watch) -> No
 
 
 def test_the_features_that_moved_it_are_its_reasons() -> None:
-    """Three at most, in words, with the way in which they pushed."""
-    told = [v for v in usual_outputs() if isinstance(v, Verdict) and v.reasons]
+    """Three at most, the strongest first, with the value that the model was asked with and the effect."""
+    predicted = [v for v in usual_outputs() if isinstance(v, Verdict) and v.reasons]
 
-    assert len(told) > 100
-    for verdict in told:
-        moved = [reason for reason in verdict.reasons if reason.endswith((" (for a push)", " (against a push)"))]
-        assert len(moved) <= 3
-        assert not [reason for reason in moved if "_" in reason and "." not in reason]
+    assert len(predicted) > 100
+    for verdict in predicted:
+        effects = [abs(reason.effect) for reason in verdict.reasons]
+        assert len(effects) <= 3
+        assert effects == sorted(effects, reverse=True)
+        assert all(describe(reason.feature, reason.value) for reason in verdict.reasons)
 
 
 def test_numbers_of_a_verdict_are_in_their_ranges() -> None:
@@ -120,10 +121,3 @@ def test_numbers_of_a_verdict_are_in_their_ranges() -> None:
 def test_a_feature_in_words(name: str, value: float | None, words: str) -> None:
     """As a person says it, the number as it was before it was squashed."""
     assert describe(name, value) == words
-
-
-def test_reasons_say_which_way_they_pushed() -> None:
-    """For a push, or against."""
-    said = in_words([("failed_5", -0.4), ("last_pushed", 0.1)], {"failed_5": 1.0, "last_pushed": 1.0})
-
-    assert said == ["1 of the last 5 runs failed (against a push)", "the last run was pushed (for a push)"]

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from stream_app.core.features.cadence import DAY_MS, hazard, rhythm_features, share_over, weekday
-from stream_app.core.features.improvement import direction, gain_features
+from stream_app.core.features.cadence import DAY_MS, cadence_features, hazard, share_over, weekday
+from stream_app.core.features.improvement import direction, improvement_features
 from stream_app.core.state.history import HOUR_MS, History, Snapshot, Spread
 
 #: 2026-01-05 00:00 UTC.
@@ -16,7 +16,7 @@ MONDAY_MS = 1_767_571_200_000
 
 def rhythm(history: History, now_ms: int) -> dict[str, float]:
     found: dict[str, float] = {}
-    rhythm_features(found, history, "now", now_ms)
+    cadence_features(found, history, "now", now_ms)
     return found
 
 
@@ -99,7 +99,7 @@ def test_a_gain_is_a_gain_whichever_way_the_metric_turns() -> None:
         spread = Spread(count=10, mean=0.6, variance=0.01)
         history = History(last_pushed=Snapshot(numbers={key: pushed}), numbers={key: spread})
         found.append({})
-        gain_features(found[-1], history, numbers)
+        improvement_features(found[-1], history, numbers)
 
     assert found[0] == pytest.approx(found[1])
     assert found[0]["gain.validate.pushed"] == pytest.approx(2.0, abs=1e-3)

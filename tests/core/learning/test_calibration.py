@@ -40,12 +40,12 @@ def test_no_thresholds_before_there_are_enough_pushes(budget: float, pushes: int
     """One over the budget, less one: with fewer pushes not even the smallest score is safe to flag below."""
     calibration = PushCalibration((budget,))
     for number in range(pushes):
-        assert calibration.missing(budget) == pushes - number
+        assert calibration.pushes_missing(budget) == pushes - number
         assert calibration.threshold(budget) is None
 
         calibration.add(str(number), {"input": float(number + 1)}, (), 1.0, STAGES)
 
-    assert calibration.missing(budget) == 0
+    assert calibration.pushes_missing(budget) == 0
     assert calibration.threshold(budget) is not None
 
 
@@ -54,7 +54,7 @@ def test_the_first_threshold_is_the_smallest_score() -> None:
     calibration = filled([{"input": float(score)} for score in range(19, 0, -1)], (0.05,))
 
     assert calibration.threshold(0.05) == 1.0
-    assert calibration.tentative() == 1.0
+    assert calibration.lowest_push_score() == 1.0
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -64,7 +64,7 @@ def test_the_share_of_exchangeable_pushes_flagged_keeps_to_the_budget(budget: fl
     calibration, flagged, asked = PushCalibration((budget,)), 0, 0
     for number in range(4000):
         scores = draw_scores(draw)
-        if not calibration.missing(budget):
+        if not calibration.pushes_missing(budget):
             asked += 1
             flagged += is_flagged(calibration, scores, budget)
         calibration.add(str(number), scores, (), 1.0, STAGES)
@@ -81,7 +81,7 @@ def test_weights_keep_the_bound_where_flagged_pushes_rarely_run() -> None:
     for number in range(8000):
         scores = draw_scores(draw)
         hit = is_flagged(calibration, scores, budget)
-        asked += not calibration.missing(budget)
+        asked += not calibration.pushes_missing(budget)
         flagged += hit
         if not hit or draw.random() < 0.2:
             calibration.add(str(number), scores, (), 5.0 if hit else 1.0, STAGES)
@@ -151,7 +151,7 @@ def test_a_graphlet_counts_once() -> None:
     for _ in range(30):
         calibration.add("same", {"input": 1.0}, (), 1.0, STAGES)
 
-    assert calibration.missing(0.05) == 18
+    assert calibration.pushes_missing(0.05) == 18
 
 
 def test_flags_stop_on_excess_and_resume_when_it_has_passed() -> None:
@@ -160,13 +160,13 @@ def test_flags_stop_on_excess_and_resume_when_it_has_passed() -> None:
     for number in range(WINDOW):
         calibration.add(str(number), {"input": 1.0}, (0.01,) if number % 10 == 0 else (), 1.0, STAGES)
 
-    assert calibration.stopped(0.01)
-    assert not calibration.stopped(0.2)
+    assert calibration.flags_stopped(0.01)
+    assert not calibration.flags_stopped(0.2)
 
     for number in range(WINDOW, 2 * WINDOW):
         calibration.add(str(number), {"input": 1.0}, (), 1.0, STAGES)
 
-    assert not calibration.stopped(0.01)
+    assert not calibration.flags_stopped(0.01)
 
 
 @pytest.mark.parametrize(("flags", "stopped"), [(0, False), (3, False), (6, False), (7, True)])
@@ -176,7 +176,7 @@ def test_flags_stop_at_the_exact_binomial_bound(flags: int, stopped: bool) -> No
     for number in range(WINDOW):
         calibration.add(str(number), {}, (0.01,) if number < flags else (), 1.0, STAGES)
 
-    assert stopped is calibration.stopped(0.01)
+    assert stopped is calibration.flags_stopped(0.01)
 
 
 def test_one_heavy_push_does_not_stop_flags() -> None:
@@ -185,4 +185,4 @@ def test_one_heavy_push_does_not_stop_flags() -> None:
     for number in range(WINDOW):
         calibration.add(str(number), {}, (0.01,) if number == 0 else (), 50.0 if number == 0 else 1.0, STAGES)
 
-    assert not calibration.stopped(0.01)
+    assert not calibration.flags_stopped(0.01)

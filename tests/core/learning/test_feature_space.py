@@ -11,7 +11,7 @@ from stream_app.core.learning.feature_space import (
     BASELINE,
     MISSING,
     NAMES_MAX,
-    PLACES,
+    SLOTS,
     FeatureSpace,
     bounded,
     log_odds,
@@ -46,11 +46,11 @@ def test_squashing_keeps_the_order() -> None:
     assert [bounded(value) for value in values] == sorted(bounded(value) for value in values)
 
 
-def placed(space: FeatureSpace, features: dict[str, float], baseline: float = 0.2) -> dict[int, float]:
+def encoded(space: FeatureSpace, features: dict[str, float], baseline: float = 0.2) -> dict[int, float]:
     """What a vector puts on which places, where it puts anything."""
-    found = space.place(space.vector(features, baseline))
+    found = space.encode(space.vector(features, baseline))
     return {
-        place: amount for place, amount in zip(found.places.tolist(), found.amounts.tolist(), strict=True) if amount
+        encode: amount for encode, amount in zip(found.slots.tolist(), found.amounts.tolist(), strict=True) if amount
     }
 
 
@@ -60,13 +60,13 @@ def test_a_value_lies_on_neighbouring_knots_in_full() -> None:
     space = FeatureSpace(["a", "b"])
     for _ in range(100):
         space.learn(space.vector({"a": draw.gauss(0, 1), "b": draw.random()}, draw.random()))
-    found = placed(space, {"a": 0.3}, 0.4)
-    knots = {place % PLACES: amount for place, amount in found.items() if place // PLACES == 1}
+    found = encoded(space, {"a": 0.3}, 0.4)
+    knots = {encode % SLOTS: amount for encode, amount in found.items() if encode // SLOTS == 1}
 
     assert sum(knots.values()) == pytest.approx(1.0)
     assert len(knots) == 2
     assert max(knots) - min(knots) == 1
-    assert found[2 * PLACES + MISSING] == 1.0
+    assert found[2 * SLOTS + MISSING] == 1.0
 
 
 def test_a_value_at_a_knot_or_beyond_the_ends_lies_on_one() -> None:
@@ -75,8 +75,8 @@ def test_a_value_at_a_knot_or_beyond_the_ends_lies_on_one() -> None:
     knots = space.knots(1)
 
     for value, knot in ((float(knots[2]), 2), (-1e9, 0), (1e9, len(knots) - 1)):
-        assert {place: amount for place, amount in placed(space, {"a": value}).items() if place >= PLACES} == {
-            PLACES + knot: 1.0
+        assert {encode: amount for encode, amount in encoded(space, {"a": value}).items() if encode >= SLOTS} == {
+            SLOTS + knot: 1.0
         }
 
 
@@ -86,8 +86,8 @@ def test_what_is_always_so_says_nothing() -> None:
     for _ in range(100):
         space.learn(space.vector({"constant": 7.0}, 0.2))
 
-    assert {place // PLACES for place in placed(space, {"constant": 7.0})} <= {0}
-    assert {place for place in placed(space, {"rare": 1.0}) if place >= PLACES} == {PLACES + MISSING, 2 * PLACES}
+    assert {encode // SLOTS for encode in encoded(space, {"constant": 7.0})} <= {0}
+    assert {encode for encode in encoded(space, {"rare": 1.0}) if encode >= SLOTS} == {SLOTS + MISSING, 2 * SLOTS}
 
 
 def test_knots_follow_heavy_tails() -> None:

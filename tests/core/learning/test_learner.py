@@ -15,7 +15,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.drift import log_loss
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.seen_examples import DAY_MS, RETENTION_MS
-from stream_app.core.outputs import DUE, FIRST, Example
+from stream_app.core.outputs import Example, Guard
 from tests.support.builders import DAY, MINUTE, ran, run_ended
 from tests.support.labelled import Truth, example, record
 
@@ -273,35 +273,37 @@ def test_pushes_are_graphlets_with_the_stages_they_inherit() -> None:
     """Twenty graphlets are twenty pushes, though their runs have examples too, and their least score counts."""
     learner = pushes(20)
 
-    assert learner.missing(0.05) == 0
+    assert learner.pushes_missing(0.05) == 0
     assert (learner.threshold("input", 0.05), learner.threshold("preprocess", 0.05)) == (1.0, 1.0)
     assert (learner.threshold("input", 0.2), learner.threshold("preprocess", 0.2)) == (4.0, 4.0)
 
 
 def test_records_the_guards_protected_do_not_set_thresholds() -> None:
     """A guarded stage could not have been flagged, so its score, however small, does not count."""
-    learner = pushes(20, guard=DUE, score=0.001)
+    learner = pushes(20, guard=Guard.DUE, score=0.001)
 
     assert learner.threshold("input", 0.05) == 1.0
-    assert learner.tentative("input") == 1.0
+    assert learner.lowest_push_score("input") == 1.0
 
 
 def test_pushes_of_a_pipelines_first_graphlets_do_not_count() -> None:
     """They were protected as later ones will not be: they are no evidence that a flag is safe, nor of the watch."""
     learner = pushes(20)
-    young = [record("input", score=0.001, guard=FIRST), record("train", score=0.001, guard=FIRST)]
+    young = [record("input", score=0.001, guard=Guard.FIRST), record("train", score=0.001, guard=Guard.FIRST)]
     learner.learn(example(100, True, young))
 
-    assert learner.missing(0.01) == 99 - 20
+    assert learner.pushes_missing(0.01) == 99 - 20
     assert learner.threshold("input", 0.05) == 1.0
 
 
 def test_a_push_that_outgrew_the_first_graphlets_counts() -> None:
     """A stage past the guard could have been flagged."""
     learner = pushes(20)
-    learner.learn(example(100, True, [record("input", score=0.001, guard=FIRST), record("preprocess", score=0.5)]))
+    learner.learn(
+        example(100, True, [record("input", score=0.001, guard=Guard.FIRST), record("preprocess", score=0.5)])
+    )
 
-    assert learner.missing(0.01) == 99 - 21
+    assert learner.pushes_missing(0.01) == 99 - 21
     assert learner.threshold("input", 0.05) == 0.5
 
 
@@ -320,7 +322,7 @@ def test_a_push_flagged_at_an_inherited_stage_was_flagged() -> None:
         inherited = [record("input", flagged=(0.05,) if number < 6 else ())]
         learner.learn(example(number, True, [record("preprocess")], inherited=inherited))
 
-    assert learner.stopped(0.05)
+    assert learner.flags_stopped(0.05)
 
 
 def test_the_version_tells_records_and_features() -> None:

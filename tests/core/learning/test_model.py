@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from stream_app.core.learning.feature_space import BASELINE, NAMES_MAX, PLACES
+from stream_app.core.learning.feature_space import BASELINE, NAMES_MAX, SLOTS
 from stream_app.core.learning.model import READY_LABELS, StageModel
 from tests.support.labelled import Truth
 
@@ -96,14 +96,14 @@ def test_a_weight_that_is_lost_is_discarded_and_heals() -> None:
     """Were a weight ever NaN, the update is refused and counted, answers fall back, and learning goes on."""
     model = trained(500)
     vector = model.space.vector(PLAIN, 0.3)
-    model.regression.heights[model.space.place(vector).places] = math.nan
+    model.regression.heights[model.space.encode(vector).slots] = math.nan
 
     assert 0.0 < model.p(vector) < 1.0
 
     model.learn(vector, True, 1.0)
 
     assert model.discarded >= 1
-    assert math.isfinite(model.regression.log_odds(model.space.place(vector)))
+    assert math.isfinite(model.regression.log_odds(model.space.encode(vector)))
     for _ in range(5):
         model.learn(vector, True, 1.0)
     assert model.discarded <= 2
@@ -135,6 +135,6 @@ def test_the_model_is_bounded_whatever_it_is_sent() -> None:
         teach(model, features, 0.1, number % 7 == 0)
 
     assert len(model.space.names) == NAMES_MAX
-    assert len(model.regression.heights) == NAMES_MAX * PLACES
+    assert len(model.regression.heights) == NAMES_MAX * SLOTS
     assert 0.0 < model.predict({"name 1": 1e308}, 0.1).p < 1.0
     assert model.discarded == 0

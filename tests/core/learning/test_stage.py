@@ -34,13 +34,13 @@ def test_the_share_ahead_is_the_mean_over_records() -> None:
 def test_a_stage_without_records_or_with_little_ahead_spends_nothing() -> None:
     """Where almost everything is spent already a flag saves nothing."""
     stage = StageLearning()
-    assert not stage.spends
+    assert not stage.has_budget
 
     stage.note_cost(record(cost=99.0, cost_left=1.0))
-    assert not stage.spends
+    assert not stage.has_budget
 
     stage.note_cost(record(cost=50.0, cost_left=50.0))
-    assert stage.spends
+    assert stage.has_budget
 
 
 @pytest.mark.parametrize(("cost", "left"), [(0.0, 0.0), (math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan)])

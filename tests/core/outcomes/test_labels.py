@@ -46,7 +46,7 @@ def test_after_a_runs_end_an_hour_of_grace_passes(watch: Watch) -> None:
 
     (example,) = examples(watched)
     assert (example.pushed, example.cause) == (False, "run_ended")
-    assert (example.time_ms, example.said_ms) == (at(10), at(70))
+    assert (example.time_ms, example.announced_ms) == (at(10), at(70))
 
 
 def test_a_push_within_the_grace_leaves_one_label(watch: Watch) -> None:
@@ -86,7 +86,7 @@ def test_a_pipeline_that_pushes_before_its_runs_end_waits_no_longer(watch: Watch
     """After three such pushes a run that ends without one is over."""
     watched = watch(Steered()).feed(past(4, pushed=True), whole_run(9 * PERIOD, "now"))
 
-    assert [e.said_ms for e in examples(watched, "p/train-now")] == [at(9 * PERIOD + 9)]
+    assert [e.announced_ms for e in examples(watched, "p/train-now")] == [at(9 * PERIOD + 9)]
 
 
 def test_what_needs_no_grace_is_said_at_once(watch: Watch) -> None:
@@ -98,7 +98,7 @@ def test_what_needs_no_grace_is_said_at_once(watch: Watch) -> None:
         ran(8, "push", "Pusher", reads=["m"]),
     )
 
-    said = [(e.graphlet, e.cause, e.time_ms, e.said_ms) for e in examples(watched) if e.trainer]
+    said = [(e.graphlet, e.cause, e.time_ms, e.announced_ms) for e in examples(watched) if e.trainer]
     assert said == [("p/bad", "failed", at(5), at(5)), ("p/good", "pushed", at(9), at(9))]
 
 
@@ -121,16 +121,16 @@ def test_what_a_later_push_supersedes_is_said_once_its_own_would_have_come(watch
 def test_how_long_a_superseded_one_is_waited_for_is_learned_from_the_pipelines_pushes(watch: Watch) -> None:
     """Half as long again as the slowest of its last pushes took from its trainer's start."""
     watched = watch(Steered()).feed(slow_pushes(4 * HOURS))
-    start, waited = 40 * HOURS, 6 * HOURS + 3
+    start, grace_over = 40 * HOURS, 6 * HOURS + 3
     watched.feed(
         started(start, "hung", "Trainer", run="h"),
         ran(start + 1, "next", "Trainer", run="n", writes=["mn"]),
         ran(start + 3, "push", "Pusher", run="n", reads=["mn"]),
-        clock(start + waited - 1),
+        clock(start + grace_over - 1),
     )
     assert examples(watched, "p/hung") == []
 
-    watched.feed(clock(start + waited))
+    watched.feed(clock(start + grace_over))
 
     assert [e.cause for e in examples(watched, "p/hung")] == ["superseded"]
 
@@ -188,7 +188,7 @@ def test_a_push_after_a_negative_is_said_as_a_second_revision(watch: Watch) -> N
         ("p/train-r1#2", True, "pushed"),
     ]
     assert first.stages == second.stages
-    assert second.time_ms == second.said_ms == at(2 * DAYS + 1)
+    assert second.time_ms == second.announced_ms == at(2 * DAYS + 1)
 
 
 def test_the_run_is_corrected_with_its_trainer(watch: Watch) -> None:
@@ -271,8 +271,8 @@ def test_what_is_final_is_not_kept_to_be_said_again(watch: Watch) -> None:
     pipeline = watched.detector.pipelines["p"]
 
     def kept(run: str) -> list[int]:
-        talks = (pipeline.graphlets[f"train-{run}"].talk, pipeline.runs[run].talk)
-        return [len(talk.stages) for talk in talks if talk is not None]
+        talks = (pipeline.graphlets[f"train-{run}"].predictions, pipeline.runs[run].predictions)
+        return [len(predictions.stages) for predictions in talks if predictions is not None]
 
     assert (kept("good"), kept("bad")) == ([0, 0], [3, 1])
     before = len(watched.outputs)
@@ -286,7 +286,7 @@ def test_a_failed_trainers_stages_are_not_kept_either(watch: Watch) -> None:
         started(0, "prep", "Transform"), started(1, "t", "Trainer"), ended(2, "t", "Trainer", state=FAILED)
     )
     pipeline = watched.detector.pipelines["p"]
-    graphlet, run = pipeline.graphlets["t"].talk, pipeline.runs["r1"].talk
+    graphlet, run = pipeline.graphlets["t"].predictions, pipeline.runs["r1"].predictions
 
     assert graphlet is not None
     assert run is not None
@@ -355,7 +355,7 @@ def test_a_pruned_graphlet_has_no_label(watch: Watch) -> None:
     """Neither it nor its run, which was stopped with it; both are said at once."""
     watched = watch(Steered()).feed(started(0, "prep", "Transform"), started(1, "train", "Trainer"), run_pruned(2))
 
-    said = {e.graphlet: (e.pushed, e.cause, e.said_ms) for e in examples(watched)}
+    said = {e.graphlet: (e.pushed, e.cause, e.announced_ms) for e in examples(watched)}
     assert said == dict.fromkeys(("p/train", "p/run:r1"), (None, "pruned", at(2)))
 
 
@@ -659,4 +659,6 @@ def test_what_is_said_does_not_depend_on_a_restart() -> None:
     after = reloaded.tick(at(70))
 
     assert before == []
-    assert [(e.graphlet, e.pushed, e.said_ms) for e in after if isinstance(e, Example)] == [("p/train", False, at(70))]
+    assert [(e.graphlet, e.pushed, e.announced_ms) for e in after if isinstance(e, Example)] == [
+        ("p/train", False, at(70))
+    ]

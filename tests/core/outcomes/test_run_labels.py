@@ -17,7 +17,7 @@ DAYS = DAY // MINUTE
 def said(watched: Watched) -> list[tuple[int, bool | None, str, int]]:
     """Revision, label, cause and moment of what was said of the run itself."""
     return [
-        (e.label_revision, e.pushed, e.cause, e.said_ms)
+        (e.label_revision, e.pushed, e.cause, e.announced_ms)
         for e in watched.outputs
         if isinstance(e, Example) and e.graphlet == "p/run:r1"
     ]
@@ -28,7 +28,7 @@ def days_after(watched: Watched, *events: Event, days: int = 60) -> tuple[Watche
     both = watched, watched.restarted()
     for each in both:
         each.feed(*events)
-        first_ms = each.detector.pipelines["p"].clock_ms
+        first_ms = each.detector.pipelines["p"].clock.now_ms
         for hour in range(1, 24 * days, 6):
             each.tick(first_ms + hour * HOUR)
     return both

@@ -6,21 +6,21 @@ from dataclasses import asdict
 
 import pytest
 
-from stream_app.core.decisions.verdicts import past_rate, remember_start
+from stream_app.core.decisions.verdicts import past_rate, record_start
 from stream_app.core.outcomes.history_update import correct, record_code, record_flags, record_number, record_push
-from stream_app.core.outputs import FAILED, PUSHED, RUN_ENDED
+from stream_app.core.outputs import PUSHED, Cause
 from stream_app.core.state.history import (
     CODES_MAX,
     GRACE_FIRST_MS,
     GRACE_MAX_MS,
+    HISTORY_LENGTH,
     NUMBERS_MAX,
-    REMEMBERED,
     STARTED_MAX,
     History,
     Snapshot,
     Spread,
+    append_bounded,
     median,
-    remember,
 )
 from tests.support.builders import HOUR
 
@@ -48,9 +48,9 @@ def test_a_list_keeps_its_newest_twenty() -> None:
     """So that a pipeline's history has a size."""
     values: list[int] = []
     for value in range(100):
-        remember(values, value)
+        append_bounded(values, value)
 
-    assert values == list(range(100 - REMEMBERED, 100))
+    assert values == list(range(100 - HISTORY_LENGTH, 100))
 
 
 @pytest.mark.parametrize(("values", "middle"), [([3], 3.0), ([9, 1], 5.0), ([9, 1, 2], 2.0), ([4, 1, 2, 9], 3.0)])
@@ -89,7 +89,7 @@ def test_the_usual_interval_is_of_the_last_twenty() -> None:
     for number in range(60):
         record_push(history, Snapshot(), number * 1000 if number < 30 else 30_000 + number * 10, None)
 
-    assert len(history.push_ms) == REMEMBERED + 1
+    assert len(history.push_ms) == HISTORY_LENGTH + 1
     assert history.usual_interval_ms() == 10.0
 
 
@@ -131,7 +131,7 @@ def test_a_graphlet_is_compared_with_the_one_that_started_before_it() -> None:
     """Not with itself, at none of its stages; and the gaps between starts have a usual size."""
     history = History()
     for subject, hour in (("r1", 0), ("r2", 2), ("r2", 3), ("r3", 6)):
-        remember_start(history, Snapshot(subject=subject, time_ms=hour * HOUR))
+        record_start(history, Snapshot(subject=subject, time_ms=hour * HOUR))
     before = history.started_before("r3")
 
     assert before is not None
@@ -139,7 +139,7 @@ def test_a_graphlet_is_compared_with_the_one_that_started_before_it() -> None:
     assert [snapshot.subject for snapshot in history.started] == ["r1", "r2", "r3"]
     assert (history.start_gap.count, history.start_gap.mean) == (2, 3.0 * HOUR)
     for number in range(10):
-        remember_start(history, Snapshot(subject=f"more{number}"))
+        record_start(history, Snapshot(subject=f"more{number}"))
     assert len(history.started) == STARTED_MAX
 
 
@@ -209,14 +209,14 @@ def test_a_push_before_the_last_one_leaves_the_runs_between_pushes_as_they_are()
 
 def test_a_correction_takes_a_failure_back_and_says_that_the_blessing_was_followed() -> None:
     """Rates are those of the outcomes as they are known now; what was pushed counts among the blessed."""
-    history = History(labelled=2, subjects=[7, 8], outcomes=[0, 0], causes=[FAILED, RUN_ENDED])
+    history = History(labelled=2, subjects=[7, 8], outcomes=[0, 0], causes=[Cause.FAILED, Cause.RUN_ENDED])
     history.failed.add(1.0)
     history.failed.add(0.0)
     history.taken.add(0.0)
 
     assert correct(history, 7, Snapshot()) == 1
 
-    assert (history.outcomes, history.causes) == ([1, 0], [PUSHED, RUN_ENDED])
+    assert (history.outcomes, history.causes) == ([1, 0], [PUSHED, Cause.RUN_ENDED])
     assert (history.failed.count, history.failed.mean) == (2, 0.0)
     assert (history.taken.count, history.taken.mean) == (2, 0.5)
 
@@ -232,8 +232,8 @@ def test_a_push_that_was_taken_back_is_not_counted_a_second_time() -> None:
 
 def test_a_correction_too_old_to_be_found_counts_as_a_push() -> None:
     """Of a graphlet labelled before the last twenty."""
-    history = History(labelled=100, outcomes=[0] * REMEMBERED, subjects=list(range(REMEMBERED)), runs_since=50)
+    history = History(labelled=100, outcomes=[0] * HISTORY_LENGTH, subjects=list(range(HISTORY_LENGTH)), runs_since=50)
     record_push(history, Snapshot(), 5, None, correct(history, 77, Snapshot()) or 0)
 
-    assert (history.pushes, history.runs_since, history.runs_between) == (1, REMEMBERED, [30])
+    assert (history.pushes, history.runs_since, history.runs_between) == (1, HISTORY_LENGTH, [30])
     assert sum(history.outcomes) == 0

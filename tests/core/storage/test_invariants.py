@@ -9,7 +9,8 @@ import pytest
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.operators import ANALYSIS, Operators
 from stream_app.core.outputs import OPEN, PUSHED
-from stream_app.core.state.entities import DOWN, SIDE, UP, Pipeline
+from stream_app.core.state.entities import DOWN, SIDE, UP
+from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.storage.invariants import check, check_touched
 from tests.support.builders import ran, run_ended, started
 from tests.support.simulated import usual_events
@@ -94,16 +95,17 @@ def spoil_oversized(pipeline: Pipeline) -> None:
 
 
 def spoil_order_of_pushes(pipeline: Pipeline) -> None:
-    pipeline.pushed.insert(0, (1 << 60, "z", 0))
+    pipeline.pushes.pushes.insert(0, (1 << 60, "z", 0))
 
 
 def spoil_waiting(pipeline: Pipeline) -> None:
-    pipeline.waiting.clear()
-    pipeline.waits_at.clear()
+    pipeline.pushes.track(
+        pipeline.graphlets["train"], supersedable=not pipeline.pushes.is_supersedable(pipeline.graphlets["train"])
+    )
 
 
 def spoil_order_of_waiting(pipeline: Pipeline) -> None:
-    pipeline.waiting.insert(0, (1 << 60, "z"))
+    pipeline.pushes.supersedable.insert(0, (1 << 60, "z"))
 
 
 def spoil_ledger(pipeline: Pipeline) -> None:
@@ -115,7 +117,7 @@ def spoil_charge(pipeline: Pipeline) -> None:
 
 
 def spoil_unsettled(pipeline: Pipeline) -> None:
-    pipeline.unsettled[pipeline.graphlets["train"]] = None
+    pipeline.work.settle_one(pipeline.graphlets["train"])
 
 
 SPOILS = [value for name, value in sorted(globals().items()) if name.startswith("spoil_")]

@@ -53,8 +53,12 @@ class Months:
 
 def kept(detector: Detector) -> dict[str, int]:
     """How many entities of each kind a detector keeps."""
-    kinds = ("executions", "artifacts", "graphlets", "runs", "graphlets_of_run", "pushed", "horizons", "retired")
-    return {kind: sum(len(getattr(p, kind)) for p in detector.pipelines.values()) for kind in kinds}
+    kinds = ("executions", "artifacts", "graphlets", "runs", "graphlets_of_run", "retired")
+    pipelines = detector.pipelines.values()
+    counts = {kind: sum(len(getattr(p, kind)) for p in pipelines) for kind in kinds}
+    counts["pushed"] = sum(len(p.pushes.pushes) for p in pipelines)
+    counts["timers"] = sum(len(p.timers) for p in pipelines)
+    return counts
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import CACHED, Event
 from stream_app.core.learning.learner import Learner
-from stream_app.core.outputs import Example, Verdict
+from stream_app.core.outputs import Example, Verdict, Withdrawal
 from stream_app.core.storage.rows import VERSION, key
 from stream_app.errors import StateError
 from tests.support.builders import DAY, MINUTE, artifact, ended, ran, run_pruned, started
@@ -75,13 +75,13 @@ def test_who_is_read_on_another_day_is_written_again() -> None:
     assert ("execution", "gen") not in taken(detector)
 
 
-def test_artifacts_have_rows_when_they_say_something() -> None:
-    """Their edges are those of executions; most artifacts have no more to tell."""
+def test_artifacts_have_rows_of_their_types_and_properties() -> None:
+    """Their edges are those of executions."""
     detector = detector_of(
         ran(0, "gen", "CsvExampleGen", writes=["plain", artifact("told", rows=3), artifact("table", versioned=False)])
     )
 
-    assert {name for kind, name in taken(detector) if kind == "artifact"} == {"told", "table"}
+    assert {name for kind, name in taken(detector) if kind == "artifact"} == {"plain", "told", "table"}
 
 
 def test_a_detector_that_keeps_no_rows_has_none() -> None:
@@ -112,23 +112,23 @@ def test_what_was_said_comes_back_word_for_word() -> None:
     loaded = Detector.load(Settings(), saved(detector))
     before, after = detector.pipelines["p"], loaded.pipelines["p"]
 
-    assert {n: (r.said_kind, r.label_revision, r.had_trainer) for n, r in before.runs.items()} == {
-        n: (r.said_kind, r.label_revision, r.had_trainer) for n, r in after.runs.items()
+    assert {n: (r.announced_kind, r.label_revision, r.had_trainer) for n, r in before.runs.items()} == {
+        n: (r.announced_kind, r.label_revision, r.had_trainer) for n, r in after.runs.items()
     }
     for name in before.graphlets:
-        assert told(before.graphlets[name].talk) == told(after.graphlets[name].talk)
+        assert told(before.graphlets[name].predictions) == told(after.graphlets[name].predictions)
     for name in before.runs:
-        assert told(before.runs[name].talk) == told(after.runs[name].talk)
+        assert told(before.runs[name].predictions) == told(after.runs[name].predictions)
     history = [getattr(before.history, name) for name in type(before.history).__dataclass_fields__]
     assert [getattr(after.history, name) for name in type(after.history).__dataclass_fields__] == history
 
 
-def told(talk: object) -> object:
+def told(predictions: object) -> object:
     """A talk as a plain value."""
-    if talk is None:
+    if predictions is None:
         return None
-    stages = [[getattr(said, name) for name in type(said).__slots__] for said in talk.stages]  # type: ignore[attr-defined]
-    return [getattr(talk, name) for name in ("decision", "flag_ms", "propensity", "revision")], stages
+    stages = [[getattr(said, name) for name in type(said).__slots__] for said in predictions.stages]  # type: ignore[attr-defined]
+    return [getattr(predictions, name) for name in ("decision", "flag_ms", "propensity", "revision")], stages
 
 
 def test_a_flag_outlives_a_restart() -> None:
@@ -139,7 +139,7 @@ def test_a_flag_outlives_a_restart() -> None:
     loaded = Detector.load(Settings(), saved(detector), learner)  # type: ignore[arg-type]
     (verdict,) = [v for v in loaded.step(started(10 * PERIOD + 1, "t", "Trainer", run="now")) if isinstance(v, Verdict)]
 
-    assert verdict.reasons == ["flag withdrawn: the score recovered"]
+    assert verdict.withdrawn == Withdrawal.RECOVERED
 
 
 def test_what_prunes_avoided_outlives_a_restart() -> None:
@@ -191,7 +191,7 @@ def test_a_row_of_another_version_is_refused() -> None:
     row_key = next(iter(rows))
     rows[row_key] = orjson.dumps([VERSION + 1, orjson.loads(rows[row_key])[1]])
 
-    with pytest.raises(StateError, match=f"has version {VERSION + 1}, this program reads {VERSION}"):
+    with pytest.raises(StateError, match=f"has version {VERSION + 1}, this program reads up to {VERSION}"):
         Detector.load(Settings(), rows)
 
 
@@ -214,5 +214,5 @@ def test_the_rows_of_a_run_are_few_and_small() -> None:
     """A run of four steps, said of at each stage: under 1 KiB for each execution."""
     rows = saved(detector_of(list(whole_run(0, "r1")), learner=Steered()))
 
-    assert len(rows) < 10
+    assert len(rows) == 4 + 4 + 3  # executions, artifacts, and one each for run, history and pipeline
     assert sum(map(len, rows.values())) < 5 * 1024

@@ -1,0 +1,61 @@
+"""Everything that is known of one pipeline."""
+
+from __future__ import annotations
+
+from stream_app.core.state.changes import Changes
+from stream_app.core.state.clock import Clock
+from stream_app.core.state.entities import Artifact, Execution, Graphlet, Run, Subject
+from stream_app.core.state.history import History
+from stream_app.core.state.ledger import Ledger
+from stream_app.core.state.push_index import PushIndex
+from stream_app.core.state.small_sets import GraphletSet
+from stream_app.core.state.timers import Timers
+from stream_app.core.state.work_list import WorkList
+
+
+class Pipeline:
+    """The state of one pipeline. Pipelines share nothing, so each can live on another worker.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    keep_rows
+        Whether changed state is collected, to be written as rows.
+    """
+
+    def __init__(self, name: str, *, keep_rows: bool = False) -> None:
+        self.name = name
+        self.clock = Clock()
+        self.timers = Timers()
+        self.work = WorkList()
+        self.pushes = PushIndex()
+        self.changes = Changes(collect=keep_rows)
+        self.executions: dict[str, Execution] = {}
+        self.artifacts: dict[str, Artifact] = {}
+        self.runs: dict[str, Run] = {}
+        #: Trainer id -> graphlet.
+        self.graphlets: dict[str, Graphlet] = {}
+        #: Run -> graphlets that have it among their `runs`.
+        self.graphlets_of_run: dict[str, GraphletSet[Graphlet]] = {}
+        #: Graphlets that no fact has decided.
+        self.open: dict[Graphlet, None] = {}
+        self.oversized: dict[Graphlet, None] = {}
+        #: Trainer id -> graphlet of a trainer that proved to be none, or CACHED: should it be one after all, its
+        #: predictions and announcements still stand.
+        self.retired: dict[str, Graphlet] = {}
+        self.ledger = Ledger()
+        #: Sums of evicted executions, part of `ledger`.
+        self.frozen_ledger = Ledger()
+        self.history = History()
+
+    def run_of(self, subject: Subject) -> Run | None:
+        """The run that a subject is, or is of; None for a trainer that stands alone."""
+        if isinstance(subject, Run):
+            return subject
+        return self.runs.get(subject.run_id) if subject.run_id is not None else None
+
+    def history_to_change(self) -> History:
+        """The history, whose row is written after the change."""
+        self.changes.touch(self.history)
+        return self.history

@@ -1,0 +1,65 @@
+"""What was predicted of a run or of a trainer: its stages, frozen, and the flags that came of them."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+#: Of most records there is nothing in it. Never changed.
+NO_FLAGS: dict[Any, Any] = {}
+
+
+class StagePrediction:
+    """One predicted stage, frozen; features are packed (names shared, values in an array)."""
+
+    __slots__ = (
+        "baseline", "cost", "cost_left", "decision", "flagged", "guard", "names", "p", "propensity", "score",
+        "stage", "time_ms", "validator", "values",
+    )  # fmt: skip
+
+    stage: str
+    validator: str | None
+    time_ms: int
+    names: tuple[str, ...]
+    values: array[float]
+    p: float
+    baseline: float
+    score: float
+    guard: str | None
+    cost: float
+    cost_left: float
+    decision: str
+    flagged: tuple[float, ...]
+    propensity: float
+
+
+class PredictionRecord:
+    """The predicted stages of a run or a trainer, and the flags that came of them."""
+
+    __slots__ = ("avoided_booked", "decision", "first_ms", "flag_ms", "propensity", "revision", "stages")
+
+    def __init__(self) -> None:
+        self.stages: tuple[StagePrediction, ...] = ()
+        #: Event time of the first stage.
+        self.first_ms = 0
+        #: Revision and decision of the last verdict.
+        self.revision = 0
+        self.decision = ""
+        #: Index of a deployment budget -> event time at which its policy first flagged.
+        self.flag_ms: dict[int, int] = NO_FLAGS
+        #: The smallest chance with which a flagged run continued; 1 when it was never at stake.
+        self.propensity = 1.0
+        #: Whether the compute that its prune avoided is booked.
+        self.avoided_booked = False
+
+    def add(self, prediction: StagePrediction, flagged: list[int]) -> None:
+        """Adds a stage; `flagged` are the indices of the budgets whose policies flag it."""
+        if not self.stages:
+            self.first_ms = prediction.time_ms
+        self.stages = (*self.stages, prediction)
+        for budget in flagged:
+            if budget not in self.flag_ms:
+                self.flag_ms = {**self.flag_ms, budget: prediction.time_ms}
+        self.revision += 1
+        self.decision = prediction.decision
+        self.propensity = min(self.propensity, prediction.propensity)

@@ -1,0 +1,92 @@
+"""What a prediction is about, and what was predicted and announced of it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+from stream_app.core.state.changes import Changes
+from stream_app.core.state.predictions import PredictionRecord
+
+E = TypeVar("E")
+
+
+class SubjectOf(Generic[E]):
+    """What a prediction is about: a run, or the trainer of a graphlet; `E` is the type of executions.
+
+    Its outcome is announced once, and again for each correction; `KIND` tells the two apart in timers.
+    """
+
+    __slots__ = ("announce_at_ms", "announced_kind", "label_revision", "predictions")
+
+    KIND: ClassVar[int]
+
+    def __init__(self) -> None:
+        #: The outcome announced last ("" for none), and how often one was announced.
+        self.announced_kind = ""
+        self.label_revision = 0
+        #: When the grace before "not pushed" is announced is over; None while no such outcome waits.
+        self.announce_at_ms: int | None = None
+        #: None before the first stage.
+        self.predictions: PredictionRecord | None = None
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """Kind and name of its row."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """The id of the run or of the trainer, under which the pipeline keeps it."""
+        raise NotImplementedError
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that it is or is of; None for a trainer that stands alone."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """What histories and draws know it by: its run, or the trainer that stands alone."""
+        return self.run_id if self.run_id is not None else self.name
+
+    @property
+    def trainer(self) -> E | None:
+        """The trainer; None for a run."""
+        raise NotImplementedError
+
+    def graphlet_id(self, pipeline: str) -> str:
+        """The id of its graphlet, provisional for a run."""
+        raise NotImplementedError
+
+    def own_executions(self) -> list[E]:
+        """The executions that a prediction looks at, by start: of the run, or of the graphlet in its own run."""
+        raise NotImplementedError
+
+    def predict(self, inherited: PredictionRecord | None, changes: Changes) -> PredictionRecord:
+        """The record to add a stage to; a trainer's takes up where its run's ended."""
+        changes.touch(self)
+        if self.predictions is None:
+            self.predictions = PredictionRecord()
+            if inherited is not None:
+                self.predictions.decision = inherited.decision
+                self.predictions.propensity = inherited.propensity
+        return self.predictions
+
+    def announce(self, kind: str, changes: Changes) -> str:
+        """Records that an outcome is announced; returns the one announced before."""
+        before, self.announced_kind = self.announced_kind, kind
+        self.label_revision += 1
+        changes.touch(self)
+        return before
+
+    def announce_at(self, when_ms: int | None, changes: Changes) -> None:
+        """Sets, or takes back, the end of the grace."""
+        if self.announce_at_ms != when_ms:
+            self.announce_at_ms = when_ms
+            changes.touch(self)
+
+    def release_stages(self, changes: Changes) -> None:
+        """Drops the predicted stages, which nobody can need again."""
+        if self.predictions is not None and self.predictions.stages:
+            self.predictions.stages = ()
+            changes.touch(self)

@@ -1,0 +1,216 @@
+"""State from rows: facts are taken as they are, edges are laid anew, and graphlets find their members."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import orjson
+
+from stream_app.core.graphlets.membership import reads_own_trainer, refresh_graphlet, spread_from_trainer
+from stream_app.core.graphlets.updating import enter_run
+from stream_app.core.graphlets.versions import add_reader, connect_writer
+from stream_app.core.operators import Operators
+from stream_app.core.state.entities import (
+    NOTHING,
+    Artifact,
+    EvictionSummary,
+    Execution,
+    Graphlet,
+    Run,
+    Subject,
+    Unversioned,
+)  # fmt: skip
+from stream_app.core.state.history import History, Snapshot, Spread
+from stream_app.core.state.ledger import Ledger
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.predictions import PredictionRecord, StagePrediction
+from stream_app.core.storage.rows import ARTIFACT, EXECUTION, GRAPHLET, HISTORY, PIPELINE, RUN, VERSION
+from stream_app.core.storage.upgrade import Row, upgrade
+from stream_app.errors import StateError
+
+T = TypeVar("T")
+
+#: An execution with the ids of the artifacts it read and wrote.
+Ends = tuple[Execution, list[str], list[str]]
+
+
+def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipeline]:
+    """The pipelines of some rows, their graphlets rebuilt.
+
+    Parameters
+    ----------
+    saved
+        All rows, of this version or of one before.
+    operators
+        Map types to groups.
+
+    Raises
+    ------
+    StateError
+        A row has a later version, or is no row of ours.
+    """
+    by_pipeline: dict[str, list[Row]] = {}
+    for row_key, row in sorted(saved.items()):
+        try:
+            kind, pipeline, name = row_key.decode().split("\x00")
+            version, value = orjson.loads(row)
+            if version > VERSION:
+                raise StateError(f"row {row_key[:80]!r} has version {version}, this program reads up to {VERSION}")
+            found = upgrade(Row(kind, pipeline, name, version, value))
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise StateError(f"row {row_key[:80]!r} cannot be read: {error}") from error
+        by_pipeline.setdefault(pipeline, []).append(found)
+    for pipeline, rows in by_pipeline.items():
+        yield load_pipeline(pipeline, rows, operators)
+
+
+def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
+    """One pipeline of its rows, which are of this version."""
+    pipeline = Pipeline(name, keep_rows=True)
+    by_kind: dict[str, list[tuple[str, Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row.kind, []).append((row.name, row.value))
+    for _, value in by_kind.get(PIPELINE, ()):
+        load_clocks(pipeline, value)
+    for _, value in by_kind.get(HISTORY, ()):
+        pipeline.history = load_history(value)
+    for entity, value in by_kind.get(ARTIFACT, ()):
+        properties, gone, artifact_type, type_ms = value[:4]
+        artifact = pipeline.artifacts[entity] = Artifact(entity, artifact_type, type_ms)
+        artifact.properties = load_properties(properties)
+        if gone is not None:
+            artifact.unversioned = Unversioned()
+            artifact.unversioned.gone = gone
+            artifact.unversioned.ends = sorted((end_ms, writer_id) for writer_id, end_ms in gone.items())
+    connect(pipeline, [load_execution(pipeline, *entry, operators) for entry in by_kind.get(EXECUTION, ())])
+    for entity, value in by_kind.get(GRAPHLET, ()):
+        load_graphlet(pipeline, entity, value)
+    for entity, value in by_kind.get(RUN, ()):
+        load_run(pipeline, entity, value)
+    return pipeline
+
+
+def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
+    clock = pipeline.clock
+    (
+        clock.now_ms, clock.last_event_ms, clock.last_log_ms, clock.cutoff_ms, pipeline.timers.next_sweep_ms,
+        frozen, pushes,
+    ) = value[:7]  # fmt: skip
+    for ledger in (pipeline.frozen_ledger, pipeline.ledger):
+        ledger.merge(load_ledger(frozen))
+    pipeline.pushes.pushes = [(start_ms, trainer, push_ms) for start_ms, trainer, push_ms in pushes]
+
+
+def load_ledger(row: dict[str, Any]) -> Ledger:
+    row = dict(row)
+    row["wasted_by"] = {(group, cause): amount for group, cause, amount in row["wasted_by"]}
+    for name in ("saved", "harmed", "undecided"):
+        row[name] = {int(policy): amount for policy, amount in row[name].items()}
+    return known(Ledger, row)
+
+
+def load_history(row: dict[str, Any]) -> History:
+    row = dict(row)
+    for name in ("last", "last_pushed"):
+        row[name] = known(Snapshot, row[name]) if row[name] is not None else None
+    row["started"] = [known(Snapshot, snapshot) for snapshot in row["started"]]
+    for name in ("start_gap", "failed", "pushed", "taken"):
+        row[name] = known(Spread, row[name])
+    for name in ("numbers", "costs"):
+        row[name] = {entry: known(Spread, spread) for entry, spread in row[name].items()}
+    row["flag_streaks"] = {int(budget): streak for budget, streak in row["flag_streaks"].items()}
+    return known(History, row)
+
+
+def known(kind: type[T], row: Mapping[str, Any]) -> T:
+    """A dataclass of a row's fields; those of a later program are ignored, missing ones have their defaults."""
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in row.items() if name in names})
+
+
+def load_properties(row: dict[str, list[Any]] | None) -> dict[str, tuple[int, Any]] | None:
+    return None if row is None else {name: (time_ms, value) for name, (time_ms, value) in row.items()}
+
+
+def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> Ends:
+    """One execution, with the artifacts that its edges lead to, which are laid once all are known."""
+    execution = pipeline.executions[name] = Execution(name)
+    (
+        execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
+        execution.running_ms, execution.end_ms, execution.end_state, execution.reported_node_ms,
+        inputs, outputs, properties, execution.touched_day, eviction,
+        execution.last_ms, input_ms, output_ms, reports,
+    ) = row[:19]  # fmt: skip
+    execution.read_ms = dict(zip(inputs, input_ms, strict=True)) or NOTHING
+    execution.write_ms = dict(zip(outputs, output_ms, strict=True)) or NOTHING
+    execution.reports = [(time_ms, state) for time_ms, state in reports]
+    execution.properties = load_properties(properties)
+    if eviction is not None:
+        pushed, policies, (start_ms, trainer), cause, own_trainer = eviction[:5]
+        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), cause, own_trainer)
+    execution.group = operators.group(execution.type)
+    enter_run(pipeline, execution)
+    pipeline.work.rebook_one(execution)
+    return execution, inputs, outputs
+
+
+def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
+    """Lays every edge, then lets every graphlet find its members."""
+    for execution, _, outputs in ends:
+        for artifact_id in outputs:
+            artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
+            connect_writer(artifact, execution)
+    for execution, inputs, _ in ends:
+        for artifact_id in inputs:
+            artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
+            add_reader(artifact, execution)
+    for execution, _, _ in ends:
+        for version in execution.reads.values():
+            version.touched_day = max(version.touched_day, execution.touched_day)
+    for execution, _, _ in ends:
+        for version in execution.writes.values():
+            # A reader may have been touched since by what it wrote, which touches no writer of what it read.
+            version.touched_day = min(version.touched_day, execution.touched_day)
+    for execution, _, _ in ends:
+        execution.own_trainer = reads_own_trainer(execution)
+        refresh_graphlet(pipeline, execution)
+    for graphlet in pipeline.graphlets.values():
+        spread_from_trainer(pipeline, graphlet)
+
+
+def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
+    graphlet = pipeline.graphlets.get(name)
+    if graphlet is None:
+        graphlet = pipeline.retired[name] = Graphlet(pipeline.name, pipeline.executions[name])
+    load_subject(graphlet, row)
+
+
+def load_run(pipeline: Pipeline, name: str, row: list[Any]) -> None:
+    run = pipeline.runs.setdefault(name, Run(name))
+    load_subject(run, row)
+    run.had_trainer, run.in_history = row[4:6]
+
+
+def load_subject(subject: Subject, row: list[Any]) -> None:
+    subject.announced_kind, subject.label_revision, subject.announce_at_ms = row[:3]
+    subject.predictions = load_predictions(row[3])
+
+
+def load_predictions(row: list[Any] | None) -> PredictionRecord | None:
+    if row is None:
+        return None
+    record = PredictionRecord()
+    record.revision, record.decision, record.first_ms, flags, record.propensity, record.avoided_booked, stages = row[:7]
+    record.flag_ms = {int(policy): time_ms for policy, time_ms in flags.items()}
+    for stage in stages:
+        prediction = StagePrediction()
+        for name in StagePrediction.__slots__:
+            setattr(prediction, name, stage[name])
+        prediction.names = tuple(stage["names"])
+        prediction.values = array("d", stage["values"])
+        prediction.flagged = tuple(stage["flagged"])
+        record.stages += (prediction,)
+    return record
