@@ -8,27 +8,18 @@ from __future__ import annotations
 from itertools import chain
 
 from stream_app.core.events import STATES
-from stream_app.core.outputs import (
-    CONTINUE,
-    EXPIRED,
-    FAILED,
-    NOT_PUSHED,
-    OPEN,
-    PRUNE,
-    PRUNED,
-    PUSHED,
-    RUN_ENDED,
-    STAGES,
-    SUPERSEDED,
-    WARN,
-)
+from stream_app.core.outputs import CONTINUE, NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, STAGES, WARN, Cause
 from stream_app.core.state.ledger import PENDING, UNATTRIBUTED, USEFUL, WASTED
 from stream_app.metrics.metric import Label, Metric, Process
 
 DECISIONS = (CONTINUE, WARN, PRUNE)
 OUTCOMES = (PUSHED, NOT_PUSHED, PRUNED)
 #: The cause of an outcome -> the outcome.
-CAUSES = {PUSHED: PUSHED, PRUNED: PRUNED, **dict.fromkeys((FAILED, RUN_ENDED, SUPERSEDED, EXPIRED), NOT_PUSHED)}
+CAUSES: dict[str, str] = {
+    PUSHED: PUSHED,
+    PRUNED: PRUNED,
+    **dict.fromkeys((Cause.FAILED, Cause.RUN_ENDED, Cause.SUPERSEDED, Cause.EXPIRED), NOT_PUSHED),
+}
 #: What became of compute. Flagged compute is never unattributed.
 CLASSES = (USEFUL, WASTED, PENDING, UNATTRIBUTED)
 #: Bins of predicted probabilities, named by their upper bounds.

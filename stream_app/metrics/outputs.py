@@ -73,7 +73,7 @@ class Metrics:
     def _observe_example(self, example: Example) -> None:
         pushed = example.pushed
         self._labels[example.cause].inc()
-        self._delay.observe(max(0, example.said_ms - example.time_ms) / 1000)
+        self._delay.observe(max(0, example.announced_ms - example.time_ms) / 1000)
         if example.label_revision > 1:
             self._corrections.inc()
         if pushed is None or example.trainer is None:

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import STAGES
-from stream_app.core.state.entities import Pipeline
 from stream_app.core.state.ledger import HINDSIGHT, PENDING, USEFUL, WASTED, Ledger
+from stream_app.core.state.pipeline import Pipeline
 from stream_app.metrics.catalogue import BASELINE, CLASSES, HINDSIGHT_BUDGET, MODEL
 from stream_app.metrics.registry import Snapshot, gauge
 
@@ -66,7 +66,7 @@ class DetectorMetrics:
                 pipelines += 1
                 graphlets += len(pipeline.graphlets)
                 open_ += len(pipeline.open)
-                awaiting += sum(graphlet.talk is not None for graphlet in pipeline.open)
+                awaiting += sum(graphlet.predictions is not None for graphlet in pipeline.open)
         for name in CLASSES:
             self._compute[name].set(getattr(total, name) / 1000)
         for (index, sums), flagged in self._flagged.items():
@@ -119,7 +119,7 @@ class LearnerMetrics:
         for name, attribute in _TOTALS.items():
             snapshot.set(name, getattr(learner, attribute))
         for budget in self._budgets:
-            snapshot.set("flags_stopped", learner.stopped(budget), _label(budget))
+            snapshot.set("flags_stopped", learner.flags_stopped(budget), _label(budget))
         for stage, measured in learner.metrics().items():
             for name, attribute in _BY_STAGE.items():
                 snapshot.set(name, getattr(measured, attribute), stage)

@@ -12,8 +12,8 @@ from stream_app.core.detector import Detector
 from stream_app.core.learning import seen_examples
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, Closed, Example, StageRecord, Verdict
-from stream_app.core.state.entities import Pipeline
 from stream_app.core.state.ledger import HINDSIGHT, Ledger
+from stream_app.core.state.pipeline import Pipeline
 from stream_app.metrics.outputs import Metrics
 from tests.support.builders import ran
 
@@ -35,7 +35,29 @@ RECORD = StageRecord(
 )
 EXAMPLE = Example("p/t", "p", "r", "t", "owner", True, "pushed", 0, 7_200_000, 1, [RECORD])
 VERDICT = Verdict(
-    "p/t", "p", "r", "t", INPUT, None, 0.05, PRUNE, 0.1, 0.01, 1.0, 2.0, [], "1", "observe 5 %", False, 1.0, 1, 0
+    graphlet="p/t",
+    pipeline="p",
+    run="r",
+    trainer="t",
+    stage=INPUT,
+    validator=None,
+    p_push=0.05,
+    decision=PRUNE,
+    threshold=0.1,
+    score=0.01,
+    cost=1.0,
+    cost_left=2.0,
+    reasons=[],
+    held_back=None,
+    withdrawn=None,
+    pushes_missing=0,
+    model="1",
+    mode="observe",
+    budget=0.05,
+    holdout=False,
+    propensity=1.0,
+    revision=1,
+    time_ms=0,
 )
 
 
