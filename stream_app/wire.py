@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, Literal
 
 from stream_app.core.events import ArtifactRef, Event
-from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id, verdict_id
+from stream_app.core.ids import graphlet_id, run_graphlet_id, verdict_id
 from stream_app.core.outputs import OPEN, STAGES, Example, StageRecord, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
@@ -217,15 +217,6 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
         "withdrawn": None,
         "pushes_missing": 0,
     }
-
-
-def old_graphlet_id(graphlet: str) -> str | None:
-    """The id that version 1 gave a graphlet; None where it is the same."""
-    name = parse_graphlet_id(graphlet)
-    if name is None:
-        return None
-    old = f"{name.pipeline}/{name.trainer if name.trainer is not None else f'run:{name.run}'}"
-    return old if old != graphlet else None
 
 
 def alert(kind: AlertKind, data: dict[str, Any], revision: int) -> dict[str, Any]:

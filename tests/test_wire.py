@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import orjson
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.core.events import STATES, ArtifactRef, Event
+from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.core.outputs import STAGES, Example, Guard, Reason, StageRecord, Verdict, Withdrawal
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
@@ -21,6 +22,7 @@ from stream_app.wire import (
     example_from_dict,
     example_to_dict,
     outcome_to_dict,
+    upgrade,
     verdict_to_dict,
 )
 from tests.test_schemas import validator
@@ -254,3 +256,57 @@ def test_an_example_that_cannot_be_read_is_a_state_error(change: dict[str, Any],
 
     with pytest.raises(StateError, match=reason):
         example_from_dict(broken)
+
+
+def version_1(record: dict[str, Any]) -> dict[str, Any]:
+    """An example as the last release wrote it."""
+    old = {name: value for name, value in record.items() if name not in ("version", "announced")}
+    name = record["trainer"] if record["trainer"] is not None else f"run:{record['run']}"
+    graphlet = f"{record['pipeline']}/{name}"
+    return {**old, "said": record["announced"], "graphlet": graphlet, "id": f"{graphlet}#{record['label_revision']}"}
+
+
+@given(EXAMPLES.filter(lambda example: example.trainer is not None or example.run is not None))
+def test_an_old_example_reads_as_a_new_one(example: Example) -> None:
+    """With the id that its graphlet has now, and without a change to the record itself."""
+    record = example_to_dict(replace(example, graphlet=id_of(example)))
+    old = version_1(record)
+    before = dict(old)
+
+    assert upgrade(old) == record
+    assert old == before
+    assert example_from_dict(old) == example_from_dict(record)
+    assert upgrade(record) is record
+
+
+def id_of(output: Example) -> str:
+    if output.trainer is not None:
+        return graphlet_id(output.pipeline, output.trainer)
+    return run_graphlet_id(output.pipeline, output.run or "")
+
+
+def test_an_old_verdict_reads_as_a_new_one() -> None:
+    """The policy becomes values; sentences are kept as they were, since no values can be read from them."""
+    old = {
+        "id": "team/ads/run:7#2", "graphlet": "team/ads/run:7", "pipeline": "team/ads", "run": "7", "trainer": None,
+        "policy": "enforce 1 %", "reasons": ["past push rate 3 % (against a push)"], "revision": 2, "p_push": 0.1,
+    }  # fmt: skip
+
+    new = upgrade(old)
+
+    assert (new["graphlet"], new["id"]) == ("team~1ads/run:7", "team~1ads/run:7#2")
+    assert new["policy"] == {"mode": "enforce", "budget": 0.01}
+    assert (new["reasons"], new["notes"]) == ([], ["past push rate 3 % (against a push)"])
+    assert (new["version"], new["p_push"]) == (2, 0.1)
+
+
+def test_values_that_this_version_does_not_know_are_carried_through() -> None:
+    """Fields and enumerations of a later program: an addition needs no new version."""
+    record = example_to_dict(
+        Example("p/t", "p", None, "t", "", False, "lost", 1_700_000_000_000, 1_700_000_000_000, 1, [])
+    )
+
+    read = example_from_dict({**record, "heartbeats": 7})
+
+    assert read.cause == "lost"
+    assert example_to_dict(read) == record

@@ -65,6 +65,7 @@ def explain(
 
 
 def _document(explanation: Explanation) -> dict[str, Any]:
+    from stream_app.times import time_to_text
     from stream_app.wire import event_to_dict, example_to_dict, graphlet_to_dict, outcome_of, verdict_to_dict
 
     return {
@@ -72,6 +73,10 @@ def _document(explanation: Explanation) -> dict[str, Any]:
         "outcome": outcome_of(explanation.record) if explanation.record is not None else None,
         "verdicts": [verdict_to_dict(verdict) for verdict in explanation.verdicts],
         "examples": [example_to_dict(example) for example in explanation.examples],
+        "story": [
+            {"time": time_to_text(time_ms) if time_ms is not None else None, "what": what, "detail": detail}
+            for time_ms, what, detail in explanation.story
+        ],
         "events": [event_to_dict(event) for event in explanation.events],
     }
 
@@ -87,13 +92,22 @@ def _lines(explanation: Explanation) -> list[str]:
             lines.append(f"  {name:<8} {', '.join(record[name][:_LISTED]) or 'none'}{more}")
         cost = ", ".join(f"{group} {node_ms / 3_600_000:.3g}" for group, node_ms in record["cost"].items())
         lines.append(f"  cost     {cost or 'none'} (node-hours)")
-    lines += ["", "events", *_events(explanation), "", "verdicts"]
+    lines += ["", "events", *_events(explanation), "", "story", *_story(explanation), "", "verdicts"]
     stages = explanation.stages()
     for verdict in explanation.verdicts:
         lines += _verdict(verdict, stages.get((verdict.stage, verdict.validator)))
     if not explanation.verdicts:
         lines.append("  none: no stage was reached in time")
     return [*lines, "", "outcome", *_outcome(explanation)]
+
+
+def _story(explanation: Explanation) -> list[str]:
+    from stream_app.times import time_to_text
+
+    return [
+        f"  {time_to_text(time_ms) if time_ms is not None else '-':<24}  {what}: {detail}"
+        for time_ms, what, detail in explanation.story
+    ] or ["  not kept: it was evicted"]
 
 
 def _events(explanation: Explanation) -> list[str]:

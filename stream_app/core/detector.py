@@ -17,19 +17,23 @@ from stream_app.core.decisions.verdicts import predict
 from stream_app.core.events import Event
 from stream_app.core.graphlets.membership import listed
 from stream_app.core.graphlets.updating import apply
+from stream_app.core.ids import GraphletName, parse_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.seen_examples import RETENTION_MS
 from stream_app.core.operators import DEPLOY, RUN, Operators
 from stream_app.core.outcomes import accounting, labels, outcomes
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
-from stream_app.core.state.entities import DAY_MS, Execution, Graphlet, Run
+from stream_app.core.state.entities import DAY_MS, Execution, Graphlet, Run, Subject
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.storage import loading, retention, rows
 from stream_app.core.storage.invariants import check, check_touched
+from stream_app.core.storage.story import StoryEntry, story, story_line
 
 #: So much later than the pipeline's clock an event may be told and still be news: what a stage is dated by.
 LAG_MS = 600_000
+#: Stories of graphlets in the note of an error.
+STORIES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class Detector:
         self.pipelines: dict[str, Pipeline] = {}
         #: Events dropped because they touch only what was evicted.
         self.dropped = 0
+        #: Old id -> new id of graphlets in loaded rows of an earlier version, where the two differ.
+        self.renamed: dict[str, str] = {}
         self._touched: dict[Pipeline, None] = {}
 
     def step(self, event: Event, log_ms: int | None = None) -> list[Output]:
@@ -102,14 +108,31 @@ class Detector:
             return []
         logged_ms = event.time_ms if log_ms is None else log_ms
         pipeline.clock.record_event(event.time_ms, logged_ms)
-        outputs = self._advance(pipeline, event.time_ms)
-        execution, changed_facts = apply(pipeline, event, self.settings.operators)
-        if changed_facts:
-            unsettle(pipeline, execution)
-        outputs.extend(self._settle(pipeline, execution if changed_facts else None, event.time_ms))
-        if self.settings.invariants:
-            check_touched(pipeline, execution, self.settings.operators)
+        try:
+            outputs = self._advance(pipeline, event.time_ms)
+            execution, changed_facts = apply(pipeline, event, self.settings.operators)
+            if changed_facts:
+                unsettle(pipeline, execution)
+            outputs.extend(self._settle(pipeline, execution if changed_facts else None, event.time_ms))
+            if self.settings.invariants:
+                check_touched(pipeline, execution, self.settings.operators)
+        except Exception as error:  # whatever it is, the log needs to tell what it happened to
+            error.add_note(note(pipeline, event))
+            raise
         return outputs
+
+    def story(self, graphlet: str) -> list[StoryEntry]:
+        """What happened to a graphlet that is kept, or to a run before its trainer is known; empty where there is none.
+
+        Parameters
+        ----------
+        graphlet
+            Its id.
+        """
+        name = parse_graphlet_id(graphlet)
+        pipeline = self.pipelines.get(name.pipeline) if name is not None else None
+        subject = self._subject(pipeline, name) if pipeline is not None and name is not None else None
+        return story(subject) if subject is not None else []
 
     def tick(self, log_ms: int) -> list[Output]:
         """Moves every pipeline's clock by the log time passed since its last event; returns what came of it."""
@@ -210,18 +233,46 @@ class Detector:
             A row cannot be read.
         """
         detector = cls(settings, learner, keep_rows=True)
+        detector.renamed = loading.renamed_graphlets(saved)
         for pipeline in loading.load(saved, settings.operators):
             outcomes.settle(pipeline, settings.horizon_ms)
             labels.resume(pipeline, settings.horizon_ms)
             pipeline.changes.take()
             detector.pipelines[pipeline.name] = pipeline
+        # Rewritten in this version, they are renamed once.
+        for new_id in detector.renamed.values():
+            detector._touch(new_id)
         return detector
+
+    def _touch(self, graphlet: str) -> None:
+        """Has the row of a graphlet, or of a run's provisional one, written again."""
+        name = parse_graphlet_id(graphlet)
+        assert name is not None
+        pipeline = self.pipelines[name.pipeline]
+        subject = self._subject(pipeline, name)
+        if subject is not None:
+            pipeline.changes.touch(subject)
+            self._touched[pipeline] = None
+
+    def _subject(self, pipeline: Pipeline, name: GraphletName) -> Subject | None:
+        if name.trainer is None:
+            return pipeline.runs.get(name.run or "")
+        return pipeline.graphlets.get(name.trainer) or pipeline.retired.get(name.trainer)
 
     def validate(self) -> None:
         """Asserts every invariant of the state, by recomputing what is kept incrementally."""
         for pipeline in self.pipelines.values():
             accounting.settle(pipeline, self.settings.operators.nodes)
             check(pipeline, self.settings.operators)
+
+
+def note(pipeline: Pipeline, event: Event) -> str:
+    """An event that the detector failed on, with the stories of the graphlets that its execution is in."""
+    execution = pipeline.executions.get(event.execution_id)
+    graphlets = [] if execution is None else [execution.graphlet, *(execution.members_of or ())]
+    stories = [story_line(graphlet) for graphlet in graphlets if graphlet is not None][:STORIES_MAX]
+    what = f"{event.execution_type} {event.execution_id!r} {event.state} at {event.time_ms}"
+    return "\n".join([f"at the event {what} of pipeline {event.pipeline!r}, run {event.run!r}", *stories])
 
 
 def unsettle(pipeline: Pipeline, execution: Execution) -> None:

@@ -61,6 +61,15 @@ def parse_graphlet_id(graphlet: str) -> GraphletName | None:
     return found if slash and same == graphlet else None
 
 
+def old_graphlet_id(pipeline: str, trainer: str | None, run: str | None) -> str:
+    """The id that a graphlet had in version 1 of rows and wire, which joined names as they are.
+
+    >>> old_graphlet_id("team/ads", "train", None), old_graphlet_id("ads", None, "7")
+    ('team/ads/train', 'ads/run:7')
+    """
+    return f"{pipeline}/{trainer if trainer is not None else f'{_RUN}{run}'}"
+
+
 def _escaped(name: str, separator: str = "", escape: str = "") -> str:
     if "~" in name:
         name = name.replace("~", "~0")

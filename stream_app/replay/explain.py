@@ -18,6 +18,7 @@ from stream_app.core.ids import parse_graphlet_id, run_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.operators import RUN
 from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
+from stream_app.core.storage.story import StoryEntry
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
 from stream_app.replay.decoding import decode
 from stream_app.replay.reading import STDIN, MessageReader
@@ -43,6 +44,8 @@ class Explanation:
     verdicts: list[Verdict] = field(default_factory=list)
     #: What was labelled of both, with the features of every stage.
     examples: list[Example] = field(default_factory=list)
+    #: What the detector kept of it; empty once it was evicted.
+    story: list[StoryEntry] = field(default_factory=list)
     #: Those of its members, in the order of the files.
     events: list[Event] = field(default_factory=list)
 
@@ -164,7 +167,7 @@ class _Collector:
             raise UnknownGraphletError(unknown(self._graphlet, known))
         pipeline = record["pipeline"] if record is not None else verdicts[0].pipeline
         examples = [example for example in self._examples if example.graphlet in names]
-        return Explanation(self._graphlet, pipeline, record, verdicts, examples)
+        return Explanation(self._graphlet, pipeline, record, verdicts, examples, detector.story(self._graphlet))
 
 
 def unknown(graphlet: str, known: Sequence[str]) -> str:

@@ -124,9 +124,19 @@ class Embedded:
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)
-        self.verdicts = VerdictIndex(orjson.loads(verdict) for verdict in self._log.verdicts())
+        self.verdicts = VerdictIndex()
         self._changes = Changes(self._log.applied())
+        for verdict in self._log.verdicts():
+            self._load_verdict(orjson.loads(verdict))
         self._behind = deque(self._log.after(self._changes.applied))
+
+    def _load_verdict(self, stored: dict[str, Any]) -> None:
+        """Indexes a stored verdict; one of an earlier release is stored anew, under the id that it has now."""
+        verdict = wire.upgrade(stored)
+        self.verdicts.add(verdict)
+        if verdict is not stored:
+            self._changes.verdicts[stored["graphlet"]] = None
+            self._changes.verdicts[verdict["graphlet"]] = orjson.dumps(verdict)
 
     @property
     def behind(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.core.detector import Settings
-from stream_app.core.outputs import CONTINUE, PRUNE, Example, Verdict
+from stream_app.core.outputs import CONTINUE, PRUNE, Example, Reason, Verdict
 from stream_app.demo.run import FLAGS_MAX, Flag, Scene, demo
 from stream_app.simulator import FleetOptions
 
@@ -23,16 +23,17 @@ def verdict(graphlet: str, decision: str, trainer: str | None = "t", run: str = 
     """A verdict on a graphlet of pipeline p."""
     return Verdict(
         graphlet=graphlet, pipeline="p", run=run, trainer=trainer, stage="train", validator=None, p_push=0.1,
-        decision=decision, threshold=0.2, score=0.1, cost=1.0, cost_left=2.0, reasons=["x (against a push)"], model="m",
-        policy="observe 5 %", holdout=False, propensity=1.0, revision=1, time_ms=1_700_000_000_000,
+        decision=decision, threshold=0.2, score=0.1, cost=1.0, cost_left=2.0, reasons=[Reason("x", 1.0, -1.0)],
+        held_back=None, withdrawn=None, pushes_missing=0, model="m", mode="observe", budget=0.05, holdout=False,
+        propensity=1.0, revision=1, time_ms=1_700_000_000_000,
     )  # fmt: skip
 
 
 def outcome(graphlet: str, pushed: bool) -> Example:
     """The outcome of a graphlet."""
     return Example(
-        graphlet=graphlet, pipeline="p", run="r", trainer="t", owner="", pushed=pushed, cause="", time_ms=0, said_ms=0,
-        label_revision=1, stages=[],
+        graphlet=graphlet, pipeline="p", run="r", trainer="t", owner="", pushed=pushed, cause="", time_ms=0,
+        announced_ms=0, label_revision=1, stages=[],
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from stream_app.core.outputs import OPEN, PUSHED, Cause
 from stream_app.core.state.entities import DOWN, SIDE, UP, Execution, Graphlet, has_graphlet
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.storage.story import story_line
 
 
 def check(pipeline: Pipeline, operators: Operators) -> None:
@@ -46,23 +47,23 @@ def check_execution(execution: Execution, operators: Operators) -> None:
 
 
 def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
-    assert graphlet.trainer.graphlet is graphlet, graphlet.id
-    assert len(graphlet.members) <= MEMBERS_MAX, graphlet.id
-    assert not (graphlet.oversized and graphlet.members), graphlet.id
-    assert (graphlet.kind == OPEN) == (graphlet in pipeline.open), graphlet.id
-    assert (graphlet.kind == PUSHED) == (graphlet in pipeline.pushes), graphlet.id
+    assert graphlet.trainer.graphlet is graphlet, story_line(graphlet)
+    assert len(graphlet.members) <= MEMBERS_MAX, story_line(graphlet)
+    assert not (graphlet.oversized and graphlet.members), story_line(graphlet)
+    assert (graphlet.kind == OPEN) == (graphlet in pipeline.open), story_line(graphlet)
+    assert (graphlet.kind == PUSHED) == (graphlet in pipeline.pushes), story_line(graphlet)
     waits = graphlet.kind == OPEN or graphlet.cause in (Cause.SUPERSEDED, Cause.EXPIRED)
-    assert waits == pipeline.pushes.is_supersedable(graphlet), graphlet.id
+    assert waits == pipeline.pushes.is_supersedable(graphlet), story_line(graphlet)
     for execution, bits in graphlet.members.items():
-        assert (execution.members_of or {})[graphlet] == bits, graphlet.id
+        assert (execution.members_of or {})[graphlet] == bits, story_line(graphlet)
         if bits & DOWN:
-            assert may_enter(graphlet, execution), (graphlet.id, execution.id)
+            assert may_enter(graphlet, execution), (story_line(graphlet), execution.id)
         if bits & SIDE:
-            assert execution.group == ANALYSIS, (graphlet.id, execution.id)
-            assert execution.run is None or execution.run in graphlet.runs, (graphlet.id, execution.id)
+            assert execution.group == ANALYSIS, (story_line(graphlet), execution.id)
+            assert execution.run is None or execution.run in graphlet.runs, (story_line(graphlet), execution.id)
         if bits & UP:
             assert any(graphlet in version.up for version in execution.writes.values()), (
-                graphlet.id,
+                story_line(graphlet),
                 execution.id,
             )
 

@@ -28,7 +28,7 @@ from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 from stream_app.core.storage.rows import ARTIFACT, EXECUTION, GRAPHLET, HISTORY, PIPELINE, RUN, VERSION
-from stream_app.core.storage.upgrade import Row, upgrade
+from stream_app.core.storage.upgrade import Row, renamed, renamed_entries, upgrade
 from stream_app.errors import StateError
 
 T = TypeVar("T")
@@ -54,25 +54,37 @@ def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipelin
     """
     by_pipeline: dict[str, list[Row]] = {}
     for row_key, row in sorted(saved.items()):
-        try:
-            kind, pipeline, name = row_key.decode().split("\x00")
-            version, value = orjson.loads(row)
-            if version > VERSION:
-                raise StateError(f"row {row_key[:80]!r} has version {version}, this program reads up to {VERSION}")
-            found = upgrade(Row(kind, pipeline, name, version, value))
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise StateError(f"row {row_key[:80]!r} cannot be read: {error}") from error
-        by_pipeline.setdefault(pipeline, []).append(found)
+        found = read_row(row_key, row)
+        by_pipeline.setdefault(found.pipeline, []).append(found)
     for pipeline, rows in by_pipeline.items():
         yield load_pipeline(pipeline, rows, operators)
 
 
+def renamed_graphlets(saved: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Old id -> new id of the graphlets in rows of version 1, where the two differ. Raises StateError."""
+    return renamed(read_row(row_key, row) for row_key, row in saved.items())
+
+
+def read_row(row_key: bytes, row: bytes) -> Row:
+    """A row in its own version. Raises StateError."""
+    try:
+        kind, pipeline, name = row_key.decode().split("\x00")
+        version, value = orjson.loads(row)
+    except (ValueError, TypeError) as error:
+        raise StateError(f"row {row_key[:80]!r} cannot be read: {error}") from error
+    if version not in (1, VERSION):
+        raise StateError(f"row {row_key[:80]!r} has version {version}, this program reads up to {VERSION}")
+    return Row(kind, pipeline, name, version, value)
+
+
 def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
-    """One pipeline of its rows, which are of this version."""
+    """One pipeline of its rows."""
     pipeline = Pipeline(name, keep_rows=True)
+    names = renamed(rows)
     by_kind: dict[str, list[tuple[str, Any]]] = {}
     for row in rows:
-        by_kind.setdefault(row.kind, []).append((row.name, row.value))
+        value = upgraded(row, names)
+        by_kind.setdefault(row.kind, []).append((row.name, value))
     for _, value in by_kind.get(PIPELINE, ()):
         load_clocks(pipeline, value)
     for _, value in by_kind.get(HISTORY, ()):
@@ -91,6 +103,17 @@ def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
     for entity, value in by_kind.get(RUN, ()):
         load_run(pipeline, entity, value)
     return pipeline
+
+
+def upgraded(row: Row, names: Mapping[str, str]) -> Any:
+    """The value of a row in this version. Raises StateError."""
+    try:
+        value = upgrade(row).value
+        return renamed_entries(value, names) if row.kind == HISTORY and row.version == 1 else value
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise StateError(
+            f"row {row.kind} {row.name[:80]!r} of {row.pipeline[:80]!r} cannot be read: {error}"
+        ) from error
 
 
 def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:

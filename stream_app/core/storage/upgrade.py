@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from stream_app.core.events import COMPLETE, RUNNING
+from stream_app.core.ids import graphlet_id, old_graphlet_id, run_graphlet_id
 
 
 class Row(NamedTuple):
@@ -22,6 +25,33 @@ def upgrade(row: Row) -> Row:
     if row.version == 1:
         return row._replace(version=2, value=_from_1(row))
     return row
+
+
+def renamed(rows: Iterable[Row]) -> dict[str, str]:
+    """Old id -> new id of the graphlets that rows of version 1 tell of, where the two differ.
+
+    Parameters
+    ----------
+    rows
+        Before they were upgraded.
+    """
+    found = {}
+    for row in rows:
+        if row.version != 1 or row.kind not in ("graphlet", "run"):
+            continue
+        if row.kind == "graphlet":
+            old, new = old_graphlet_id(row.pipeline, row.name, None), graphlet_id(row.pipeline, row.name)
+        else:
+            old, new = old_graphlet_id(row.pipeline, None, row.name), run_graphlet_id(row.pipeline, row.name)
+        if old != new:
+            found[old] = new
+    return found
+
+
+def renamed_entries(history: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A history's row in which graphlets are known by their new ids."""
+    entries = {zlib.crc32(old.encode()): zlib.crc32(new.encode()) for old, new in names.items()}
+    return {**history, "subjects": [entries.get(entry, entry) for entry in history["subjects"]]}
 
 
 def _from_1(row: Row) -> Any:

@@ -16,6 +16,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream_app import wire
 from stream_app.errors import StreamAppError
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.producer import give_up, make_producer
@@ -152,7 +153,9 @@ class Relay:
         return ""
 
     def _read(self, value: bytes | None) -> None:
+        if value is None:
+            return  # a graphlet's old id, under which nothing is held
         try:
-            self._on_verdict(orjson.loads(value or b""))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+            self._on_verdict(wire.upgrade(orjson.loads(value)))
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
             log.warning("a record of %s is no verdict", self._verdicts)

@@ -34,6 +34,7 @@ from stream_app.kafka.process.monitor import Monitor
 from stream_app.kafka.process.watchdog import Watchdog
 from stream_app.kafka.processing.partition import Detector, Partition
 from stream_app.kafka.processing.rekeying import rekey
+from stream_app.kafka.processing.renaming import renamed_verdicts
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.local_store import LocalStore
 from stream_app.kafka.state.table import PartitionTable, Topics
@@ -255,6 +256,7 @@ class Worker:
             sender(producer),
             self.monitor.counts,
             self.monitor.observe,
+            partial(renamed_verdicts, settings.connection.client(), names.verdicts, found[names.verdicts].partitions),
         )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

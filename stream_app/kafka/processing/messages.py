@@ -38,15 +38,18 @@ class OutputEncoder:
         The topics.
     rows
         The rows of the partition; only those of open alerts are read.
+    renamed
+        Old id -> new id of graphlets that an earlier release knew by another id; open alerts keep their flags.
     counts
         Where alerts are counted.
     """
 
-    def __init__(self, names: Names, rows: Mapping[bytes, bytes], counts: Counts) -> None:
+    def __init__(self, names: Names, rows: Mapping[bytes, bytes], renamed: Mapping[str, str], counts: Counts) -> None:
         self._names = names
         self._counts = counts
-        self._open = {key[len(ALERT) :].decode() for key in rows if key.startswith(ALERT)}
-        self._changed: dict[str, bool] = {}
+        stored = {key[len(ALERT) :].decode() for key in rows if key.startswith(ALERT)}
+        self._open = {renamed.get(graphlet, graphlet) for graphlet in stored}
+        self._changed = dict.fromkeys(stored - self._open, False) | dict.fromkeys(self._open - stored, True)
         self._messages: list[Message] = []
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 

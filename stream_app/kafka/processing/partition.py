@@ -15,8 +15,8 @@ from typing import Protocol
 
 from stream_app.core.events import Event
 from stream_app.core.outputs import Output
-from stream_app.core.state.entities import Pipeline
 from stream_app.core.state.ledger import Ledger
+from stream_app.core.state.pipeline import Pipeline
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
@@ -50,9 +50,13 @@ class Detector(Protocol):
     def pipelines(self) -> Mapping[str, Pipeline]: ...
     @property
     def dropped(self) -> int: ...
+    @property
+    def renamed(self) -> Mapping[str, str]: ...
     def ledger(self, pipeline: str) -> Ledger: ...
 
 
+#: Messages that rename verdicts: old id -> new id.
+RenamedVerdicts = Callable[[Mapping[str, str]], Awaitable[Iterable[Message]]]
 #: Makes a detector from its rows.
 Load = Callable[[Mapping[bytes, bytes]], Detector]
 
@@ -79,6 +83,8 @@ class Partition:
     observe
         Called with the outputs of a slice after they were sent, and with the log time of its last record in ms since
         1970 UTC.
+    renamed_verdicts
+        Makes the messages that move the last verdicts of graphlets from their old ids to their new ones.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class Partition:
         send: Send,
         counts: Counts,
         observe: Callable[[list[Output], int], None],
+        renamed_verdicts: RenamedVerdicts,
     ) -> None:
         self.number = number
         self.table = table
@@ -100,6 +107,7 @@ class Partition:
         self._load = load
         self._send = send
         self._observe = observe
+        self._renamed_verdicts = renamed_verdicts
         self._poison: dict[int, str] = {}
         #: Whether a commit or a send failed: the detector is ahead of Kafka then, and must be restored.
         self.needs_restore = False
@@ -116,11 +124,13 @@ class Partition:
         restored = await self.table.restore()
         self._start(restored.rows)
         await self._send(restored.outbox)
+        if self.detector.renamed:
+            await self._send(await self._renamed_verdicts(self.detector.renamed))
         self.counts.restore.add(time.monotonic() - began)
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
-        self._encoder = OutputEncoder(self._names, rows, self.counts)
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
+        self._encoder = OutputEncoder(self._names, rows, self.detector.renamed, self.counts)
 
     @property
     def open_flags(self) -> int:

@@ -11,7 +11,7 @@ from stream_app import wire
 from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, WARN, Closed, Example, Verdict
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.processing.messages import MAX_DEAD_LETTER, OutputEncoder, dead_letter
+from stream_app.kafka.processing.messages import ALERT, MAX_DEAD_LETTER, OutputEncoder, dead_letter
 from tests.support.kafka_records import record
 
 NAMES = Names("g")
@@ -28,9 +28,13 @@ VERDICT = Verdict(
     score=0.01,
     cost=1.0,
     cost_left=2.0,
-    reasons=["because"],
+    reasons=[],
     model="1",
-    policy="enforce 1 %",
+    held_back=None,
+    withdrawn=None,
+    pushes_missing=0,
+    mode="enforce",
+    budget=0.01,
     holdout=False,
     propensity=1.0,
     revision=1,
@@ -46,7 +50,7 @@ def said(encoder: OutputEncoder, *outputs: Verdict | Example | Closed) -> list[t
 
 def test_verdicts_and_examples_are_said_as_they_are() -> None:
     """Keyed by graphlet, in their JSON form."""
-    verdict, example = OutputEncoder(NAMES, {}, Counts()).encode([VERDICT, EXAMPLE])
+    verdict, example = OutputEncoder(NAMES, {}, {}, Counts()).encode([VERDICT, EXAMPLE])
 
     assert (verdict.topic, verdict.key) == ("g-verdicts", b"p/t")
     assert orjson.loads(verdict.value or b"") == wire.verdict_to_dict(VERDICT)
@@ -58,7 +62,7 @@ def test_an_alert_is_raised_once_and_withdrawn() -> None:
     """A flag that stays is no news; one that goes is."""
     verdicts = [replace(VERDICT, decision=d, revision=n) for n, d in enumerate((WARN, PRUNE, PRUNE, CONTINUE), 1)]
 
-    assert said(OutputEncoder(NAMES, {}, Counts()), *verdicts) == [
+    assert said(OutputEncoder(NAMES, {}, {}, Counts()), *verdicts) == [
         ("g-verdicts", "p/t#1"),
         ("g-verdicts", "p/t#2"),
         ("g-alerts", "flagged:p/t#2"),
@@ -72,8 +76,8 @@ def test_an_outcome_resolves_an_open_alert_only() -> None:
     """Nobody was told of a graphlet that was never flagged."""
     flagged = replace(VERDICT, decision=PRUNE)
 
-    assert said(OutputEncoder(NAMES, {}, Counts()), VERDICT, EXAMPLE)[2:] == []
-    assert said(OutputEncoder(NAMES, {}, Counts()), flagged, EXAMPLE)[2:] == [
+    assert said(OutputEncoder(NAMES, {}, {}, Counts()), VERDICT, EXAMPLE)[2:] == []
+    assert said(OutputEncoder(NAMES, {}, {}, Counts()), flagged, EXAMPLE)[2:] == [
         ("g-examples", "p/t#1"),
         ("g-alerts", "resolved:p/t#1"),
     ]
@@ -82,7 +86,7 @@ def test_an_outcome_resolves_an_open_alert_only() -> None:
 def test_flags_are_counted_by_what_became_of_them() -> None:
     """Withdrawn, ended by an outcome, or evicted before there was one; a flag that stands is raised once."""
     counts = Counts()
-    encoder = OutputEncoder(NAMES, {}, counts)
+    encoder = OutputEncoder(NAMES, {}, {}, counts)
     flagged = replace(VERDICT, decision=PRUNE)
     encoder.encode([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, flagged])
     open_now = encoder.open_flags
@@ -94,7 +98,7 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
 
 def test_alerts_are_cloud_events() -> None:
     """As the content type says, so that receivers need not look inside."""
-    alert = OutputEncoder(NAMES, {}, Counts()).encode([replace(VERDICT, decision=PRUNE)])[1]
+    alert = OutputEncoder(NAMES, {}, {}, Counts()).encode([replace(VERDICT, decision=PRUNE)])[1]
 
     assert dict(alert.headers)["content-type"] == b"application/cloudevents+json"
     assert orjson.loads(alert.value or b"")["specversion"] == "1.0"
@@ -102,10 +106,10 @@ def test_alerts_are_cloud_events() -> None:
 
 def test_open_alerts_are_state() -> None:
     """Another worker that takes the partition over knows them from its rows."""
-    first = OutputEncoder(NAMES, {}, Counts())
+    first = OutputEncoder(NAMES, {}, {}, Counts())
     first.encode([replace(VERDICT, decision=PRUNE)])
     rows = {key: value for key, value in first.take_rows() if value is not None}
-    second = OutputEncoder(NAMES, rows, Counts())
+    second = OutputEncoder(NAMES, rows, {}, Counts())
 
     assert said(second, EXAMPLE)[1:] == [("g-alerts", "resolved:p/t#1")]
     assert second.take_rows() == [(key, None) for key in rows]
@@ -114,7 +118,7 @@ def test_open_alerts_are_state() -> None:
 
 def test_a_closed_graphlet_leaves_no_row() -> None:
     """Whatever is evicted takes its alert with it, without a word."""
-    encoder = OutputEncoder(NAMES, {}, Counts())
+    encoder = OutputEncoder(NAMES, {}, {}, Counts())
     encoder.encode([replace(VERDICT, decision=PRUNE)])
     encoder.take_rows()
 
@@ -136,3 +140,14 @@ def test_a_dead_letter_can_be_sent(key: bytes | None, value: bytes | None, kept:
     letter = dead_letter(NAMES, record(0, value, key=key), "empty message: expected a JSON object")
 
     assert (letter.key, letter.value) == (key, kept)
+
+
+def test_an_open_alert_keeps_its_flag_when_the_graphlet_is_renamed() -> None:
+    """An earlier release knew it by another id: its row moves, and the flag is not raised again."""
+    rows = {ALERT + b"team/ads/train": b"1", ALERT + b"p/t": b"1"}
+    encoder = OutputEncoder(NAMES, rows, {"team/ads/train": "team~1ads/train"}, Counts())
+    flagged = replace(VERDICT, graphlet="team~1ads/train", decision=PRUNE)
+
+    assert encoder.open_flags == 2
+    assert sorted(encoder.take_rows()) == [(ALERT + b"team/ads/train", None), (ALERT + b"team~1ads/train", b"1")]
+    assert [message.topic for message in encoder.encode([flagged])] == [NAMES.verdicts]

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaTimeoutError
 
 from stream_app.core.events import Event
 from stream_app.core.outputs import Closed, Output
-from stream_app.core.state.entities import Pipeline
 from stream_app.core.state.ledger import Ledger
+from stream_app.core.state.pipeline import Pipeline
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing import partition as module
@@ -59,6 +59,7 @@ class Counter:
         return []
 
     pipelines: Mapping[str, Pipeline] = {}
+    renamed: Mapping[str, str] = {}
     dropped = 0
 
     def ledger(self, pipeline: str) -> Ledger:  # noqa: ARG002
@@ -100,11 +101,17 @@ class Desk:
         self.sent: list[Message] = []
         self.observed: list[Output] = []
         self.table: Any = Memory(self.diary)
-        self.partition = Partition(0, PARTITIONS, NAMES, self.table, Counter, self.send, Counts(), self.observe)
+        self.partition = Partition(
+            0, PARTITIONS, NAMES, self.table, Counter, self.send, Counts(), self.observe, self.renamed_verdicts
+        )
         asyncio.run(self.partition.open())
 
     def observe(self, outputs: list[Output], log_ms: int) -> None:  # noqa: ARG002
         self.observed += outputs
+
+    async def renamed_verdicts(self, renamed: Mapping[str, str]) -> list[Message]:
+        self.diary.append(f"renames {len(renamed)}")
+        return []
 
     async def send(self, messages: Iterable[Message]) -> None:
         self.sent += messages

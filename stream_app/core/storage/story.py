@@ -1,0 +1,77 @@
+"""What happened to a graphlet, from the state that is kept of it: for errors and explanations."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stream_app.core.outputs import OPEN
+from stream_app.core.state.entities import DOWN, SIDE, UP, Graphlet, Run, Subject
+
+#: Entries of a story; of more, the first half and the last are told.
+ENTRIES_MAX = 40
+
+
+class StoryEntry(NamedTuple):
+    """One thing that happened."""
+
+    #: Event time in ms since 1970 UTC; None where none is known.
+    time_ms: int | None
+    #: An execution's id, `stage`, `outcome`, `announced` or `members`.
+    what: str
+    detail: str
+
+
+def story(subject: Subject) -> list[StoryEntry]:
+    """The story of a graphlet or a run, in the order of time.
+
+    Parameters
+    ----------
+    subject
+        A graphlet, or a run whose trainer is not known.
+
+    Returns
+    -------
+    list of StoryEntry
+        At most `ENTRIES_MAX`; where some are left out, an entry says how many.
+    """
+    found = [*executions(subject), *predictions(subject)]
+    found.sort(key=lambda entry: (entry.time_ms or 0, entry.what))
+    if isinstance(subject, Graphlet):
+        if subject.kind != OPEN:
+            found.append(StoryEntry(subject.time_ms, "outcome", subject.cause or subject.kind))
+        sizes = [sum(1 for bits in subject.members.values() if bits & bit) for bit in (UP, DOWN, SIDE)]
+        found.append(StoryEntry(None, "members", "{} up, {} down, {} side".format(*sizes)))
+    if subject.label_revision:
+        detail = f"{subject.announced_kind}, label {subject.label_revision}"
+        found.append(StoryEntry(None, "announced", detail))
+    if len(found) > ENTRIES_MAX:
+        half = ENTRIES_MAX // 2
+        left_out = StoryEntry(None, "left out", f"{len(found) - 2 * half + 1} entries")
+        found = [*found[: half - 1], left_out, *found[-half:]]
+    return found
+
+
+def executions(subject: Subject) -> list[StoryEntry]:
+    """The states of the trainer and the members, or of the run's executions."""
+    members = subject.executions if isinstance(subject, Run) else [subject.trainer, *getattr(subject, "members", ())]
+    found = []
+    for execution in members:
+        if execution is not None:
+            end = f", {execution.end_state}" if execution.end_ms is not None else ""
+            found.append(StoryEntry(execution.start_ms, execution.id, f"{execution.type} began{end}"))
+    return found
+
+
+def predictions(subject: Subject) -> list[StoryEntry]:
+    """The predicted stages."""
+    record = subject.predictions
+    return [
+        StoryEntry(each.time_ms, "stage", f"{each.stage}: {each.decision}, chance {each.p:.3g}")
+        for each in (record.stages if record is not None else ())
+    ]
+
+
+def story_line(subject: Subject) -> str:
+    """The story in one line."""
+    entries = (f"{entry.time_ms or '-'} {entry.what}: {entry.detail}" for entry in story(subject))
+    return f"{subject.name} of run {subject.run_id}: {'; '.join(entries)}"
