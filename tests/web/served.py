@@ -157,14 +157,15 @@ def verdict_record(
     run: str | None,
     trainer: str | None = None,
     pipeline: str = "p",
-    policy: str = "enforce 1 %",
+    mode: str = "enforce",
     revision: int = 1,
 ) -> dict[str, Any]:
     """A verdict in wire form, as far as it decides who stops."""
     graphlet = graphlet_id(pipeline, trainer) if trainer else run_graphlet_id(pipeline, run or "")
     return {
         "id": f"{graphlet}#{revision}", "graphlet": graphlet, "pipeline": pipeline, "run": run, "trainer": trainer,
-        "decision": decision, "p_push": 0.25, "reasons": ["no push for long"], "policy": policy, "revision": revision,
+        "decision": decision, "p_push": 0.25, "reasons": ["no push for long"], "revision": revision,
+        "policy": {"mode": mode, "budget": 0.01},
     }  # fmt: skip
 
 

@@ -147,8 +147,8 @@ def test_an_embedded_detector_stops_a_run_only_in_enforce(tmp_path: Path) -> Non
 def test_beside_workers_the_policy_of_the_verdict_counts() -> None:
     """Some workers may enforce and others not."""
     with relayed_service() as service:
-        service.verdicts.add(verdict_record("prune", "a", policy="observe 5 %"))
-        service.verdicts.add(verdict_record("prune", "b", policy="enforce 1 %"))
+        service.verdicts.add(verdict_record("prune", "a", mode="observe"))
+        service.verdicts.add(verdict_record("prune", "b", mode="enforce"))
 
         assert asked(service, "pipeline=p&run=a") == answer("prune", "p/run:a#1", False)
         assert asked(service, "pipeline=p&run=b") == answer("prune", "p/run:b#1", True)
