@@ -41,11 +41,6 @@ BEFORE, MEANWHILE, ALL = 8_000, 1_500, 12_000
 #: How many runs of each pipeline are in training during the upgrade.
 IN_TRAINING = 8
 
-#: A known fault: a graphlet whose names are escaped now has another id than before, and what is stored is not renamed.
-OLD_IDS = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="rows, examples and verdicts of the last release keep their ids"
-)
-
 
 def renamed(event: dict[str, Any]) -> dict[str, Any]:
     """The event with slashes in the names of every third pipeline, and a colon in the ids of its trainers."""
@@ -240,7 +235,6 @@ def test_nothing_is_announced_in_two_ways(upgrade: Upgrade) -> None:
         }
 
 
-@OLD_IDS
 def test_a_flag_that_is_open_is_not_raised_again(upgrade: Upgrade) -> None:
     """Between two flags of one subject it was withdrawn."""
     raised, again = set(), []
@@ -255,13 +249,11 @@ def test_a_flag_that_is_open_is_not_raised_again(upgrade: Upgrade) -> None:
     assert not again
 
 
-@OLD_IDS
 def test_a_flag_ends_with_the_outcome(upgrade: Upgrade) -> None:
     """No subject with an outcome has an open flag, also where an old worker raised it."""
     assert not upgrade.after.open_flags() & {subject_of(value) for value in values(upgrade.after.examples)}
 
 
-@OLD_IDS
 def test_labels_are_learned_once(upgrade: Upgrade) -> None:
     """The fold of the examples log has each label once; a correction replaces the label before it."""
     learner, last = Learner(), dict[Subject, dict[str, Any]]()
@@ -276,7 +268,6 @@ def test_labels_are_learned_once(upgrade: Upgrade) -> None:
     assert {stage: quality.support for stage, quality in learner.metrics().items()} == stages
 
 
-@OLD_IDS
 def test_each_subject_has_one_verdict_after_compaction(upgrade: Upgrade) -> None:
     """Its last one, under the id that this release gives its graphlet; old ids have tombstones."""
     last: dict[Subject, int] = {}
