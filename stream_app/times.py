@@ -17,10 +17,7 @@ _Value = TypeVar("_Value")
 EARLIEST_MS = 631_152_000_000
 LATEST_MS = 253_370_764_800_000
 
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
-
+_MINUTE_MS = 60_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Minutes met lately, by their text and by their number.
 _CACHE_SIZE = 50_000
@@ -54,7 +51,7 @@ def time_to_text(time_ms: int) -> str:
 
     Raises OverflowError outside of the years 1 to 9999.
     """
-    minute, ms = divmod(time_ms, MINUTE_MS)
+    minute, ms = divmod(time_ms, _MINUTE_MS)
     text = _texts.get(minute)
     if text is None:
         text = (_EPOCH + timedelta(minutes=minute)).isoformat()[:17]
@@ -72,7 +69,7 @@ def _general(text: str) -> int:
     text = f"{date}T{hour_minute}"
     minute_ms = (datetime.fromisoformat(text + "+00:00") - _EPOCH) // timedelta(milliseconds=1)
     _keep(_minutes, text, minute_ms)
-    offset_ms = MINUTE_MS * (60 * int(offset_hours) + int(offset_minutes)) if sign else 0
+    offset_ms = _MINUTE_MS * (60 * int(offset_hours) + int(offset_minutes)) if sign else 0
     time_ms = minute_ms + int(second) * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
     return time_ms + offset_ms if sign == "-" else time_ms - offset_ms
 

@@ -14,8 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from stream_app.core.units import HOUR_MS
+
 PUSHES_MIN = 4
-HOUR_MS = 3_600_000
 _WORST = 8
 
 

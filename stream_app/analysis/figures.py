@@ -17,6 +17,7 @@ from stream_app.analysis.waste import Compute, Money, Rates, Waste, compute_of, 
 from stream_app.core.detector import Detector
 from stream_app.core.outputs import STAGES
 from stream_app.core.state.ledger import Ledger
+from stream_app.core.units import DAY_MS
 from stream_app.times import time_to_text
 
 __all__ = ["Figures", "Rates", "figures"]
@@ -171,7 +172,7 @@ def figures(
         pipelines=len(ledgers),
         first=time_to_text(first_ms) if first_ms is not None else None,
         last=time_to_text(last_ms) if last_ms is not None else None,
-        days=((last_ms or 0) - (first_ms or 0)) / 86_400_000,
+        days=((last_ms or 0) - (first_ms or 0)) / DAY_MS,
         mode=policy.mode,
         budget=policy.budget,
         rates=rates,

@@ -112,7 +112,7 @@ def settings_of(options: Options) -> Settings:
     """A detector's settings as the options have them."""
     from stream_app.core.decisions.policy import Policy
     from stream_app.core.detector import Settings
-    from stream_app.core.state.entities import DAY_MS
+    from stream_app.core.units import DAY_MS
 
     chosen = options.detector
     return Settings(

@@ -34,7 +34,7 @@ def check(
 
     [bold]Example:[/]  stream-app check --events events.jsonl
     """
-    from stream_app.core.state.entities import DAY_MS
+    from stream_app.core.units import DAY_MS
     from stream_app.replay.check import check as run
 
     options, now_ms = load_options(config), time_of(now)

@@ -23,12 +23,13 @@ from stream_app.core.learning.seen_examples import RETENTION_MS
 from stream_app.core.operators import DEPLOY, RUN, Operators
 from stream_app.core.outcomes import accounting, labels, outcomes
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
-from stream_app.core.state.entities import DAY_MS, Execution, Graphlet, Run, Subject
+from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.storage import loading, retention, rows
 from stream_app.core.storage.invariants import check, check_touched
 from stream_app.core.storage.story import StoryEntry, story, story_line
+from stream_app.core.units import DAY_MS
 
 #: So much later than the pipeline's clock an event may be told and still be news: what a stage is dated by.
 LAG_MS = 600_000

@@ -18,7 +18,7 @@ from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Closed, Example, Output, Verdict
-from stream_app.core.state.entities import DAY_MS
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.reading import InputError, MessageReader, Stores

@@ -26,11 +26,11 @@ from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import SOURCES, Sources, detect
-from stream_app.times import DAY_MS
 
 log = logging.getLogger(__name__)
 

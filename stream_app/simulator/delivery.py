@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from stream_app.simulator.options import HOUR_MS
+from stream_app.core.units import HOUR_MS
 from stream_app.simulator.traits import Traits
 
 #: Late by ten seconds to three days, doubled within two hours.

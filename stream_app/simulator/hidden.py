@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.simulator.draws import generator, spread
-from stream_app.simulator.options import DAY_MS, HOUR_MS, FleetOptions
+from stream_app.simulator.options import FleetOptions
 from stream_app.simulator.traits import Policy, Traits, draw_policy
 
 #: Spans kept: the longest window and what a run may catch up with.

@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
-
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stream_app.core.units import DAY_MS
 from stream_app.simulator.draws import generator
 from stream_app.simulator.hidden import Code, Rules, Spans
-from stream_app.simulator.options import DAY_MS, FleetOptions
+from stream_app.simulator.options import FleetOptions
 from stream_app.simulator.standing import Pushed, Standing
 from stream_app.simulator.traits import draw_traits
 

@@ -6,9 +6,9 @@ from functools import partial
 
 from stream_app.core.events import COMPLETE
 from stream_app.core.outputs import VALIDATE
+from stream_app.core.units import HOUR_MS
 from stream_app.simulator.branch import Branch
 from stream_app.simulator.chances import SERVABLE
-from stream_app.simulator.options import HOUR_MS
 from stream_app.simulator.plan import STAGGER_MS
 from stream_app.simulator.standing import Pushed
 from stream_app.simulator.steps import Json, Step, Work, artifact

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from stream_app.core.events import COMPLETE
 from stream_app.core.outputs import INPUT, PREPROCESS, TRAIN
+from stream_app.core.units import HOUR_MS
 from stream_app.simulator.branch import open_branch
 from stream_app.simulator.draws import generator
-from stream_app.simulator.options import HOUR_MS
 from stream_app.simulator.pipeline import Pipeline
 from stream_app.simulator.plan import STAGGER_MS, Plan
 from stream_app.simulator.steps import artifact

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stream_app.core.units import DAY_MS
 from stream_app.simulator.chances import CRASHING, SERVABLE, SOUND, SURE, Chances, Odds
 from stream_app.simulator.hidden import Code, Rules, Span
-from stream_app.simulator.options import DAY_MS
 from stream_app.simulator.traits import Traits
 
 #: What broken data and silently broken code do to quality.

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from stream_app.core.units import DAY_MS
 from stream_app.simulator.draws import generator, spread
-from stream_app.simulator.options import DAY_MS, FleetOptions
+from stream_app.simulator.options import FleetOptions
 
 #: Node-seconds a day of a pipeline with an equal share of the compute.
 EQUAL_SHARE = 400_000.0

@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.service.event_log import Accepted
 from stream_app.sources import NATIVE, OPENLINEAGE, Decode, Sources
 from stream_app.sources.strict_json import MAX_BYTES, check_structure, parse_batch
-from stream_app.times import DAY_MS
 from stream_app.web.bodies import Bodies
 from stream_app.web.intake import Intake, store
 from stream_app.web.problems import ProblemError

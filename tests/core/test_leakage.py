@@ -14,7 +14,7 @@ from stream_app.core.learning.learner import Learner
 from stream_app.core.outcomes.labels import records
 from stream_app.core.outputs import STAGES, Example, Output, StageRecord, Verdict
 from stream_app.core.state.predictions import PredictionRecord
-from stream_app.simulator.options import HOUR_MS
+from stream_app.core.units import HOUR_MS
 from tests.support.simulated import USUAL, fleet_events, folding, usual_events, usual_fleet, usual_outputs, wire
 
 #: (graphlet, stage, validator)

@@ -16,7 +16,7 @@ import pytest
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
-from stream_app.core.state.entities import DAY_MS
+from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
 from stream_app.replay.reading import InputError, MessageReader
 from stream_app.replay.replay import replay

@@ -19,7 +19,7 @@ from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.outputs import Example, Output, Verdict
-from stream_app.core.state.entities import DAY_MS
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.metrics.outputs import Metrics
 from stream_app.service import detector_thread as module

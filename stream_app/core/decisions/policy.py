@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN, Guard, Withdrawal
-from stream_app.core.state.entities import DAY_MS
 from stream_app.core.state.history import HISTORY_LENGTH, History
+from stream_app.core.units import DAY_MS
 
 OBSERVE, ENFORCE = "observe", "enforce"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from stream_app.core.state.history import HOUR_MS, History
+from stream_app.core.state.history import History
+from stream_app.core.units import DAY_MS, HOUR_MS
 
-DAY_MS = 24 * HOUR_MS
 #: 1970-01-01 was a Thursday: days since then plus 3 are 0 on a Monday, modulo 7.
 FIRST_WEEKDAY, WEEKEND = 3, 5
 #: Next to a pipeline's own intervals its past rate counts as so many of them.

@@ -22,8 +22,9 @@ from stream_app.core.operators import ANALYSIS, INGEST, PREPROCESS, RUN, TRAIN, 
 from stream_app.core.outputs import TRAIN as TRAIN_STAGE
 from stream_app.core.outputs import VALIDATE as VALIDATE_STAGE
 from stream_app.core.state.entities import Execution, Subject
-from stream_app.core.state.history import HOUR_MS, History, Snapshot
+from stream_app.core.state.history import History, Snapshot
 from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.units import HOUR_MS
 
 BOUND = 20.0
 DIGITS = 4

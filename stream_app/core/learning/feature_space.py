@@ -43,7 +43,7 @@ _VALUES_MIN = 8
 _PLAIN_TYPES = {float}
 
 
-def bounded(value: object) -> float:
+def compressed(value: object) -> float:
     """`value` cut to BOUND, its magnitude beyond PLAIN replaced by a logarithm; NaN (missing) if no finite number.
 
     >>> bounded(math.inf), bounded("7"), bounded(True), bounded(-3)
@@ -130,7 +130,7 @@ class FeatureSpace(Packed):
             values: Floats = np.array(known)
             if not np.count_nonzero(np.abs(values) > PLAIN):
                 return values
-        return np.array([known[0], *map(bounded, known[1:])])
+        return np.array([known[0], *map(compressed, known[1:])])
 
     def encode(self, vector: Floats) -> Encoded:
         """What a vector puts on which places.

@@ -6,8 +6,8 @@ from array import array
 from collections import OrderedDict
 
 from stream_app.core.outputs import Example
+from stream_app.core.units import DAY_MS
 
-DAY_MS = 24 * 3600 * 1000
 #: The detector's default retention of 30 days and its lateness of 7.
 RETENTION_MS = 37 * DAY_MS
 #: Graphlets remembered in all; beyond them the pipeline that has been silent longest is forgotten.

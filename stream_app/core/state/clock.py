@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DAY_MS = 86_400_000
+from stream_app.core.units import DAY_MS
 
 
 class Clock:

@@ -25,7 +25,6 @@ UP, DOWN, SIDE = 1, 2, 4
 NOTHING: dict[Any, Any] = {}
 
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
-DAY_MS = 86_400_000
 #: RUNNING and end events kept of an execution. An execution that reports more often keeps its earliest.
 REPORTS_MAX = 32
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from stream_app.core.units import DAY_MS, HOUR_MS
+
 T = TypeVar("T")
 
 #: How many pushes, outcomes and delays are remembered.
@@ -20,10 +22,9 @@ CODES_MAX = 8
 NUMBERS_MAX = 64
 #: Weight of the newest value in exponentially weighted means.
 NEWEST = 0.15
-HOUR_MS = 3_600_000
 #: The grace after a run's end before "no push" is said: at first, and at most.
 GRACE_FIRST_MS = HOUR_MS
-GRACE_MAX_MS = 7 * 24 * HOUR_MS
+GRACE_MAX_MS = 7 * DAY_MS
 
 
 @dataclass(slots=True)

@@ -15,8 +15,9 @@ from stream_app.core.graphlets.versions import release, remove_reader
 from stream_app.core.operators import RUN, TRAIN
 from stream_app.core.outcomes.accounting import policies_of
 from stream_app.core.outputs import OPEN, PUSHED, Cause
-from stream_app.core.state.entities import DAY_MS, EvictionSummary, Execution, Graphlet, Run
+from stream_app.core.state.entities import EvictionSummary, Execution, Graphlet, Run
 from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.units import DAY_MS
 
 
 def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:

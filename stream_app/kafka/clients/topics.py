@@ -9,8 +9,8 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import OptionsError, StreamAppError
-from stream_app.times import DAY_MS, HOUR_MS
 
 #: Bytes of the largest record batch: what a group of changed rows and a dead letter fit into.
 MAX_MESSAGE_BYTES = 8 << 20

@@ -17,6 +17,7 @@ from stream_app.core.events import Event
 from stream_app.core.outputs import Output
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
@@ -28,7 +29,6 @@ from stream_app.kafka.state.outbox import Message
 from stream_app.kafka.state.table import PartitionTable
 from stream_app.metrics.catalogue import DETECTOR_FAILED, MALFORMED, MISPLACED
 from stream_app.sources import native
-from stream_app.times import DAY_MS
 
 log = logging.getLogger(__name__)
 

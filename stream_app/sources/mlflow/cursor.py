@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 
+from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import StateError
 
 #: How far the times of a run, which its client's clock gives, may lie before those of one stored earlier.
-WINDOW_MS = 3_600_000
+WINDOW_MS = HOUR_MS
 #: A run that is open for longer is not asked about any more: its process died, and the horizon has passed.
-OPEN_MAX_MS = 30 * 86_400_000
+OPEN_MAX_MS = 30 * DAY_MS
 
 _VERSION = 1
 

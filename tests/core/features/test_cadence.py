@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from stream_app.core.features.cadence import DAY_MS, cadence_features, hazard, share_over, weekday
+from stream_app.core.features.cadence import cadence_features, hazard, share_over, weekday
 from stream_app.core.features.improvement import direction, improvement_features
-from stream_app.core.state.history import HOUR_MS, History, Snapshot, Spread
+from stream_app.core.state.history import History, Snapshot, Spread
+from stream_app.core.units import DAY_MS, HOUR_MS
 
 #: 2026-01-05 00:00 UTC.
 MONDAY_MS = 1_767_571_200_000

@@ -14,8 +14,9 @@ import pytest
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.drift import log_loss
 from stream_app.core.learning.learner import Learner
-from stream_app.core.learning.seen_examples import DAY_MS, RETENTION_MS
+from stream_app.core.learning.seen_examples import RETENTION_MS
 from stream_app.core.outputs import Example, Guard
+from stream_app.core.units import DAY_MS
 from tests.support.builders import DAY, MINUTE, ran, run_ended
 from tests.support.labelled import Truth, example, record
 

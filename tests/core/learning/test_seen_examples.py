@@ -7,7 +7,8 @@ from array import array
 import pytest
 
 from stream_app.core.learning import seen_examples
-from stream_app.core.learning.seen_examples import DAY_MS, RETENTION_MS, SeenExamples
+from stream_app.core.learning.seen_examples import RETENTION_MS, SeenExamples
+from stream_app.core.units import DAY_MS
 from tests.support.labelled import example
 
 NOTHING = array("d")

@@ -15,8 +15,8 @@ import stream_app.core
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
-from stream_app.core.learning.seen_examples import DAY_MS
 from stream_app.core.outputs import Example
+from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.model import checkpoint as module
