@@ -1,1 +1,1 @@
-"""Sums and figures of what a detector reported."""
+"""Mergeable sums over the outputs of a detector, and the figures made of them."""

@@ -1,1 +1,1 @@
-"""The functional core: deterministic, no input or output, no clock, no logging."""
+"""The functional core: deterministic, without I/O, clock or logging. `detector.Detector` is its entrance."""

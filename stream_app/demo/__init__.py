@@ -1,1 +1,1 @@
-"""The demonstration: a simulated fleet watched live."""
+"""The demonstration: the detector on a simulated fleet, shown live."""

@@ -1,1 +1,1 @@
-"""Following a store or a tracking server live: what changes there is sent on, pass by pass."""
+"""Follows a store or a tracking server live, and sends its changes to the service or to Kafka, pass by pass."""

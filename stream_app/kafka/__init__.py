@@ -1,1 +1,1 @@
-"""The detector as a Faust service on Kafka: a shell around the core; nothing else imports Faust."""
+"""The worker: the detector as a Faust service on Kafka. Only `engine` imports Faust."""

@@ -1,1 +1,1 @@
-"""Files of events through the detector (`replay.replay`), and what came of it into files (`sinks`)."""
+"""Replays files of events through the detector (`replay`) and writes its outputs to files (`sinks`)."""

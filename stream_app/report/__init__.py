@@ -1,1 +1,1 @@
-"""What a replay found, as figures with intervals, and as one HTML page."""
+"""The results of a replay as tables in the terminal and as one HTML page."""

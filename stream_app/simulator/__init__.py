@@ -1,6 +1,6 @@
 """A simulator of pipelines, for tests, demonstrations and benchmarks.
 
-docs/simulator.md says what it assumes.
+docs/simulator.md lists its assumptions.
 """
 
 from stream_app.simulator.fleet import Fleet, Prune

@@ -1,8 +1,8 @@
-"""Sources turn the bytes of a message into an event of the core, one module a format.
+"""Sources decode the bytes of a message into an event of the core, one module a format.
 
-A source is a function of the message and the latest time it may bear (ms since 1970 UTC, or None), which
-returns an event, or None for what is right but tells of no execution, or raises `MalformedEvent`. To add a
-format: write the function, enter it in `make_sources`, teach `detect` its keys.
+A source is a function of a message and of the latest time that its event may have (ms since 1970 UTC, or None). It
+returns an event, or None for a valid message about no execution, or raises `MalformedEvent`. A new format needs such a
+function, an entry in `make_sources`, and its keys in `detect`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from stream_app.sources import native
 from stream_app.sources.openlineage import OpenLineage
 from stream_app.sources.openlineage_rules import Rules
 
+__all__ = ["NATIVE", "OPENLINEAGE", "SOURCES", "DeadLetter", "Decode", "Sources", "detect", "make_sources"]
+
+#: Message, latest time -> event.
 Decode = Callable[[bytes, int | None], Event | None]
 #: Formats by the name that `--format` takes.
 Sources = Mapping[str, Decode]
@@ -27,7 +30,13 @@ NATIVE, OPENLINEAGE = "native", "openlineage"
 
 
 def make_sources(openlineage: Rules | None = None) -> Sources:
-    """All formats; `openlineage` are the rules that its names are read by."""
+    """The decoders of all formats, by format.
+
+    Parameters
+    ----------
+    openlineage
+        Rules that map names of OpenLineage to pipelines and operators; None: the defaults.
+    """
     return MappingProxyType({NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage).decode})
 
 
@@ -36,10 +45,18 @@ SOURCES = make_sources()
 
 
 def detect(message: bytes) -> str:
-    """The format of a message, by its keys: `openlineage` when it has `eventTime` and not `execution`, else
-    `native`.
+    """The format of a message, by its keys.
 
-    What cannot be read counts as native, whose decoder says what is wrong with it.
+    Parameters
+    ----------
+    message
+        Any bytes.
+
+    Returns
+    -------
+    str
+        `openlineage` for an object with the key `eventTime` and without `execution`, else `native`. A message that is
+        not JSON counts as native, whose decoder gives the reason.
     """
     if b'"eventTime"' not in message:  # the usual cases need no second parse
         return NATIVE
@@ -56,7 +73,7 @@ def detect(message: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that is no event, kept whole."""
+    """A message that is not an event, with all of its bytes."""
 
     message: bytes
     #: Where it came from: `file:line`, or `topic/partition/offset`.

@@ -1,1 +1,1 @@
-"""The HTTP service: it takes events into a local log or into Kafka, and answers with verdicts (docs/serve.md)."""
+"""The HTTP service: accepts events into a local log or into Kafka, and answers queries (docs/serve.md)."""

@@ -1,1 +1,1 @@
-"""From a stage that is reached to a verdict."""
+"""From a stage that is reached to a verdict: stages, policy, verdicts."""

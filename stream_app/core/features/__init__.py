@@ -1,1 +1,1 @@
-"""What is known at a stage, as named numbers for the models."""
+"""Features: what is known at a stage, as named numbers for the models."""

@@ -1,1 +1,1 @@
-"""From facts to members: how events join, which versions they name, who belongs to a graphlet."""
+"""From facts to members: how events are merged, which versions they name, which executions a graphlet has."""

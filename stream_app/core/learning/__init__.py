@@ -1,1 +1,1 @@
-"""The learner: a fold over the examples log."""
+"""The learner, a fold over the examples log: models, calibration, drift, prequential metrics."""

@@ -1,1 +1,1 @@
-"""What became of a graphlet, when it is announced, and what its compute is booked under."""
+"""The outcome of a graphlet, when it is announced as a label, and the class of its compute in the ledger."""

@@ -1,1 +1,1 @@
-"""What is known of one pipeline: its entities, its history, its sums."""
+"""The state of one pipeline: its entities, its history, its sums."""

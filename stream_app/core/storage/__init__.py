@@ -1,1 +1,1 @@
-"""State as rows, how long it is kept, and what must hold of it."""
+"""State as rows and back, their upgrade, retention, and the invariants of the state."""

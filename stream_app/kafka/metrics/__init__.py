@@ -1,1 +1,1 @@
-"""Metrics of a worker: what it counts, and the collectors that export it."""
+"""Metrics of a worker: its counts, and the collectors that export them."""

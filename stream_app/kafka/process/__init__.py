@@ -1,1 +1,1 @@
-"""The worker's process: its life, its monitor, its watchdog, its probes."""
+"""The process of a worker: start and stop, monitor, watchdog, probes."""

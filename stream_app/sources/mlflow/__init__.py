@@ -1,4 +1,4 @@
-"""MLflow: follows a tracking server and its registry, and takes the registry's webhooks (docs/mlflow.md)."""
+"""Follows a tracking server of MLflow with its registry, and decodes webhooks of the registry (docs/mlflow.md)."""
 
 from __future__ import annotations
 

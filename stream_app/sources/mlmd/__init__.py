@@ -1,4 +1,4 @@
-"""ML Metadata: follows a store and says what changed in it as events of the core (docs/mlmd.md)."""
+"""Follows a store of ML Metadata and yields its changes as events (docs/mlmd.md)."""
 
 from __future__ import annotations
 
