@@ -198,6 +198,8 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
     KeyError, TypeError, ValueError
         It is neither a verdict nor an example.
     """
+    if not isinstance(record, dict):
+        raise TypeError(f"neither a verdict nor an example but {type(record).__name__}")
     if record.get("version", 1) >= VERSION:
         return record
     pipeline, run, trainer = record["pipeline"], record["run"], record["trainer"]

@@ -352,7 +352,7 @@ def test_a_reader_that_goes_away_is_no_traceback(here: Path) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
-    assert process.stdout.readline().startswith(b'{"id":')
+    assert process.stdout.readline().startswith(b'{"version":2,"id":')
     process.stdout.close()
 
     complaint = process.stderr.read()
@@ -375,7 +375,7 @@ def test_an_interrupt_is_one_line() -> None:
     assert process.stdout is not None
     process.stdin.write(b"".join(line + b"\n" for line in fleet_lines()[:400]))
     process.stdin.flush()
-    assert process.stdout.readline().startswith(b'{"id":')
+    assert process.stdout.readline().startswith(b'{"version":2,"id":')
 
     os.kill(process.pid, signal.SIGINT)
 

@@ -22,6 +22,7 @@ from stream_app.analysis.sums import BASELINE, BINS, MODEL, ReplayStatistics, ce
 from stream_app.analysis.waste import Part, Rates
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.features.descriptions import describe
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Example, StageRecord
 from stream_app.figures.charts import label_places
@@ -140,7 +141,7 @@ def test_the_page_says_the_figures_of_the_json(found: Figures) -> None:
         assert f"{percent(part.share)} {node_hours(part.wasted)} {count(part.wasted / 3600 * 2.5)}" in text
     for prunable in found.prunable:
         assert f"{prunable.pushes_flagged} of {prunable.pushes}" in text
-        assert all(reason.words in text for reason in prunable.reasons)
+        assert all(describe(reason.feature, reason.value) in text for reason in prunable.reasons)
     for each in found.flag_times:
         assert f"{each.low * 100:g} to {each.high * 100:g} % {each.wasted} {each.pushed}" in text
     assert found.prunable
@@ -335,7 +336,7 @@ def example(pushed: bool, p: float, revision: int = 1, flagged: tuple[float, ...
     )  # fmt: skip
     return Example(
         graphlet=name, pipeline="p", run="r", trainer="t", owner="team", pushed=pushed, cause="", time_ms=T0 + HOUR,
-        said_ms=T0 + 2 * HOUR, label_revision=revision, stages=[stage],
+        announced_ms=T0 + 2 * HOUR, label_revision=revision, stages=[stage],
     )  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_accumulative_events_are_joined() -> None:
         for event in order:
             detector.step(decoded(event))
         execution = detector.pipelines["prod/vision"].executions[run_id("t1")]
-        ends = (execution.state, execution.start_ms, execution.end_ms, execution.property("auc"))
+        ends = (execution.state, execution.start_ms, execution.end_ms, execution.value_of("auc"))
         seen.append((*ends, sorted(execution.reads), sorted(execution.writes)))
 
     start_ms, end_ms = (text_to_time(f"2026-03-01T06:{minute}:00Z") for minute in ("00", "10"))

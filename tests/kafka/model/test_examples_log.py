@@ -31,7 +31,7 @@ def poisoned(**stage: Any) -> bytes:
         b"\xff",
         b"[]",
         b"{}",
-        orjson.dumps({**GOOD, "said": "never"}),
+        orjson.dumps({**GOOD, "announced": "never"}),
         orjson.dumps({**GOOD, "label_revision": None}),
         poisoned(stage="of a later version"),
         poisoned(p="likely"),
