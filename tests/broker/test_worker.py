@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import time
 import zlib
 
 import pytest
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.times import text_to_time
-from tests.broker.cluster import Cluster
+from tests.broker.cluster import PATIENCE, Cluster, Process
 from tests.broker.scenarios import SOURCE_PARTITIONS, check_outputs, check_state, keyed, pipeline
 
 
@@ -86,7 +87,7 @@ def test_time_passes_by_ticks_alone(cluster: Cluster) -> None:
     async def outcomes() -> list[tuple[str, str | None, int]]:
         settings = Settings(horizon_ms=cluster.horizon_ms)
         detectors = [Detector.load(settings, rows) for rows in await cluster.rows_of_core()]
-        return [(g["outcome"], g["cause"], d.pipelines["p"].clock_ms) for d in detectors for g in d.graphlets()]
+        return [(g["outcome"], g["cause"], d.pipelines["p"].clock.now_ms) for d in detectors for g in d.graphlets()]
 
     async def body() -> None:
         worker = cluster.worker()
@@ -102,6 +103,15 @@ def test_time_passes_by_ticks_alone(cluster: Cluster) -> None:
     asyncio.run(body())
 
 
+async def measured(worker: Process, series: str) -> str:
+    """The metrics of a worker once a gauge has this value: gauges are updated once a second."""
+    end = time.monotonic() + PATIENCE
+    while f"\n{series}\n" not in (metrics := worker.ask("/metrics")[1]):
+        assert time.monotonic() < end, f"{series} is not in\n{metrics}"
+        await asyncio.sleep(0.1)
+    return metrics
+
+
 def test_a_worker_that_serves_is_ready_and_counts(cluster: Cluster, fleet: list[bytes]) -> None:
     """It is live and ready, and its metrics agree with what it was given."""
     few = fleet[:300]
@@ -110,14 +120,14 @@ def test_a_worker_that_serves_is_ready_and_counts(cluster: Cluster, fleet: list[
         worker = cluster.worker()
         await cluster.produce(cluster.names.sources[0], [(0, None, message) for message in [*few, b"{"]])
         await cluster.settle()
-        metrics = worker.ask("/metrics")[1]
+        source = cluster.names.sources[0]
+        await measured(worker, f'stream_app_consumer_lag_records{{partition="0",topic="{source}"}} 0.0')
+        metrics = await measured(worker, "stream_app_consumer_assigned_partitions 6.0")
 
         assert [worker.ask(path)[0] for path in ("/livez", "/readyz")] == [200, 200]
-        assert f'stream_app_events_consumed_total{{topic="{cluster.names.sources[0]}"}} 301.0' in metrics
+        assert f'stream_app_events_consumed_total{{topic="{source}"}} 301.0' in metrics
         assert "stream_app_event_processing_duration_seconds_count 300.0" in metrics
         assert 'stream_app_events_dead_lettered_total{reason="malformed"} 1.0' in metrics
-        assert "stream_app_consumer_assigned_partitions 6.0" in metrics
-        assert f'stream_app_consumer_lag_records{{partition="0",topic="{cluster.names.sources[0]}"}} 0.0' in metrics
         assert 'stream_app_flags_stopped{budget="0.05"} 0.0' in metrics
         for name in ("rebalance", "table_recovery", "offset_commit"):
             assert re.search(rf"^stream_app_{name}_duration_seconds_count [1-9]", metrics, re.MULTILINE)
