@@ -1,1 +1,1 @@
-"""The functional core: deterministic, without I/O, clock or logging. `detector.Detector` is its entrance."""
+"""The functional core: deterministic, without input or output, clock or logging."""

@@ -1,8 +1,8 @@
-"""The detector: `step` is the only way in which state changes, and says what came of it.
+"""The detector: `Detector.step` is the only way to change state, and returns the outputs that follow from the change.
 
-One detector holds any number of pipelines, which share nothing but the learner that is asked for probabilities and
-thresholds. It never teaches the learner: examples are outputs, and whoever runs the detector folds them in
-(`replay` at once, the worker from the examples log).
+One detector holds any number of pipelines. They share nothing but the learner, which gives probabilities and
+thresholds. The detector never teaches the learner: it returns examples, and the program that runs the detector folds
+them into the learner (`replay` at once, the worker from the examples log).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from stream_app.core.decisions import stages
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.decisions.verdicts import predict
 from stream_app.core.events import Event
-from stream_app.core.graphlets.membership import listed
+from stream_app.core.graphlets.description import describe, outcome_record
 from stream_app.core.graphlets.updating import apply
 from stream_app.core.ids import GraphletName, parse_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.seen_examples import RETENTION_MS
 from stream_app.core.operators import DEPLOY, RUN, Operators
 from stream_app.core.outcomes import accounting, labels, outcomes
-from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, Closed, Output
+from stream_app.core.outputs import Closed, Output
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
@@ -31,24 +31,42 @@ from stream_app.core.storage.invariants import check, check_touched
 from stream_app.core.storage.story import StoryEntry, story, story_line
 from stream_app.core.units import DAY_MS
 
-#: So much later than the pipeline's clock an event may be told and still be news: what a stage is dated by.
+#: A stage is dated by its event's time unless the event is later than this, in ms, against the pipeline's clock.
 LAG_MS = 600_000
-#: Stories of graphlets in the note of an error.
+#: The most stories of graphlets in the note of an error.
 STORIES_MAX = 3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a detector is told once."""
+    """The settings of a detector, which do not change during its life.
+
+    Parameters
+    ----------
+    operators
+        Maps execution types to operator groups and to numbers of nodes.
+    policy
+        Decides which graphlets are flagged.
+    horizon_ms
+        Time after its trainer's start, in ms, at which a graphlet without an outcome counts as not pushed.
+    retention_ms
+        Time in ms for which an execution or graphlet that no event touches is kept. Not shorter than the horizon.
+    lateness_ms
+        The most that an event may be behind its pipeline's clock, in ms.
+    invariants
+        Whether each step checks the invariants of the execution that it changed.
+
+    Raises
+    ------
+    ValueError
+        The horizon is longer than the retention.
+    """
 
     operators: Operators = field(default_factory=Operators)
     policy: Policy = field(default_factory=Policy)
-    #: When a graphlet that nothing decided counts as not pushed: this long after its trainer's start.
     horizon_ms: int = 14 * DAY_MS
-    #: How long what nothing touches is kept, and how late an event may come.
     retention_ms: int = 30 * DAY_MS
     lateness_ms: int = 7 * DAY_MS
-    #: Whether each step checks the invariants of what it touched.
     invariants: bool = False
 
     def __post_init__(self) -> None:
@@ -57,27 +75,33 @@ class Settings:
 
     @property
     def keep_ms(self) -> int:
-        """Retention and lateness together: how long what nothing touches is kept."""
+        """Retention and lateness together, in ms: how long an untouched execution or graphlet is kept."""
         return self.retention_ms + self.lateness_ms
 
     def learner(self) -> Learner:
-        """A learner without labels that fits a detector of these settings.
+        """Makes a learner without labels that fits a detector of these settings.
 
-        It keeps thresholds for the policy's budgets, and remembers labels for as long as the detector keeps graphlets,
-        since until then they may be corrected. It remembers no shorter than by default: examples may come twice.
+        It keeps thresholds for the policy's budgets. It remembers labels for as long as the detector keeps graphlets,
+        since their labels may be corrected until then, and at least for the default retention, since examples may be
+        repeated.
+
+        Returns
+        -------
+        Learner
+            A new learner.
         """
         return Learner(self.policy.budgets, max(self.keep_ms, RETENTION_MS))
 
 
 class Detector:
-    """Graphlets, outcomes, ledger and verdicts of some pipelines, kept up to date event by event.
+    """Keeps the graphlets, outcomes, ledger and verdicts of some pipelines up to date, event by event.
 
     Parameters
     ----------
     settings
-        What it is told once.
+        The settings, by default `Settings()`.
     learner
-        Asked for probabilities and thresholds; None: no predictions and no examples are made.
+        Gives probabilities and thresholds. Without one the detector makes no predictions and no examples.
     keep_rows
         Whether changed state is collected for `take_rows`.
     """
@@ -96,12 +120,19 @@ class Detector:
         self._touched: dict[Pipeline, None] = {}
 
     def step(self, event: Event, log_ms: int | None = None) -> list[Output]:
-        """Applies an event; returns the verdicts, examples and closed graphlets that came of it.
+        """Applies an event.
 
         Parameters
         ----------
+        event
+            The event. Applying it again changes nothing.
         log_ms
-            When the event was logged (a Kafka record's own time); the event's time where there is no log.
+            When the event was logged (a Kafka record's own time), in ms since 1970 UTC; by default the event's time.
+
+        Returns
+        -------
+        list of Output
+            The verdicts, examples and closed graphlets that follow from the event, in order.
         """
         pipeline = self._pipeline(event.pipeline)
         if event.time_ms < pipeline.clock.cutoff_ms and event.execution_id not in pipeline.executions:
@@ -123,12 +154,17 @@ class Detector:
         return outputs
 
     def story(self, graphlet: str) -> list[StoryEntry]:
-        """What happened to a graphlet that is kept, or to a run before its trainer is known; empty where there is none.
+        """Lists what happened to a graphlet that is kept, or to a run whose trainer is not known yet.
 
         Parameters
         ----------
         graphlet
-            Its id.
+            The id of the graphlet.
+
+        Returns
+        -------
+        list of StoryEntry
+            In the order of time; empty when there is no such graphlet.
         """
         name = parse_graphlet_id(graphlet)
         pipeline = self.pipelines.get(name.pipeline) if name is not None else None
@@ -136,14 +172,25 @@ class Detector:
         return story(subject) if subject is not None else []
 
     def tick(self, log_ms: int) -> list[Output]:
-        """Moves every pipeline's clock by the log time passed since its last event; returns what came of it."""
+        """Moves every pipeline's clock by the log time passed since its last event.
+
+        Parameters
+        ----------
+        log_ms
+            The log's time now, in ms since 1970 UTC.
+
+        Returns
+        -------
+        list of Output
+            The outputs that became due.
+        """
         outputs: list[Output] = []
         for pipeline in self.pipelines.values():
             outputs.extend(self._advance(pipeline, pipeline.clock.at_tick(log_ms)))
         return outputs
 
     def _advance(self, pipeline: Pipeline, clock_ms: int) -> list[Output]:
-        """Moves a pipeline's clock; what fell due in between is said before anything else happens, each in its turn."""
+        """Moves a pipeline's clock, after settling each timer that is due by the new time at its own time."""
         outputs: list[Output] = []
         if clock_ms <= pipeline.clock.now_ms:
             return outputs
@@ -166,7 +213,7 @@ class Detector:
         return pipeline
 
     def _settle(self, pipeline: Pipeline, execution: Execution | None, event_ms: int = 0) -> list[Output]:
-        """Brings outcomes up to date, predicts the stages reached, says outcomes that are due, evicts."""
+        """Brings outcomes up to date, predicts the stages reached, announces outcomes that are due, and evicts."""
         settings = self.settings
         if self.keep_rows:
             self._touched[pipeline] = None
@@ -194,7 +241,7 @@ class Detector:
         return outputs
 
     def _sweep(self, pipeline: Pipeline) -> list[Output]:
-        """Closes and drops what nothing has touched for the retention."""
+        """Closes and evicts what no event has touched for the retention."""
         settings = self.settings
         closing = retention.due(pipeline, settings.keep_ms)
         if not pipeline.clock.cutoff_ms:
@@ -209,24 +256,68 @@ class Detector:
         return Closed(record, outcome_record(record))
 
     def graphlets(self) -> Iterator[dict[str, Any]]:
-        """The graphlets kept, as they stand: ids, sorted members, outcome, cause, time, cost by group in node-ms."""
+        """Describes the graphlets that are kept.
+
+        Yields
+        ------
+        dict
+            Ids, sorted members, outcome, cause, time in ms since 1970 UTC, and cost in node-ms by operator group.
+        """
         for pipeline in self.pipelines.values():
             for graphlet in sorted(pipeline.graphlets.values(), key=lambda graphlet: graphlet.id):
                 yield describe(pipeline, graphlet, self.settings.operators)
 
     def ledger(self, pipeline: str) -> Ledger:
-        """The ledger of a pipeline as it stands, evicted compute included."""
+        """Brings the ledger of a pipeline up to date.
+
+        Parameters
+        ----------
+        pipeline
+            The name of the pipeline.
+
+        Returns
+        -------
+        Ledger
+            Sums in node-ms, those of evicted executions included.
+
+        Raises
+        ------
+        KeyError
+            The detector has seen no event of the pipeline.
+        """
         return accounting.settle(self.pipelines[pipeline], self.settings.operators.nodes)
 
     def take_rows(self) -> list[tuple[bytes, bytes | None]]:
-        """The rows of state changed since the last call; a value of None says that the row is gone."""
+        """Returns the rows of state that changed since the last call.
+
+        Returns
+        -------
+        list of tuple
+            Key and value of each row; the value is None for a row that was dropped.
+        """
         taken = rows.changed_rows(self._touched)
         self._touched.clear()
         return taken
 
     @classmethod
     def load(cls, settings: Settings, saved: Mapping[bytes, bytes], learner: Learner | None = None) -> Detector:
-        """A detector from all rows of another: indices, membership, outcomes and ledger are computed anew.
+        """Makes a detector from all rows of another.
+
+        Indices, membership, outcomes and ledger are computed anew.
+
+        Parameters
+        ----------
+        settings
+            The settings; they may differ from those of the detector that wrote the rows.
+        saved
+            The rows by their keys, of this version or of an earlier one.
+        learner
+            As for `Detector`.
+
+        Returns
+        -------
+        Detector
+            A detector that collects changed rows.
 
         Raises
         ------
@@ -246,7 +337,7 @@ class Detector:
         return detector
 
     def _touch(self, graphlet: str) -> None:
-        """Has the row of a graphlet, or of a run's provisional one, written again."""
+        """Has the row of a graphlet, or of a run without a known trainer, written again."""
         name = parse_graphlet_id(graphlet)
         assert name is not None
         pipeline = self.pipelines[name.pipeline]
@@ -268,7 +359,7 @@ class Detector:
 
 
 def note(pipeline: Pipeline, event: Event) -> str:
-    """An event that the detector failed on, with the stories of the graphlets that its execution is in."""
+    """Describes an event on which the detector failed, with the stories of its execution's graphlets."""
     execution = pipeline.executions.get(event.execution_id)
     graphlets = [] if execution is None else [execution.graphlet, *(execution.members_of or ())]
     stories = [story_line(graphlet) for graphlet in graphlets if graphlet is not None][:STORIES_MAX]
@@ -277,45 +368,10 @@ def note(pipeline: Pipeline, event: Event) -> str:
 
 
 def unsettle(pipeline: Pipeline, execution: Execution) -> None:
-    """What an event of this execution may have decided is to be looked at again."""
+    """Puts the outcomes that an event of this execution may have decided on the work list."""
     if execution.graphlet is not None:
         pipeline.work.settle_one(execution.graphlet)
     if execution.group == DEPLOY:
         pipeline.work.settle(execution.members_of or ())
     elif execution.group == RUN and execution.run is not None:
         pipeline.work.settle_run(execution.run)
-
-
-def describe(pipeline: Pipeline, graphlet: Graphlet, operators: Operators) -> dict[str, Any]:
-    """A graphlet as a plain value; cost in node-milliseconds by operator group."""
-    up, down, side = listed(graphlet)
-    cost: dict[str, int] = {}
-    for execution in (graphlet.trainer, *graphlet.members):
-        node_ms = execution.node_ms(operators.nodes.get(execution.type, 1.0))
-        cost[execution.group] = cost.get(execution.group, 0) + node_ms
-    return {
-        "graphlet": graphlet.id,
-        "pipeline": pipeline.name,
-        "run": graphlet.trainer.run,
-        "trainer": graphlet.trainer.id,
-        "up": up,
-        "down": down,
-        "side": side,
-        "outcome": graphlet.kind,
-        "cause": graphlet.cause,
-        "time_ms": graphlet.time_ms,
-        "cost": dict(sorted(cost.items())),
-    }
-
-
-def outcome_record(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The outcome of a described graphlet, or None while it is open; `pushed` is None for a pruned one."""
-    if record["outcome"] == OPEN:
-        return None
-    return {
-        "graphlet": record["graphlet"],
-        "trainer": record["trainer"],
-        "pushed": {PRUNED: None, NOT_PUSHED: False}.get(record["outcome"], True),
-        "cause": record["cause"],
-        "time_ms": record["time_ms"],
-    }

@@ -1,4 +1,4 @@
-"""Hands the outputs of a detector to whoever acts on them, and teaches the learner."""
+"""Hands each output of a detector to its handler, and teaches the learner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ignore(_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What is called with each kind of output; results are ignored, and so is a kind without a handler.
+    """The functions to call with each kind of output. Their results are ignored; a kind without a handler is dropped.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Handlers:
     closed: Callable[[Closed], object] = ignore
 
 
-#: For callers that only want the learner to be taught.
+#: For callers that only want the learner taught.
 NO_HANDLERS = Handlers()
 
 

@@ -1,9 +1,9 @@
 """The ids of graphlets and verdicts, made of names that may hold any character.
 
-A graphlet is `<pipeline>/<trainer>`; before its trainer is known, `<pipeline>/run:<run>`. The first slash ends the
-pipeline, so that a slash in a pipeline's name is escaped, and so is a colon in a trainer's id, since `run:` marks a
-run. The escapes are those of JSON pointers (RFC 6901), `~0` for `~` and `~1` for `/`, with `~2` for `:` added; none of
-them needs quoting in a URL. Names without these characters stand as they are.
+A graphlet's id is `<pipeline>/<trainer>`; before its trainer is known it is `<pipeline>/run:<run>`. The first slash
+ends the pipeline, so a slash in a pipeline's name is escaped. `run:` marks a run, so a colon in a trainer's id is
+escaped too. The escapes are those of JSON pointers (RFC 6901), `~0` for `~` and `~1` for `/`, with `~2` for `:` added;
+none of them needs quoting in a URL. Names without these characters stay as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _RUN = "run:"
 
 
 class GraphletName(NamedTuple):
-    """What a graphlet's id says; `trainer` is None for a run whose trainer is not known yet, else `run` is."""
+    """The names in a graphlet's id. `trainer` is None while the trainer of the run is not known, else `run` is None."""
 
     pipeline: str
     trainer: str | None
@@ -24,6 +24,20 @@ class GraphletName(NamedTuple):
 def graphlet_id(pipeline: str, trainer: str) -> str:
     """The id of a trainer's graphlet.
 
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    trainer
+        The execution id of the trainer.
+
+    Returns
+    -------
+    str
+        The id, unique over all pipelines.
+
+    Examples
+    --------
     >>> graphlet_id("ads", "r42/train"), graphlet_id("team/ads", "run:7")
     ('ads/r42/train', 'team~1ads/run~27')
     """
@@ -33,6 +47,20 @@ def graphlet_id(pipeline: str, trainer: str) -> str:
 def run_graphlet_id(pipeline: str, run: str) -> str:
     """The id of a run's graphlet while no trainer is known.
 
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    run
+        The id of the run.
+
+    Returns
+    -------
+    str
+        The id, unique over all pipelines.
+
+    Examples
+    --------
     >>> run_graphlet_id("ads", "scheduled__2026-11-25T00:00:00+00:00")
     'ads/run:scheduled__2026-11-25T00:00:00+00:00'
     """
@@ -40,13 +68,38 @@ def run_graphlet_id(pipeline: str, run: str) -> str:
 
 
 def verdict_id(graphlet: str, revision: int) -> str:
-    """The id of one revision of what was said of a graphlet: of a verdict, or of a label."""
+    """The id of one revision of a verdict or of a label.
+
+    Parameters
+    ----------
+    graphlet
+        The id of the graphlet.
+    revision
+        The revision, from 1.
+
+    Returns
+    -------
+    str
+        The id, such as `ads/r42/train#3`.
+    """
     return f"{graphlet}#{revision}"
 
 
 def parse_graphlet_id(graphlet: str) -> GraphletName | None:
-    """The names in a graphlet's id; None when it is none.
+    """Reads the names in a graphlet's id.
 
+    Parameters
+    ----------
+    graphlet
+        The id.
+
+    Returns
+    -------
+    GraphletName or None
+        None when the text is not an id that `graphlet_id` or `run_graphlet_id` makes.
+
+    Examples
+    --------
     >>> parse_graphlet_id("team~1ads/run~27")
     GraphletName(pipeline='team/ads', trainer='run:7', run=None)
     """
@@ -62,8 +115,24 @@ def parse_graphlet_id(graphlet: str) -> GraphletName | None:
 
 
 def old_graphlet_id(pipeline: str, trainer: str | None, run: str | None) -> str:
-    """The id that a graphlet had in version 1 of rows and wire, which joined names as they are.
+    """The id that a graphlet had in version 1 of rows and wire, which joined names without escaping them.
 
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    trainer
+        The execution id of the trainer; None while it is not known.
+    run
+        The id of the run; used only without a trainer.
+
+    Returns
+    -------
+    str
+        The id, which is ambiguous where names hold slashes or colons.
+
+    Examples
+    --------
     >>> old_graphlet_id("team/ads", "train", None), old_graphlet_id("ads", None, "7")
     ('team/ads/train', 'ads/run:7')
     """

@@ -9,7 +9,8 @@ INGEST, ANALYSIS, PREPROCESS, TUNE, TRAIN = "ingest", "analysis", "preprocess", 
 VALIDATE, DEPLOY, RUN, CUSTOM = "validate", "deploy", "run", "custom"
 GROUPS = (INGEST, ANALYSIS, PREPROCESS, TUNE, TRAIN, VALIDATE, DEPLOY, RUN, CUSTOM)
 
-#: TFX components and the system types of ML Metadata. A Tuner is no trainer: it would cut its trainer off.
+#: TFX components and the system types of ML Metadata. A Tuner is not a trainer: as one it would end the up set of the
+#: trainer that follows it.
 DEFAULT_GROUPS: Mapping[str, str] = {
     "ExampleGen": INGEST,
     "BigQueryExampleGen": INGEST,
@@ -41,10 +42,20 @@ DEFAULT_GROUPS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Operators:
-    """How execution types map to operator groups, and how many nodes an operator takes.
+    """Maps execution types to operator groups and to numbers of nodes.
 
-    `groups` extends and overrides `DEFAULT_GROUPS`; a type in neither is `custom`. `nodes` prices an execution
-    whose sender tells no cost: its duration times its operator's nodes (1 where not given).
+    Parameters
+    ----------
+    groups
+        Execution type to group; extends and overrides `DEFAULT_GROUPS`. A type in neither has the group `custom`.
+    nodes
+        Execution type to number of nodes, 1 where not given. An execution whose sender reports no cost is priced as its
+        duration times its nodes.
+
+    Raises
+    ------
+    ValueError
+        A group is not one of `GROUPS`.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +68,22 @@ class Operators:
         object.__setattr__(self, "_groups", {**DEFAULT_GROUPS, **self.groups})
 
     def group(self, execution_type: str) -> str:
-        """The operator group of an execution type."""
+        """The operator group of an execution type.
+
+        Parameters
+        ----------
+        execution_type
+            The type, such as `Trainer`.
+
+        Returns
+        -------
+        str
+            One of `GROUPS`.
+
+        Examples
+        --------
+        >>> Operators({"Fit": "train"}).group("Fit"), Operators().group("Fit")
+        ('train', 'custom')
+        """
         groups: dict[str, str] = self._groups  # type: ignore[attr-defined]
         return groups.get(execution_type, CUSTOM)

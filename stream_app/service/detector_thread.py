@@ -21,7 +21,8 @@ import orjson
 
 from stream_app import wire
 from stream_app.core.decisions.policy import ENFORCE
-from stream_app.core.detector import Detector, Settings, describe
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.graphlets.description import describe
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.ids import parse_graphlet_id

@@ -35,7 +35,7 @@ def add_reader(artifact: Artifact, reader: Execution) -> Version:
 def add_writer(pipeline: Pipeline, artifact: Artifact, writer: Execution) -> Version:
     """Registers an output; readers of an unversioned artifact look again what they read."""
     returned_ms = None
-    if artifact.unversioned is not None and writer.id in artifact.unversioned.gone:
+    if artifact.unversioned is not None and writer.id in artifact.unversioned.evicted_ends:
         # It had been evicted and is back: its own end counts from now on.
         returned_ms = artifact.drop_end(writer.id, pipeline.changes)
         assert returned_ms is not None

@@ -1,4 +1,4 @@
-"""Which rows of a pipeline's state are to be written."""
+"""Records which rows of a pipeline's state must be written."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Entity(Protocol):
-    """What has a row of its own."""
+    """An object that has a row of its own."""
 
     @property
     def row(self) -> tuple[str, str]:
-        """Kind and name of its row."""
+        """Kind and name of the row."""
 
 
 class Changes:
-    """The entities changed and the rows dropped since they were last taken.
+    """The entities changed and the rows dropped since the last `take`.
 
     Parameters
     ----------
     collect
-        Whether anybody takes them; if not, nothing is kept.
+        Whether changes are collected at all.
     """
 
     __slots__ = ("_dropped", "_touched")
@@ -29,18 +29,18 @@ class Changes:
         self._dropped: dict[tuple[str, str], None] = {}
 
     def touch(self, entity: Entity) -> None:
-        """Records that an entity's row is to be written."""
+        """Records that an entity's row must be written."""
         if self._touched is not None:
             self._touched[entity] = None
 
     def drop(self, entity: Entity) -> None:
-        """Records that an entity is gone, and its row with it."""
+        """Records that an entity was dropped, and its row with it."""
         if self._touched is not None:
             self._touched.pop(entity, None)
             self._dropped[entity.row] = None
 
     def take(self) -> tuple[list[tuple[str, str]], list[Entity]]:
-        """The rows dropped and the entities touched since the last call."""
+        """Returns the rows dropped and the entities touched since the last call."""
         taken = list(self._dropped), list(self._touched or ())
         self._dropped = {}
         if self._touched is not None:

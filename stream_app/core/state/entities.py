@@ -1,8 +1,8 @@
 """The entities of one pipeline's state. Facts are stored; membership and indices are derived and never stored.
 
-Facts are joins over events (docs/decisions/0001-graphlets.md), so a duplicate changes nothing and order does not
-matter. Everything else here is a function of the facts, kept up to date by `graphlets` and `outcomes`. A method that
-changes what is stored takes the pipeline's `Changes` and records itself there.
+Facts are merged over events (docs/decisions/0001-graphlets.md), so that duplicates change nothing and order does not
+matter. Everything else is a function of the facts, kept up to date by `graphlets` and `outcomes`. A method that changes
+a stored value takes the pipeline's `Changes` and records its entity there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream_app.core.state.subject import SubjectOf
 #: How an execution belongs to a graphlet; an execution may have several bits.
 UP, DOWN, SIDE = 1, 2, 4
 
-#: Of most executions there is one that reads, or writes, nothing. Never changed.
+#: Shared by all executions that read, or write, nothing. Never changed.
 NOTHING: dict[Any, Any] = {}
 
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
@@ -30,9 +30,9 @@ REPORTS_MAX = 32
 
 
 class EvictionSummary(NamedTuple):
-    """What evicted graphlets and trainers left on an execution that outlives them."""
+    """What an execution keeps of graphlets and trainers that were evicted before it."""
 
-    #: Whether one of the graphlets was pushed, and the policies (bits) whose flag came before the execution in all.
+    #: Whether one of the graphlets was pushed; bits of the policies that had flagged all of them when it began.
     pushed: bool = False
     policies: int = -1
     #: Start and id of the latest of their trainers, and why its compute was wasted; "" when no graphlet was evicted.
@@ -43,7 +43,7 @@ class EvictionSummary(NamedTuple):
 
 
 class Execution:
-    """One run of an operator: its facts, then what is derived from them."""
+    """One run of an operator: its facts, then the values derived from them."""
 
     __slots__ = (
         "charged", "end_ms", "end_state", "eviction", "first_ms", "graphlet", "group", "id", "last_ms", "members_of",
@@ -53,7 +53,7 @@ class Execution:
 
     def __init__(self, execution_id: str) -> None:
         self.id = execution_id
-        #: Of the earliest event; ties take the smaller.
+        #: From the earliest event; of two with the same time the smaller.
         self.type = ""
         self.type_ms = 0
         self.run: str | None = None
@@ -64,7 +64,7 @@ class Execution:
         self.first_ms = 0
         self.last_ms = 0
         self.running_ms: int | None = None
-        #: The end that decides: the latest, then the greater name.
+        #: The end that holds: the latest; of two with the same time the greater name.
         self.end_ms: int | None = None
         self.end_state = ""
         self.reported_node_ms: int | None = None
@@ -78,9 +78,9 @@ class Execution:
         self.reports: list[tuple[int, str]] = []
         #: Name -> (event time, value); None while there is none.
         self.properties: dict[str, tuple[int, Scalar]] | None = None
-        #: Day of the last event that named this execution or read what it wrote; retention counts from it.
+        #: Day of the last event of this execution or of a reader of its outputs; retention counts from it.
         self.touched_day = 0
-        #: None while nothing it had to do with was evicted.
+        #: None while none of its graphlets and trainers was evicted.
         self.eviction: EvictionSummary | None = None
 
         self.group = CUSTOM
@@ -90,31 +90,33 @@ class Execution:
         self.members_of: dict[Graphlet, int] | None = None
         #: The graphlet of a trainer that is not CACHED.
         self.graphlet: Graphlet | None = None
-        #: The ledger class and amounts it is booked under now (see `ledger`).
+        #: The charge under which it is booked now (see `ledger`).
         self.charged: tuple[Any, ...] | None = None
 
     @property
     def state(self) -> str:
+        """Its end state, else RUNNING or NEW."""
         if self.end_ms is not None:
             return self.end_state
         return NEW if self.running_ms is None else RUNNING
 
     @property
     def start_ms(self) -> int:
+        """The earliest RUNNING event, else the earliest event, in ms since 1970 UTC."""
         return self.first_ms if self.running_ms is None else self.running_ms
 
     def value_of(self, name: str) -> Scalar | None:
-        """The value of a property, or None when it was never told."""
+        """The value of a property; None when no event reported it."""
         if self.properties is None or name not in self.properties:
             return None
         return self.properties[name][1]
 
     def ever(self, state: str) -> bool:
-        """Whether any event gave this state."""
+        """Whether any event reported this state."""
         return bool(self.seen & STATE_BITS[state])
 
     def node_ms(self, nodes: float) -> int:
-        """Compute in node-milliseconds: told, or the duration times `nodes`; 0 when CACHED."""
+        """Compute in node-ms: as reported, else the duration times the number of nodes; 0 when CACHED."""
         if self.end_ms is not None and self.end_state == CACHED:
             return 0
         if self.reported_node_ms is not None:
@@ -124,7 +126,7 @@ class Execution:
         return max(0, int((self.end_ms - self.start_ms) * nodes))
 
     def attempts(self) -> list[tuple[int, int | None]]:
-        """Start and end of each attempt in ms since 1970 UTC; an end of None: it has not ended."""
+        """Start and end of each attempt in ms since 1970 UTC; the end is None while the attempt runs."""
         found: list[tuple[int, int | None]] = []
         start_ms: int | None = None
         for time_ms, state in self.reports:
@@ -136,81 +138,85 @@ class Execution:
         return found if start_ms is None else [*found, (start_ms, None)]
 
     def sort_key(self) -> tuple[int, str]:
+        """Start and id, the order of executions."""
         return (self.start_ms, self.id)
 
     @property
     def row(self) -> tuple[str, str]:
+        """Kind and name of its row."""
         return "execution", self.id
 
     def summarise_eviction(self, summary: EvictionSummary, changes: Changes) -> None:
-        """Sets what evicted graphlets and trainers leave on it."""
+        """Sets the summary of its evicted graphlets and trainers."""
         if summary != self.eviction:
             self.eviction = summary
             changes.touch(self)
 
     def keep_until(self, day: int, changes: Changes) -> None:
-        """Counts retention from a day, if it did not count from a later one."""
+        """Counts retention from a day unless it counts from a later one."""
         if day > self.touched_day:
             self.touched_day = day
             changes.touch(self)
 
 
 class Version:
-    """One version of an artifact: what one writer wrote, or for a versioned artifact what all its writers did."""
+    """One version of an artifact: of an unversioned artifact the output of one writer, else of all its writers."""
 
     __slots__ = ("down", "reach", "readers", "touched_day", "up", "writers")
 
     def __init__(self) -> None:
         self.writers: list[Execution] = []
-        #: Readers by run: a schema read by every run is looked up by the runs of one graphlet.
+        #: Readers by run, so that the readers of one graphlet's runs are found among thousands.
         self.readers: dict[str | None, list[Execution]] = {}
-        #: Graphlets whose trainer it leads to; that lead to it; whose side set starts or passes here.
+        #: Graphlets whose trainer is reached from it; that reach it from their trainer; whose side set includes it.
         self.up: GraphletSet[Graphlet] = ()
         self.down: GraphletSet[Graphlet] = ()
         self.reach: GraphletSet[Graphlet] = ()
         self.touched_day = 0
 
     def all_readers(self) -> Iterator[Execution]:
+        """The readers of all runs."""
         for readers in self.readers.values():
             yield from readers
 
 
 class Artifact:
-    """An artifact id with its joined properties and its version, or versions."""
+    """An artifact id with its merged properties and its version, or versions."""
 
     __slots__ = ("id", "properties", "type", "type_ms", "unversioned", "version")
 
     def __init__(self, artifact_id: str, artifact_type: str = "", type_ms: int = 0) -> None:
         self.id = artifact_id
-        #: Of the earliest event; ties take the smaller.
+        #: From the earliest event; of two with the same time the smaller.
         self.type = artifact_type
         self.type_ms = type_ms
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Of a versioned artifact.
         self.version = Version()
-        #: None until an event says `versioned: false`; then `version` is not used any more.
+        #: None until an event has `versioned: false`; from then on `version` is not used.
         self.unversioned: Unversioned | None = None
 
     def value_of(self, name: str) -> Scalar | None:
-        """The value of a property, or None when it was never told."""
+        """The value of a property; None when no event reported it."""
         if self.properties is None or name not in self.properties:
             return None
         return self.properties[name][1]
 
     @property
     def row(self) -> tuple[str, str]:
+        """Kind and name of its row."""
         return "artifact", self.id
 
     def keep_end(self, writer_id: str, end_ms: int, changes: Changes) -> None:
         """Keeps the end of an evicted writer, whose version of an unversioned artifact is still read."""
         assert self.unversioned is not None
-        self.unversioned.gone[writer_id] = end_ms
+        self.unversioned.evicted_ends[writer_id] = end_ms
         changes.touch(self)
 
     def drop_end(self, writer_id: str, changes: Changes) -> int | None:
         """Drops the end of an evicted writer and returns it; None when there is none."""
         assert self.unversioned is not None
-        end_ms = self.unversioned.gone.pop(writer_id, None)
+        end_ms = self.unversioned.evicted_ends.pop(writer_id, None)
         if end_ms is not None:
             changes.touch(self)
         return end_ms
@@ -219,26 +225,26 @@ class Artifact:
 class Unversioned:
     """The versions of an artifact whose source cannot tell them apart, one for each writer."""
 
-    __slots__ = ("by_writer", "chosen", "ends", "gone", "starts")
+    __slots__ = ("by_writer", "chosen", "ends", "evicted_ends", "starts")
 
     def __init__(self) -> None:
-        #: Writer id, or None for what was there before any writer -> version.
+        #: Writer id -> version; None for the version that existed before any writer.
         self.by_writer: dict[str | None, Version] = {}
         #: Reader id -> id of the writer whose version it reads.
         self.chosen: dict[str, str | None] = {}
         #: Sorted: (end, id) of finished writers, (start, id) of readers.
         self.ends: list[tuple[int, str]] = []
         self.starts: list[tuple[int, str]] = []
-        #: Evicted writer -> its end, which stays among the ends while its version is read.
-        self.gone: dict[str, int] = {}
+        #: Evicted writer -> its end, which is kept among the ends while its version is read.
+        self.evicted_ends: dict[str, int] = {}
 
 
-#: What a prediction is about.
+#: The subject of a prediction: a run, or the trainer of a graphlet.
 Subject = SubjectOf["Execution"]
 
 
 class Graphlet(SubjectOf["Execution"]):
-    """All the work behind one trainer execution, and what was predicted of it."""
+    """All the work behind one trainer execution, and the predictions about it."""
 
     __slots__ = (
         "cause", "deploys", "horizon_ms", "kind", "members", "oversized", "pipeline", "runs", "time_ms", "trainer",
@@ -267,32 +273,37 @@ class Graphlet(SubjectOf["Execution"]):
 
     @property
     def id(self) -> str:
-        """Execution ids are unique only within a pipeline."""
+        """The id, unique over all pipelines; execution ids are unique only within a pipeline."""
         return graphlet_id(self.pipeline, self.trainer.id)
 
     @property
     def row(self) -> tuple[str, str]:
+        """Kind and name of its row."""
         return "graphlet", self.trainer.id
 
     @property
     def name(self) -> str:
+        """The trainer's id."""
         return self.trainer.id
 
     @property
     def run_id(self) -> str | None:
+        """The run of the trainer; None when it is in no run."""
         return self.trainer.run
 
     def graphlet_id(self, pipeline: str) -> str:
+        """The id; `pipeline` is the name of the pipeline."""
         return graphlet_id(pipeline, self.trainer.id)
 
     def own_executions(self) -> list[Execution]:
+        """The trainer and the members in its run (all members without a run), by start."""
         run = self.trainer.run
         members = [e for e in self.members if run is None or e.run == run]
         return sorted([self.trainer, *members], key=Execution.sort_key)
 
 
 class Run(SubjectOf["Execution"]):
-    """One pass of a pipeline: its executions so far, and what its provisional graphlet is predicted to become."""
+    """One run of a pipeline: its executions so far, and the predictions about its provisional graphlet."""
 
     __slots__ = (
         "executions", "had_trainer", "id", "in_history", "next_check_ms", "pending", "run_executions", "trainers",
@@ -307,39 +318,45 @@ class Run(SubjectOf["Execution"]):
         #: Those of group run, and those of group train.
         self.run_executions: tuple[Execution, ...] = ()
         self.trainers: tuple[Execution, ...] = ()
-        #: Whether an evicted trainer was its: all outcomes of the run but a push were announced before.
+        #: Whether a trainer of the run was evicted: all outcomes of the run but a push were announced before.
         self.had_trainer = False
         #: Whether the history counts the run itself, because it was labelled when it had no trainer.
         self.in_history = False
-        #: The outcome (kind, cause, time) that the facts gave when it was last looked at.
+        #: The outcome (kind, cause, time) that the facts gave at the last check.
         self.pending: tuple[str, str | None, int | None] | None = None
         #: When it is, or was last, checked for its horizon; None before the first check is scheduled.
         self.next_check_ms: int | None = None
 
     @property
     def row(self) -> tuple[str, str]:
+        """Kind and name of its row."""
         return "run", self.id
 
     @property
     def name(self) -> str:
+        """The run's id."""
         return self.id
 
     @property
     def run_id(self) -> str:
+        """The run's id."""
         return self.id
 
     @property
     def trainer(self) -> None:
+        """None: the subject is the run itself."""
         return None
 
     def graphlet_id(self, pipeline: str) -> str:
+        """The id of its provisional graphlet; `pipeline` is the name of the pipeline."""
         return run_graphlet_id(pipeline, self.id)
 
     def own_executions(self) -> list[Execution]:
+        """The executions of the run, by start."""
         return sorted(self.executions, key=Execution.sort_key)
 
     def end_ms(self) -> int | None:
-        """The latest end of the run, or None while it has none."""
+        """The latest end of the run in ms since 1970 UTC; None while it has none."""
         return max((e.end_ms for e in self.run_executions if e.end_ms is not None), default=None)
 
     def set_in_history(self, in_history: bool, changes: Changes) -> None:
@@ -354,5 +371,5 @@ class Run(SubjectOf["Execution"]):
 
 
 def has_graphlet(execution: Execution) -> bool:
-    """A trainer that did not end CACHED has one."""
+    """Whether an execution has a graphlet: it is a trainer that did not end CACHED."""
     return execution.group == TRAIN and not (execution.end_ms is not None and execution.end_state == CACHED)

@@ -1,7 +1,7 @@
-"""What a pipeline remembers of its past graphlets: the ground of its features, guards and expected costs.
+"""A pipeline's memory of its past graphlets, from which features, guards and expected costs are computed.
 
-It changes when an outcome is said, never when a graphlet is evicted, and it is one small value per pipeline.
-Unlabelled (pruned) graphlets are missing in it, never negatives.
+It changes when an outcome is announced, not when a graphlet is evicted, and it is one small value per pipeline.
+Pruned graphlets have no label: they are not counted, and never count as negatives.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ CODES_MAX = 8
 NUMBERS_MAX = 64
 #: Weight of the newest value in exponentially weighted means.
 NEWEST = 0.15
-#: The grace after a run's end before "no push" is said: at first, and at most.
+#: The grace after a run's end before "not pushed" is announced, in ms: at first, and at most.
 GRACE_FIRST_MS = HOUR_MS
 GRACE_MAX_MS = 7 * DAY_MS
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """A graphlet as later ones are compared with it."""
+    """The values of a graphlet with which later ones are compared."""
 
-    #: Its run, or its trainer when it stands alone.
+    #: Its run, or its trainer when it is in no run.
     subject: str = ""
     time_ms: int = 0
     code_version: str = ""
@@ -45,14 +45,14 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Spread:
-    """Exponentially weighted mean and variance of one number."""
+    """Exponentially weighted mean and variance of a series of values."""
 
     count: int = 0
     mean: float = 0.0
     variance: float = 0.0
 
     def add(self, value: float) -> None:
-        """Adds one more value."""
+        """Adds a value."""
         self.count += 1
         weight = max(NEWEST, 1.0 / self.count)
         difference = value - self.mean
@@ -62,7 +62,7 @@ class Spread:
 
 @dataclass(slots=True, eq=False)
 class History:
-    """See the module. Lists keep the newest last."""
+    """The outcomes, pushes, costs and measurements of a pipeline's past graphlets. Lists keep the newest last."""
 
     #: Graphlets labelled, and pushed among them.
     labelled: int = 0
@@ -78,10 +78,10 @@ class History:
     #: The same of graphlets that began, labelled or not: what is under way counts too.
     starts_between: list[int] = field(default_factory=list)
     starts_since: int = 0
-    #: From the run's end to the push, 0 when pushed before; and from the trainer's start to the push, ms.
+    #: Times in ms from the run's end to the push (0 when pushed before it) and from the trainer's start to the push.
     push_delays_ms: list[int] = field(default_factory=list)
     push_leads_ms: list[int] = field(default_factory=list)
-    #: Consecutive graphlets blessed by their validators but not pushed.
+    #: Number of graphlets in a row that validators blessed and that were not pushed.
     blessed_unpushed: int = 0
     #: Code version -> [labelled, pushed, failed] of the last few versions.
     codes: dict[str, list[int]] = field(default_factory=dict)
@@ -96,11 +96,11 @@ class History:
     costs: dict[str, Spread] = field(default_factory=dict)
     #: Bits of the budgets whose policy had flagged each of the last pushes.
     push_flags: list[int] = field(default_factory=list)
-    #: Index of a budget -> consecutive graphlets its policy flagged.
+    #: Index of a budget -> number of graphlets in a row that its policy flagged.
     flag_streaks: dict[int, int] = field(default_factory=dict)
     failed: Spread = field(default_factory=Spread)
     pushed: Spread = field(default_factory=Spread)
-    #: Which of those blessed, or pushed all the same, were pushed.
+    #: The share of pushes among graphlets that were blessed, or pushed without a blessing.
     taken: Spread = field(default_factory=Spread)
 
     @property
@@ -109,24 +109,24 @@ class History:
         return "history", ""
 
     def grace_ms(self) -> int:
-        """How long after a run's end a push may still come, judged by past delays."""
+        """How long after a run's end a push may still come, in ms, judged by past delays."""
         if len(self.push_delays_ms) < 3:
             return GRACE_FIRST_MS
         return min(GRACE_MAX_MS, max(0, max(self.push_delays_ms) * 3 // 2))
 
     def lead_ms(self) -> int:
-        """How long after its trainer's start a graphlet may still be pushed, judged by past pushes."""
+        """How long after its trainer's start a graphlet may still be pushed, in ms, judged by past pushes."""
         slowest_ms = max(self.push_leads_ms, default=0) * 3 // 2
         return max(GRACE_FIRST_MS, slowest_ms) if len(self.push_leads_ms) < 3 else slowest_ms
 
     def usual_interval_ms(self) -> float | None:
-        """Median time between the last pushes; None before the third push."""
+        """Median time in ms between the last pushes; None before the third push."""
         if len(self.push_ms) < 3:
             return None
         return median([later - sooner for sooner, later in zip(self.push_ms, self.push_ms[1:], strict=False)])
 
     def started_before(self, subject: str) -> Snapshot | None:
-        """The newest graphlet that started, other than the one asked for."""
+        """The newest graphlet that started, other than the subject's."""
         return next((snapshot for snapshot in reversed(self.started) if snapshot.subject != subject), None)
 
     def usual_runs_between(self) -> float | None:
@@ -144,7 +144,20 @@ def median(values: list[int]) -> float:
 
 
 def spread_of(values: list[float], count: int) -> Spread:
-    """The spread of `count` values of which these are the last."""
+    """The spread of a series of values.
+
+    Parameters
+    ----------
+    values
+        The last values of the series, the newest last.
+    count
+        The number of values in the whole series.
+
+    Returns
+    -------
+    Spread
+        Mean and variance of the last values, with the count of all.
+    """
     spread = Spread()
     for value in values:
         spread.add(value)
@@ -153,6 +166,14 @@ def spread_of(values: list[float], count: int) -> Spread:
 
 
 def append_bounded(values: list[T], value: T) -> None:
-    """Appends to a list that keeps its newest few."""
+    """Appends to a list that keeps its newest `HISTORY_LENGTH` values.
+
+    Parameters
+    ----------
+    values
+        The list, changed in place.
+    value
+        The value to append.
+    """
     values.append(value)
     del values[:-HISTORY_LENGTH]

@@ -1,6 +1,6 @@
-"""The ledger of compute: what each execution cost and what became of it, every execution counted once.
+"""The ledger of compute: the cost of each execution and its class, every execution counted once.
 
-Amounts are whole node-milliseconds, so sums depend on no order.
+Amounts are whole node-ms, so that sums do not depend on order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ USEFUL, WASTED, PENDING, UNATTRIBUTED = "useful", "wasted", "pending", "unattrib
 
 K = TypeVar("K")
 
-#: Stands among the policies for knowing every outcome at the first stage.
+#: The index, among those of budgets, of the policy that knows every outcome at the first stage.
 HINDSIGHT = 63
 
 #: (class, cause of the waste, operator group, node-milliseconds, policies whose flag would have saved it)
@@ -21,26 +21,42 @@ Charge = tuple[str, str, str, int, int]
 
 @dataclass(slots=True)
 class Ledger:
-    """Sums in node-milliseconds; those by policy (the index of its budget, or HINDSIGHT) are sparse.
+    """Sums in node-ms. Those by policy (the index of its budget, or `HINDSIGHT`) are sparse.
 
-    An execution is flagged by a policy when that had flagged every graphlet it served before it began.
+    A policy flags an execution when it had flagged every graphlet of the execution before the execution began.
+
+    Attributes
+    ----------
+    useful, wasted, pending, unattributed
+        Compute by class; they add up to `total`.
+    saved, harmed, undecided
+        By policy: flagged compute that turned out to be wasted (avoidable), useful, or is pending.
+    wasted_by
+        Waste by operator group and cause.
+    avoided
+        Compute expected to be left when runs were pruned. It was never used, hence an estimate.
     """
 
     useful: int = 0
     wasted: int = 0
     pending: int = 0
     unattributed: int = 0
-    #: Policy -> flagged compute that turned out wasted (avoidable), useful, or is pending.
     saved: dict[int, int] = field(default_factory=dict)
     harmed: dict[int, int] = field(default_factory=dict)
     undecided: dict[int, int] = field(default_factory=dict)
-    #: (operator group, cause) -> node-milliseconds of waste.
     wasted_by: dict[tuple[str, str], int] = field(default_factory=dict)
-    #: Expected compute left when runs were pruned: never spent, hence an estimate.
     avoided: int = 0
 
     def book(self, charge: Charge, sign: int) -> None:
-        """Books (sign 1) or takes back (sign -1) one execution's charge."""
+        """Books one execution's charge, or takes it back.
+
+        Parameters
+        ----------
+        charge
+            Class, cause, operator group, node-ms, and bits of the policies that flag the execution.
+        sign
+            1 to book, -1 to take back.
+        """
         kind, cause, group, node_ms, policies = charge
         amount = sign * node_ms
         if kind == USEFUL:
@@ -59,7 +75,13 @@ class Ledger:
                 policies &= policies - 1
 
     def merge(self, other: Ledger) -> None:
-        """Adds another ledger, sum by sum."""
+        """Adds another ledger, sum by sum.
+
+        Parameters
+        ----------
+        other
+            The ledger to add; it is not changed.
+        """
         for name in (entry.name for entry in fields(other)):
             amount = getattr(other, name)
             if isinstance(amount, dict):
@@ -69,11 +91,12 @@ class Ledger:
                 setattr(self, name, getattr(self, name) + amount)
 
     def total(self) -> int:
+        """All compute in node-ms."""
         return self.useful + self.wasted + self.pending + self.unattributed
 
 
 def add(sums: dict[K, int], key: K, amount: int) -> None:
-    """Adds to a sparse sum; what falls to zero leaves, so equal ledgers compare equal."""
+    """Adds to a sparse sum; an entry that falls to zero is removed, so that equal ledgers compare equal."""
     value = sums.get(key, 0) + amount
     if value:
         sums[key] = value

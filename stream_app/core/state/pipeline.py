@@ -1,4 +1,4 @@
-"""Everything that is known of one pipeline."""
+"""The state of one pipeline."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stream_app.core.state.work_list import WorkList
 
 
 class Pipeline:
-    """The state of one pipeline. Pipelines share nothing, so each can live on another worker.
+    """The state of one pipeline. Pipelines share nothing, so that each can be on another worker.
 
     Parameters
     ----------
     name
-        Its name.
+        The name of the pipeline.
     keep_rows
         Whether changed state is collected, to be written as rows.
     """
@@ -41,8 +41,8 @@ class Pipeline:
         #: Graphlets that no fact has decided.
         self.open: dict[Graphlet, None] = {}
         self.oversized: dict[Graphlet, None] = {}
-        #: Trainer id -> graphlet of a trainer that proved to be none, or CACHED: should it be one after all, its
-        #: predictions and announcements still stand.
+        #: Trainer id -> graphlet of an execution that later events showed to be no trainer, or CACHED. Should it be a
+        #: trainer after all, its predictions and announcements still hold.
         self.retired: dict[str, Graphlet] = {}
         self.ledger = Ledger()
         #: Sums of evicted executions, part of `ledger`.
@@ -50,12 +50,23 @@ class Pipeline:
         self.history = History()
 
     def run_of(self, subject: Subject) -> Run | None:
-        """The run that a subject is, or is of; None for a trainer that stands alone."""
+        """The run of a subject.
+
+        Parameters
+        ----------
+        subject
+            A run, or the trainer of a graphlet.
+
+        Returns
+        -------
+        Run or None
+            None for a trainer that is in no run.
+        """
         if isinstance(subject, Run):
             return subject
         return self.runs.get(subject.run_id) if subject.run_id is not None else None
 
     def history_to_change(self) -> History:
-        """The history, whose row is written after the change."""
+        """Returns the history and records that its row must be written."""
         self.changes.touch(self.history)
         return self.history

@@ -1,16 +1,16 @@
-"""What was predicted of a run or of a trainer: its stages, frozen, and the flags that came of them."""
+"""The predictions about a run or a trainer: its stages, frozen, and the flags that followed."""
 
 from __future__ import annotations
 
 from array import array
 from typing import Any
 
-#: Of most records there is nothing in it. Never changed.
+#: Shared by all records without flags. Never changed.
 NO_FLAGS: dict[Any, Any] = {}
 
 
 class StagePrediction:
-    """One predicted stage, frozen; features are packed (names shared, values in an array)."""
+    """One predicted stage, frozen. Features are packed: names are shared, values are in an array."""
 
     __slots__ = (
         "baseline", "cost", "cost_left", "decision", "flagged", "guard", "names", "p", "propensity", "score",
@@ -34,7 +34,7 @@ class StagePrediction:
 
 
 class PredictionRecord:
-    """The predicted stages of a run or a trainer, and the flags that came of them."""
+    """The predicted stages of a run or a trainer, and the flags that followed."""
 
     __slots__ = ("avoided_booked", "decision", "first_ms", "flag_ms", "propensity", "revision", "stages")
 
@@ -47,13 +47,13 @@ class PredictionRecord:
         self.decision = ""
         #: Index of a deployment budget -> event time at which its policy first flagged.
         self.flag_ms: dict[int, int] = NO_FLAGS
-        #: The smallest chance with which a flagged run continued; 1 when it was never at stake.
+        #: The smallest probability with which a flagged run continued; 1 when it was never drawn.
         self.propensity = 1.0
-        #: Whether the compute that its prune avoided is booked.
+        #: Whether the compute avoided by its prune is booked.
         self.avoided_booked = False
 
     def add(self, prediction: StagePrediction, flagged: list[int]) -> None:
-        """Adds a stage; `flagged` are the indices of the budgets whose policies flag it."""
+        """Adds a stage; `flagged` has the indices of the budgets whose policies flag it."""
         if not self.stages:
             self.first_ms = prediction.time_ms
         self.stages = (*self.stages, prediction)

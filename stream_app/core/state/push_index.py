@@ -1,4 +1,4 @@
-"""Pushes in the order of their trainers, and the graphlets that a later push would supersede."""
+"""An index of pushes in the order of their trainers, and of the graphlets that a later push would supersede."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEVER_MS = 1 << 62
 
 
 class PushIndex:
-    """The pushes of one pipeline; times in ms since 1970 UTC."""
+    """The pushes of one pipeline; times are in ms since 1970 UTC."""
 
     __slots__ = ("_position", "_push_of", "pushes", "supersedable")
 
@@ -28,7 +28,7 @@ class PushIndex:
         self._position: dict[Graphlet, tuple[int, str]] = {}
 
     def __contains__(self, graphlet: object) -> bool:
-        """Whether a graphlet's push is among them."""
+        """Whether a graphlet's push is in the index."""
         return graphlet in self._push_of
 
     def is_supersedable(self, graphlet: Graphlet) -> bool:
@@ -36,16 +36,16 @@ class PushIndex:
         return graphlet in self._position
 
     def positions(self) -> list[tuple[int, str]]:
-        """Where each supersedable graphlet stands, in no particular order."""
+        """The positions of the supersedable graphlets, in no particular order."""
         return list(self._position.values())
 
     def superseded_ms(self, trainer_start_ms: int, trainer_id: str) -> int | None:
-        """When the first push of a later trainer came; None without one."""
+        """The time of the first push of a later trainer; None without one."""
         later = self.pushes[bisect_right(self.pushes, (trainer_start_ms, trainer_id, _NEVER_MS)) :]
         return min(push_ms for _, _, push_ms in later) if later else None
 
     def move(self, graphlet: Graphlet, push: Push | None) -> tuple[Push | None, Push | None] | None:
-        """Sets or takes away a graphlet's push; returns it before and after, or None when nothing changed."""
+        """Sets or removes a graphlet's push; returns it before and after, or None when nothing changed."""
         before = self._push_of.get(graphlet)
         if before == push:
             return None
@@ -58,12 +58,12 @@ class PushIndex:
         return before, push
 
     def before(self, push: Push) -> Iterator[str]:
-        """Trainers of the supersedable graphlets before a push's, the latest first."""
+        """The trainers of the supersedable graphlets before a push's trainer, the latest first."""
         for place in range(bisect_left(self.supersedable, push[:2]) - 1, -1, -1):
             yield self.supersedable[place][1]
 
     def track(self, graphlet: Graphlet, *, supersedable: bool) -> None:
-        """Brings up to date whether a later push would decide the graphlet, and its position."""
+        """Updates whether a later push would decide the graphlet, and its position."""
         before = self._position.get(graphlet)
         after = graphlet.trainer.sort_key() if supersedable else None
         if before == after:
@@ -76,7 +76,7 @@ class PushIndex:
             self._position[graphlet] = after
 
     def close(self, graphlet: Graphlet) -> None:
-        """A graphlet is evicted; its push still supersedes earlier ones."""
+        """Removes an evicted graphlet; its push still supersedes earlier graphlets."""
         self.track(graphlet, supersedable=False)
         self._push_of.pop(graphlet, None)
 
@@ -86,7 +86,7 @@ class PushIndex:
         return [push for push in self.pushes if push not in kept]
 
     def forget_before(self, first: tuple[int, str] | None) -> None:
-        """Drops pushes that no graphlet kept, the first of which is at `first`, can be superseded by."""
+        """Drops the pushes before `first`, the position of the first graphlet kept; without one, all pushes."""
         if first is None:
             self.pushes.clear()
         else:

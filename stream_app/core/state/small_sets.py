@@ -1,4 +1,4 @@
-"""Small sets kept small: most versions are passed by one graphlet, a few hubs by thousands."""
+"""Compact sets of graphlets: most versions have one graphlet, a few shared ones have thousands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ GraphletSet = tuple[T, ...] | set[T]
 
 
 def with_graphlet(graphlets: GraphletSet[T], graphlet: T) -> GraphletSet[T]:
-    """The marks with one more graphlet, which is not among them."""
+    """Adds a graphlet to a compact set.
+
+    Parameters
+    ----------
+    graphlets
+        The set, which does not have the graphlet; a large one is changed in place.
+    graphlet
+        The graphlet to add.
+
+    Returns
+    -------
+    tuple or set
+        The set with the graphlet.
+    """
     if isinstance(graphlets, set):
         graphlets.add(graphlet)
         return graphlets
@@ -20,7 +33,20 @@ def with_graphlet(graphlets: GraphletSet[T], graphlet: T) -> GraphletSet[T]:
 
 
 def without_graphlet(graphlets: GraphletSet[T], graphlet: T) -> GraphletSet[T]:
-    """The marks without a graphlet, whether or not it is among them."""
+    """Removes a graphlet from a compact set.
+
+    Parameters
+    ----------
+    graphlets
+        The set, with or without the graphlet; a large one is changed in place.
+    graphlet
+        The graphlet to remove.
+
+    Returns
+    -------
+    tuple or set
+        The set without the graphlet.
+    """
     if isinstance(graphlets, set):
         graphlets.discard(graphlet)
         return graphlets

@@ -1,4 +1,4 @@
-"""What a prediction is about, and what was predicted and announced of it."""
+"""The subject of a prediction, with its predictions and announcements."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ E = TypeVar("E")
 
 
 class SubjectOf(Generic[E]):
-    """What a prediction is about: a run, or the trainer of a graphlet; `E` is the type of executions.
+    """The subject of a prediction: a run, or the trainer of a graphlet. `E` is the type of executions.
 
-    Its outcome is announced once, and again for each correction; `KIND` tells the two apart in timers.
+    Its outcome is announced once, and again for each correction. `KIND` tells runs and trainers apart in timers.
     """
 
     __slots__ = ("announce_at_ms", "announced_kind", "label_revision", "predictions")
@@ -21,10 +21,10 @@ class SubjectOf(Generic[E]):
     KIND: ClassVar[int]
 
     def __init__(self) -> None:
-        #: The outcome announced last ("" for none), and how often one was announced.
+        #: The outcome announced last ("" for none), and the number of announcements.
         self.announced_kind = ""
         self.label_revision = 0
-        #: When the grace before "not pushed" is announced is over; None while no such outcome waits.
+        #: When the grace before "not pushed" is announced ends; None while no such outcome is pending.
         self.announce_at_ms: int | None = None
         #: None before the first stage.
         self.predictions: PredictionRecord | None = None
@@ -36,17 +36,17 @@ class SubjectOf(Generic[E]):
 
     @property
     def name(self) -> str:
-        """The id of the run or of the trainer, under which the pipeline keeps it."""
+        """The id of the run or trainer, under which the pipeline keeps it."""
         raise NotImplementedError
 
     @property
     def run_id(self) -> str | None:
-        """The run that it is or is of; None for a trainer that stands alone."""
+        """The run itself, or the run of the trainer; None for a trainer that is in no run."""
         raise NotImplementedError
 
     @property
     def key(self) -> str:
-        """What histories and draws know it by: its run, or the trainer that stands alone."""
+        """Its key in histories and draws: its run, or the trainer that is in no run."""
         return self.run_id if self.run_id is not None else self.name
 
     @property
@@ -55,15 +55,15 @@ class SubjectOf(Generic[E]):
         raise NotImplementedError
 
     def graphlet_id(self, pipeline: str) -> str:
-        """The id of its graphlet, provisional for a run."""
+        """The id of its graphlet, which is provisional for a run; `pipeline` is the name of the pipeline."""
         raise NotImplementedError
 
     def own_executions(self) -> list[E]:
-        """The executions that a prediction looks at, by start: of the run, or of the graphlet in its own run."""
+        """The executions that a prediction uses, by start: those of the run, or of the graphlet in its own run."""
         raise NotImplementedError
 
     def predict(self, inherited: PredictionRecord | None, changes: Changes) -> PredictionRecord:
-        """The record to add a stage to; a trainer's takes up where its run's ended."""
+        """Returns the record to add a stage to; a trainer's record continues the one inherited from its run."""
         changes.touch(self)
         if self.predictions is None:
             self.predictions = PredictionRecord()
@@ -80,13 +80,13 @@ class SubjectOf(Generic[E]):
         return before
 
     def announce_at(self, when_ms: int | None, changes: Changes) -> None:
-        """Sets, or takes back, the end of the grace."""
+        """Sets, or removes, the end of the grace."""
         if self.announce_at_ms != when_ms:
             self.announce_at_ms = when_ms
             changes.touch(self)
 
     def release_stages(self, changes: Changes) -> None:
-        """Drops the predicted stages, which nobody can need again."""
+        """Drops the predicted stages once nothing can need them again."""
         if self.predictions is not None and self.predictions.stages:
             self.predictions.stages = ()
             changes.touch(self)

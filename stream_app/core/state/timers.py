@@ -1,4 +1,4 @@
-"""What is to happen at a later event time: horizons, announcements, the next sweep."""
+"""The timers of a pipeline: horizons, announcements, and the next sweep."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Timers:
         self.next_sweep_ms = 0
 
     def __len__(self) -> int:
-        """How many checks and announcements are scheduled."""
+        """The number of scheduled checks and announcements."""
         return len(self._horizons) + len(self._announcements)
 
     def add_horizon(self, when_ms: int, trainer_id: str) -> None:
-        """Schedules a check whether an open graphlet has expired."""
+        """Schedules a check of whether an open graphlet has expired."""
         heapq.heappush(self._horizons, (when_ms, trainer_id))
 
     def add_announcement(self, when_ms: int, kind: int, name: str) -> None:
-        """Schedules the announcement of a subject's outcome, or a check whether there is one."""
+        """Schedules the announcement of a subject's outcome, or a check of whether there is one."""
         heapq.heappush(self._announcements, (when_ms, kind, name))
 
     def pop_horizon(self, now_ms: int) -> str | None:

@@ -1,4 +1,4 @@
-"""What is to be derived anew once an event's facts are merged."""
+"""The work list: what must be derived again once an event's facts are merged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stream_app.core.state.entities import Execution, Graphlet
 
 
 class WorkList:
-    """Graphlets and runs whose outcome may have changed, and executions whose ledger class may have."""
+    """Graphlets and runs whose outcome may have changed, and executions whose charge may have changed."""
 
     __slots__ = ("_graphlets", "_runs", "_stale")
 
@@ -18,55 +18,55 @@ class WorkList:
         self._stale: dict[Execution, None] = {}
 
     def settle(self, graphlets: Iterable[Graphlet]) -> None:
-        """Outcomes of graphlets are to be looked at again."""
+        """Adds graphlets whose outcomes must be computed again."""
         self._graphlets.update(dict.fromkeys(graphlets))
 
     def settle_one(self, graphlet: Graphlet) -> None:
-        """A graphlet's outcome is to be looked at again."""
+        """Adds a graphlet whose outcome must be computed again."""
         self._graphlets[graphlet] = None
 
     def settle_run(self, run_id: str) -> None:
-        """A run's end, or its trainers, may have changed."""
+        """Adds a run whose end, or trainers, may have changed."""
         self._runs[run_id] = None
 
     def rebook(self, executions: Iterable[Execution]) -> None:
-        """Executions are to be booked anew."""
+        """Adds executions that must be booked again."""
         self._stale.update(dict.fromkeys(executions))
 
     def rebook_one(self, execution: Execution) -> None:
-        """An execution is to be booked anew."""
+        """Adds an execution that must be booked again."""
         self._stale[execution] = None
 
     def forget_graphlet(self, graphlet: Graphlet) -> None:
-        """A graphlet is evicted."""
+        """Removes an evicted graphlet."""
         self._graphlets.pop(graphlet, None)
 
     def forget_execution(self, execution: Execution) -> None:
-        """An execution is evicted."""
+        """Removes an evicted execution."""
         self._stale.pop(execution, None)
 
     @property
     def unsettled(self) -> bool:
-        """Whether outcomes are to be looked at."""
+        """Whether any outcome must be computed again."""
         return bool(self._graphlets or self._runs)
 
     @property
     def runs(self) -> Iterable[str]:
-        """The runs to be looked at."""
+        """The runs on the list."""
         return self._runs.keys()
 
     def take_runs(self) -> list[str]:
-        """The runs to be looked at, which are off the list then."""
+        """Takes the runs off the list."""
         taken, self._runs = list(self._runs), {}
         return taken
 
     def take_graphlets(self) -> list[Graphlet]:
-        """The graphlets to be looked at, which are off the list then."""
+        """Takes the graphlets off the list."""
         taken, self._graphlets = list(self._graphlets), {}
         return taken
 
     def take_stale(self) -> list[Execution]:
-        """The executions to be booked anew, which are off the list then."""
+        """Takes the executions off the list."""
         if not self._stale:
             return []
         taken, self._stale = list(self._stale), {}

@@ -90,13 +90,13 @@ def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
     for _, value in by_kind.get(HISTORY, ()):
         pipeline.history = load_history(value)
     for entity, value in by_kind.get(ARTIFACT, ()):
-        properties, gone, artifact_type, type_ms = value[:4]
+        properties, evicted_ends, artifact_type, type_ms = value[:4]
         artifact = pipeline.artifacts[entity] = Artifact(entity, artifact_type, type_ms)
         artifact.properties = load_properties(properties)
-        if gone is not None:
+        if evicted_ends is not None:
             artifact.unversioned = Unversioned()
-            artifact.unversioned.gone = gone
-            artifact.unversioned.ends = sorted((end_ms, writer_id) for writer_id, end_ms in gone.items())
+            artifact.unversioned.evicted_ends = evicted_ends
+            artifact.unversioned.ends = sorted((end_ms, writer_id) for writer_id, end_ms in evicted_ends.items())
     connect(pipeline, [load_execution(pipeline, *entry, operators) for entry in by_kind.get(EXECUTION, ())])
     for entity, value in by_kind.get(GRAPHLET, ()):
         load_graphlet(pipeline, entity, value)

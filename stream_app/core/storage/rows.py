@@ -60,8 +60,8 @@ def value_of(entity: Entity) -> Any:
     if isinstance(entity, Execution):
         return execution_row(entity)
     if isinstance(entity, Artifact):
-        gone = None if entity.unversioned is None else entity.unversioned.gone
-        return [entity.properties, gone, entity.type, entity.type_ms]
+        evicted_ends = None if entity.unversioned is None else entity.unversioned.evicted_ends
+        return [entity.properties, evicted_ends, entity.type, entity.type_ms]
     if isinstance(entity, Run):
         return [*subject_row(entity), entity.had_trainer, entity.in_history]
     if isinstance(entity, Graphlet):

@@ -353,8 +353,13 @@ def test_an_evicted_writer_of_an_unversioned_artifact_is_forgotten_with_its_last
     kept_of = watched.detector.pipelines["p"].artifacts["table"].unversioned
 
     assert kept_of is not None
-    assert (list(kept_of.by_writer), kept_of.ends, kept_of.starts, kept_of.gone) == (["w0"], [(at(1), "w0")], [], {})
-    assert watched.restarted().detector.pipelines["p"].artifacts["table"].unversioned.gone == {}  # type: ignore[union-attr]
+    assert (list(kept_of.by_writer), kept_of.ends, kept_of.starts, kept_of.evicted_ends) == (
+        ["w0"],
+        [(at(1), "w0")],
+        [],
+        {},
+    )
+    assert watched.restarted().detector.pipelines["p"].artifacts["table"].unversioned.evicted_ends == {}  # type: ignore[union-attr]
 
 
 def test_an_evicted_writer_that_is_back_writes_anew(watch: Watch) -> None:

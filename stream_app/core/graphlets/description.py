@@ -1,0 +1,62 @@
+"""Descriptions of graphlets and their outcomes as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stream_app.core.graphlets.membership import listed
+from stream_app.core.operators import Operators
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED
+from stream_app.core.state.entities import Graphlet
+from stream_app.core.state.pipeline import Pipeline
+
+
+def describe(pipeline: Pipeline, graphlet: Graphlet, operators: Operators) -> dict[str, Any]:
+    """Describes a graphlet as a plain value.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the graphlet.
+    graphlet
+        The graphlet.
+    operators
+        Price the executions.
+
+    Returns
+    -------
+    dict
+        As `Detector.graphlets` yields it; cost in node-ms.
+    """
+    up, down, side = listed(graphlet)
+    cost: dict[str, int] = {}
+    for execution in (graphlet.trainer, *graphlet.members):
+        node_ms = execution.node_ms(operators.nodes.get(execution.type, 1.0))
+        cost[execution.group] = cost.get(execution.group, 0) + node_ms
+    return {
+        "graphlet": graphlet.id,
+        "pipeline": pipeline.name,
+        "run": graphlet.trainer.run,
+        "trainer": graphlet.trainer.id,
+        "up": up,
+        "down": down,
+        "side": side,
+        "outcome": graphlet.kind,
+        "cause": graphlet.cause,
+        "time_ms": graphlet.time_ms,
+        "cost": dict(sorted(cost.items())),
+    }
+
+
+def outcome_record(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The outcome of a described graphlet, None while it is open; `pushed` is None for a pruned graphlet."""
+    if record["outcome"] == OPEN:
+        return None
+    return {
+        "graphlet": record["graphlet"],
+        "trainer": record["trainer"],
+        "pushed": {PRUNED: None, NOT_PUSHED: False}.get(record["outcome"], True),
+        "cause": record["cause"],
+        "time_ms": record["time_ms"],
+    }
