@@ -65,8 +65,6 @@ class DetectorOptions(BaseModel):
     budget: float = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
     #: Of the hash that draws the holdout; changing it draws other runs.
     salt: str = Field(default="stream-app", min_length=1)
-    #: Of the resampling behind the intervals of a replay's report; the detector draws nothing by it.
-    seed: int = Field(default=0, ge=0)
     #: Days of event time that a record is kept after it was last touched, beside the lateness.
     retention_days: int = Field(default=30, ge=1, le=3650)
     #: Days that an event may be behind its pipeline's clock.

@@ -54,13 +54,15 @@ def test_the_default_budget_depends_on_the_mode() -> None:
 
 def test_later_sources_override_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable overrides the file, a flag both; a flag that was not given overrides nothing."""
-    path = _file(tmp_path, '[detector]\nseed = 1\nsalt = "file"\nretention_days = 60\n[rates]\nnode_hour = 2.5')
+    path = _file(
+        tmp_path, '[detector]\nlateness_days = 1\nsalt = "file"\nretention_days = 60\n[rates]\nnode_hour = 2.5'
+    )
     monkeypatch.setenv("STREAM_APP_DETECTOR_SALT", "variable")
     monkeypatch.setenv("STREAM_APP_DETECTOR_RETENTION_DAYS", "90")
 
-    options = load(path, {"detector.retention_days": 120, "detector.seed": None})
+    options = load(path, {"detector.retention_days": 120, "detector.lateness_days": None})
 
-    assert options.detector.seed == 1
+    assert options.detector.lateness_days == 1
     assert options.detector.salt == "variable"
     assert options.detector.retention_days == 120
     assert options.rates.node_hour == 2.5
@@ -87,17 +89,17 @@ def test_options_do_not_change() -> None:
     options = load()
 
     with pytest.raises(ValueError, match="frozen"):
-        options.detector.seed = 2  # type: ignore[misc]
+        options.detector.lateness_days = 2  # type: ignore[misc]
     with pytest.raises(ValueError, match="frozen"):
         options.detector = options.detector  # type: ignore[misc]
 
 
 def test_only_load_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Options made directly are what they are made of."""
-    monkeypatch.setenv("STREAM_APP_DETECTOR_SEED", "3")
+    monkeypatch.setenv("STREAM_APP_DETECTOR_LATENESS_DAYS", "3")
 
-    assert Options().detector.seed == 0
-    assert load().detector.seed == 3
+    assert Options().detector.lateness_days == 7
+    assert load().detector.lateness_days == 3
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_only_load_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("detector = 1", "unknown key detector, the closest known one is detector."),
         ('mode = "enforce"', "unknown key mode, the closest known one is detector.mode"),
-        ("[detectors]\nseed = 1", "unknown key detectors.seed, the closest known one is detector.seed"),
+        ("[detectors]\nsalt = 1", "unknown key detectors.salt, the closest known one is detector.salt"),
         ("[detectors]", "unknown key detectors, the closest known one is detector."),
         (
             "[detector]\nretention = 1",
@@ -121,7 +123,7 @@ def test_only_load_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
             "detector.horizon_days: horizon_days should be at most retention_days",
         ),
         (
-            "[detector]\nseed = 1\nretention_days = 7",
+            "[detector]\nlateness_days = 1\nretention_days = 7",
             "detector.retention_days: horizon_days should be at most",
         ),
         ('[operators.groups]\nX = "training"', "operators.groups.X: expected 'ingest', 'analysis'"),
@@ -129,7 +131,7 @@ def test_only_load_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("[operators]\nnodes = 3", "operators.nodes: expected a valid dictionary, got 3"),
         ('[rates]\ncurrency = "dollars"', "rates.currency: string should match pattern '^[A-Z]{3}$'"),
         ("[detector", "not TOML: "),
-        ("[detector]\nseed = 1\nseed = 2", "not TOML: "),
+        ("[detector]\nsalt = 1\nsalt = 2", "not TOML: "),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line(tmp_path: Path, text: str, reason: str) -> None:
@@ -153,9 +155,9 @@ def test_a_mistake_in_the_file_is_one_line(tmp_path: Path, text: str, reason: st
             "unknown variable, the closest known one is STREAM_APP_DETECTOR_MODE",
         ),
         ("STREAM_APP_DETECTOR", "{}", "unknown variable, the closest known one is STREAM_APP_DETECTOR_"),
-        ("STREAM_APP_DETECTOR_SEED", "-1", 'expected greater than or equal to 0, got "-1"'),
+        ("STREAM_APP_DETECTOR_LATENESS_DAYS", "-1", 'expected greater than or equal to 0, got "-1"'),
         (
-            "STREAM_APP_DETECTOR_SEED",
+            "STREAM_APP_DETECTOR_LATENESS_DAYS",
             "",
             'expected a valid integer, unable to parse string as an integer, got ""',
         ),

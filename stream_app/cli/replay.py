@@ -85,7 +85,6 @@ def replay(
             stores=stores_of(options),
             now_ms=now_ms,
             rates=Rates(options.rates.node_hour, options.rates.currency),
-            seed=options.detector.seed,
             progress=progress.update,
         )
     if report is not None:

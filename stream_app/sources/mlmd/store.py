@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -30,7 +30,6 @@ _BUSY_S = 5.0
 #: What MySQL says of a login that is wrong, or that may not read: asking again does not help.
 _DENIED = frozenset((1044, 1045, 1142, 1143))
 
-_SQLITE = b"SQLite format 3\0"
 _ENVIRONMENT = table("MLMDEnv", column("schema_version"))
 
 
@@ -92,19 +91,6 @@ class Store:
             raise StoreUnavailable(f"{self.name}: {error.orig}") from None
         except DBAPIError as error:
             raise OptionsError(f"{self.name}: is not a store of ML Metadata: {error.orig}") from None
-
-
-def is_store(path: str) -> bool:
-    """Whether a file is a SQLite store of ML Metadata."""
-    try:
-        with open(path, "rb") as file:
-            if file.read(len(_SQLITE)) != _SQLITE:
-                return False
-        with closing(sqlite3.connect(_read_only(path), uri=True, timeout=_BUSY_S)) as connection:
-            found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone()
-    except (OSError, sqlite3.Error):
-        return False
-    return bool(found[0])
 
 
 def called(url: str) -> str:
