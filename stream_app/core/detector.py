@@ -344,6 +344,7 @@ class Detector:
         subject = self._subject(pipeline, name)
         if subject is not None:
             pipeline.changes.touch(subject)
+            pipeline.history_to_change()  # it knows the graphlet by its id
             self._touched[pipeline] = None
 
     def _subject(self, pipeline: Pipeline, name: GraphletName) -> Subject | None:

@@ -63,12 +63,18 @@ def test_a_detector_of_old_rows_is_the_same() -> None:
 
 
 @pytest.fixture
-def escaped() -> Detector:
+def old_rows() -> Rows:
     """A pipeline and a trainer with separators in their names: labelled not pushed, then saved as version 1."""
     detector = Detector(Settings(), Steered(), keep_rows=True)  # type: ignore[arg-type]
     detector.step(started(0, "train:1", "Trainer", run=None, pipeline="team/ads"))
     detector.step(ended(5, "train:1", "Trainer", run=None, pipeline="team/ads", state="FAILED", writes=["m"]))
-    return Detector.load(detector.settings, downgraded(rows_of(detector)), detector.learner)
+    return downgraded(rows_of(detector))
+
+
+@pytest.fixture
+def escaped(old_rows: Rows) -> Detector:
+    """A detector of those rows."""
+    return Detector.load(Settings(), old_rows, Steered())  # type: ignore[arg-type]
 
 
 def test_graphlets_whose_ids_differ_now_are_named_and_written_again(escaped: Detector) -> None:
@@ -87,6 +93,16 @@ def test_a_correction_finds_what_the_history_knew_by_the_old_id(escaped: Detecto
     history = escaped.pipelines["team/ads"].history
     assert [(each.label_revision, each.pushed) for each in outputs if isinstance(each, Example)] == [(2, True)]
     assert (history.labelled, history.pushes, history.outcomes) == (1, 1, [1])
+
+
+def test_a_correction_after_a_further_restart_finds_it_too(escaped: Detector, old_rows: Rows) -> None:
+    """The history is written again with the graphlets that it knows."""
+    rows = {**old_rows, **rows_of(escaped)}
+    again = Detector.load(escaped.settings, rows, escaped.learner)
+
+    again.step(ended(9, "push", "Pusher", run=None, pipeline="team/ads", reads=["m"]))
+
+    assert again.pipelines["team/ads"].history.outcomes == [1]
 
 
 def test_names_without_separators_keep_their_ids() -> None:
