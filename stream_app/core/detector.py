@@ -15,7 +15,7 @@ from stream_app.core.decisions import stages
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.decisions.verdicts import predict
 from stream_app.core.events import Event
-from stream_app.core.graphlets.description import describe, outcome_record
+from stream_app.core.graphlets.description import describe
 from stream_app.core.graphlets.updating import apply
 from stream_app.core.ids import GraphletName, parse_graphlet_id
 from stream_app.core.learning.learner import Learner
@@ -253,7 +253,7 @@ class Detector:
 
     def _closed(self, graphlet: Graphlet, pipeline: Pipeline) -> Closed:
         record = describe(pipeline, graphlet, self.settings.operators)
-        return Closed(record, outcome_record(record))
+        return Closed(record)
 
     def graphlets(self) -> Iterator[dict[str, Any]]:
         """Describes the graphlets that are kept.

@@ -244,12 +244,9 @@ class Closed:
     ----------
     graphlet
         As `Detector.graphlets` yields it.
-    outcome
-        Graphlet, trainer, `pushed`, cause and time in ms since 1970 UTC; None while the graphlet is open.
     """
 
     graphlet: dict[str, Any]
-    outcome: dict[str, Any] | None
 
 
 Output = Verdict | Example | Closed

@@ -12,7 +12,7 @@ from stream_app.core.outputs import Closed, Example, Output, Verdict
 from tests.support.labelled import example
 from tests.support.simulated import usual_outputs
 
-CLOSED = Closed({"graphlet": "p/1"}, None)
+CLOSED = Closed({"graphlet": "p/1"})
 
 
 def verdict() -> Verdict:

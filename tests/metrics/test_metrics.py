@@ -125,7 +125,7 @@ def test_what_is_ahead_when_flagged_is_told(registry: CollectorRegistry, metrics
 
 def test_evicted_graphlets_are_counted_by_outcome(registry: CollectorRegistry, metrics: Metrics) -> None:
     """One that was still open is a hint that the horizon or the retention is too short."""
-    metrics.observe([Closed({"graphlet": "p/t", "outcome": "open"}, None)])
+    metrics.observe([Closed({"graphlet": "p/t", "outcome": "open"})])
 
     assert registry.get_sample_value("stream_app_graphlets_evicted_total", {"outcome": "open"}) == 1
 

@@ -64,7 +64,7 @@ def wire(output: Output) -> bytes:
     if isinstance(output, Example):
         return orjson.dumps(example_to_dict(output))
     assert isinstance(output, Closed)
-    return orjson.dumps([output.graphlet, output.outcome])
+    return orjson.dumps(output.graphlet)
 
 
 def ledgers(detector: Detector) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from stream_app.core.graphlets.membership import listed
 from stream_app.core.operators import Operators
-from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED
 from stream_app.core.state.entities import Graphlet
 from stream_app.core.state.pipeline import Pipeline
 
@@ -46,17 +44,4 @@ def describe(pipeline: Pipeline, graphlet: Graphlet, operators: Operators) -> di
         "cause": graphlet.cause,
         "time_ms": graphlet.time_ms,
         "cost": dict(sorted(cost.items())),
-    }
-
-
-def outcome_record(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The outcome of a described graphlet, None while it is open; `pushed` is None for a pruned graphlet."""
-    if record["outcome"] == OPEN:
-        return None
-    return {
-        "graphlet": record["graphlet"],
-        "trainer": record["trainer"],
-        "pushed": {PRUNED: None, NOT_PUSHED: False}.get(record["outcome"], True),
-        "cause": record["cause"],
-        "time_ms": record["time_ms"],
     }

@@ -90,7 +90,7 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
     flagged = replace(VERDICT, decision=PRUNE)
     encoder.encode([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, flagged])
     open_now = encoder.open_flags
-    encoder.encode([Closed({"graphlet": "p/t"}, None)])
+    encoder.encode([Closed({"graphlet": "p/t"})])
 
     assert (counts.raised, open_now, encoder.open_flags) == (3, 1, 0)
     assert counts.flags == {"withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "evicted": 1}
@@ -122,7 +122,7 @@ def test_a_closed_graphlet_leaves_no_row() -> None:
     encoder.encode([replace(VERDICT, decision=PRUNE)])
     encoder.take_rows()
 
-    assert encoder.encode([Closed({"graphlet": "p/t"}, None)]) == []
+    assert encoder.encode([Closed({"graphlet": "p/t"})]) == []
     assert [value for _, value in encoder.take_rows()] == [None]
 
 

@@ -49,7 +49,7 @@ class Counter:
         if event.execution_id == "poison":
             raise ZeroDivisionError("a defect")
         self.dropped += event.execution_id == "late"
-        return [Closed({"graphlet": event.execution_id}, None)]
+        return [Closed({"graphlet": event.execution_id})]
 
     def tick(self, log_ms: int) -> list[Output]:
         if log_ms < 0:
