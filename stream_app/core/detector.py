@@ -247,13 +247,9 @@ class Detector:
         if not pipeline.clock.cutoff_ms:
             return []
         accounting.settle(pipeline, settings.operators.nodes)
-        outputs: list[Output] = [self._closed(graphlet, pipeline) for graphlet in closing]
+        outputs: list[Output] = [Closed(describe(pipeline, graphlet, settings.operators)) for graphlet in closing]
         retention.evict(pipeline, closing)
         return outputs
-
-    def _closed(self, graphlet: Graphlet, pipeline: Pipeline) -> Closed:
-        record = describe(pipeline, graphlet, self.settings.operators)
-        return Closed(record)
 
     def graphlets(self) -> Iterator[dict[str, Any]]:
         """Describes the graphlets that are kept.
