@@ -12,7 +12,7 @@ import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.contenders import DAY_MS, StageLog, daily_forest
 from benchmarks.quality.counterfactual import Question, Waste, chances_of, question_of, saved
-from benchmarks.quality.coverage import Coverage
-from benchmarks.quality.scores import Score, log_loss, score
+from benchmarks.quality.scores import log_loss, score
+from benchmarks.quality.seed import Seed
 from benchmarks.quality.tables import google_lines, lines_of
 from benchmarks.results import publish
 from stream_app.core.decisions.policy import Policy
@@ -50,26 +50,6 @@ LEFT_OUT = 0.2
 STEP_DAYS, SLIDING_DAYS, ADAPTING = 4, 8, 2000
 MODEL, FOREST, RAW, SLIDING = "model", "daily forest", "daily forest, raw scores", f"forest of {SLIDING_DAYS} days"
 RATE, LAST, HIDDEN = "past push rate", "last outcome", "hidden chances"
-
-
-@dataclass
-class Seed:
-    """What one fleet gave."""
-
-    events: int
-    share_pushed: float
-    scores: dict[tuple[str, str], Score] = field(default_factory=dict)
-    hidden: dict[str, float] = field(default_factory=dict)
-    #: Stage and contender -> AUC by step of the learning curve.
-    curve: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    #: Contender -> log loss above the hidden chances', by stage, of the first labels after the change.
-    excess: dict[tuple[str, str], float] = field(default_factory=dict)
-    #: CPU: seconds of the learner and of the forest per 1,000 trained models; of the learner by tenth of the log.
-    cpu: dict[str, float] = field(default_factory=dict)
-    tenths: list[float] = field(default_factory=list)
-    #: Contender -> budget -> share of waste avoidable; of hindsight's; of pushes flagged.
-    waste: dict[str, dict[float, tuple[float, float, float]]] = field(default_factory=dict)
-    coverage: Coverage = field(default_factory=Coverage)
 
 
 class Timed(Learner):

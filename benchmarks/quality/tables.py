@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.quality.coverage import BUDGETS, coverage_lines
 from benchmarks.quality.scores import Score, interval
+from benchmarks.quality.seed import Seed
 from benchmarks.results import table
 from stream_app.core.outputs import STAGES
-
-if TYPE_CHECKING:
-    from benchmarks.quality.fleets import Seed
 
 
 def lines_of(options: dict[str, Any], runs: list[Seed]) -> list[str]:
