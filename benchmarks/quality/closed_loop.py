@@ -22,11 +22,11 @@ from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import PRUNE, Example, Guard, Verdict
 from stream_app.core.state.history import History
+from stream_app.core.units import HOUR_MS
 from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
 
-HOUR_MS = 3_600_000
 BUDGETS = (0.01, 0.02, 0.05)
 
 

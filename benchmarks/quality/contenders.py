@@ -17,8 +17,8 @@ from sklearn.isotonic import IsotonicRegression
 
 from benchmarks.quality.counterfactual import Question
 from stream_app.core.outputs import Example
+from stream_app.core.units import DAY_MS
 
-DAY_MS = 86_400_000
 #: Probabilities of a forest are kept this far from certainty.
 SURE = 1e-3
 

@@ -10,8 +10,8 @@ from benchmarks.quality.scores import interval
 from benchmarks.results import table
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import STAGES, Example
+from stream_app.core.units import DAY_MS
 
-DAY_MS = 86_400_000
 #: A pipeline is young for so many labels.
 YOUNG = 20
 BUDGETS = (0.01, 0.02, 0.05, 0.1)

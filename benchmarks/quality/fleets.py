@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from benchmarks.quality.contenders import DAY_MS, StageLog, daily_forest
+from benchmarks.quality.contenders import StageLog, daily_forest
 from benchmarks.quality.counterfactual import Question, Waste, chances_of, question_of, saved
 from benchmarks.quality.scores import log_loss, score
 from benchmarks.quality.seed import Seed
@@ -32,6 +32,7 @@ from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
 from stream_app.core.outputs import STAGES, Example
+from stream_app.core.units import DAY_MS
 from stream_app.runtime import garbage
 from stream_app.simulator import Fleet, FleetOptions, summarise
 from stream_app.sources.native import decode

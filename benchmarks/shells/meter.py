@@ -13,11 +13,12 @@ from typing import Any
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.outputs import Output
+from stream_app.core.units import DAY_MS
 from stream_app.runtime import garbage
 from stream_app.sources.native import decode
 
 #: How far an event's time may be ahead of the record that carries it.
-FUTURE_MS = 86_400_000
+FUTURE_MS = DAY_MS
 
 
 @dataclass(frozen=True)

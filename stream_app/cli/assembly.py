@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from stream_app.sources import Sources, mlflow, mlmd
     from stream_app.web.webhooks import WebhookSettings
 
-#: Seconds that MLflow's client waits for an answer and how often it repeats a request; its own defaults come to many
-#: minutes, in which nobody is told anything.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-#: Characters of the shortest secret that is taken.
+#: Seconds that MLflow's client waits for a response, and how often it repeats a request; its own defaults amount to
+#: many minutes without any message.
+_MLFLOW_CLIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+#: Characters of the shortest secret that is accepted.
 _SECRET_LENGTH = 8
 
 
 def mlmd_rules_of(options: Options) -> mlmd.Rules:
-    """How a store of ML Metadata is read, as the options have it."""
+    """How a store of ML Metadata is read."""
     from stream_app.sources.mlmd import Rules
 
     return Rules(operators=operators_of(options), **options.mlmd.model_dump(exclude_none=True))
 
 
 def stores_of(options: Options) -> Stores:
-    """How a store of ML Metadata in a file is replayed, as the options have it."""
+    """How a store of ML Metadata in a file is replayed."""
 
     def messages(path: str) -> Iterator[bytes]:
         try:
@@ -52,7 +52,7 @@ def stores_of(options: Options) -> Stores:
 
 
 def mlflow_rules_of(options: Options) -> mlflow.Rules:
-    """How MLflow is read, as the options have it."""
+    """How MLflow is read."""
     from stream_app.sources.mlflow import Rules
 
     return Rules(operators=operators_of(options), **options.mlflow.model_dump(exclude_none=True))
@@ -61,7 +61,15 @@ def mlflow_rules_of(options: Options) -> mlflow.Rules:
 def mlflow_client(uri: str) -> MlflowClient:
     """A client of a tracking server and its registry.
 
-    Raises OptionsError when MLflow is not installed or this is no address of a server.
+    Parameters
+    ----------
+    uri
+        The address of the server.
+
+    Raises
+    ------
+    OptionsError
+        MLflow is not installed, or it is not an address of a server.
     """
     address = urlsplit(uri)
     if "@" in address.netloc:
@@ -69,7 +77,7 @@ def mlflow_client(uri: str) -> MlflowClient:
     if address.scheme not in ("http", "https") or not address.hostname:
         raise OptionsError(f"not the address of a tracking server, such as http://localhost:5000: {shown(uri)}")
     need("mlflow", "mlflow")
-    for name, value in _PATIENCE.items():
+    for name, value in _MLFLOW_CLIENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
@@ -77,9 +85,12 @@ def mlflow_client(uri: str) -> MlflowClient:
 
 
 def webhooks_of(options: Options) -> WebhookSettings | None:
-    """How webhooks of MLflow are taken, as the options have it; None: not at all.
+    """Settings of MLflow's webhook; None where it is not configured.
 
-    Raises OptionsError.
+    Raises
+    ------
+    OptionsError
+        The secret cannot be read or is too short.
     """
     from stream_app.options import read_secret
     from stream_app.sources.mlflow import origins
@@ -97,19 +108,19 @@ def webhooks_of(options: Options) -> WebhookSettings | None:
     return WebhookSettings(secret, rules, None if uri is None else origins(mlflow_client(uri), rules))
 
 
-#: Characters of the shortest key that is taken.
+#: Characters of the shortest key that is accepted.
 _KEY_LENGTH = 16
 
 
 def operators_of(options: Options) -> Operators:
-    """The operators as the options have them."""
+    """The operators."""
     from stream_app.core.operators import Operators
 
     return Operators(groups=dict(options.operators.groups), nodes=dict(options.operators.nodes))
 
 
 def settings_of(options: Options) -> Settings:
-    """A detector's settings as the options have them."""
+    """The settings of a detector."""
     from stream_app.core.decisions.policy import Policy
     from stream_app.core.detector import Settings
     from stream_app.core.units import DAY_MS
@@ -125,7 +136,7 @@ def settings_of(options: Options) -> Settings:
 
 
 def sources_of(options: Options) -> Sources:
-    """How messages are read, as the options have it."""
+    """The decoders of messages."""
     from stream_app.sources import make_sources
     from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
 
@@ -139,9 +150,12 @@ def sources_of(options: Options) -> Sources:
 
 
 def connection_of(options: KafkaOptions) -> Connection:
-    """How to reach Kafka, as the options have it.
+    """How to reach Kafka.
 
-    Raises OptionsError when the parts do not fit together or the password cannot be read.
+    Raises
+    ------
+    OptionsError
+        The options do not fit together, or the password cannot be read.
     """
     from stream_app.kafka.clients.connection import Connection
     from stream_app.options import read_secret
@@ -159,9 +173,12 @@ def connection_of(options: KafkaOptions) -> Connection:
 
 
 def checkpoint_key_of(options: KafkaOptions) -> bytes | None:
-    """What signs checkpoints of the model, as the options have it; None: a key that the worker makes.
+    """The key that signs checkpoints of the model; None: the worker generates one.
 
-    Raises OptionsError when it cannot be read or is too short to protect anything.
+    Raises
+    ------
+    OptionsError
+        The key cannot be read, or is too short to protect anything.
     """
     from stream_app.options import read_secret
 
@@ -172,16 +189,19 @@ def checkpoint_key_of(options: KafkaOptions) -> bytes | None:
 
 
 def names_of(options: KafkaOptions) -> Names:
-    """What the topics are called, as the options have it."""
+    """The names of the topics."""
     from stream_app.kafka.clients.topics import Names
 
     return Names(options.group, options.sources)
 
 
 def worker_settings(options: Options) -> WorkerSettings:
-    """What a worker is told, as the options have it.
+    """The settings of a worker.
 
-    Raises OptionsError.
+    Raises
+    ------
+    OptionsError
+        An option is wrong.
     """
     from stream_app.kafka.process.worker import WorkerSettings
 

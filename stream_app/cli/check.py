@@ -28,9 +28,9 @@ def check(
     now: NowFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say which events are fine and which are not, and why. Ends with 1 when any is not.
+    """Check which messages are valid events, and why others are not. The exit code is 1 when any is not.
 
-    Of OpenLineage it also shows which pipeline and operator each job becomes.
+    For OpenLineage it also shows the pipeline and the operator of each job.
 
     [bold]Example:[/]  stream-app check --events events.jsonl
     """
@@ -64,7 +64,7 @@ def _print(found: Checked) -> None:
     if found.ignored:
         typer.echo(f"{found.ignored:,} messages are about no execution and are ignored")
     if found.dead_letters:
-        typer.echo(f"{found.dead_letters:,} messages are no events:")
+        typer.echo(f"{found.dead_letters:,} messages are not events:")
         for fault in found.faults:
             typer.echo(f"  {fault.messages:,} x {fault.kind}\n      first at {fault.place}: {fault.reason}")
     elif found.events:

@@ -17,7 +17,7 @@ def demo(
     days: Annotated[float, typer.Option(help="How many simulated days.")] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed, the same fleet.")] = 0,
 ) -> None:
-    """Watch a simulated fleet of pipelines being judged, and read the report. Takes about half a minute.
+    """Watch the detector on a simulated fleet of pipelines, and write a report. It takes about half a minute.
 
     [bold]Example:[/]  stream-app demo
     """

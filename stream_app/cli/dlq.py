@@ -9,12 +9,12 @@ import typer
 
 from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, JsonFlag
-from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, print_json, talking_to_kafka
+from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options, print_json
 
 if TYPE_CHECKING:
     from stream_app.kafka.clients.dead_letters import DeadLetter
 
-dlq = typer.Typer(help="Look at dead letters, and give them back.", rich_markup_mode="rich")
+dlq = typer.Typer(help="List dead letters, and write them back.", rich_markup_mode="rich")
 
 
 @dlq.command("list")
@@ -24,7 +24,7 @@ def list_letters(
     bootstrap_servers: ServersFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show the latest dead letters: what was no event, where it came from, and why.
+    """Show the latest dead letters: the messages, where they came from, and why they are not events.
 
     [bold]Example:[/]  stream-app dlq list --last 5 --bootstrap-servers localhost:9092
     """
@@ -32,7 +32,7 @@ def list_letters(
 
     from stream_app.kafka.clients import dead_letters
 
-    with talking_to_kafka():
+    with kafka_errors():
         found = asyncio.run(dead_letters.read(connection_of(options), names_of(options), last))
     if json:
         print_json([_to_dict(letter) for letter in found])
@@ -44,7 +44,7 @@ def list_letters(
 def requeue(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json: JsonFlag = False) -> None:
     """Write dead letters back to the topics they came from, each at least once.
 
-    What is still no event becomes a dead letter again; what came since the last time is taken the next time.
+    Messages that are still not events become dead letters again. A later call takes only newer dead letters.
 
     [bold]Example:[/]  stream-app dlq requeue --bootstrap-servers localhost:9092
     """
@@ -52,7 +52,7 @@ def requeue(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, js
 
     from stream_app.kafka.clients import dead_letters
 
-    with talking_to_kafka():
+    with kafka_errors():
         back, truncated = asyncio.run(dead_letters.requeue(connection_of(options), names_of(options)))
     if json:
         print_json({"written": back, "truncated": truncated})
@@ -63,17 +63,17 @@ def requeue(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, js
 
 
 def _to_dict(letter: DeadLetter) -> dict[str, Any]:
-    from stream_app.sources import DeadLetter as Told
+    from stream_app.sources import DeadLetter as Record
     from stream_app.times import time_to_text
 
     place = f"{letter.topic}/{letter.partition}/{letter.offset}"
-    told = Told(letter.value or b"", place, letter.reason).to_dict()
-    return {"time": time_to_text(letter.time_ms), **told, "truncated": letter.truncated}
+    record = Record(letter.value or b"", place, letter.reason).to_dict()
+    return {"time": time_to_text(letter.time_ms), **record, "truncated": letter.truncated}
 
 
 def _to_text(letter: DeadLetter) -> str:
     from stream_app.sources.strict_json import shown
 
-    told = _to_dict(letter)
+    record = _to_dict(letter)
     message = shown((letter.value or b"").decode(errors="replace"))
-    return f"{told['time']}  {told['place']}  {letter.reason}\n    {message}"
+    return f"{record['time']}  {record['place']}  {letter.reason}\n    {message}"

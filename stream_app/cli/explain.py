@@ -42,7 +42,7 @@ def explain(
     now: NowFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Tell the story of one graphlet: its events and members, what was said at each stage and why, and its outcome.
+    """Explain one graphlet: its events and members, its verdicts with their reasons, and its outcome.
 
     [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
     """
@@ -82,7 +82,9 @@ def _document(explanation: Explanation) -> dict[str, Any]:
 
 
 def _lines(explanation: Explanation) -> list[str]:
-    """The story in words."""
+    """The explanation as text."""
+    from stream_app.core.units import HOUR_MS
+
     lines = [f"graphlet {explanation.graphlet}"]
     record = explanation.record
     if record is not None:
@@ -90,7 +92,7 @@ def _lines(explanation: Explanation) -> list[str]:
         for name in ("up", "down", "side"):
             more = f", and {len(record[name]) - _LISTED} more" if len(record[name]) > _LISTED else ""
             lines.append(f"  {name:<8} {', '.join(record[name][:_LISTED]) or 'none'}{more}")
-        cost = ", ".join(f"{group} {node_ms / 3_600_000:.3g}" for group, node_ms in record["cost"].items())
+        cost = ", ".join(f"{group} {node_ms / HOUR_MS:.3g}" for group, node_ms in record["cost"].items())
         lines.append(f"  cost     {cost or 'none'} (node-hours)")
     lines += ["", "events", *_events(explanation), "", "story", *_story(explanation), "", "verdicts"]
     stages = explanation.stages()

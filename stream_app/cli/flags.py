@@ -1,4 +1,4 @@
-"""Flags that commands share, and what they make of them."""
+"""Flags that commands share, and their values."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """What becomes of a flag."""
+    """What a flag of the detector does."""
 
     OBSERVE = "observe"
     ENFORCE = "enforce"
 
 
 class Format(StrEnum):
-    """What messages look like."""
+    """The format of messages."""
 
     AUTO = "auto"
     NATIVE = "native"
     OPENLINEAGE = "openlineage"
 
 
-#: What files of events may be.
+#: The files of events that are read.
 EVENTS = ".jsonl, .json (a document, an array or lines), either gzipped"
 
 Files = Annotated[
@@ -44,7 +44,8 @@ ConfigFlag = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.", show_default=False)
 ]
 ModeFlag = Annotated[
-    Mode | None, typer.Option("--mode", help="What becomes of a flag (observe if not set).", show_default=False)
+    Mode | None,
+    typer.Option("--mode", help="Whether flagged runs are stopped (observe if not set).", show_default=False),
 ]
 BudgetFlag = Annotated[
     float | None,
@@ -60,8 +61,8 @@ NowFlag = Annotated[
     typer.Option(
         "--now",
         metavar="TIME",
-        help="RFC 3339 time at which the input ends: later events are refused (a day is allowed), runs that hang "
-        "since long before reach their horizon.",
+        help="RFC 3339 time at which the input ends: events more than a day after it are refused, and runs that hang "
+        "reach their horizon.",
         show_default=False,
     ),
 ]
@@ -71,7 +72,17 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 def load_options(config: Path | None, mode: Mode | None = None, budget: float | None = None) -> Options:
     """The options of file, environment and flags.
 
-    Raises OptionsError.
+    Parameters
+    ----------
+    config
+        The file of settings.
+    mode, budget
+        Flags; None: not given.
+
+    Raises
+    ------
+    OptionsError
+        An option is wrong.
     """
     from stream_app.options import load
 
@@ -80,9 +91,19 @@ def load_options(config: Path | None, mode: Mode | None = None, budget: float | 
 
 
 def need(extra: str, *packages: str) -> None:
-    """Refuses a command whose packages are not there; all are of one extra.
+    """Checks that the packages of a command are installed.
 
-    Raises OptionsError.
+    Parameters
+    ----------
+    extra
+        The extra that installs them.
+    packages
+        Their names.
+
+    Raises
+    ------
+    OptionsError
+        A package is missing.
     """
     missing = [name for name in packages if sys.modules.get(name) is None and importlib.util.find_spec(name) is None]
     if missing:
@@ -90,14 +111,24 @@ def need(extra: str, *packages: str) -> None:
 
 
 def how_to_get(extra: str) -> str:
-    """How an extra is installed."""
+    """The command that installs an extra."""
     return f"pip install '.[{extra}]' in a checkout of stream-app"
 
 
 def time_of(text: str | None, flag: str = "--now") -> int | None:
-    """The time of a flag in ms since 1970 UTC.
+    """The time of a flag in ms since 1970 UTC; None when it is not given.
 
-    Raises OptionsError.
+    Parameters
+    ----------
+    text
+        The value of the flag.
+    flag
+        Its name, for the error.
+
+    Raises
+    ------
+    OptionsError
+        The text is not an RFC 3339 time with an offset.
     """
     from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time
 

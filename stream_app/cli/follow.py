@@ -17,7 +17,7 @@ from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
-    from stream_app.follow.following import Begin, Outlet
+    from stream_app.follow.follower import Begin, Outlet
     from stream_app.options import Options
 
 
@@ -43,7 +43,7 @@ def follow(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Where it is kept how far the store was read; of one store and one target.",
+            help="File in which the position in the store is saved; for one store and one target.",
             show_default=False,
         ),
     ],
@@ -63,32 +63,47 @@ def follow(
     once: Annotated[bool, typer.Option("--once", help="One pass, and fail where something does not answer.")] = False,
     config: ConfigFlag = None,
 ) -> None:
-    """Send on what changes in a store, until told to stop: to Kafka, or with --url to `stream-app serve`.
+    """Send the changes of a store, until it is stopped: to Kafka, or with --url to `stream-app serve`.
 
-    Each change is sent at least once: the cursor is saved when all of a pass is acknowledged. What does not answer is
-    asked again.
+    Each change is sent at least once: the cursor is saved when a whole pass is acknowledged. Failed requests are
+    repeated.
 
     [bold]Example:[/]  stream-app follow mlmd metadata.sqlite --cursor mlmd.cursor --url http://localhost:5000
     """
     import logging
 
     from stream_app.follow.cursor_file import CursorFile
-    from stream_app.follow.following import Following
+    from stream_app.follow.follower import Follower
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells of each attempt of MLflow's client
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs each attempt of MLflow's client
     begin, name, options = passes_of(kind, store, config)
     outlet, target = outlet_of(options, bootstrap_servers, url, config)
     file = CursorFile(cursor, {"kind": kind.value, "store": name, "to": target})
-    following = Following(begin, outlet, file, patient=not once)
+    follower = Follower(begin, outlet, file, retries=not once)
     if once:
-        typer.echo(f"{following.one_pass():,} events sent to {target}")
+        typer.echo(f"{follower.one_pass():,} events sent to {target}")
     else:
-        until_told(lambda: following.run(every))
+        until_stopped(lambda: follower.run(every))
 
 
 def passes_of(kind: Kind, store: str, config: Path | None) -> tuple[Begin, str, Options]:
-    """How a store is read, what it is called, and the options. Raises OptionsError."""
+    """How a store is read, its name in the cursor file, and the options.
+
+    Parameters
+    ----------
+    kind
+        What is followed.
+    store
+        Its file or address.
+    config
+        The file of settings.
+
+    Raises
+    ------
+    OptionsError
+        The settings, or the address, are wrong.
+    """
     options = load_options(config)
     if kind is Kind.MLFLOW:
         from stream_app.follow.stores import mlflow_passes
@@ -102,14 +117,31 @@ def passes_of(kind: Kind, store: str, config: Path | None) -> tuple[Begin, str, 
 
 
 def outlet_of(options: Options, servers: str | None, url: str | None, config: Path | None) -> tuple[Outlet, str]:
-    """Where events are sent, and what that is called. Raises OptionsError."""
+    """Where events are sent, and the name of that in the cursor file.
+
+    Parameters
+    ----------
+    options
+        The options.
+    servers
+        Kafka's addresses, if given as a flag.
+    url
+        The address of a service; None: events are sent to Kafka.
+    config
+        The file of settings.
+
+    Raises
+    ------
+    OptionsError
+        Both targets are given, or the settings are wrong.
+    """
     if url is not None:
-        from stream_app.follow.posting import Posting
+        from stream_app.follow.event_poster import EventPoster
 
         if servers is not None:
-            raise OptionsError("--url and --bootstrap-servers both say where to; give one")
+            raise OptionsError("--url and --bootstrap-servers are two targets; give one")
         token = options.serve.token
-        return Posting(url, None if token is None else token.get_secret_value()), url
+        return EventPoster(url, None if token is None else token.get_secret_value()), url
     from stream_app.kafka.clients.event_producer import EventProducer
     from stream_app.kafka.clients.logs import quieten
 
@@ -119,8 +151,8 @@ def outlet_of(options: Options, servers: str | None, url: str | None, config: Pa
     return EventProducer(connection_of(chosen), names.events), names.events
 
 
-def until_told(work: Callable[[], None]) -> None:
-    """Works until the work ends or SIGTERM comes; it is broken off wherever it is."""
+def until_stopped(work: Callable[[], None]) -> None:
+    """Runs `work` on a thread until it ends, or until SIGTERM, which ends it at any point."""
     over = threading.Event()
     failures: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""What the commands that talk to Kafka share: flags, what they make of settings, and how Kafka's faults are told."""
+"""Shared by the commands that use Kafka: flags, options, and how errors of Kafka are reported."""
 
 from __future__ import annotations
 
@@ -25,18 +25,30 @@ ServersFlag = Annotated[
     ),
 ]
 
-#: What the extra `worker` brings.
+#: The packages of the extra `worker`.
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
 
 
 class KafkaFailedError(StreamAppError):
-    """Kafka does not do what it was asked for; exit code 1."""
+    """Kafka refused a request or did not answer it; exit code 1."""
 
 
 def load_kafka_options(config: Path | None, servers: str | None, flags: Mapping[str, object] | None = None) -> Options:
-    """The options of file, environment and flags by their options' names.
+    """The options of file, environment and flags.
 
-    Raises OptionsError, also when the packages are not there that all these commands need.
+    Parameters
+    ----------
+    config
+        The file of settings.
+    servers
+        The flag of Kafka's addresses.
+    flags
+        Further flags by the names of their options; None: not given.
+
+    Raises
+    ------
+    OptionsError
+        An option is wrong, or packages of the extra `worker` are missing.
     """
     from stream_app.options import load
 
@@ -45,8 +57,8 @@ def load_kafka_options(config: Path | None, servers: str | None, flags: Mapping[
 
 
 @contextmanager
-def talking_to_kafka() -> Iterator[None]:
-    """What Kafka's clients raise in this context becomes a KafkaFailedError, and their log is made fit to be read."""
+def kafka_errors() -> Iterator[None]:
+    """Turns errors of Kafka's clients into KafkaFailedError, and limits their repeated log lines."""
     from aiokafka.errors import KafkaError as AiokafkaError
     from kafka.errors import KafkaError
 
@@ -60,7 +72,7 @@ def talking_to_kafka() -> Iterator[None]:
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
+    """Prints one JSON document."""
     import orjson
 
     typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -1,4 +1,4 @@
-"""The application, and how every command ends: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+"""The application, and the exit codes of its commands: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ def _root(
 def main() -> None:
     """Runs the command line and exits.
 
-    A mistake of the user's, or input that cannot be read, is one line on standard error. Anything else that goes
-    wrong is a defect of this program, and its traceback is shown.
+    Wrong use and input that cannot be read are reported in one line on standard error. Any other error is a defect of
+    this program, and its traceback is shown.
     """
     try:
         code = app(prog_name="stream-app", standalone_mode=False)
     except StreamAppError as error:
-        code = _say(str(error), 2 if isinstance(error, OptionsError) else 1)
+        code = _report(str(error), 2 if isinstance(error, OptionsError) else 1)
     except _UsageError as error:
         context = error.ctx
         command = context.command_path if context is not None else "stream-app"
         message = error.format_message().rstrip(".")
-        code = _say(f"{message[:1].lower()}{message[1:]}; see {command} --help", 2)
+        code = _report(f"{message[:1].lower()}{message[1:]}; see {command} --help", 2)
     if code == 130:
-        _say("interrupted", code)
+        _report("interrupted", code)
     sys.exit(code)
 
 
-def _say(message: str, code: int) -> int:
+def _report(message: str, code: int) -> int:
     line = " ".join(message.split())
     print(f"stream-app: {line}", file=sys.stderr)  # noqa: T201
     return code

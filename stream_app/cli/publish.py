@@ -10,7 +10,7 @@ import typer
 
 from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, Files, JsonFlag, time_of
-from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, print_json, talking_to_kafka
+from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options, print_json
 from stream_app.errors import OptionsError
 
 
@@ -18,24 +18,24 @@ def publish(
     files: Files,
     bootstrap_servers: ServersFlag = None,
     topic: Annotated[
-        str | None, typer.Option(help="Where to (the first source topic if not set).", show_default=False)
+        str | None, typer.Option(help="The topic (the first source topic if not set).", show_default=False)
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Events a second; as fast as it goes if not set.", show_default=False)
+        float | None, typer.Option(help="Events per second; not limited if not set.", show_default=False)
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Move the times of native events so that the first is at this one (RFC 3339), and write each when its "
-            "time has come; those of the past at once.",
+            help="Shift the times of native events so that the first one is at this time (RFC 3339), and write each at "
+            "its time; those in the past at once.",
             show_default=False,
         ),
     ] = None,
     config: ConfigFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write recorded events into Kafka, in order, native ones keyed by their pipeline; others have no key.
+    """Write recorded events into Kafka in order. Native events are keyed by their pipeline; others have no key.
 
     [bold]Example:[/]  stream-app publish events.jsonl.gz --bootstrap-servers localhost:9092 --rate 100
     """
@@ -50,7 +50,7 @@ def publish(
         raise OptionsError(f"--rate {rate:g}: expected a number above 0")
     start_ms = time_of(start, "--start")
     if rate is not None and start_ms is not None:
-        raise OptionsError("--rate and --start both say when to write; give one")
+        raise OptionsError("--rate and --start exclude each other; give one")
     connection, names, reading = connection_of(options), names_of(options), MessageReader(files)
     target = topic or next(iter(names.sources), names.events)
     messages: Iterable[bytes] = reading
@@ -59,7 +59,7 @@ def publish(
     elif start_ms is not None:
         messages = rate_limit.in_real_time(reading, start_ms)
     began = time.monotonic()
-    with talking_to_kafka():
+    with kafka_errors():
         admin = connection.admin()
         try:
             if not find(admin, [target]):

@@ -45,7 +45,8 @@ def replay(
     outcomes: Annotated[str | None, typer.Option(metavar=_SINK, help="Write the final outcomes, sorted.")] = None,
     examples: Annotated[str | None, typer.Option(metavar=_SINK, help="Write the log of examples.")] = None,
     dead_letters: Annotated[
-        str | None, typer.Option(metavar=_SINK, help="Write what is no event, with its place and the reason.")
+        str | None,
+        typer.Option(metavar=_SINK, help="Write messages that are not events, with their places and the reasons."),
     ] = None,
     report: Annotated[str | None, typer.Option(metavar=_SINK, help="Write a report in one HTML file.")] = None,
     config: ConfigFlag = None,
@@ -54,7 +55,7 @@ def replay(
     now: NowFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Read recorded events, or a store of ML Metadata, through the detector, and say what it would have said.
+    """Read recorded events, or a store of ML Metadata, through the detector, and report its verdicts.
 
     [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
@@ -105,9 +106,12 @@ def replay(
 
 
 def check_report(path: str) -> None:
-    """Refuses, before the work, a path that no report can be written to.
+    """Checks, before a long replay, that the report can be written.
 
-    Raises OptionsError.
+    Raises
+    ------
+    OptionsError
+        The path is a directory, its directory is missing, or it may not be written.
     """
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):

@@ -26,7 +26,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="HOST:PORT,...",
-            help="Kafka's addresses: events go to the workers there, and theirs are the verdicts.",
+            help="Kafka's addresses: events are sent to the workers there, which issue the verdicts.",
             show_default=False,
         ),
     ] = None,
@@ -38,9 +38,9 @@ def serve(
 ) -> None:
     """Take events over HTTP (OpenLineage, native, MLflow's webhooks) and answer with verdicts.
 
-    By itself it is the detector, and keeps everything in one folder; with --bootstrap-servers it works for workers.
+    By itself it runs the detector, with everything in one folder; with --bootstrap-servers it serves workers.
 
-    Speaks plain HTTP: let a proxy add TLS before others than this machine may come in, and set serve.token.
+    It speaks plain HTTP: use a proxy that adds TLS before other machines may connect, and set serve.token.
 
     [bold]Example:[/]  stream-app serve --data ./data --port 5000
     """
@@ -55,13 +55,13 @@ def serve(
     token = options.serve.token.get_secret_value() if options.serve.token is not None else None
     address = host if host is not None else options.serve.host
     if token is None and address not in ("127.0.0.1", "::1", "localhost"):
-        raise OptionsError(f"--host {address}: set serve.token before others than this machine may come in")
+        raise OptionsError(f"--host {address}: set serve.token before other machines may connect")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     garbage.tune()
     chosen = port if port is not None else options.serve.port
     if bootstrap_servers is not None:
         if data is not None:
-            raise OptionsError("--data is of no use with --bootstrap-servers: what is kept is kept by the workers")
+            raise OptionsError("--data is of no use with --bootstrap-servers: the workers keep the state")
         relay(config, bootstrap_servers, address, chosen, token)
         return
     serve_embedded(
@@ -76,7 +76,17 @@ def serve(
 
 
 def relay(config: Path | None, servers: str, host: str, port: int, token: str | None) -> None:
-    """Serves beside the workers on a Kafka."""
+    """Serves in front of workers.
+
+    Parameters
+    ----------
+    config
+        The file of settings.
+    servers
+        Kafka's addresses.
+    host, port, token
+        As of `stream_app.web.serving.serve_embedded`.
+    """
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
     from stream_app.web.relayed import RelayedVerdicts
@@ -90,4 +100,5 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
 
 
 def listening(url: str) -> None:
+    """Prints the address."""
     typer.echo(f"serving at {url}")

@@ -19,7 +19,7 @@ def simulate(
     days: Annotated[float, typer.Option(help="Days in which runs start.")] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed, the same fleet.")] = 0,
     truth: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the simulator's own knowledge goes.", show_default=False)
+        str | None, typer.Option(metavar="FILE", help="Where the hidden truth is written.", show_default=False)
     ] = None,
     runs_per_day: Annotated[float, typer.Option(help="Mean runs of a pipeline in a day.")] = 5.0,
     push_scale: Annotated[float, typer.Option(help="1: about 11 % of models are pushed; 0.1: about 1 %.")] = 1.0,
@@ -28,7 +28,7 @@ def simulate(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make up a fleet of pipelines, and write its events.
+    """Simulate a fleet of pipelines, and write its events.
 
     [bold]Example:[/]  stream-app simulate --pipelines 50 --days 30 --seed 1 --out events.jsonl.gz
     """

@@ -9,20 +9,20 @@ import typer
 
 from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, JsonFlag
-from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, print_json, talking_to_kafka
+from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options, print_json
 
 if TYPE_CHECKING:
     from stream_app.kafka.clients.topics import Topic
     from stream_app.options import KafkaOptions
 
-topics = typer.Typer(help="Make the topics in Kafka that a worker needs, and check them.", rich_markup_mode="rich")
+topics = typer.Typer(help="Create and check the topics that a worker needs in Kafka.", rich_markup_mode="rich")
 
 
 @topics.command()
 def apply(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json: JsonFlag = False) -> None:
-    """Make what is missing and set what differs. A second time there is nothing left to do.
+    """Create missing topics and correct their settings. A second call finds nothing to do.
 
-    Nothing is removed, and the partitions of a topic that is there stay as they are.
+    No topic is deleted, and the number of partitions of an existing topic is not changed.
 
     [bold]Example:[/]  stream-app topics apply --bootstrap-servers localhost:9092
     """
@@ -30,7 +30,7 @@ def apply(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
 
     from stream_app.kafka.clients import topics as kafka_topics
 
-    done = _asked(
+    done = _call(
         options, lambda admin, wanted: kafka_topics.apply(admin, wanted, options.partitions, options.replication)
     )
     if json:
@@ -41,7 +41,7 @@ def apply(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
 
 @topics.command()
 def check(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json: JsonFlag = False) -> None:
-    """Say which topics are missing or not as they should be. Ends with 1 when any is; nothing is changed.
+    """Check which topics are missing or have other settings. The exit code is 1 when any is; nothing is changed.
 
     [bold]Example:[/]  stream-app topics check --bootstrap-servers localhost:9092
     """
@@ -49,7 +49,7 @@ def check(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
 
     from stream_app.kafka.clients import topics as kafka_topics
 
-    problems = _asked(options, kafka_topics.check)
+    problems = _call(options, kafka_topics.check)
     if json:
         print_json({"problems": problems})
     else:
@@ -58,12 +58,12 @@ def check(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
         raise typer.Exit(1)
 
 
-def _asked(options: KafkaOptions, ask: Callable[[Any, list[Topic]], list[str]]) -> list[str]:
-    """What `ask` says, given an admin client and the topics of the deployment."""
+def _call(options: KafkaOptions, ask: Callable[[Any, list[Topic]], list[str]]) -> list[str]:
+    """The result of `ask`, called with an admin client and the topics of the deployment."""
     from stream_app.kafka.clients.topics import catalogue
 
     wanted = catalogue(names_of(options), options.partitions, options.replication)
-    with talking_to_kafka():
+    with kafka_errors():
         admin = connection_of(options).admin()
         try:
             return ask(admin, wanted)

@@ -8,19 +8,16 @@ import logging
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stream_app.cli.assembly import worker_settings
 from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag
-from stream_app.cli.kafka_flags import ServersFlag, load_kafka_options, talking_to_kafka
+from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options
 from stream_app.errors import OptionsError
 
-if TYPE_CHECKING:
-    pass
-
-#: What binding to an address raises; nothing else in a worker does.
+#: Errors of binding to an address; nothing else in a worker raises them.
 _NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
@@ -30,19 +27,21 @@ def worker(
     folder: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where local copies of the state lie (stream-app-state if not set).", show_default=False
+            metavar="DIR",
+            help="Where local copies of the state are kept (stream-app-state if not set).",
+            show_default=False,
         ),
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(help="Of metrics and probes (9464 if not set); 0 takes a free one.", show_default=False),
+        typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
     ] = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
 ) -> None:
-    """Serve: read events from Kafka, say verdicts, learn from outcomes. Ends when it gets SIGTERM or SIGINT.
+    """Run a worker: it reads events from Kafka, writes verdicts, and learns from outcomes, until SIGTERM or SIGINT.
 
-    Start as many as there is work for, each with a folder of its own; they share the partitions.
+    Any number of workers share the partitions; each needs a folder of its own.
 
     [bold]Example:[/]  stream-app worker --config stream-app.toml --bootstrap-servers localhost:9092
     """
@@ -60,9 +59,9 @@ def worker(
 
     given = worker_settings(options)
     _make_folder(given.folder)
-    _log()
+    _configure_logging()
     garbage.tune()
-    with talking_to_kafka():
+    with kafka_errors():
         try:
             code = asyncio.run(Worker(given, Detector.load).run())
         except OSError as error:
@@ -81,8 +80,8 @@ def _make_folder(folder: Path) -> None:
         raise OptionsError(f"kafka.folder {folder}: {(error.strerror or 'cannot be made').lower()}") from None
 
 
-def _log() -> None:
-    """Log to standard error, a line each, in UTC."""
+def _configure_logging() -> None:
+    """Configures logging: lines on standard error, with times in UTC."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
         level=logging.INFO,

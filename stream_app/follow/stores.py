@@ -1,4 +1,4 @@
-"""What can be followed, as passes."""
+"""The stores that can be followed, as passes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from stream_app.core.events import Event
-from stream_app.follow.following import Begin
+from stream_app.follow.follower import Begin
 from stream_app.sources import mlflow
 
 if TYPE_CHECKING:
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def mlmd_passes(url: str, rules: mlmd.Rules) -> Begin:
-    """Passes over a store of ML Metadata, opened for each."""
+    """Passes over a store of ML Metadata, which is opened for each.
+
+    Parameters
+    ----------
+    url
+        A SQLite file, or a URL of SQLAlchemy.
+    rules
+        How its rows are read.
+    """
     from stream_app.sources import mlmd
 
     def begin(saved: bytes | None) -> tuple[Iterator[Event], Callable[[], bytes]]:
@@ -33,7 +41,15 @@ def mlmd_passes(url: str, rules: mlmd.Rules) -> Begin:
 
 
 def mlflow_passes(client: MlflowClient, rules: mlflow.Rules) -> Begin:
-    """Passes over a tracking server and its registry."""
+    """Passes over a tracking server and its registry.
+
+    Parameters
+    ----------
+    client
+        A client of both.
+    rules
+        How runs and models are read.
+    """
 
     def begin(saved: bytes | None) -> tuple[Iterator[Event], Callable[[], bytes]]:
         cursor = mlflow.Cursor.from_json(saved) if saved is not None else mlflow.Cursor()

@@ -1,4 +1,4 @@
-"""What is fine in files of events and what is not, without running the detector."""
+"""Checks files of events without running the detector."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from stream_app.sources.faults import kind_of
 from stream_app.sources.openlineage import JOB
 from stream_app.times import time_to_text
 
-#: Kinds of reasons and execution types told apart.
+#: Kinds of reasons and execution types that are distinguished.
 _KINDS_MAX = 1000
 
 
 @dataclass(slots=True)
 class Fault:
-    """A kind of reason: how many messages, and the first of them in full."""
+    """A kind of reason: how many messages it concerns, and the full reason and place of the first."""
 
     kind: str
     messages: int
@@ -32,7 +32,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Job:
-    """What a job of OpenLineage became."""
+    """The pipeline and operator of a job of OpenLineage."""
 
     pipeline: str
     group: str
@@ -42,22 +42,22 @@ class Job:
 
 @dataclass(slots=True)
 class Checked:
-    """What was found."""
+    """The result of a check."""
 
     events: int = 0
     dead_letters: int = 0
-    #: Messages that are right but tell of no execution.
+    #: Valid messages about no execution.
     ignored: int = 0
     pipelines: int = 0
     first: str | None = None
     last: str | None = None
     #: Operator group -> execution type -> events.
     types: dict[str, dict[str, int]] = field(default_factory=dict)
-    #: Of OpenLineage: namespace and name of a job -> what it became.
+    #: Of OpenLineage: namespace and name of a job -> its pipeline and operator.
     jobs: dict[str, Job] = field(default_factory=dict)
-    #: The commonest first.
+    #: The most frequent first.
     faults: list[Fault] = field(default_factory=list)
-    #: What is no fault, but will make the detector see less than there is.
+    #: Properties of valid events with which the detector knows less than it could.
     warnings: list[str] = field(default_factory=list)
 
 
@@ -73,14 +73,14 @@ def check(
     Parameters
     ----------
     files, source, sources, latest_ms
-        As `replay` takes them; `latest_ms` is the latest time that an event may bear.
+        As of `replay`; `latest_ms` is the latest time of an event, in ms since 1970 UTC.
     operators
-        How execution types map to operator groups.
+        Maps execution types to operator groups.
 
     Raises
     ------
     OptionsError, InputError
-        As `Reading` does.
+        As of `MessageReader`.
     """
     found = Checked()
     faults: dict[str, Fault] = {}
@@ -135,23 +135,33 @@ def _note_job(jobs: dict[str, Job], event: Event, operators: Operators) -> None:
 
 
 def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
-    """What valid events lack."""
+    """Properties of the valid events with which the detector knows less than it could.
+
+    Parameters
+    ----------
+    found
+        The result so far.
+    without_run
+        Events that name no run.
+    unversioned
+        Datasets that were named without a version.
+    """
     if not found.events:
         return []
-    said = []
+    lines = []
     if TRAIN not in found.types:
-        said.append("no execution is of group train: there will be no graphlets; see operators.groups in the settings")
+        lines.append("no execution is of group train: there will be no graphlets; see operators.groups in the settings")
     if DEPLOY not in found.types:
-        said.append("no execution is of group deploy: nothing will count as pushed")
+        lines.append("no execution is of group deploy: nothing will count as pushed")
     if RUN not in found.types:
-        said.append("no execution is of group run: outcomes wait for a later push or for the horizon")
+        lines.append("no execution is of group run: outcomes wait for a later push or for the horizon")
     if without_run:
-        said.append(f"{without_run:,} events name no run: their graphlets stand alone")
+        lines.append(f"{without_run:,} events name no run: their graphlets stand alone")
     if unversioned:
-        said.append(f"{unversioned:,} datasets were named without a version: who reads one reads its last writer's")
+        lines.append(f"{unversioned:,} datasets were named without a version: who reads one reads its last writer's")
     custom = sorted(found.types.get(CUSTOM, {}))
     if custom:
         settings = "openlineage.jobs" if found.jobs else "operators.groups"
         listed = ", ".join(custom[:5]) + (", ..." if len(custom) > 5 else "")
-        said.append(f"types of no known operator count as custom: {listed}; see {settings} in the settings")
-    return said
+        lines.append(f"types of no known operator count as custom: {listed}; see {settings} in the settings")
+    return lines

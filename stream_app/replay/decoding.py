@@ -1,4 +1,4 @@
-"""From a message to an event, in whichever format it is."""
+"""Decodes messages of any format."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ AUTO = "auto"
 def decode(
     message: bytes, source: str = AUTO, latest_ms: int | None = None, sources: Sources = SOURCES
 ) -> Event | None:
-    """The event of a message; None when it tells of no execution, and is passed over.
+    """The event of a message; None for a valid message about no execution, which is ignored.
 
     Parameters
     ----------
+    message
+        The message.
     source
-        The format by its name in `sources`, or `auto`: told from the message's keys.
+        The name of its format in `sources`, or `auto`: the format is detected from the keys of the message.
     latest_ms
-        The latest time it may bear, in ms since 1970 UTC; None: no bound.
+        The latest time of an event, in ms since 1970 UTC; None: not bounded.
+    sources
+        The decoders.
 
     Raises
     ------
     MalformedEvent
-        It is no event.
+        It is not an event.
     """
     return sources[detect(message) if source == AUTO else source](message, latest_ms)

@@ -1,7 +1,7 @@
-"""The story of one graphlet: its events, its members, what was said of it and why, and what became of it.
+"""Explains one graphlet: its events, its members, its verdicts with their reasons, and its outcome.
 
-The files are read twice: through the detector first, so that every verdict is what a replay says, then for the events
-of the graphlet's executions.
+The files are read twice: through the detector first, so that every verdict is that of a replay, then for the events of
+the graphlet's executions.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from stream_app.replay.decoding import decode
 from stream_app.replay.reading import STDIN, MessageReader
 from stream_app.sources import SOURCES, Sources
 
-#: Names proposed when the one asked for is not there.
-_PROPOSED = 3
+#: Names suggested for an unknown one.
+_SUGGESTED = 3
 
 
 class UnknownGraphletError(StreamAppError):
@@ -34,23 +34,23 @@ class UnknownGraphletError(StreamAppError):
 
 @dataclass(slots=True)
 class Explanation:
-    """See the module."""
+    """Everything known about a graphlet."""
 
     graphlet: str
     pipeline: str
-    #: As the detector describes it; None for a run whose trainer never came.
+    #: As the detector describes it; None for a run whose trainer never started.
     record: dict[str, Any] | None = None
     #: Every verdict on it, and on its run before the trainer was known.
     verdicts: list[Verdict] = field(default_factory=list)
-    #: What was labelled of both, with the features of every stage.
+    #: The labels of both, with the features of every stage.
     examples: list[Example] = field(default_factory=list)
     #: What the detector kept of it; empty once it was evicted.
     story: list[StoryEntry] = field(default_factory=list)
-    #: Those of its members, in the order of the files.
+    #: The events of its members, in the order of the files.
     events: list[Event] = field(default_factory=list)
 
     def stages(self) -> dict[tuple[str, str | None], StageRecord]:
-        """(stage, validator) -> what was frozen there."""
+        """(stage, validator) -> the record of that stage."""
         return {
             (record.stage, record.validator): record
             for example in self.examples
@@ -67,21 +67,21 @@ def explain(
     now_ms: int | None = None,
     sources: Sources = SOURCES,
 ) -> Explanation:
-    """The story of a graphlet in some files of events.
+    """Explains a graphlet in some files of events.
 
     Parameters
     ----------
     graphlet
         `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`.
     files, settings, learner, source, now_ms, sources
-        As `replay` takes them, standard input apart.
+        As of `replay`, but without standard input.
 
     Raises
     ------
     UnknownGraphletError
-        The files have no such graphlet; it names those most alike.
+        The files have no such graphlet; the message names similar ones.
     OptionsError, InputError
-        As `Reading` does.
+        As of `MessageReader`.
     """
     if STDIN in files:
         raise OptionsError("explain reads its files twice; give it files instead of standard input")
@@ -143,17 +143,14 @@ class _Collector:
             self._closed = closed.graphlet
 
     def _may_concern(self, output: Verdict | Example) -> bool:
-        """Whether it is on the graphlet, or on a run of its pipeline: which run is its own shows in the end."""
+        """Whether it is on the graphlet, or on a run of its pipeline: its own run is known only in the end."""
         if output.graphlet == self._graphlet:
             return True
         name = parse_graphlet_id(self._graphlet)
         return output.trainer is None and name is not None and name.pipeline == output.pipeline
 
     def explanation(self, detector: Detector) -> Explanation:
-        """The story of what was collected.
-
-        Raises UnknownGraphletError.
-        """
+        """The explanation, still without events; raises UnknownGraphletError."""
         record, known = self._closed, []
         for kept in detector.graphlets():
             known.append(kept["graphlet"])
@@ -171,8 +168,16 @@ class _Collector:
 
 
 def unknown(graphlet: str, known: Sequence[str]) -> str:
-    """That a graphlet is not known, and those most like it."""
+    """The message about an unknown graphlet, with similar names.
+
+    Parameters
+    ----------
+    graphlet
+        The unknown id.
+    known
+        The ids that there are.
+    """
     if not known:
         return f"{graphlet}: no such graphlet; the files have none"
-    alike = difflib.get_close_matches(graphlet, known, _PROPOSED, cutoff=0.5) or sorted(known)[:_PROPOSED]
+    alike = difflib.get_close_matches(graphlet, known, _SUGGESTED, cutoff=0.5) or sorted(known)[:_SUGGESTED]
     return f"{graphlet}: no such graphlet; there are, for instance, {', '.join(alike)}"

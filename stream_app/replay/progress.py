@@ -1,4 +1,4 @@
-"""How far a long command is, on standard error: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a long command on standard error: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rich.progress import Progress as Bar
 
 from stream_app.replay.reading import MessageReader
 
-#: Seconds between two plain lines.
-_EVERY = 10.0
-#: What the bar counts to: shares are cut to so many parts.
+#: Seconds between two lines.
+_INTERVAL = 10.0
+#: The total of the bar.
 _PARTS = 1000
 
 
@@ -24,19 +24,19 @@ class Progress:
     Parameters
     ----------
     quiet
-        Show nothing at all.
+        Whether nothing is shown.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._began = self._said = time.monotonic()
+        self._began = self._shown = time.monotonic()
         self._bar: Bar | None = None
         self._task = TaskID(0)
         if not quiet and sys.stderr.isatty():
             self._bar = Bar(
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[words]}"),
+                TextColumn("{task.fields[text]}"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
@@ -45,7 +45,7 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=None, words="")
+            self._task = self._bar.add_task("", total=None, text="")
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
@@ -53,12 +53,28 @@ class Progress:
             self._bar.stop()
 
     def update(self, events: int, reading: MessageReader) -> None:
-        """So many events were read; how far that is, the bytes tell."""
+        """Shows the progress of reading files, by their bytes.
+
+        Parameters
+        ----------
+        events
+            How many were read.
+        reading
+            The files.
+        """
         total = reading.bytes_total
         self._show(events, min(1.0, reading.bytes_read / total) if total else None)
 
     def share(self, events: int, done: float) -> None:
-        """So many events, and a share of the whole."""
+        """Shows a progress that is known as a share.
+
+        Parameters
+        ----------
+        events
+            How many there are so far.
+        done
+            Share of the whole, from 0 to 1.
+        """
         self._show(events, done)
 
     def _show(self, events: int, done: float | None) -> None:
@@ -66,13 +82,13 @@ class Progress:
             return
         now = time.monotonic()
         seconds = max(now - self._began, 1e-6)
-        words = f"{events:,} events, {events / seconds:,.0f}/s"
+        text = f"{events:,} events, {events / seconds:,.0f}/s"
         if self._bar is not None:
             total = _PARTS if done is not None else None
-            self._bar.update(self._task, total=total, completed=int((done or 0) * _PARTS), words=words)
-        elif now - self._said >= _EVERY:
-            self._said = now
+            self._bar.update(self._task, total=total, completed=int((done or 0) * _PARTS), text=text)
+        elif now - self._shown >= _INTERVAL:
+            self._shown = now
             if done:
                 left = int(seconds / done - seconds)
-                words = f"{done:4.0%}  {words}, {left // 60}:{left % 60:02} left"
-            print(words, file=sys.stderr, flush=True)  # noqa: T201
+                text = f"{done:4.0%}  {text}, {left // 60}:{left % 60:02} left"
+            print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,7 +1,7 @@
-"""Files of events, read message by message: JSON lines, JSON arrays and documents, gzipped or not, `-` for stdin.
+"""Reads files of events message by message: JSON lines, JSON arrays and documents, gzipped or not, `-` for stdin.
 
-A message is bytes that a source is to decode. Whatever is wrong with one message is the decoder's to say; errors
-here are about whole files. Memory is bounded: by the longest message, and that by `MESSAGE_MAX`.
+A message is bytes that a source decodes. Faults of single messages are found by the decoder; errors here concern whole
+files. Memory is bounded by the longest message, which is bounded by `MESSAGE_MAX`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import orjson
 from stream_app.errors import OptionsError, StreamAppError
 from stream_app.sources.strict_json import MAX_BYTES
 
-#: A longer message is cut here; all that exceed MAX_BYTES are refused by the decoder anyway.
+#: A longer message is truncated; the decoder refuses all messages longer than MAX_BYTES.
 MESSAGE_MAX = 16 * MAX_BYTES
 STDIN = "-"
 
-#: What a database of SQLite begins with.
+#: The first bytes of a database of SQLite.
 SQLITE = b"SQLite format 3\0"
 
-#: The messages of a store, by its path.
+#: Reads the messages of a store, given its path.
 Stores = Callable[[str], Iterator[bytes]]
 
 _CHUNK = 1 << 20
@@ -38,26 +38,26 @@ _GZIP = b"\x1f\x8b"
 
 
 class InputError(StreamAppError):
-    """A file breaks off or is no text; it says where. What was read of it before is lost."""
+    """A file is truncated or is not text; the message says where."""
 
 
 class MessageReader:
-    """The messages of some files, one file after the other; iterate over it once.
+    """The messages of some files, one file after the other; it can be iterated once.
 
     Parameters
     ----------
     files
-        Paths, or `-` for standard input. Names that end in `.json` or `.json.gz` may hold one document or an array;
-        everything else, and they too, one message a line.
+        Paths, or `-` for standard input. Files contain one message a line; those whose names end in `.json` or
+        `.json.gz` may also contain one document or an array.
     stores
-        Reads a database of SQLite, a store of ML Metadata; None: such a file is refused as binary data.
+        Reads a store of ML Metadata in a database of SQLite; None: such a file is refused as binary data.
 
     Raises
     ------
     OptionsError
         A file is missing, is a directory or may not be read.
     InputError
-        While iterating: a file breaks off (a gzip stream, an array) or is no text.
+        While iterating: a gzip stream or an array is truncated, or a file is not text.
     """
 
     def __init__(self, files: Sequence[str], stores: Stores | None = None) -> None:
@@ -105,7 +105,7 @@ class MessageReader:
 
 
 class _BrokenFileError(Exception):
-    """What is wrong with the whole of a file."""
+    """A fault of a whole file."""
 
 
 def _size(files: Sequence[str]) -> int | None:
@@ -189,7 +189,7 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-#: A string (with its closing quote, unless the buffer ends first), or what opens, closes and parts values.
+#: A string (with its closing quote, unless the buffer ends first), or a character that delimits values.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
 
 
@@ -234,7 +234,7 @@ def _newlines_before(element: bytes) -> int:
 
 
 def _rest(stream: IO[bytes], rest: bytes, line: int) -> Iterator[tuple[int, bytes]]:
-    """What follows the end of an array is no event, and is not passed over in silence."""
+    """Yields what follows the end of an array as a message, so that the decoder reports it."""
     rest += stream.read(_CHUNK)
     if rest.strip(_SPACE):
         yield line + _newlines_before(rest), rest.strip(_SPACE)

@@ -1,4 +1,4 @@
-"""Events through the detector, one by one: decode, step, learn, write. The embedded form of the whole project.
+"""Reads events through the detector, one by one: decode, step, learn, write.
 
 It needs no broker and no clock. The same input gives the same outputs, byte for byte.
 """
@@ -25,13 +25,13 @@ from stream_app.replay.reading import InputError, MessageReader, Stores
 from stream_app.replay.sinks import Sinks, SinkWriter
 from stream_app.sources import SOURCES, DeadLetter, Sources
 
-#: Messages between two words of progress.
-_BATCH = 1000
+#: Messages between two calls of `progress`.
+_PROGRESS_EVERY = 1000
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay found, and how long it took."""
+    """The result of a replay."""
 
     figures: Figures
     #: Wall-clock seconds, and events read in each.
@@ -40,16 +40,16 @@ class Replayed:
 
 
 class Replay:
-    """A detector whose outputs are learned from, written and counted as they come.
+    """A detector whose outputs are learned, written and counted at once.
 
     Parameters
     ----------
     settings
-        The detector's.
+        Settings of the detector.
     learner
-        Taught every example at once; None: graphlets, outcomes and ledger only.
+        Taught every example at once; None: only graphlets, outcomes and the ledger are computed.
     writing
-        Where outputs go.
+        Where outputs are written.
     """
 
     def __init__(self, settings: Settings, learner: Learner | None, writing: SinkWriter) -> None:
@@ -61,7 +61,7 @@ class Replay:
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
-        """Takes in an event; returns what the detector said."""
+        """Applies an event; returns the outputs of the detector."""
         self.statistics.event(event.time_ms)
         outputs = self.detector.step(event)
         if outputs:
@@ -69,11 +69,11 @@ class Replay:
         return outputs
 
     def tick(self, now_ms: int) -> None:
-        """Moves every pipeline's clock to a time, in ms since 1970 UTC."""
+        """Advances every pipeline's clock to a time in ms since 1970 UTC."""
         dispatch(self.detector.tick(now_ms), self._learner, self._handlers)
 
     def refuse(self, letter: DeadLetter) -> None:
-        """Takes in a message that is no event."""
+        """Writes and counts a message that is not an event."""
         self.statistics.dead_letter(letter.reason)
         self._writing.dead_letter(letter)
 
@@ -90,14 +90,14 @@ class Replay:
         self.statistics.closed(closed)
 
     def finish(self, rates: Rates, seed: int = 0) -> Figures:
-        """Writes the graphlets still kept, and draws up the figures.
+        """Writes the graphlets that are still kept, and computes the figures.
 
         Parameters
         ----------
         rates
             What compute costs.
         seed
-            Of the resampling that gives the intervals.
+            Seed of the resampling that gives the intervals.
         """
         if self._writing.wants_graphlets:
             for record in self.detector.graphlets():
@@ -129,27 +129,27 @@ def replay(
     Parameters
     ----------
     files
-        See `Reading`.
+        See `MessageReader`.
     settings, learner, sinks
         See `Replay` and `Sinks`.
     source, sources
-        The format by its name in `sources`, or `auto`: told from each message's keys.
+        See `stream_app.replay.decoding.decode`.
     stores
-        See `Reading`.
+        See `MessageReader`.
     now_ms
-        No event may be more than a day after it; when the input ends, every pipeline's clock moves there. None: no
-        bound, and clocks stay at each pipeline's last event.
+        In ms since 1970 UTC. No event may be more than a day after it, and when the input ends, every pipeline's clock
+        advances to it. None: not bounded, and clocks remain at each pipeline's last event.
     rates, seed
         See `Replay.finish`.
     progress
-        Told the events so far, now and then, and at the end.
+        Called now and then, and at the end, with the number of events so far and the files.
 
     Raises
     ------
     OptionsError
         A file is missing or cannot be read or written.
     InputError
-        A file breaks off, is binary, or none of its messages is an event.
+        A file is truncated or binary, or none of the messages is an event.
     """
     reading = MessageReader(files, stores)
     began = time.monotonic()
@@ -182,7 +182,7 @@ def _read(
                 statistics.ignored += 1
             else:
                 run.step(event)
-        if progress is not None and count % _BATCH == 0:
+        if progress is not None and count % _PROGRESS_EVERY == 0:
             progress(statistics.events, reading)
     if first_reason and not statistics.events:
         messages = sum(statistics.dead_letters.values())

@@ -1,7 +1,7 @@
-"""Where a replay writes: JSON lines, the same bytes for the same input.
+"""The files that a replay writes: JSON lines, the same bytes for the same input.
 
-Verdicts, examples and dead letters are written as they come; graphlets and outcomes are sorted by graphlet, so they
-wait in a temporary file until the end.
+Verdicts, examples and dead letters are written at once. Graphlets and outcomes are sorted by graphlet, so they are kept
+in a temporary file until the end.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class Sinks:
     dead_letters: str | None = None
 
     def paths(self) -> dict[str, str]:
-        """Those given, by the name of the flag."""
+        """The given paths by the names of their flags."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name.replace("_", "-"): path for name, path in given.items() if path is not None}
 
 
 class SinkWriter:
-    """The opened sinks of one replay; a context manager.
+    """The open files of one replay; a context manager.
 
     Parameters
     ----------
     sinks
-        What is to be written where.
+        The paths.
     inputs
-        Files being read, which must not be written to.
+        Files that are read, and must not be written.
 
     Raises
     ------
@@ -80,26 +80,26 @@ class SinkWriter:
 
     @property
     def wants_graphlets(self) -> bool:
-        """Whether anybody reads what `graphlet` is told."""
+        """Whether `graphlet` writes anything."""
         return self._graphlets is not None or self._outcomes is not None
 
     def verdict(self, verdict: Verdict) -> None:
-        """One revision of a verdict."""
+        """Writes a revision of a verdict."""
         if self._verdicts is not None:
             self._verdicts.write(_line(verdict_to_dict(verdict)))
 
     def example(self, example: Example) -> None:
-        """One record of the examples log."""
+        """Writes a record of the examples log."""
         if self._examples is not None:
             self._examples.write(_line(example_to_dict(example)))
 
     def dead_letter(self, letter: DeadLetter) -> None:
-        """One message that was no event."""
+        """Writes a message that is not an event."""
         if self._dead_letters is not None:
             self._dead_letters.write(_line(letter.to_dict()))
 
     def graphlet(self, record: Mapping[str, Any]) -> None:
-        """A graphlet as it ended, evicted or kept, as the detector describes it."""
+        """Keeps the final record of a graphlet, as the detector describes it, to be written at the end."""
         name = record["graphlet"]
         if self._graphlets is not None:
             self._graphlets.add(name, _line(graphlet_to_dict(record)))
@@ -124,30 +124,40 @@ class SinkWriter:
 
 
 class _Sorted:
-    """Lines that are written in the order of their keys; only keys and places are held in memory."""
+    """Lines that are written in the order of their keys; only keys and offsets are kept in memory."""
 
     def __init__(self, stream: IO[bytes], waiting: IO[bytes]) -> None:
         self._stream, self._waiting = stream, waiting
         self._keys: list[str] = []
-        #: Where each line begins, and the last ends.
-        self._places = array("Q", [0])
+        #: The offset of each line, and the end of the last.
+        self._offsets = array("Q", [0])
 
     def add(self, key: str, line: bytes) -> None:
         self._keys.append(key)
         self._waiting.write(line)
-        self._places.append(self._places[-1] + len(line))
+        self._offsets.append(self._offsets[-1] + len(line))
 
     def write(self) -> None:
         for index in sorted(range(len(self._keys)), key=self._keys.__getitem__):
-            place = self._places[index]
-            self._waiting.seek(place)
-            self._stream.write(self._waiting.read(self._places[index + 1] - place))
+            offset = self._offsets[index]
+            self._waiting.seek(offset)
+            self._stream.write(self._waiting.read(self._offsets[index + 1] - offset))
 
 
 def check_outputs(paths: Mapping[str, str], inputs: Sequence[str]) -> None:
-    """Refuses to write to an input, or to one file twice.
+    """Checks that no output is an input, and that no two outputs are one file.
 
-    Raises OptionsError.
+    Parameters
+    ----------
+    paths
+        The outputs by the names of their flags.
+    inputs
+        The files that are read.
+
+    Raises
+    ------
+    OptionsError
+        A file would be read and written, or written twice.
     """
     read = {_same(path): path for path in inputs if path != STDOUT}
     written: dict[str, str] = {}

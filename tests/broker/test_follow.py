@@ -12,7 +12,7 @@ import orjson
 from stream_app.kafka.processing.partitioner import partition_of
 from tests.broker.cluster import Cluster
 from tests.broker.test_openlineage_kafka import worker
-from tests.follow.follower import Follower, once
+from tests.follow.follow_process import FollowProcess, once
 from tests.sources.history import history
 from tests.sources.mlmd_store import StoreWriter, names, write_history
 from tests.sources.told import graphlets, native, shape
@@ -61,9 +61,9 @@ def test_a_broker_that_is_away_is_one_line_and_is_asked_again(cluster: Cluster, 
     with socket.create_server(("127.0.0.1", 0)) as free:
         away = f"127.0.0.1:{free.getsockname()[1]}"
     arguments = ("mlmd", str(tmp_path / "store.sqlite"), "--cursor", str(tmp_path / "cursor"))
-    follower = Follower(tmp_path / "log", *arguments, "--bootstrap-servers", away)
+    follower = FollowProcess(tmp_path / "log", *arguments, "--bootstrap-servers", away)
     try:
-        follower.said("trying again every 2 s")
+        follower.logged("trying again every 2 s")
         code, log = follower.end()
     finally:
         follower.kill()

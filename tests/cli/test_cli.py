@@ -275,7 +275,7 @@ def test_check_says_what_is_not_fine(here: Path, run: Run) -> None:
     as_json = run("check --events events.jsonl --json")
 
     assert (ran.code, as_json.code) == (1, 1)
-    assert "3 messages are no events:" in ran.out
+    assert "3 messages are not events:" in ran.out
     assert "2 x not JSON\n      first at events.jsonl:401: not JSON: " in ran.out
     assert "1 x time: missing" in ran.out
     told = orjson.loads(as_json.out)

@@ -78,7 +78,7 @@ def line_of(command: str) -> str:
         ("publish events.jsonl --rate 0", "--rate 0: expected a number above 0"),
         ("publish events.jsonl --rate nan", "--rate nan: expected a number above 0"),
         ("publish events.jsonl --start yesterday", "--start yesterday: expected an RFC 3339 time"),
-        ("publish events.jsonl --rate 1 --start 2026-01-01T00:00:00Z", "--rate and --start both say when to write"),
+        ("publish events.jsonl --rate 1 --start 2026-01-01T00:00:00Z", "--rate and --start exclude each other"),
         ("dlq list --last 0", "--last"),
         ("worker --metrics-port 70000", "flag kafka.metrics_port: expected less than or equal to 65535, got 70000"),
         ("worker --folder events.jsonl", "kafka.folder events.jsonl: file exists"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.follow.follower import once
+from tests.follow.follow_process import once
 from tests.sources.mlmd_store import golden_store
 from tests.web.served import embedded_service
 

@@ -14,12 +14,12 @@ import pytest
 from mlflow import MlflowClient
 
 from stream_app.follow.cursor_file import CursorFile
-from stream_app.follow.following import Following
-from stream_app.follow.posting import Posting, ServiceUnavailableError
+from stream_app.follow.event_poster import EventPoster, ServiceUnavailableError
+from stream_app.follow.follower import Follower
 from stream_app.follow.stores import mlmd_passes
 from stream_app.sources.mlmd import Rules
 from stream_app.wire import event_to_dict
-from tests.follow.follower import Follower, once
+from tests.follow.follow_process import FollowProcess, once
 from tests.sources.history import history
 from tests.sources.mlmd_store import OUTPUT, StoreWriter, names, write_history
 from tests.sources.told import graphlets, native, shape
@@ -31,9 +31,9 @@ TOKEN = "s3cret-token"
 
 
 @pytest.fixture
-def followers() -> Iterator[list[Follower]]:
+def followers() -> Iterator[list[FollowProcess]]:
     """Those in it are killed in the end."""
-    made: list[Follower] = []
+    made: list[FollowProcess] = []
     yield made
     for each in made:
         each.kill()
@@ -83,22 +83,22 @@ def test_a_store_becomes_the_graphlets_of_native_events(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_store_is_followed_while_it_grows(tmp_path: Path, followers: list[Follower]) -> None:
+def test_a_store_is_followed_while_it_grows(tmp_path: Path, followers: list[FollowProcess]) -> None:
     """A service that is away is one line in the log, and is sent everything when it is there; SIGTERM is no failure."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with StoreWriter(tmp_path / "store.sqlite") as writer:
         trainer = writer.execution(0, "Trainer")
-        follower = Follower(
+        follower = FollowProcess(
             tmp_path / "follower.log", "mlmd", str(tmp_path / "store.sqlite"), "--cursor", str(tmp_path / "c"),
             "--url", url,
         )  # fmt: skip
         followers.append(follower)
-        follower.said(f"cannot reach {url}: [Errno 111] Connection refused; trying again every 2 s")
+        follower.logged(f"cannot reach {url}: [Errno 111] Connection refused; trying again every 2 s")
         served = Process(tmp_path / "data", "--port", str(port))
         try:
-            follower.said("1 events sent")
+            follower.logged("1 events sent")
             writer.edge(20, trainer, writer.artifact(20, "Model"), OUTPUT)
             writer.update(20, trainer, "COMPLETE")
             answer = f"/v1/verdicts/digits/{trainer}"
@@ -108,7 +108,7 @@ def test_a_store_is_followed_while_it_grows(tmp_path: Path, followers: list[Foll
             served.end()
 
     assert code == 0
-    assert (log.count("cannot reach"), log.count("goes on"), "Traceback" in log) == (1, 1, False)
+    assert (log.count("cannot reach"), log.count("following again"), "Traceback" in log) == (1, 1, False)
 
 
 def test_a_tracking_server_is_followed(tmp_path: Path, mlflow_url: str) -> None:
@@ -135,15 +135,15 @@ def test_a_tracking_server_is_followed(tmp_path: Path, mlflow_url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers: list[Follower]) -> None:
+def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers: list[FollowProcess]) -> None:
     """One line a while, though its client tries several times; SIGTERM ends it in the middle of such a try."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     with embedded_service(tmp_path / "events") as service:
         arguments = ("mlflow", address, "--cursor", str(tmp_path / "cursor"), "--url", service.url)
-        follower = Follower(tmp_path / "log", *arguments)
+        follower = FollowProcess(tmp_path / "log", *arguments)
         followers.append(follower)
-        follower.said("trying again every 2 s")
+        follower.logged("trying again every 2 s")
         code, log = follower.end()
 
     assert (code, log.count("\n"), "MLflow: API request to" in log) == (0, 1, True)
@@ -160,7 +160,7 @@ class TestPosting:
         wrong = ran((time.time() * 1000 - T0 + 3 * DAY) / 60_000, "late", "Trainer")
         messages = [(orjson.dumps(event_to_dict(event)), event.pipeline) for event in (*wrong, *good)]
         with embedded_service(tmp_path / "log", token=TOKEN) as service:
-            posting = Posting(f"{service.url}/", TOKEN)
+            posting = EventPoster(f"{service.url}/", TOKEN)
             posting.send(messages)
             posting.send(messages[: len(wrong)])
 
@@ -170,11 +170,13 @@ class TestPosting:
 
     def test_a_full_disk_is_waited_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A while here, and by whoever follows as long as it takes."""
-        monkeypatch.setattr("stream_app.follow.posting._AWAY", 0.0)
+        monkeypatch.setattr("stream_app.follow.event_poster._BUSY_MAX_SECONDS", 0.0)
         event = ran(0, "t", "Trainer", properties={f"k{number}": "x" * 900 for number in range(200)})[-1]
         with embedded_service(tmp_path / "log", allow_pages=40) as service:
-            posting = Posting(service.url, None)
-            with pytest.raises(ServiceUnavailableError, match=r"takes nothing now: 503 cannot be stored now: .*full"):
+            posting = EventPoster(service.url, None)
+            with pytest.raises(
+                ServiceUnavailableError, match=r"accepts no events now: 503 cannot be stored now: .*full"
+            ):
                 posting.send([(orjson.dumps(event_to_dict(event)), "p")])
 
     def test_nothing_counts_as_sent_where_the_service_is_away(self, tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ class TestPosting:
         begin = mlmd_passes(str(tmp_path / "store.sqlite"), Rules())
 
         with pytest.raises(ServiceUnavailableError, match="cannot reach"):
-            Following(begin, Posting("http://127.0.0.1:1", None), file, patient=False).one_pass()
+            Follower(begin, EventPoster("http://127.0.0.1:1", None), file, retries=False).one_pass()
         assert file.read() is None
 
 
@@ -202,7 +204,7 @@ class TestWrongUse:
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            (("mlmd", "{store}", "--url", "http://h", "--bootstrap-servers", "h:1"), "both say where to; give one"),
+            (("mlmd", "{store}", "--url", "http://h", "--bootstrap-servers", "h:1"), "are two targets; give one"),
             (("mlmd", "{store}", "--url", "localhost:5000"), "--url: expected the address of a service"),
             (("mlmd", "nowhere.sqlite", "--url", "http://h"), "nowhere.sqlite: no such file"),
             (("mlflow", "mlruns", "--url", "http://h"), "not the address of a tracking server"),
@@ -224,7 +226,7 @@ class TestWrongUse:
             other = once(*arguments, f"{service.url}/elsewhere", variables={"STREAM_APP_SERVE_TOKEN": TOKEN})
             right = once(*arguments, service.url, variables={"STREAM_APP_SERVE_TOKEN": TOKEN})
 
-        assert (wrong[0], "wants another token: set serve.token" in wrong[1], "wrong-token" in wrong[1]) == (
+        assert (wrong[0], "needs another token: set serve.token" in wrong[1], "wrong-token" in wrong[1]) == (
             2,
             True,
             False,

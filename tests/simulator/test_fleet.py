@@ -15,12 +15,12 @@ from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources import native
 from tests.simulator.told import Json, Told, time_ms
 
-DAY_MS = 86_400_000
 SMALL = FleetOptions(pipelines=15, days=3.0, seed=11)
 
 DIGEST = """
 import hashlib, orjson
 from stream_app.simulator import Fleet, FleetOptions
+from stream_app.core.units import DAY_MS
 fleet = Fleet(FleetOptions(pipelines=15, days=3.0, seed=11))
 told = [orjson.dumps(event) for event in fleet.events()] + [orjson.dumps(row) for row in fleet.truth()]
 print(hashlib.sha256(b"\\n".join(told)).hexdigest())

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
 from stream_app.simulator import Fleet, FleetOptions, summarise
 from stream_app.simulator.hidden import Rules
 from stream_app.simulator.traits import draw_traits
 from tests.simulator.told import Json, time_ms
-
-DAY_MS = 86_400_000
 
 
 def truth(**options: Any) -> list[Json]:

@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 
 from stream_app.core.operators import Operators
+from stream_app.core.units import HOUR_MS
 from tests.simulator.told import Told, cost, inputs, output_property, outputs, state, time_ms
 
-HOUR_MS = 3_600_000
 Check = Callable[[Told], int]
 
 

@@ -1,4 +1,4 @@
-"""`stream-app follow` as a process; `python -m tests.follow.follower ...` dies where it would save its cursor."""
+"""`stream-app follow` as a process; `python -m tests.follow.follow_process ...` dies where it would save its cursor."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def once(*arguments: str, killed: bool = False, variables: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """One pass; the exit code and all that was said.
+    """One pass; the exit code and all of its output.
 
     Parameters: `killed`: the process kills itself when all is acknowledged and nothing saved.
     """
-    module = "tests.follow.follower" if killed else "stream_app"
+    module = "tests.follow.follow_process" if killed else "stream_app"
     ran = subprocess.run(
         [sys.executable, "-m", module, "follow", *arguments, "--once"],
         cwd=REPOSITORY,
@@ -36,7 +36,7 @@ def once(*arguments: str, killed: bool = False, variables: Mapping[str, str] | N
     return ran.returncode, ran.stdout + ran.stderr
 
 
-class Follower:
+class FollowProcess:
     """A live one."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
@@ -50,12 +50,12 @@ class Follower:
                 stderr=file,
             )
 
-    def said(self, words: str, seconds: float = 60) -> None:
-        """Waits until the log has these words."""
+    def logged(self, text: str, seconds: float = 60) -> None:
+        """Waits until the log contains a text."""
         end = time.monotonic() + seconds
-        while words not in self.log.read_text():
+        while text not in self.log.read_text():
             assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, f"never said {words!r}\n{self.log.read_text()}"
+            assert time.monotonic() < end, f"never logged {text!r}\n{self.log.read_text()}"
             time.sleep(0.05)
 
     def end(self) -> tuple[int, str]:

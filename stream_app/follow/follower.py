@@ -1,6 +1,6 @@
-"""Passes over what is followed: read what changed, send it, and save the cursor when all of it is acknowledged.
+"""Follows a store in passes: changes are read and sent, and the cursor is saved when all of them are acknowledged.
 
-So every change is sent at least once, whenever the process dies; an event said twice changes nothing.
+So every change is sent at least once, even if the process dies; a repeated event changes nothing.
 """
 
 from __future__ import annotations
@@ -22,61 +22,89 @@ log = logging.getLogger(__name__)
 
 #: An event in its native form, and its pipeline.
 Message = tuple[bytes, str]
-#: Begins a pass at a saved cursor (None: at the beginning): the events, and the cursor when all of them were taken.
+#: Begins a pass at a saved cursor (None: at the beginning); returns its events, and a function that returns the cursor
+#: after all of them have been read.
 Begin = Callable[[bytes | None], tuple[Iterator[Event], Callable[[], bytes]]]
 
-#: Messages and bytes that are sent, and acknowledged, together.
+#: Messages, and their bytes, that are sent and acknowledged together.
 GROUP_MAX, GROUP_BYTES = 500, 4 << 20
 #: Seconds between two attempts.
-AGAIN = 2.0
+RETRY_SECONDS = 2.0
 
 
 class Outlet(Protocol):
     """Where events go."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Returns when all are safe there; given none, when it would take some.
+        """Sends messages and returns when all are stored; without messages, checks that some could be sent.
 
-        Raises OptionsError when they never will be, another StreamAppError when they are not now.
+        Raises
+        ------
+        OptionsError
+            They cannot be sent with these settings.
+        StreamAppError
+            They cannot be sent at the moment.
         """
 
 
-class Following:
-    """One thing that is followed.
+class Follower:
+    """Follows one store.
 
     Parameters
     ----------
-    patient
-        What does not answer is asked again for ever; otherwise its error is raised.
+    begin
+        Begins a pass.
+    outlet
+        Where events are sent.
+    file
+        Where the cursor is saved.
+    retries
+        Whether failed reads and sends are repeated without end; otherwise their errors are raised.
     """
 
-    def __init__(self, begin: Begin, outlet: Outlet, file: CursorFile, *, patient: bool) -> None:
+    def __init__(self, begin: Begin, outlet: Outlet, file: CursorFile, *, retries: bool) -> None:
         self._begin = begin
         self._outlet = outlet
         self._file = file
-        self._patient = patient
+        self._patient = retries
         self._saved = file.read()
         self._reached = False
-        self._trouble = ""
+        self._problem = ""
 
-    def run(self, every: float) -> None:
-        """One pass after the other, for ever; `every`: seconds from one to the next."""
+    def run(self, interval: float) -> None:
+        """Makes one pass after the other without end.
+
+        Parameters
+        ----------
+        interval
+            Seconds from the end of one pass to the next.
+        """
         while True:
             sent = self.one_pass()
             if sent:
                 log.info("%d events sent", sent)
-            time.sleep(every)
+            time.sleep(interval)
 
     def one_pass(self) -> int:
-        """Sends what changed since the saved cursor and saves where it stands then; returns how many events.
+        """Sends the changes since the saved cursor, and saves the new cursor.
 
-        Raises OptionsError, StateError, and if not `patient` any other StreamAppError; then nothing is saved.
+        Returns
+        -------
+        int
+            How many events were sent.
+
+        Raises
+        ------
+        OptionsError, StateError
+            Repeating it is of no use; the cursor is not saved.
+        StreamAppError
+            Any other failure, unless it `retries`; the cursor is not saved.
         """
         while True:
             try:
                 sent = self._pass()
             except StreamAppError as error:
-                self._bear(error)
+                self._wait_or_raise(error)
             else:
                 self._note("")
                 return sent
@@ -87,7 +115,7 @@ class Following:
         for group in _groups(events):
             self._send(group)
             sent += len(group)
-        if not sent and not self._reached:  # a mistake is told at once, not when something changes
+        if not sent and not self._reached:  # a wrong setting is reported at once, not when something changes
             self._send([])
         self._reached = True
         after = cursor()
@@ -97,28 +125,28 @@ class Following:
         return sent
 
     def _send(self, group: Sequence[Message]) -> None:
-        while True:  # here and not by a new pass, which would send all before it again
+        while True:  # not by a new pass, which would repeat all groups before this one
             try:
                 self._outlet.send(group)
             except StreamAppError as error:
-                self._bear(error)
+                self._wait_or_raise(error)
             else:
                 self._note("")
                 return
 
-    def _bear(self, error: StreamAppError) -> None:
-        """Waits until it is worth another attempt, or raises the error."""
+    def _wait_or_raise(self, error: StreamAppError) -> None:
+        """Waits before another attempt, or raises the error."""
         if not self._patient or isinstance(error, OptionsError | StateError):
             raise error
         self._note(" ".join(str(error).split()))
-        time.sleep(AGAIN)
+        time.sleep(RETRY_SECONDS)
 
-    def _note(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
-            log.error("%s; trying again every %g s", trouble, AGAIN)
-        elif self._trouble and not trouble:
-            log.info("goes on")
-        self._trouble = trouble
+    def _note(self, problem: str) -> None:
+        if problem and problem != self._problem:
+            log.error("%s; trying again every %g s", problem, RETRY_SECONDS)
+        elif self._problem and not problem:
+            log.info("following again")
+        self._problem = problem
 
 
 def _groups(events: Iterator[Event]) -> Iterator[list[Message]]:

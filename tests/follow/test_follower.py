@@ -10,9 +10,9 @@ import pytest
 
 from stream_app.core.events import Event
 from stream_app.errors import OptionsError, StateError, StreamAppError
-from stream_app.follow import following as module
+from stream_app.follow import follower as module
 from stream_app.follow.cursor_file import CursorFile, CursorNotSavedError
-from stream_app.follow.following import GROUP_MAX, Following, Message
+from stream_app.follow.follower import GROUP_MAX, Follower, Message
 from stream_app.sources.native import decode
 from tests.support.builders import ran
 
@@ -68,7 +68,7 @@ class Box:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other without a pause."""
-    monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -83,12 +83,12 @@ def events(count: int) -> list[Event]:
 def test_only_what_changed_is_sent(file: CursorFile) -> None:
     """By a later process too; a pass over what did not change sends and saves nothing."""
     growing, box = Growing(events(2)), Box()
-    following = Following(growing.begin, box, file, patient=False)
+    follower = Follower(growing.begin, box, file, retries=False)
 
-    assert (following.one_pass(), following.one_pass()) == (2, 0)
+    assert (follower.one_pass(), follower.one_pass()) == (2, 0)
     saved = file.path.stat().st_mtime_ns
     growing.events += events(3)[2:]
-    again = Following(growing.begin, box, file, patient=False)
+    again = Follower(growing.begin, box, file, retries=False)
     assert file.path.stat().st_mtime_ns == saved
     assert (again.one_pass(), again.one_pass()) == (1, 0)
     assert box.executions == ["e0", "e1", "e2"]
@@ -98,21 +98,21 @@ def test_only_what_changed_is_sent(file: CursorFile) -> None:
 def test_a_mistake_is_told_before_anything_changes(file: CursorFile) -> None:
     """The outlet is asked once whether it would take some."""
     box = Box()
-    following = Following(Growing([]).begin, box, file, patient=False)
+    follower = Follower(Growing([]).begin, box, file, retries=False)
 
-    assert (following.one_pass(), following.one_pass(), box.asked) == (0, 0, 1)
+    assert (follower.one_pass(), follower.one_pass(), box.asked) == (0, 0, 1)
 
 
 def test_the_cursor_stays_when_the_last_group_is_not_acknowledged(file: CursorFile) -> None:
     """Though all of the store was read by then: the next pass sends it."""
     growing, box = Growing(events(GROUP_MAX + 1)), Box()
     box.failures = {2: AwayError("gone")}
-    following = Following(growing.begin, box, file, patient=False)
+    follower = Follower(growing.begin, box, file, retries=False)
 
     with pytest.raises(AwayError):
-        following.one_pass()
+        follower.one_pass()
     assert file.read() is None
-    assert following.one_pass() == GROUP_MAX + 1
+    assert follower.one_pass() == GROUP_MAX + 1
     assert file.read() == b"%d" % (GROUP_MAX + 1)
     assert set(box.executions) == {event.execution_id for event in growing.events}
 
@@ -123,28 +123,31 @@ def test_the_patient_send_a_group_again_and_say_one_line(file: CursorFile, caplo
     box.failures = {number: AwayError("cannot reach\nhim") for number in (2, 3, 4)}
 
     with caplog.at_level(logging.INFO, module.__name__):
-        sent = Following(growing.begin, box, file, patient=True).one_pass()
+        sent = Follower(growing.begin, box, file, retries=True).one_pass()
 
     assert sent == GROUP_MAX + 1
     assert [len(group) for group in box.groups] == [GROUP_MAX, 1, 1, 1, 1]
-    assert [record.getMessage() for record in caplog.records] == ["cannot reach him; trying again every 0 s", "goes on"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot reach him; trying again every 0 s",
+        "following again",
+    ]
 
 
 def test_the_patient_read_again_what_did_not_answer(file: CursorFile) -> None:
     growing, box = Growing(events(1)), Box()
     growing.failures = [AwayError("locked"), AwayError("locked")]
 
-    assert Following(growing.begin, box, file, patient=True).one_pass() == 1
+    assert Follower(growing.begin, box, file, retries=True).one_pass() == 1
 
 
 def test_nobody_waits_for_what_only_the_user_can_mend(file: CursorFile) -> None:
     growing, box = Growing(events(1)), Box()
     growing.failures = [OptionsError("no such file"), StateError("of another version")]
-    following = Following(growing.begin, box, file, patient=True)
+    follower = Follower(growing.begin, box, file, retries=True)
 
     for fault in (OptionsError, StateError):
         with pytest.raises(fault):
-            following.one_pass()
+            follower.one_pass()
 
 
 def test_an_event_over_the_limit_is_ignored(file: CursorFile, caplog: pytest.LogCaptureFixture) -> None:
@@ -152,7 +155,7 @@ def test_an_event_over_the_limit_is_ignored(file: CursorFile, caplog: pytest.Log
     growing, box = Growing(events(2)), Box()
     growing.events[0].properties = {f"k{number}": "x" * 1000 for number in range(1100)}
 
-    assert Following(growing.begin, box, file, patient=True).one_pass() == 1
+    assert Follower(growing.begin, box, file, retries=True).one_pass() == 1
     assert "e0 of p is ignored" in caplog.text
 
 
