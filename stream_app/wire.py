@@ -198,6 +198,13 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
     KeyError, TypeError, ValueError
         It is neither a verdict nor an example.
     """
+    try:
+        return _upgraded(record)
+    except AttributeError as error:  # a value of another type than every version writes
+        raise TypeError(str(error)) from None
+
+
+def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise TypeError(f"neither a verdict nor an example but {type(record).__name__}")
     if record.get("version", 1) >= VERSION:

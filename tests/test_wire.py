@@ -310,3 +310,19 @@ def test_values_that_this_version_does_not_know_are_carried_through() -> None:
 
     assert read.cause == "lost"
     assert example_to_dict(read) == record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        [],
+        "example",
+        {"pipeline": 5, "run": "r", "trainer": None},
+        {"pipeline": "p", "run": "r", "trainer": "t", "policy": {}},
+    ],
+    ids=repr,
+)
+def test_what_is_no_record_of_any_version_is_an_error_that_readers_expect(record: Any) -> None:
+    """Another error would end a worker or a relay that reads a foreign record."""
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        upgrade(record)

@@ -22,7 +22,7 @@ from benchmarks.quality.scores import Score, score
 from benchmarks.results import publish, table
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
-from stream_app.core.learning.feature_space import Floats, Placed
+from stream_app.core.learning.feature_space import Encoded, Floats
 from stream_app.core.learning.forest import Forest
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import StageModel
@@ -64,10 +64,10 @@ class NoForest(Forest):
 class NoRegression(Regression):
     """Says nothing."""
 
-    def log_odds(self, placed: Placed) -> float:  # noqa: ARG002
+    def log_odds(self, encoded: Encoded) -> float:  # noqa: ARG002
         return 0.0
 
-    def learn(self, placed: Placed, label: bool, weight: float, log_odds: float) -> bool:  # noqa: ARG002
+    def learn(self, encoded: Encoded, label: bool, weight: float, log_odds: float) -> bool:  # noqa: ARG002
         return True
 
     def move(self, feature: int, old: Floats, new: Floats) -> None:

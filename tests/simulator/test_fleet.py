@@ -11,6 +11,7 @@ from collections import Counter
 import orjson
 import pytest
 
+from stream_app.core.units import DAY_MS
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources import native
 from tests.simulator.told import Json, Told, time_ms
@@ -20,7 +21,6 @@ SMALL = FleetOptions(pipelines=15, days=3.0, seed=11)
 DIGEST = """
 import hashlib, orjson
 from stream_app.simulator import Fleet, FleetOptions
-from stream_app.core.units import DAY_MS
 fleet = Fleet(FleetOptions(pipelines=15, days=3.0, seed=11))
 told = [orjson.dumps(event) for event in fleet.events()] + [orjson.dumps(row) for row in fleet.truth()]
 print(hashlib.sha256(b"\\n".join(told)).hexdigest())

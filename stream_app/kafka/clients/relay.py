@@ -157,5 +157,5 @@ class Relay:
             return  # a graphlet's old id, under which nothing is held
         try:
             self._on_verdict(wire.upgrade(orjson.loads(value)))
-        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             log.warning("a record of %s is no verdict", self._verdicts)
