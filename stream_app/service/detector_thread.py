@@ -22,9 +22,9 @@ import orjson
 from stream_app import wire
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.graphlets.description import describe
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
+from stream_app.core.graphlets.description import describe
 from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.units import DAY_MS

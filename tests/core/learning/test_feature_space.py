@@ -13,7 +13,7 @@ from stream_app.core.learning.feature_space import (
     NAMES_MAX,
     SLOTS,
     FeatureSpace,
-    bounded,
+    compressed,
     log_odds,
     probability,
 )
@@ -30,20 +30,20 @@ def seen(values: list[float], name: str = "a") -> FeatureSpace:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "7", None, [], {}, b"1"], ids=str)
 def test_what_is_no_finite_number_is_missing(value: object) -> None:
     """It becomes NaN, the mark of an absent feature."""
-    assert math.isnan(bounded(value))
+    assert math.isnan(compressed(value))
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**400, -(10**400)], ids=lambda value: str(value)[:6])
 def test_what_is_too_large_is_cut(value: float) -> None:
     """It becomes a number that a mean, a weight and a sum survive."""
-    assert 40.0 < abs(bounded(value)) < 41.0
+    assert 40.0 < abs(compressed(value)) < 41.0
 
 
 def test_squashing_keeps_the_order() -> None:
     """Larger values stay larger, and signs stay."""
     values = [-1e9, -5.0, -0.1, 0.0, 0.1, 5.0, 1e9]
 
-    assert [bounded(value) for value in values] == sorted(bounded(value) for value in values)
+    assert [compressed(value) for value in values] == sorted(compressed(value) for value in values)
 
 
 def encoded(space: FeatureSpace, features: dict[str, float], baseline: float = 0.2) -> dict[int, float]:
@@ -95,7 +95,7 @@ def test_knots_follow_heavy_tails() -> None:
     draw = random.Random(1)
     space = seen([draw.lognormvariate(0.0, 2.0) for _ in range(2000)] + [1e9])
 
-    assert sum(1 for knot in space.knots(1) if knot < bounded(20.0)) >= 6
+    assert sum(1 for knot in space.knots(1) if knot < compressed(20.0)) >= 6
 
 
 def test_a_flag_has_two_knots_and_a_constant_one() -> None:
