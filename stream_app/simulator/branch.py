@@ -7,8 +7,8 @@ from random import Random
 
 from stream_app.simulator.chances import PREPROCESS_SIGMA, Chances
 from stream_app.simulator.draws import generator
+from stream_app.simulator.pipeline_state import Pushed, chances
 from stream_app.simulator.plan import Plan
-from stream_app.simulator.standing import Pushed, chances
 from stream_app.simulator.steps import Json, Work
 from stream_app.simulator.traits import METRICS
 
@@ -54,14 +54,14 @@ def slot_suffix(plan: Plan, slot: int) -> str:
 def open_branch(plan: Plan, slot: int, input_ms: int, inputs: list[Json]) -> Branch:
     """Freeze what decides about a slot's candidate when the run starts."""
     pipeline, traits = plan.pipeline, plan.traits
-    standing, rules = pipeline.standing, pipeline.rules
+    pipeline_state, rules = pipeline.state, pipeline.rules
     return Branch(
         plan=plan,
         slot=slot,
         input_ms=input_ms,
         inputs=inputs,
-        chances=chances(traits, standing, rules, pipeline.code, plan.span, slot, plan.turn),
+        chances=chances(traits, pipeline_state, rules, pipeline.code, plan.span, slot, plan.turn),
         moved_preprocess=generator(pipeline.seed, plan.key, "preprocess").gauss(0.0, PREPROCESS_SIGMA),
         rng=generator(pipeline.seed, plan.key, "slot", slot),
-        baseline=standing.pushed.get(slot),
+        baseline=pipeline_state.pushed.get(slot),
     )

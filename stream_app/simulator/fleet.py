@@ -1,4 +1,4 @@
-"""A fleet of pipelines: their events in the order of arrival, made while they are read."""
+"""A fleet of pipelines: their events in the order of arrival, generated while they are read."""
 
 from __future__ import annotations
 
@@ -14,43 +14,42 @@ from stream_app.simulator.draws import generator
 from stream_app.simulator.options import FleetOptions
 from stream_app.simulator.pipeline import Pipeline
 from stream_app.simulator.run import start_run
+from stream_app.simulator.simulated_run import SimulatedRun
 from stream_app.simulator.steps import Json
-from stream_app.simulator.story import Story
 
-#: Asked with a pipeline and a run: the id of a verdict prunes the run, None lets it go on.
+#: Called with a pipeline and a run; returns the id of the verdict that prunes the run, or None to let it continue.
 Prune = Callable[[str, str], str | None]
 
 
 @dataclass(slots=True)
-class _Walk:
-    """A story and how far it has been told."""
+class _Cursor:
+    """A simulated run, and the index of its next moment."""
 
-    story: Story
+    simulated: SimulatedRun
     delivery: Random
-    place: int = 0
+    index: int = 0
 
 
 @dataclass(slots=True)
 class _Agenda:
-    """What is still to happen: (when, pipeline, its count, a pipeline, a walk or an event under way), soonest first.
-
-    The counts make every key unique and depend on nothing outside the pipeline.
-    """
+    """A heap of (time, pipeline, count, item); the counts of a pipeline make keys unique."""
 
     heap: list[tuple[int, int, int, Any]] = field(default_factory=list)
     counts: dict[int, int] = field(default_factory=dict)
 
-    def add(self, at_ms: int, pipeline: int, thing: Any) -> None:
+    def add(self, at_ms: int, pipeline: int, item: Any) -> None:
         count = self.counts.get(pipeline, 0)
         self.counts[pipeline] = count + 1
-        heapq.heappush(self.heap, (at_ms, pipeline, count, thing))
+        heapq.heappush(self.heap, (at_ms, pipeline, count, item))
 
 
 class Fleet:
-    """Pipelines that run, succeed, fail and push, told in native events; the same options, the same bytes.
+    """Pipelines that run, succeed, fail and push, as native events; the same options give the same bytes.
 
-    Args:
-        options: what fleet it is.
+    Parameters
+    ----------
+    options
+        The options of the fleet.
     """
 
     def __init__(self, options: FleetOptions) -> None:
@@ -65,11 +64,14 @@ class Fleet:
         return min(1.0, max(0.0, (self._now_ms - self.options.start_ms) / length_ms))
 
     def events(self, prune: Prune | None = None) -> Iterator[Json]:
-        """Native events in the order of arrival, from the beginning. They share parts: leave them as they are.
+        """Yields native events in the order of arrival, from the beginning. They share parts, so do not change them.
 
-        With `prune` the loop is closed: it is asked before each step from preprocessing on, and a minute into
-        the longer ones, after all events that have arrived by then were handed out. When it names a verdict,
-        the run is cancelled there, nothing of it is pushed, and its pipeline lives on with that.
+        Parameters
+        ----------
+        prune
+            Closes the loop. It is called before each step from preprocessing on, and a minute into longer steps, after
+            all events that have arrived by then were yielded. If it returns a verdict, the run is cancelled there,
+            nothing of it is pushed, and its pipeline continues without that push.
         """
         self._truth.clear()
         agenda = _Agenda()
@@ -77,31 +79,31 @@ class Fleet:
         for pipeline in pipelines:
             self._schedule(agenda, pipeline)
         while agenda.heap:
-            now_ms, index, count, thing = heapq.heappop(agenda.heap)
+            now_ms, index, count, item = heapq.heappop(agenda.heap)
             self._now_ms = now_ms
-            if type(thing) is _Walk:
-                yield from self._tell(agenda, thing, index, now_ms, prune)
-                moments = thing.story.timeline.moments
-                if thing.place < len(moments):
-                    heapq.heappush(agenda.heap, (moments[thing.place][0], index, count, thing))
+            if type(item) is _Cursor:
+                yield from self._emit(agenda, item, index, now_ms, prune)
+                moments = item.simulated.timeline.moments
+                if item.index < len(moments):
+                    heapq.heappush(agenda.heap, (moments[item.index][0], index, count, item))
                 elif moments:
-                    self._truth.extend(thing.story.truth())
-            elif type(thing) is Pipeline:
-                for story in start_run(thing):
-                    moments = story.timeline.moments
-                    walk = _Walk(story, generator(self.options.seed, story.timeline.key, "delivery"))
-                    agenda.add(moments[0][0], index, walk)
-                self._schedule(agenda, thing)
+                    self._truth.extend(item.simulated.truth())
+            elif type(item) is Pipeline:
+                for simulated in start_run(item):
+                    moments = simulated.timeline.moments
+                    cursor = _Cursor(simulated, generator(self.options.seed, simulated.timeline.key, "delivery"))
+                    agenda.add(moments[0][0], index, cursor)
+                self._schedule(agenda, item)
             else:
-                yield thing
+                yield item
 
     def truth(self) -> Iterator[Json]:
-        """What the fleet knows about its trainers, for those decided since the last call, in order of decision.
+        """Yields the hidden truth about the trainers whose runs have ended since the last call.
 
-        A row: `graphlet`, `pipeline`, `run`, `trainer` (execution id), `pushed`, `pruned_by` (a verdict or
-        None), `p` (stage reached -> the world's own chance of a push then, given that the trainer starts) and
-        `cost_node_seconds` (the trainer's, its validators' and Pushers', and an equal part of its run's other
-        steps).
+        A row has `graphlet`, `pipeline`, `run`, `trainer` (execution id), `pushed`, `pruned_by` (a verdict or
+        None), `p` (stage reached -> the true probability of a push at that stage, given that the trainer starts) and
+        `cost_node_seconds` (of the trainer, its validators and Pushers, and an equal part of the other steps of its
+        run).
         """
         while self._truth:
             yield self._truth.popleft()
@@ -110,32 +112,32 @@ class Fleet:
         if pipeline.next_ms < self.options.end_ms:
             agenda.add(pipeline.next_ms, pipeline.traits.index, pipeline)
 
-    def _tell(self, agenda: _Agenda, walk: _Walk, index: int, now_ms: int, prune: Prune | None) -> Iterator[Json]:
-        """Tell what happens now of a story."""
-        timeline = walk.story.timeline
+    def _emit(self, agenda: _Agenda, cursor: _Cursor, index: int, now_ms: int, prune: Prune | None) -> Iterator[Json]:
+        """Yields the events of a run that happen now."""
+        timeline = cursor.simulated.timeline
         moments = timeline.moments
-        while walk.place < len(moments) and moments[walk.place][0] == now_ms:
-            _, event, effect = moments[walk.place]
-            walk.place += 1
+        while cursor.index < len(moments) and moments[cursor.index][0] == now_ms:
+            _, event, effect = moments[cursor.index]
+            cursor.index += 1
             if event is not None:
-                if _arrives(agenda, walk, index, now_ms, event):
+                if _arrives(agenda, cursor, index, now_ms, event):
                     yield event
             elif effect is not None:
                 effect()
             elif prune is not None:
                 verdict = prune(timeline.traits.name, timeline.key)
                 if verdict is not None:
-                    self._truth.extend(walk.story.truth(now_ms, verdict))
-                    for told in timeline.prune(now_ms, verdict):
-                        if _arrives(agenda, walk, index, now_ms, told):
-                            yield told
+                    self._truth.extend(cursor.simulated.truth(now_ms, verdict))
+                    for emitted in timeline.prune(now_ms, verdict):
+                        if _arrives(agenda, cursor, index, now_ms, emitted):
+                            yield emitted
                     return
 
 
-def _arrives(agenda: _Agenda, walk: _Walk, index: int, now_ms: int, event: Json) -> bool:
+def _arrives(agenda: _Agenda, cursor: _Cursor, index: int, now_ms: int, event: Json) -> bool:
     """Whether an event arrives as it happens; its later arrivals go on the agenda."""
     at_once = False
-    for delay in delays(walk.story.timeline.traits, walk.delivery):
+    for delay in delays(cursor.simulated.timeline.traits, cursor.delivery):
         if delay == 0:
             at_once = True
         else:

@@ -1,4 +1,4 @@
-"""What a user chooses of a fleet."""
+"""The options of a simulated fleet."""
 
 from __future__ import annotations
 
@@ -12,13 +12,29 @@ from stream_app.errors import OptionsError
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """A fleet is a function of these values alone.
+    """The options of a fleet, which is a function of them alone.
 
-    `days` bounds the starts of runs: those in flight at the end run to their ends. `runs_per_day` is the
-    fleet's mean per pipeline. `push_scale` 1 gives about 11 % of the trained models pushed, 0.1 about 1 %. On
-    `regime_change_day` every pipeline's release policy is drawn anew, and all of them stricter.
+    Parameters
+    ----------
+    pipelines
+        How many pipelines.
+    days
+        Days in which runs start; those in progress at the end run to their ends.
+    seed
+        Seed of all draws.
+    start
+        When the fleet begins, with its offset from UTC.
+    runs_per_day
+        Mean runs of a pipeline in a day.
+    push_scale
+        With 1 about 11 % of the trained models are pushed, with 0.1 about 1 %.
+    regime_change_day
+        The day on which the release policy of every pipeline is replaced by a stricter one; None: never.
 
-    Raises OptionsError for a value that makes no fleet.
+    Raises
+    ------
+    OptionsError
+        A value is out of its range.
     """
 
     pipelines: int = 200
@@ -43,10 +59,10 @@ class FleetOptions:
 
     @property
     def start_ms(self) -> int:
-        """The fleet's first instant, in ms since 1970 UTC."""
+        """When the fleet begins, in ms since 1970 UTC."""
         return round(self.start.timestamp() * 1000)
 
     @property
     def end_ms(self) -> int:
-        """No run starts from here on."""
+        """The time from which on no run starts, in ms since 1970 UTC."""
         return self.start_ms + round(self.days * DAY_MS)

@@ -1,4 +1,4 @@
-"""A pipeline in motion: its traits, what happens to it, where it stands, and when it runs."""
+"""A pipeline: its traits, its surroundings, its state, and when it runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.simulator.draws import generator
 from stream_app.simulator.hidden import Code, Rules, Spans
 from stream_app.simulator.options import FleetOptions
-from stream_app.simulator.standing import Pushed, Standing
+from stream_app.simulator.pipeline_state import PipelineState, Pushed
 from stream_app.simulator.traits import draw_traits
 
 
@@ -22,7 +22,7 @@ class Pipeline:
         self._rng = generator(options.seed, "schedule", index)
         self._slot_ms = self.next_ms = self.traits.born_ms
         self.spans.advance(self.next_ms)
-        self.standing = Standing(ingested=self.spans.recent[-1].index - 1)
+        self.state = PipelineState(ingested=self.spans.recent[-1].index - 1)
         self.runs = 0
         #: Born before the fleet's log begins: it has a model in service already.
         if self.next_ms - options.start_ms < 2 * self.traits.period_ms and self.rules.policy.pushes:
@@ -54,5 +54,5 @@ class Pipeline:
         for slot in range(traits.slots):
             model = f"{traits.name}/model/{slot}"
             pushed = Pushed(model, span.index, span.drift, self.code.quality)
-            self.standing.push(slot, pushed, self.next_ms - age_ms)
-            self.standing.trained[slot] = model
+            self.state.push(slot, pushed, self.next_ms - age_ms)
+            self.state.trained[slot] = model

@@ -1,7 +1,7 @@
 """One run, planned whole when it starts: which steps it takes, how they end, and what that leaves behind.
 
 The plan draws everything at once, so that a pruned run and its twin that ran on are the same up to the cut.
-What is drawn early is not *known* early: the chances told with each trainer use only what has happened by
+What is drawn early is not *known* early: the chances reported with each trainer use only what has happened by
 their stage.
 """
 
@@ -12,9 +12,9 @@ from functools import partial
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, RUNNING
 from stream_app.simulator.hidden import Span
 from stream_app.simulator.pipeline import Pipeline
-from stream_app.simulator.standing import odds, take_turn
+from stream_app.simulator.pipeline_state import odds, take_turn
+from stream_app.simulator.simulated_run import Candidate
 from stream_app.simulator.steps import HUNG, Json, Step, Work, artifact
-from stream_app.simulator.story import Candidate
 from stream_app.simulator.timeline import Timeline
 
 #: Shares of a usual run's compute, and of a Trainer's time, by operator.
@@ -38,8 +38,8 @@ class Plan:
         self.start_ms, self.number = pipeline.start_run()
         self.traits = traits = pipeline.traits
         self.key = f"{traits.name}-{self.number:05d}"
-        self.timeline = Timeline(pipeline.seed, traits, self.key, self.key if traits.tells_runs else None)
-        self.turn = take_turn(traits, pipeline.standing, pipeline.rules, self.key, self.start_ms)
+        self.timeline = Timeline(pipeline.seed, traits, self.key, self.key if traits.reports_runs else None)
+        self.turn = take_turn(traits, pipeline.state, pipeline.rules, self.key, self.start_ms)
         #: Attempts at a step before it has failed.
         self.attempts = 2 if traits.retries else 1
         self.candidates: list[Candidate] = []
@@ -60,7 +60,7 @@ class Plan:
         """Work of the usual size, under the operator's own name where no label is given."""
         traits = self.traits
         seconds = max(LEAST, TIME[operator] * traits.train_seconds) if operator in TIME else SMALL
-        nodes = COST.get(operator, 0.0005) * cost_share * traits.run_cost / seconds if traits.tells_cost else 1.0
+        nodes = COST.get(operator, 0.0005) * cost_share * traits.run_cost / seconds if traits.reports_cost else 1.0
         chance = odds(operator, self.pipeline.code.broken)
         properties: Json = {}
         if operator in ("Transform", "Tuner", "Trainer"):
@@ -76,13 +76,13 @@ class Plan:
     def begin(self) -> int:
         """Tell of the run's start. Returns when its first steps are ready."""
         traits = self.traits
-        if traits.tells_run_ends:
+        if traits.reports_run_ends:
             properties = {
                 "owner": traits.owner,
                 "model_type": traits.model_type,
                 "code_version": self.pipeline.code.version,
             }
-            self.timeline.tell(self.start_ms, self.key, "PipelineRun", RUNNING, properties=properties)
+            self.timeline.emit(self.start_ms, self.key, "PipelineRun", RUNNING, properties=properties)
         return self.start_ms + 5000
 
     def ingest(self, ready_ms: int) -> int | None:
@@ -90,11 +90,11 @@ class Plan:
 
         Returns when the data is there, if ever.
         """
-        standing, name = self.pipeline.standing, self.traits.name
-        new = [span for span in self.pipeline.spans.recent if span.index > standing.ingested][-CATCH_UP:]
+        pipeline_state, name = self.pipeline.state, self.traits.name
+        new = [span for span in self.pipeline.spans.recent if span.index > pipeline_state.ingested][-CATCH_UP:]
         done_ms = ready_ms
-        if standing.schema is not None:
-            self.schema = [artifact(standing.schema, "Schema")]
+        if pipeline_state.schema is not None:
+            self.schema = [artifact(pipeline_state.schema, "Schema")]
         for place, span in enumerate(new):
             suffix = f".{place + 1}" if len(new) > 1 else ""
             ended_ms = self._ingest_span(ready_ms + place * STAGGER_MS, span, suffix)
@@ -105,7 +105,7 @@ class Plan:
             examples, statistics = _examples(name, self.span), _statistics(name, self.span)
             self.timeline.cached(ready_ms, "ExampleGen", "ExampleGen", [], [examples])
             self.timeline.cached(ready_ms + 1, "StatisticsGen", "StatisticsGen", [examples], [statistics])
-        standing.ingested = self.span.index
+        pipeline_state.ingested = self.span.index
         first = max(1, self.span.index - self.traits.window + 1)
         self.window = [artifact(f"{name}/examples/{index}", "Examples") for index in range(first, self.span.index + 1)]
         return done_ms + STAGGER_MS
@@ -124,7 +124,7 @@ class Plan:
             schema = f"{name}/schema/{self.number}"
             self.schema = [artifact(schema, "Schema")]
             end_ms = self._analyse("SchemaGen", end_ms, statistics, self.schema, "")
-            self.pipeline.standing.schema = schema
+            self.pipeline.state.schema = schema
         found = artifact(f"{self.key}/anomalies{suffix}", "ExampleAnomalies", anomalies=span.anomalies)
         self._analyse("ExampleValidator", end_ms, statistics + self.schema, [found], suffix)
         return end_ms
@@ -136,13 +136,17 @@ class Plan:
 
     def transform(self, ready_ms: int) -> tuple[int | None, list[Json]]:
         """Preprocess the window. Returns when that is done, if ever, and what the trainers read."""
-        standing = self.pipeline.standing
+        pipeline_state = self.pipeline.state
         inputs = self.window + self.schema
         if not self.traits.has_transform:
             return ready_ms, inputs
-        if standing.transformed and standing.transformed[0] == self.fingerprint and self.traits.caches != "none":
-            graph = artifact(standing.transformed[1], "TransformGraph")
-            self.timeline.ask(ready_ms)
+        if (
+            pipeline_state.transformed
+            and pipeline_state.transformed[0] == self.fingerprint
+            and self.traits.caches != "none"
+        ):
+            graph = artifact(pipeline_state.transformed[1], "TransformGraph")
+            self.timeline.allow_prune(ready_ms)
             self.timeline.cached(ready_ms, "Transform", "Transform", inputs, [graph])
             return ready_ms + STAGGER_MS, [*self.window, graph]
         work = self.work("Transform")
@@ -151,7 +155,7 @@ class Plan:
         step = self.perform(ready_ms, work)
         if step.state != COMPLETE:
             return None, []
-        self.timeline.do(step.end_ms, partial(standing.transform, graph["id"], self.fingerprint))
+        self.timeline.do(step.end_ms, partial(pipeline_state.transform, graph["id"], self.fingerprint))
         return step.end_ms, [*self.window, graph]
 
     def tune(self, ready_ms: int, inputs: list[Json]) -> tuple[int | None, list[Json]]:
@@ -170,11 +174,11 @@ class Plan:
         timeline = self.timeline
         states = {step.state for step in self.steps}
         end_ms = max([self.start_ms + 5000, *(step.end_ms for step in timeline.steps)]) + STAGGER_MS
-        if self.traits.tells_run_ends and HUNG not in states:
+        if self.traits.reports_run_ends and HUNG not in states:
             state = next((state for state in (FAILED, CANCELED) if state in states), COMPLETE)
-            timeline.tell(end_ms, self.key, "PipelineRun", state)
+            timeline.emit(end_ms, self.key, "PipelineRun", state)
         if self.turn.due:
-            timeline.at_end(end_ms, partial(self.pipeline.standing.release, self.key))
+            timeline.at_end(end_ms, partial(self.pipeline.state.release, self.key))
         for release in self.releases:
             timeline.moments += release.moments
         timeline.moments.sort(key=lambda moment: moment[0])

@@ -9,10 +9,10 @@ from stream_app.core.outputs import VALIDATE
 from stream_app.core.units import HOUR_MS
 from stream_app.simulator.branch import Branch
 from stream_app.simulator.chances import SERVABLE
+from stream_app.simulator.pipeline_state import Pushed
 from stream_app.simulator.plan import STAGGER_MS
-from stream_app.simulator.standing import Pushed
+from stream_app.simulator.simulated_run import Candidate
 from stream_app.simulator.steps import Json, Step, Work, artifact
-from stream_app.simulator.story import Candidate
 from stream_app.simulator.timeline import Timeline
 
 #: Hours until an approved model is pushed, from the least to the most.
@@ -46,7 +46,7 @@ def validate(branch: Branch, candidate: Candidate, measured: float) -> None:
     blessings = [artifact(work.outputs[-1]["id"], work.outputs[-1]["type"]) for work in works]
     if traits.pusher == "approval":
         if blessed and plan.turn.due:
-            plan.timeline.do(done_ms, partial(plan.pipeline.standing.offer, done_ms))
+            plan.timeline.do(done_ms, partial(plan.pipeline.state.offer, done_ms))
         _push_later(branch, candidate, done_ms, [model, *blessings], chance)
     elif traits.pusher != "none":
         _push(branch, candidate, done_ms, [model, *blessings], chance)
@@ -100,12 +100,12 @@ def _perform_push(
     work = branch.work("Pusher")
     work.trainer, work.inputs = candidate.step.id, inputs
     work.prunable = timeline is plan.timeline
-    told: Json = {"pushed": 1, "pushed_version": str(ready_ms // 1000)} if pushes else {"pushed": 0}
-    work.outputs = [artifact(f"{plan.key}/pushed{branch.suffix}", "PushedModel", **told)]
+    properties: Json = {"pushed": 1, "pushed_version": str(ready_ms // 1000)} if pushes else {"pushed": 0}
+    work.outputs = [artifact(f"{plan.key}/pushed{branch.suffix}", "PushedModel", **properties)]
     step = timeline.perform(ready_ms, work, plan.attempts)
     if pushes and step.state == COMPLETE:
         candidate.pushed_ms = step.end_ms
-        span, standing = plan.span, plan.pipeline.standing
+        span, pipeline_state = plan.span, plan.pipeline.state
         pushed = Pushed(candidate.model, span.index, span.drift, plan.pipeline.code.quality)
-        timeline.do(step.end_ms, partial(standing.push, branch.slot, pushed, step.end_ms))
+        timeline.do(step.end_ms, partial(pipeline_state.push, branch.slot, pushed, step.end_ms))
     return step

@@ -9,8 +9,8 @@ from stream_app.simulator.branch import open_branch
 from stream_app.simulator.draws import generator
 from stream_app.simulator.pipeline import Pipeline
 from stream_app.simulator.plan import STAGGER_MS, Plan
+from stream_app.simulator.simulated_run import Candidate, SimulatedRun
 from stream_app.simulator.steps import artifact
-from stream_app.simulator.story import Candidate, Story
 from stream_app.simulator.timeline import Timeline
 from stream_app.simulator.training import resolve_baselines, train
 
@@ -18,7 +18,7 @@ from stream_app.simulator.training import resolve_baselines, train
 LOOKS, TRAINS, PUSHES = 0.3, 0.1, 0.03
 
 
-def start_run(pipeline: Pipeline) -> list[Story]:
+def start_run(pipeline: Pipeline) -> list[SimulatedRun]:
     """Start the pipeline's next run, as planned from where the pipeline stands now."""
     plan = Plan(pipeline)
     ready_ms = plan.begin()
@@ -35,13 +35,13 @@ def start_run(pipeline: Pipeline) -> list[Story]:
                     train(open_branch(plan, slot, input_ms, inputs), ready_ms)
     plan.finish()
     released = [step for release in plan.releases for step in release.steps]
-    stories = [Story(plan.timeline, plan.candidates, released)]
+    started = [SimulatedRun(plan.timeline, plan.candidates, released)]
     if plan.traits.explores and data_ms is not None:
-        stories += _explore(plan, data_ms)
-    return stories
+        started += _explore(plan, data_ms)
+    return started
 
 
-def _explore(plan: Plan, data_ms: int) -> list[Story]:
+def _explore(plan: Plan, data_ms: int) -> list[SimulatedRun]:
     """Executions without a run, on the run's data, hours later."""
     rng = generator(plan.pipeline.seed, plan.key, "by hand")
     looks, trains, pushes, wait = rng.random(), rng.random(), rng.random(), rng.random()
@@ -73,4 +73,4 @@ def _explore(plan: Plan, data_ms: int) -> list[Story]:
     if not timeline.moments:
         return []
     timeline.moments.sort(key=lambda moment: moment[0])
-    return [Story(timeline, candidates, [])]
+    return [SimulatedRun(timeline, candidates, [])]

@@ -10,7 +10,7 @@ from stream_app.core.events import CANCELED, COMPLETE, FAILED
 from stream_app.simulator.chances import Odds
 
 Json = dict[str, Any]
-#: The end of a step that never tells of one.
+#: The state of a step that never reports its end.
 HUNG = "HUNG"
 
 
@@ -23,7 +23,7 @@ def artifact(artifact_id: str, artifact_type: str, **properties: str | float | i
 
 @dataclass(slots=True)
 class Step:
-    """One execution. A hung one has an end too: there its compute stops being told."""
+    """One execution. A hung one has an end too, at which its cost stops to grow."""
 
     id: str
     operator: str
@@ -56,7 +56,7 @@ class Work:
     odds: Odds
     inputs: list[Json] = field(default_factory=list)
     outputs: list[Json] = field(default_factory=list)
-    #: Told at the start, and at a good end.
+    #: Reported at the start, and at completion.
     properties: Json = field(default_factory=dict)
     results: Json = field(default_factory=dict)
     trainer: str | None = None

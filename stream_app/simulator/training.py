@@ -10,8 +10,8 @@ from stream_app.simulator.branch import Branch, slot_suffix
 from stream_app.simulator.chances import EVALUATE_SIGMA, SURE, TRAIN_SIGMA
 from stream_app.simulator.plan import Plan
 from stream_app.simulator.release import validate
+from stream_app.simulator.simulated_run import Candidate
 from stream_app.simulator.steps import Work, artifact
-from stream_app.simulator.story import Candidate
 from stream_app.simulator.timeline import RETRY_AFTER_MS
 
 #: Scatter of a trainer's own metric around its model's quality, in units of quality.
@@ -22,7 +22,7 @@ def resolve_baselines(plan: Plan, ready_ms: int) -> None:
     """Resolvers find the served models at the start of a run: each reads and writes the same artifact."""
     if plan.traits.baseline != "resolver":
         return
-    for slot, pushed in sorted(plan.pipeline.standing.pushed.items()):
+    for slot, pushed in sorted(plan.pipeline.state.pushed.items()):
         served = [artifact(pushed.model, "Model")]
         label = f"Resolver{slot_suffix(plan, slot)}"
         plan.perform(ready_ms, Work("Resolver", label, 4.0, 0.1, SURE, served, served, prunable=False))
@@ -48,30 +48,30 @@ def train(branch: Branch, ready_ms: int) -> None:
 
 def _take_from_cache(branch: Branch, ready_ms: int) -> bool:
     """Whether nothing has changed since the slot's last model, in a pipeline that then keeps it."""
-    plan, standing = branch.plan, branch.plan.pipeline.standing
+    plan, pipeline_state = branch.plan, branch.plan.pipeline.state
     if plan.traits.caches != "all" or plan.traits.warm_start:
         return False
-    if standing.trained_on.get(branch.slot) != plan.fingerprint:
+    if pipeline_state.trained_on.get(branch.slot) != plan.fingerprint:
         return False
-    plan.timeline.ask(ready_ms)
-    model = artifact(standing.trained[branch.slot], "Model")
+    plan.timeline.allow_prune(ready_ms)
+    model = artifact(pipeline_state.trained[branch.slot], "Model")
     plan.timeline.cached(ready_ms, "Trainer", f"Trainer{branch.suffix}", branch.inputs, [model])
     return True
 
 
 def _attempt(branch: Branch, ready_ms: int, attempt: int, shown: float) -> Candidate:
     """Train once; the trainer's own metric shows `shown` of its model's quality."""
-    plan, standing, slot = branch.plan, branch.plan.pipeline.standing, branch.slot
+    plan, pipeline_state, slot = branch.plan, branch.plan.pipeline.state, branch.slot
     model = f"{plan.key}/model{branch.suffix}" + (f"~{attempt}" if attempt > 1 else "")
     work = branch.work("Trainer")
     work.inputs, work.outputs = branch.inputs, [artifact(model, "Model")]
-    if plan.traits.warm_start and slot in standing.trained:
-        work.inputs = [*work.inputs, artifact(standing.trained[slot], "Model")]
+    if plan.traits.warm_start and slot in pipeline_state.trained:
+        work.inputs = [*work.inputs, artifact(pipeline_state.trained[slot], "Model")]
     work.properties["model_type"] = plan.traits.model_type
     work.results = {plan.traits.metric: branch.metric(shown), "loss": round(0.7 - 0.03 * shown, 4)}
     step = plan.timeline.attempt(ready_ms, work, attempt)
     if step.state == COMPLETE:
-        plan.timeline.do(step.end_ms, partial(standing.train, slot, model, plan.fingerprint))
+        plan.timeline.do(step.end_ms, partial(pipeline_state.train, slot, model, plan.fingerprint))
     stages = [
         (branch.input_ms, INPUT, branch.chances.at_input()),
         (ready_ms, PREPROCESS, branch.chances.at_preprocess(branch.moved_preprocess)),

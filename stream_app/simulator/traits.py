@@ -87,12 +87,12 @@ class Traits:
     retries: bool
     #: Steps taken from the cache when nothing changed: `none`, `transform`, `all`.
     caches: str
-    tells_runs: bool
-    tells_run_ends: bool
-    tells_cost: bool
-    tells_queue: bool
-    tells_progress: bool
-    tells_inputs_twice: bool
+    reports_runs: bool
+    reports_run_ends: bool
+    reports_cost: bool
+    reports_queue: bool
+    reports_progress: bool
+    reports_inputs_twice: bool
     #: People train and look at data by hand, outside of any run.
     explores: bool
     #: Median seconds of a Trainer, and the node-seconds of a usual run.
@@ -108,8 +108,8 @@ def draw_traits(options: FleetOptions, index: int) -> Traits:
     chance = rng.random
     rate = options.runs_per_day * spread(rng, 0.85, 0.7, 0.2, 4.0)
     period_s = 86_400.0 / rate
-    tells_runs = chance() >= 0.04
-    tells_cost = chance() >= 0.05
+    reports_runs = chance() >= 0.04
+    reports_cost = chance() >= 0.05
     train_seconds = min(43_200.0, max(120.0, period_s * spread(rng, 0.12, 1.0, 0.01, 1.3)))
     shared = spread(rng, 0.6, 1.0, 0.05, LARGEST_SHARE)
     metric = rng.choice(sorted(METRICS))
@@ -135,20 +135,20 @@ def draw_traits(options: FleetOptions, index: int) -> Traits:
         baseline=rng.choices(("none", "direct", "resolver"), (0.4, 0.3, 0.3))[0],
         has_evaluator=chance() < 0.92,
         has_infra_validator=chance() < 0.3,
-        pusher=_pusher(rng, tells_runs),
+        pusher=_pusher(rng, reports_runs),
         push_stands_alone=chance() < 0.5,
         push_wait_hours=spread(rng, 3.0, 0.6, 0.5, 10.0) if chance() < 0.1 else 0.0,
         retries=chance() < 0.5,
         caches=rng.choices(("none", "transform", "all"), (0.5, 0.3, 0.2))[0],
-        tells_runs=tells_runs,
-        tells_run_ends=tells_runs and chance() >= 0.05,
-        tells_cost=tells_cost,
-        tells_queue=chance() < 0.2,
-        tells_progress=tells_cost and chance() < 0.35,
-        tells_inputs_twice=chance() < 0.3,
+        reports_runs=reports_runs,
+        reports_run_ends=reports_runs and chance() >= 0.05,
+        reports_cost=reports_cost,
+        reports_queue=chance() < 0.2,
+        reports_progress=reports_cost and chance() < 0.35,
+        reports_inputs_twice=chance() < 0.3,
         explores=chance() < 0.12,
         train_seconds=train_seconds,
-        run_cost=shared * EQUAL_SHARE / rate if tells_cost else 1.5 * train_seconds,
+        run_cost=shared * EQUAL_SHARE / rate if reports_cost else 1.5 * train_seconds,
         late=0.02 if chance() < 0.1 else 0.002,
     )
 
@@ -158,10 +158,10 @@ def _span_periods(rng: Random) -> float:
     return rng.choices((1.0, 4.0, 0.5), (0.6, 0.25, 0.15))[0]
 
 
-def _pusher(rng: Random, tells_runs: bool) -> str:
-    """Who is told of no run cannot ask for approval of one."""
+def _pusher(rng: Random, reports_runs: bool) -> str:
+    """Where runs are not reported, none can be approved."""
     kinds, weights = ("always", "blessed", "none", "approval"), (0.5, 0.32, 0.06, 0.12)
-    count = 4 if tells_runs else 3
+    count = 4 if reports_runs else 3
     return rng.choices(kinds[:count], weights[:count])[0]
 
 

@@ -1,4 +1,4 @@
-"""What a fleet's own truth says about it: how much was pushed and wasted, and how well that could be foretold."""
+"""Figures of a fleet's truth: how much was pushed and wasted, and how well that can be predicted at best."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from stream_app.simulator.fleet import Fleet
 from stream_app.simulator.options import FleetOptions
 from stream_app.simulator.truth import FleetSummary, TruthTally
 
-#: Events between two writes of truth and two words of progress.
+#: Events between two writes of truth and two calls of `progress`.
 BATCH = 5000
 
 
@@ -25,15 +25,28 @@ def write_fleet(
     truth: str | Path | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> FleetSummary:
-    """Write a fleet's events in the order of arrival, one a line, and its truth beside them.
+    """Writes a fleet's events in the order of arrival, one a line, and its truth.
 
-    Args:
-        options: what fleet it is; the same options give the same bytes.
-        out: where the events go: a path, gzipped when it ends in `.gz`, or `-` for standard output.
-        truth: where the truth goes, likewise.
-        progress: told, now and then, the events so far and the share of the fleet's days passed (0 to 1).
+    Parameters
+    ----------
+    options
+        The options of the fleet; the same options give the same bytes.
+    out
+        Where events are written: a path, gzipped when it ends in `.gz`, or `-` for standard output.
+    truth
+        Where the truth is written, likewise; None: it is not.
+    progress
+        Called now and then with the number of events so far and the share of the fleet's days passed, from 0 to 1.
 
-    Returns the fleet's figures. Raises OSError where a file cannot be written.
+    Returns
+    -------
+    FleetSummary
+        The fleet's figures.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written.
     """
     fleet, tally, count = Fleet(options), TruthTally(), 0
     with _open(out) as events_to, _open(truth) as truth_to:
@@ -43,12 +56,12 @@ def write_fleet(
             if len(lines) == BATCH:
                 count += BATCH
                 _flush(events_to, lines)
-                _tell_truth(fleet, tally, truth_to)
+                _write_truth(fleet, tally, truth_to)
                 if progress is not None:
                     progress(count, fleet.passed)
         count += len(lines)
         _flush(events_to, lines)
-        _tell_truth(fleet, tally, truth_to)
+        _write_truth(fleet, tally, truth_to)
     if progress is not None:
         progress(count, 1.0)
     return tally.summary(count)
@@ -60,7 +73,7 @@ def _flush(stream: IO[bytes] | None, lines: list[bytes]) -> None:
     lines.clear()
 
 
-def _tell_truth(fleet: Fleet, tally: TruthTally, stream: IO[bytes] | None) -> None:
+def _write_truth(fleet: Fleet, tally: TruthTally, stream: IO[bytes] | None) -> None:
     for row in fleet.truth():
         tally.add(row)
         if stream is not None:

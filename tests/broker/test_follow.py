@@ -13,9 +13,9 @@ from stream_app.kafka.processing.partitioner import partition_of
 from tests.broker.cluster import Cluster
 from tests.broker.test_openlineage_kafka import worker
 from tests.follow.follow_process import FollowProcess, once
+from tests.sources.final_graphlets import graphlets, native, shape
 from tests.sources.history import history
 from tests.sources.mlmd_store import StoreWriter, names, write_history
-from tests.sources.told import graphlets, native, shape
 
 KEPT = ("pipeline", "run", "outcome", "cause")
 

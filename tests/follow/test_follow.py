@@ -20,9 +20,9 @@ from stream_app.follow.stores import mlmd_passes
 from stream_app.sources.mlmd import Rules
 from stream_app.wire import event_to_dict
 from tests.follow.follow_process import FollowProcess, once
+from tests.sources.final_graphlets import graphlets, native, shape
 from tests.sources.history import history
 from tests.sources.mlmd_store import OUTPUT, StoreWriter, names, write_history
-from tests.sources.told import graphlets, native, shape
 from tests.support.builders import DAY, T0, ran
 from tests.web.served import Process, Service, embedded_service
 from tests.web.test_http import applied, stored

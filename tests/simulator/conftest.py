@@ -6,13 +6,13 @@ import pytest
 
 import stream_app.simulator.fleet
 from stream_app.simulator import FleetOptions
-from tests.simulator.told import Told
+from tests.simulator.recorded_fleet import RecordedFleet
 
 
 @pytest.fixture(scope="session")
-def told() -> Told:
+def recorded() -> RecordedFleet:
     """Four days of the default fleet."""
-    return Told(FleetOptions(days=4.0, seed=7))
+    return RecordedFleet(FleetOptions(days=4.0, seed=7))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from stream_app.simulator import Fleet, FleetOptions
-from tests.simulator.told import Json, inputs, outputs, time_ms
+from tests.simulator.recorded_fleet import Json, inputs, outputs, time_ms
 
 OPTIONS = FleetOptions(pipelines=12, days=5.0, seed=4)
 

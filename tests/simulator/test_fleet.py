@@ -14,7 +14,7 @@ import pytest
 from stream_app.core.units import DAY_MS
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources import native
-from tests.simulator.told import Json, Told, time_ms
+from tests.simulator.recorded_fleet import Json, RecordedFleet, time_ms
 
 SMALL = FleetOptions(pipelines=15, days=3.0, seed=11)
 
@@ -29,8 +29,8 @@ print(hashlib.sha256(b"\\n".join(told)).hexdigest())
 
 def digest(options: FleetOptions) -> str:
     fleet = Fleet(options)
-    told = [orjson.dumps(event) for event in fleet.events()] + [orjson.dumps(row) for row in fleet.truth()]
-    return hashlib.sha256(b"\n".join(told)).hexdigest()
+    recorded = [orjson.dumps(event) for event in fleet.events()] + [orjson.dumps(row) for row in fleet.truth()]
+    return hashlib.sha256(b"\n".join(recorded)).hexdigest()
 
 
 def test_the_same_options_give_the_same_bytes_in_every_process() -> None:
@@ -38,10 +38,10 @@ def test_the_same_options_give_the_same_bytes_in_every_process() -> None:
     digests = {digest(SMALL)}
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        told = subprocess.run(
+        recorded = subprocess.run(
             [sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True, check=True
         )
-        digests.add(told.stdout.strip())
+        digests.add(recorded.stdout.strip())
 
     assert len(digests) == 1
 
@@ -67,26 +67,26 @@ def test_events_are_made_while_they_are_read() -> None:
     assert len([next(events) for _ in range(100)]) == 100
 
 
-def test_every_event_is_one_the_detector_reads(told: Told) -> None:
+def test_every_event_is_one_the_detector_reads(recorded: RecordedFleet) -> None:
     """The native source takes each of them, within the fleet's days and what may follow them."""
-    latest_ms = told.options.end_ms + 30 * DAY_MS
-    for event in told.events:
+    latest_ms = recorded.options.end_ms + 30 * DAY_MS
+    for event in recorded.events:
         read = native.decode(orjson.dumps(event), latest_ms)
 
-        assert read.time_ms >= told.options.start_ms
+        assert read.time_ms >= recorded.options.start_ms
 
 
-def test_arrival_is_mostly_in_the_order_of_time(told: Told) -> None:
+def test_arrival_is_mostly_in_the_order_of_time(recorded: RecordedFleet) -> None:
     """Under 2 % of events arrive after a newer one, none over four days late, and no event from the future."""
     newest, late = 0, 0
-    for event in told.events:
+    for event in recorded.events:
         late += time_ms(event) < newest
 
         assert newest - time_ms(event) < 4 * DAY_MS
 
         newest = max(newest, time_ms(event))
 
-    assert 0 < late < 0.02 * len(told.events)
+    assert 0 < late < 0.02 * len(recorded.events)
 
 
 @pytest.mark.usefixtures("lossless")

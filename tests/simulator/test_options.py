@@ -12,7 +12,7 @@ from stream_app.errors import OptionsError
 from stream_app.simulator import Fleet, FleetOptions, summarise
 from stream_app.simulator.hidden import Rules
 from stream_app.simulator.traits import draw_traits
-from tests.simulator.told import Json, time_ms
+from tests.simulator.recorded_fleet import Json, time_ms
 
 
 def truth(**options: Any) -> list[Json]:

@@ -10,85 +10,86 @@ import pytest
 
 from stream_app.core.operators import Operators
 from stream_app.core.units import HOUR_MS
-from tests.simulator.told import Told, cost, inputs, output_property, outputs, state, time_ms
+from tests.simulator.recorded_fleet import RecordedFleet, cost, inputs, output_property, outputs, state, time_ms
 
-Check = Callable[[Told], int]
+Check = Callable[[RecordedFleet], int]
 
 
-def shared_spans(told: Told) -> int:
+def shared_spans(recorded: RecordedFleet) -> int:
     """Spans that trainers of several runs read."""
     runs = defaultdict(set)
-    for trainer in told.of_type("Trainer"):
+    for trainer in recorded.of_type("Trainer"):
         for span in inputs(trainer, "Examples"):
             runs[span].add(trainer[0].get("run"))
     return sum(len(readers) > 1 for readers in runs.values())
 
 
-def hub_schemas(told: Told) -> int:
+def hub_schemas(recorded: RecordedFleet) -> int:
     """Schemas that over ten executions read."""
-    readers = Counter(s for events in told.executions.values() for s in inputs(events, "Schema"))
+    readers = Counter(s for events in recorded.executions.values() for s in inputs(events, "Schema"))
     return sum(count > 10 for count in readers.values())
 
 
-def several_trainers(told: Told) -> int:
+def several_trainers(recorded: RecordedFleet) -> int:
     """Runs with more than one trainer, retries apart."""
-    runs = Counter(t[0].get("run") for t in told.of_type("Trainer") if "~" not in t[0]["execution"]["id"])
+    runs = Counter(t[0].get("run") for t in recorded.of_type("Trainer") if "~" not in t[0]["execution"]["id"])
     return sum(count > 1 for run, count in runs.items() if run)
 
 
-def warm_starts(told: Told) -> int:
+def warm_starts(recorded: RecordedFleet) -> int:
     """Trainers that read a model."""
-    return sum(bool(inputs(trainer, "Model")) for trainer in told.of_type("Trainer"))
+    return sum(bool(inputs(trainer, "Model")) for trainer in recorded.of_type("Trainer"))
 
 
-def baselines(told: Told) -> int:
+def baselines(recorded: RecordedFleet) -> int:
     """Evaluators that read the served model beside the candidate."""
-    return sum(len(inputs(evaluator, "Model")) == 2 for evaluator in told.of_type("Evaluator"))
+    return sum(len(inputs(evaluator, "Model")) == 2 for evaluator in recorded.of_type("Evaluator"))
 
 
-def resolvers(told: Told) -> int:
+def resolvers(recorded: RecordedFleet) -> int:
     """Resolvers that read and write the same model."""
-    return sum(inputs(r, "Model") == outputs(r, "Model") != [] for r in told.of_type("Resolver"))
+    return sum(inputs(r, "Model") == outputs(r, "Model") != [] for r in recorded.of_type("Resolver"))
 
 
-def tuners(told: Told) -> int:
+def tuners(recorded: RecordedFleet) -> int:
     """Trainers that read what a tuner found."""
-    return sum(bool(inputs(trainer, "HyperParameters")) for trainer in told.of_type("Trainer"))
+    return sum(bool(inputs(trainer, "HyperParameters")) for trainer in recorded.of_type("Trainer"))
 
 
-def infrastructure_refusals(told: Told) -> int:
+def infrastructure_refusals(recorded: RecordedFleet) -> int:
     """Models that the infrastructure would not serve."""
-    return sum(output_property(v, "InfraBlessing", "blessed") == 0 for v in told.of_type("InfraValidator"))
+    return sum(output_property(v, "InfraBlessing", "blessed") == 0 for v in recorded.of_type("InfraValidator"))
 
 
-def cached_steps(told: Told) -> int:
+def cached_steps(recorded: RecordedFleet) -> int:
     """Cached steps before training."""
-    return sum(e["execution"]["type"] == "Transform" for e in told.with_state("CACHED"))
+    return sum(e["execution"]["type"] == "Transform" for e in recorded.with_state("CACHED"))
 
 
-def cached_trainers(told: Told) -> int:
+def cached_trainers(recorded: RecordedFleet) -> int:
     """Cached trainers."""
-    return sum(e["execution"]["type"] == "Trainer" for e in told.with_state("CACHED"))
+    return sum(e["execution"]["type"] == "Trainer" for e in recorded.with_state("CACHED"))
 
 
-def runs_without_trainer(told: Told) -> int:
+def runs_without_trainer(recorded: RecordedFleet) -> int:
     """Runs that failed before anything was trained."""
-    trained = {trainer[0].get("run") for trainer in told.of_type("Trainer")}
-    return sum(state(run) == "FAILED" and run[0]["run"] not in trained for run in told.of_type("PipelineRun"))
+    trained = {trainer[0].get("run") for trainer in recorded.of_type("Trainer")}
+    return sum(state(run) == "FAILED" and run[0]["run"] not in trained for run in recorded.of_type("PipelineRun"))
 
 
-def retries(told: Told) -> int:
+def retries(recorded: RecordedFleet) -> int:
     """Failed executions that were tried again under another id, and then completed."""
-    again = ((p, x) for (p, x) in told.executions if x.endswith("~2"))
+    again = ((p, x) for (p, x) in recorded.executions if x.endswith("~2"))
     return sum(
-        state(told.executions[p, x]) == "COMPLETE" and state(told.executions[p, x[:-2]]) == "FAILED" for p, x in again
+        state(recorded.executions[p, x]) == "COMPLETE" and state(recorded.executions[p, x[:-2]]) == "FAILED"
+        for p, x in again
     )
 
 
-def broken_streaks(told: Told) -> int:
+def broken_streaks(recorded: RecordedFleet) -> int:
     """Streaks of three or more failed trainers in a row under one code version."""
     trainers = defaultdict(list)
-    for trainer in told.of_type("Trainer"):
+    for trainer in recorded.of_type("Trainer"):
         version = next(
             (e["properties"]["code_version"] for e in trainer if "code_version" in e.get("properties", {})), ""
         )
@@ -102,173 +103,175 @@ def broken_streaks(told: Told) -> int:
     return streaks
 
 
-def throttled_pushes(told: Told) -> int:
+def throttled_pushes(recorded: RecordedFleet) -> int:
     """Blessed models that their Pusher refused."""
     blessed = set()
-    for evaluator in told.of_type("Evaluator"):
+    for evaluator in recorded.of_type("Evaluator"):
         if output_property(evaluator, "ModelBlessing", "blessed"):
             blessed.update(outputs(evaluator, "ModelBlessing"))
     return sum(
         output_property(pusher, "PushedModel", "pushed") == 0
         and not blessed.isdisjoint(inputs(pusher, "ModelBlessing"))
-        for pusher in told.of_type("Pusher")
+        for pusher in recorded.of_type("Pusher")
     )
 
 
-def refused_pushes(told: Told) -> int:
+def refused_pushes(recorded: RecordedFleet) -> int:
     """Pushers that completed without a push."""
-    return sum(output_property(pusher, "PushedModel", "pushed") == 0 for pusher in told.of_type("Pusher"))
+    return sum(output_property(pusher, "PushedModel", "pushed") == 0 for pusher in recorded.of_type("Pusher"))
 
 
-def never_pushing(told: Told) -> int:
+def never_pushing(recorded: RecordedFleet) -> int:
     """Pipelines that trained 15 models and more and pushed none."""
-    trained = Counter(row["pipeline"] for row in told.truth)
-    pushed = {row["pipeline"] for row in told.truth if row["pushed"]}
+    trained = Counter(row["pipeline"] for row in recorded.truth)
+    pushed = {row["pipeline"] for row in recorded.truth if row["pushed"]}
     return sum(count >= 15 and pipeline not in pushed for pipeline, count in trained.items())
 
 
-def late_pushes(told: Told) -> int:
+def late_pushes(recorded: RecordedFleet) -> int:
     """Pushes hours after the end of the run that trained the model."""
-    ended = {r[0]["run"]: max(map(time_ms, r)) for r in told.of_type("PipelineRun") if state(r) == "COMPLETE"}
+    ended = {r[0]["run"]: max(map(time_ms, r)) for r in recorded.of_type("PipelineRun") if state(r) == "COMPLETE"}
     late = 0
-    for pusher in told.of_type("Pusher"):
+    for pusher in recorded.of_type("Pusher"):
         run = pusher[0]["execution"]["id"].partition("-release")[0]
         late += run in ended and time_ms(pusher[0]) - ended[run] > 2 * HOUR_MS
     return late
 
 
-def releases_of_their_own(told: Told) -> int:
+def releases_of_their_own(recorded: RecordedFleet) -> int:
     """Pushes in a run that only pushes."""
-    return sum("-release" in pusher[0].get("run", "") for pusher in told.of_type("Pusher"))
+    return sum("-release" in pusher[0].get("run", "") for pusher in recorded.of_type("Pusher"))
 
 
-def pushes_without_run(told: Told) -> int:
+def pushes_without_run(recorded: RecordedFleet) -> int:
     """Pushes outside of any run, in pipelines that have runs."""
-    return sum("run" not in p[0] and "-release" in p[0]["execution"]["id"] for p in told.of_type("Pusher"))
+    return sum("run" not in p[0] and "-release" in p[0]["execution"]["id"] for p in recorded.of_type("Pusher"))
 
 
-def hung_runs(told: Told) -> int:
+def hung_runs(recorded: RecordedFleet) -> int:
     """Runs with a step that started and never ended, and so never ended themselves."""
-    open_runs = {run[0]["run"] for run in told.of_type("PipelineRun") if state(run) == "RUNNING"}
-    return sum(trainer[0].get("run") in open_runs for trainer in told.of_type("Trainer") if state(trainer) == "RUNNING")
+    open_runs = {run[0]["run"] for run in recorded.of_type("PipelineRun") if state(run) == "RUNNING"}
+    return sum(
+        trainer[0].get("run") in open_runs for trainer in recorded.of_type("Trainer") if state(trainer) == "RUNNING"
+    )
 
 
-def cancelled_runs(told: Told) -> int:
+def cancelled_runs(recorded: RecordedFleet) -> int:
     """Runs that people cancelled."""
-    return sum(e["execution"]["type"] == "PipelineRun" for e in told.with_state("CANCELED"))
+    return sum(e["execution"]["type"] == "PipelineRun" for e in recorded.with_state("CANCELED"))
 
 
-def overlapping_runs(told: Told) -> int:
+def overlapping_runs(recorded: RecordedFleet) -> int:
     """Runs of a pipeline that started before the one before had ended."""
     spans = defaultdict(list)
-    for run in told.of_type("PipelineRun"):
+    for run in recorded.of_type("PipelineRun"):
         times = [time_ms(event) for event in run]
         spans[run[0]["pipeline"]].append((min(times), max(times)))
     return sum(now[0] < before[1] for runs in spans.values() for before, now in pairwise(sorted(runs)))
 
 
-def data_shifts(told: Told) -> int:
+def data_shifts(recorded: RecordedFleet) -> int:
     """Spans whose statistics moved over four times as far as is usual for their pipeline."""
     moves = defaultdict(list)
-    for statistics in told.of_type("StatisticsGen"):
+    for statistics in recorded.of_type("StatisticsGen"):
         if (moved := output_property(statistics, "ExampleStatistics", "drift_distance")) is not None:
             moves[statistics[0]["pipeline"]].append(moved)
     return sum(moved > 4 * sorted(all_)[len(all_) // 2] for all_ in moves.values() for moved in all_)
 
 
-def anomalies(told: Told) -> int:
+def anomalies(recorded: RecordedFleet) -> int:
     """Spans in which validation found anomalies."""
-    return sum(bool(output_property(v, "ExampleAnomalies", "anomalies")) for v in told.of_type("ExampleValidator"))
+    return sum(bool(output_property(v, "ExampleAnomalies", "anomalies")) for v in recorded.of_type("ExampleValidator"))
 
 
-def code_changes(told: Told) -> int:
+def code_changes(recorded: RecordedFleet) -> int:
     """Pipelines whose trainers ran several code versions."""
     versions = defaultdict(set)
-    for event in told.events:
+    for event in recorded.events:
         if "code_version" in event.get("properties", {}):
             versions[event["pipeline"]].add(event["properties"]["code_version"])
     return sum(len(found) > 1 for found in versions.values())
 
 
-def late_events(told: Told) -> int:
+def late_events(recorded: RecordedFleet) -> int:
     """Events that arrived after one that happened over an hour later."""
     late, newest = 0, 0
-    for event in told.events:
+    for event in recorded.events:
         newest = max(newest, time_ms(event))
         late += newest - time_ms(event) > HOUR_MS
     return late
 
 
-def doubled_events(told: Told) -> int:
+def doubled_events(recorded: RecordedFleet) -> int:
     """Events that arrived twice."""
-    return len(told.events) - len({event["id"] for event in told.events})
+    return len(recorded.events) - len({event["id"] for event in recorded.events})
 
 
-def lost_events(told: Told) -> int:
+def lost_events(recorded: RecordedFleet) -> int:
     """Executions told to have ended, but never to have started."""
     return sum(
         state(events) in ("COMPLETE", "FAILED") and not any(e["execution"]["state"] == "RUNNING" for e in events)
-        for events in told.executions.values()
+        for events in recorded.executions.values()
     )
 
 
-def runless_pipelines(told: Told) -> int:
+def runless_pipelines(recorded: RecordedFleet) -> int:
     """Pipelines that tell of no runs."""
-    return len({e["pipeline"] for e in told.events} - {e["pipeline"] for e in told.events if "run" in e})
+    return len({e["pipeline"] for e in recorded.events} - {e["pipeline"] for e in recorded.events if "run" in e})
 
 
-def standalone_trainers(told: Told) -> int:
+def standalone_trainers(recorded: RecordedFleet) -> int:
     """Trainers without a run in pipelines that have runs."""
-    with_runs = {e["pipeline"] for e in told.events if "run" in e}
-    return sum("run" not in t[0] and t[0]["pipeline"] in with_runs for t in told.of_type("Trainer"))
+    with_runs = {e["pipeline"] for e in recorded.events if "run" in e}
+    return sum("run" not in t[0] and t[0]["pipeline"] in with_runs for t in recorded.of_type("Trainer"))
 
 
-def runs_without_end(told: Told) -> int:
+def runs_without_end(recorded: RecordedFleet) -> int:
     """Pipelines that name runs, but never tell of a run's start and end."""
-    told_of = {run[0]["pipeline"] for run in told.of_type("PipelineRun")}
-    return len({e["pipeline"] for e in told.events if "run" in e} - told_of)
+    told_of = {run[0]["pipeline"] for run in recorded.of_type("PipelineRun")}
+    return len({e["pipeline"] for e in recorded.events if "run" in e} - told_of)
 
 
-def costless_pipelines(told: Told) -> int:
+def costless_pipelines(recorded: RecordedFleet) -> int:
     """Pipelines that tell no costs."""
-    return len({e["pipeline"] for e in told.events} - {e["pipeline"] for e in told.events if "cost" in e})
+    return len({e["pipeline"] for e in recorded.events} - {e["pipeline"] for e in recorded.events if "cost" in e})
 
 
-def growing_costs(told: Told) -> int:
+def growing_costs(recorded: RecordedFleet) -> int:
     """Executions whose cost is told several times while it grows."""
-    return sum(len({e["cost"]["node_seconds"] for e in t if "cost" in e}) > 2 for t in told.of_type("Trainer"))
+    return sum(len({e["cost"]["node_seconds"] for e in t if "cost" in e}) > 2 for t in recorded.of_type("Trainer"))
 
 
-def queued_steps(told: Told) -> int:
+def queued_steps(recorded: RecordedFleet) -> int:
     """Steps told of before they start."""
-    return len(told.with_state("NEW"))
+    return len(recorded.with_state("NEW"))
 
 
-def owners_of_several(told: Told) -> int:
+def owners_of_several(recorded: RecordedFleet) -> int:
     """Owners of more than one pipeline."""
     owned = defaultdict(set)
-    for event in told.events:
+    for event in recorded.events:
         if "owner" in event.get("properties", {}):
             owned[event["properties"]["owner"]].add(event["pipeline"])
     return sum(len(pipelines) > 1 for pipelines in owned.values())
 
 
-def model_types(told: Told) -> int:
+def model_types(recorded: RecordedFleet) -> int:
     """Kinds of models."""
-    return len({e["properties"]["model_type"] for e in told.events if "model_type" in e.get("properties", {})})
+    return len({e["properties"]["model_type"] for e in recorded.events if "model_type" in e.get("properties", {})})
 
 
-def evaluator_metrics(told: Told) -> int:
+def evaluator_metrics(recorded: RecordedFleet) -> int:
     """Evaluations that measure the candidate and the served model."""
-    measured = (e["properties"] for v in told.of_type("Evaluator") for e in v if "properties" in e)
+    measured = (e["properties"] for v in recorded.of_type("Evaluator") for e in v if "properties" in e)
     return sum(
         any(f"baseline_{name}" in found and name in found for name in ("accuracy", "auc", "rmse")) for found in measured
     )
 
 
-def unblessed_models(told: Told) -> int:
+def unblessed_models(recorded: RecordedFleet) -> int:
     """Models that were found no better than the served one."""
-    return sum(output_property(v, "ModelBlessing", "blessed") == 0 for v in told.of_type("Evaluator"))
+    return sum(output_property(v, "ModelBlessing", "blessed") == 0 for v in recorded.of_type("Evaluator"))
 
 
 CHECKS: tuple[tuple[Check, int], ...] = (
@@ -314,24 +317,24 @@ CHECKS: tuple[tuple[Check, int], ...] = (
 
 
 @pytest.mark.parametrize(("check", "least"), CHECKS, ids=[check.__name__ for check, _ in CHECKS])
-def test_the_default_fleet_shows_it(told: Told, check: Check, least: int) -> None:
+def test_the_default_fleet_shows_it(recorded: RecordedFleet, check: Check, least: int) -> None:
     """Four days of the default fleet hold at least so many of these."""
-    assert check(told) >= least
+    assert check(recorded) >= least
 
 
-def test_no_pipeline_dominates_the_compute(told: Told) -> None:
+def test_no_pipeline_dominates_the_compute(recorded: RecordedFleet) -> None:
     """The largest pipeline of 200 uses at most 5 % of the fleet's compute."""
     spent = Counter[str]()
-    for (pipeline, _), events in told.executions.items():
+    for (pipeline, _), events in recorded.executions.items():
         spent[pipeline] += cost(events)
 
     assert max(spent.values()) <= 0.05 * sum(spent.values())
 
 
-def test_trainers_take_most_of_the_compute_and_validators_some(told: Told) -> None:
+def test_trainers_take_most_of_the_compute_and_validators_some(recorded: RecordedFleet) -> None:
     """Trainers take 60 to 80 % of it, validators at least 5 %."""
     spent = Counter[str]()
-    for events in told.executions.values():
+    for events in recorded.executions.values():
         spent[Operators().group(events[0]["execution"]["type"])] += cost(events)
     total = sum(spent.values())
 
@@ -339,9 +342,9 @@ def test_trainers_take_most_of_the_compute_and_validators_some(told: Told) -> No
     assert spent["validate"] / total >= 0.05
 
 
-def test_artifacts_and_executions_name_their_pipeline(told: Told) -> None:
+def test_artifacts_and_executions_name_their_pipeline(recorded: RecordedFleet) -> None:
     """Ids of one pipeline never meet those of another, so no store can join them by mistake."""
-    for event in told.events:
+    for event in recorded.events:
         ids = [event["execution"]["id"], *(a["id"] for a in event.get("inputs", []) + event.get("outputs", []))]
 
         assert all(name.startswith(event["pipeline"]) for name in ids)

@@ -13,7 +13,7 @@ from stream_app.core.operators import Operators
 from stream_app.core.outputs import STAGES
 from stream_app.simulator import Fleet, FleetOptions, best_balanced_accuracy, summarise
 from stream_app.sources import native
-from tests.simulator.told import Json, Told, inputs, output_property, outputs, state
+from tests.simulator.recorded_fleet import Json, RecordedFleet, inputs, output_property, outputs, state
 from tests.support.oracle import recompute
 
 
@@ -29,20 +29,20 @@ def rows() -> list[Json]:
 @pytest.mark.usefixtures("lossless")
 def test_a_model_is_pushed_when_a_pusher_that_read_it_says_so() -> None:
     """Truth says pushed exactly where a COMPLETE Pusher with `pushed` = 1 reads the trainer's model."""
-    told = Told(FleetOptions(pipelines=60, days=3.0, seed=2))
+    recorded = RecordedFleet(FleetOptions(pipelines=60, days=3.0, seed=2))
     served = {
         model
-        for pusher in told.of_type("Pusher")
+        for pusher in recorded.of_type("Pusher")
         if state(pusher) == "COMPLETE" and output_property(pusher, "PushedModel", "pushed") == 1
         for model in inputs(pusher, "Model")
     }
     pushed = {
         trainer[0]["execution"]["id"]: not served.isdisjoint(outputs(trainer, "Model"))
-        for trainer in told.of_type("Trainer")
+        for trainer in recorded.of_type("Trainer")
         if state(trainer) != "CACHED"
     }
 
-    assert {row["trainer"]: row["pushed"] for row in told.truth} == pushed
+    assert {row["trainer"]: row["pushed"] for row in recorded.truth} == pushed
     assert sum(pushed.values()) > 50
 
 
@@ -55,7 +55,7 @@ def test_truth_is_the_outcome_that_the_events_have() -> None:
     found = recompute(events, operators=Operators(), horizon_ms=14 * 86_400_000)["graphlets"]
 
     assert {row["graphlet"]: row["pushed"] for row in fleet.truth()} == {
-        graphlet: told["outcome"] == "pushed" for graphlet, told in found.items()
+        graphlet: recorded["outcome"] == "pushed" for graphlet, recorded in found.items()
     }
 
 
@@ -107,15 +107,15 @@ def test_truth_can_be_read_while_events_are() -> None:
     """Each row is told once, whenever it is asked for."""
     options = FleetOptions(pipelines=10, days=3.0, seed=5)
     fleet, whole = Fleet(options), Fleet(options)
-    told: list[Json] = []
+    recorded: list[Json] = []
     for count, _ in enumerate(fleet.events()):
         if count % 100 == 0:
-            told.extend(fleet.truth())
-    told.extend(fleet.truth())
+            recorded.extend(fleet.truth())
+    recorded.extend(fleet.truth())
     for _ in whole.events():
         pass
 
-    assert told == list(whole.truth())
+    assert recorded == list(whole.truth())
     assert list(fleet.truth()) == []
 
 

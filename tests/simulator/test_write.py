@@ -50,9 +50,9 @@ def test_a_dash_is_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) ->
 
 def test_progress_rises_to_the_end(tmp_path: Path) -> None:
     """It is told the events so far and the share of the days passed, which ends at 1."""
-    told: list[tuple[int, float]] = []
-    summary = write_fleet(OPTIONS, tmp_path / "events.jsonl", progress=lambda *so_far: told.append(so_far))
+    recorded: list[tuple[int, float]] = []
+    summary = write_fleet(OPTIONS, tmp_path / "events.jsonl", progress=lambda *so_far: recorded.append(so_far))
 
-    assert told == sorted(told)
-    assert told[-1] == (summary.events, 1.0)
-    assert len(told) > 1
+    assert recorded == sorted(recorded)
+    assert recorded[-1] == (summary.events, 1.0)
+    assert len(recorded) > 1

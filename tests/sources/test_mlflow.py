@@ -25,8 +25,8 @@ from stream_app.sources.mlflow import (
     origins,
     tracking,
 )
+from tests.sources.final_graphlets import graphlets, native
 from tests.sources.history import Step, history
-from tests.sources.told import graphlets, native
 from tests.sources.trained import accuracies
 from tests.support.builders import MINUTE
 

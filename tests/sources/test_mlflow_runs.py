@@ -14,7 +14,7 @@ from stream_app.errors import StateError
 from stream_app.sources.mlflow import Cursor, Rules
 from stream_app.sources.mlflow.runs import events_of
 from stream_app.sources.native import decode
-from tests.sources.told import as_dicts
+from tests.sources.final_graphlets import as_dicts
 from tests.support.builders import at
 
 

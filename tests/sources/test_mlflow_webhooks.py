@@ -17,7 +17,7 @@ from stream_app.errors import MalformedEvent
 from stream_app.options import MlflowOptions, load
 from stream_app.sources.mlflow import Deliveries, Origin, RejectedWebhook, Rules, decode_webhook
 from stream_app.sources.mlflow.webhooks import REPLAY_WINDOW_MS
-from tests.sources.told import graphlets
+from tests.sources.final_graphlets import graphlets
 from tests.support.builders import T0, at
 
 SECRET = "s3cret"

@@ -17,9 +17,9 @@ from stream_app.errors import OptionsError
 from stream_app.options import MlmdOptions, load
 from stream_app.sources.mlmd import Cursor, Rules, Store, StoreUnavailable, follow, messages
 from stream_app.sources.native import decode
+from tests.sources.final_graphlets import as_dicts, graphlets, native, shape
 from tests.sources.history import history
 from tests.sources.mlmd_store import OUTPUT, StoreWriter, golden_store, names, write_history
-from tests.sources.told import as_dicts, graphlets, native, shape
 from tests.sources.trained import accuracies
 
 

@@ -15,7 +15,7 @@ from stream_app.sources.openlineage import OpenLineage, decode
 from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
 from stream_app.times import text_to_time, time_to_text
 from stream_app.wire import event_to_dict
-from tests.sources import history, told, trained
+from tests.sources import final_graphlets, history, trained
 from tests.sources.openlineage_events import FACET, dataset, job_type, message, run_event, run_id
 from tests.support.builders import at
 
@@ -315,8 +315,8 @@ def test_one_history_gives_the_same_graphlets_told_by_openlineage() -> None:
         begun, ended = _told_by_openlineage(step)
         events += [decoded(begun, rules)] + ([decoded(ended, rules)] if step.end is not None else [])
 
-    expected = told.shape(told.graphlets(told.native(steps)))
-    found = told.shape(told.graphlets(sorted(events, key=lambda event: event.time_ms), names))
+    expected = final_graphlets.shape(final_graphlets.graphlets(final_graphlets.native(steps)))
+    found = final_graphlets.shape(final_graphlets.graphlets(sorted(events, key=lambda event: event.time_ms), names))
     for graphlet in found.values():
         graphlet["run"] = names[graphlet["run"]]
 

@@ -1,4 +1,4 @@
-"""A story: what happens in one run (or outside of any), with the hidden truth about the models trained in it."""
+"""A simulated run, or work outside of any run: its events, and the hidden truth about the models trained in it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,24 @@ class Candidate:
 
 
 @dataclass(slots=True)
-class Story:
-    """Something that happens, to be walked through moment by moment."""
+class SimulatedRun:
+    """A run, or work outside of any run, whose moments are emitted one by one."""
 
     timeline: Timeline
     candidates: list[Candidate]
-    #: Steps of later releases, in time lines of their own.
+    #: Steps of later releases, in timelines of their own.
     released: list[Step]
 
     def truth(self, cut_ms: int | None = None, pruned_by: str | None = None) -> list[Json]:
-        """A row for each trainer that started, once the story is over or was cut at that time by a verdict."""
+        """The truth about each trainer that started, once the run has ended or was pruned.
+
+        Parameters
+        ----------
+        cut_ms
+            When the run was pruned, in ms since 1970 UTC; None: it was not.
+        pruned_by
+            The id of the verdict that pruned it.
+        """
         until = cut_ms if cut_ms is not None else 1 << 62
         started = [candidate for candidate in self.candidates if candidate.step.ready_ms < until]
         if not started:

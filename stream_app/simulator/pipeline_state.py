@@ -1,4 +1,4 @@
-"""Where a pipeline stands: what its own runs left behind, the part of its state that pruning changes."""
+"""The state of a pipeline that its own runs change, and that pruning therefore affects."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Pushed:
 
 
 @dataclass(slots=True)
-class Standing:
-    """What a pipeline's runs have left behind so far."""
+class PipelineState:
+    """The effects of a pipeline's runs so far."""
 
     #: Index of the last span that was ingested.
     ingested: int
@@ -81,16 +81,16 @@ class Turn:
     due: bool
 
 
-def take_turn(traits: Traits, standing: Standing, rules: Rules, key: str, now_ms: int) -> Turn:
+def take_turn(traits: Traits, pipeline_state: PipelineState, rules: Rules, key: str, now_ms: int) -> Turn:
     """Whether a run that starts now may push; where it may, its turn lasts until it is released."""
     policy = rules.policy
     if not policy.pushes or traits.pusher == "none":
         return Turn(0.0, 0.0, due=False)
-    throttled = standing.offered_ms is not None and now_ms - standing.offered_ms < policy.gap_ms
+    throttled = pipeline_state.offered_ms is not None and now_ms - pipeline_state.offered_ms < policy.gap_ms
     weekend = policy.weekdays_only and (now_ms // DAY_MS + 3) % 7 >= 5
-    if rules.frozen or throttled or weekend or standing.turn is not None:
+    if rules.frozen or throttled or weekend or pipeline_state.turn is not None:
         return Turn(policy.overrule, policy.overrule, due=False)
-    standing.turn = key
+    pipeline_state.turn = key
     return Turn(policy.takes, policy.overrule, due=True)
 
 
@@ -100,7 +100,9 @@ def odds(operator: str, broken: str) -> Odds:
     return CRASHING if crashes else SOUND.get(operator, SURE)
 
 
-def chances(traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int, turn: Turn) -> Chances:
+def chances(
+    traits: Traits, pipeline_state: PipelineState, rules: Rules, code: Code, span: Span, slot: int, turn: Turn
+) -> Chances:
     """The chances of a trainer of that slot in a run that starts now and ends with that span."""
     validates = 1.0
     if traits.has_evaluator:
@@ -109,7 +111,7 @@ def chances(traits: Traits, standing: Standing, rules: Rules, code: Code, span: 
         validates *= SOUND["InfraValidator"].completes(traits.retries) * SERVABLE
     pusher = SOUND["Pusher"].completes(traits.retries)
     return Chances(
-        lead=lead(traits, standing, rules, code, span, slot),
+        lead=lead(traits, pipeline_state, rules, code, span, slot),
         has_evaluator=traits.has_evaluator,
         trains=odds("Trainer", code.broken).once,
         validates=validates,
@@ -118,10 +120,10 @@ def chances(traits: Traits, standing: Standing, rules: Rules, code: Code, span: 
     )
 
 
-def lead(traits: Traits, standing: Standing, rules: Rules, code: Code, span: Span, slot: int) -> float:
+def lead(traits: Traits, pipeline_state: PipelineState, rules: Rules, code: Code, span: Span, slot: int) -> float:
     """Expected quality above what a blessing asks for. Without a pushed model, all in the window is news."""
     policy = rules.policy
-    pushed = standing.pushed.get(slot)
+    pushed = pipeline_state.pushed.get(slot)
     if pushed is None:
         news, drifted, code_gain = 1.0, DRIFT_MOST / 2, 0.0
     else:

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 ENDS = ("COMPLETE", "FAILED", "CANCELED", "CACHED")
 
 
-class Told:
+class RecordedFleet:
     """The events of a fleet in order of arrival, its truth, and its executions."""
 
     def __init__(self, options: FleetOptions) -> None:
