@@ -104,6 +104,7 @@ def chances_of(truth: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], floa
     for row in truth:
         for stage, p in row["p"].items():
             chances[row["graphlet"], stage] = p
-            run = run_graphlet_id(row["pipeline"], row["run"]), stage
-            chances[run] = 1.0 - (1.0 - chances.get(run, 0.0)) * (1.0 - p)
+            if row["run"] is not None:
+                run = run_graphlet_id(row["pipeline"], row["run"]), stage
+                chances[run] = 1.0 - (1.0 - chances.get(run, 0.0)) * (1.0 - p)
     return chances

@@ -71,7 +71,7 @@ def drawn(policy: Policy, examples: Iterable[Example], thresholds: Thresholds) -
                 if pruned is None and open_flag:
                     graphlet = example.graphlet if place else run_graphlet_id(example.pipeline, example.run or "")
                     threshold = thresholds.get((graphlet, record.stage, record.validator))
-                    decision = Decision(PRUNE, threshold, True, [])
+                    decision = Decision(PRUNE, threshold, None, [])
                     question = Question(
                         record.stage, record.score, None, False, example.pipeline, subject, record.time_ms
                     )
