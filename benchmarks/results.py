@@ -26,7 +26,8 @@ def machine() -> str:
 
 def publish(name: str, title: str, lines: list[str]) -> None:
     """Prints a section and puts it into RESULTS.md in place of the one of the same name."""
-    command = " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    spec = sys.modules["__main__"].__spec__
+    command = " ".join(["python -m", spec.name if spec is not None else Path(sys.argv[0]).stem, *sys.argv[1:]])
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     section = "\n".join(
         [f"<!-- {name} -->", f"## {title}", "", f"`{command}`, {today}, {machine()}", "", *lines, f"<!-- /{name} -->"]
