@@ -1,1 +1,1 @@
-"""Features: what is known at a stage, as named numbers for the models."""
+"""Features: the named numbers from which a stage is predicted."""

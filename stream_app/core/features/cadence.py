@@ -1,7 +1,7 @@
-"""When a pipeline pushes: by its own intervals between pushes, in time and in runs, and by the days of the week.
+"""Features of when a pipeline pushes: its own intervals between pushes, in time and in runs, and the days of the week.
 
-Many pipelines push to a rhythm of their own: every so many runs, not before so many hours, never at weekends. These
-features put each of them on its own scale, so that one model can speak of all.
+Many pipelines push in a cadence of their own: every so many runs, not before so many hours, never at weekends. These
+features put each pipeline on its own scale, so that one model serves all.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from stream_app.core.units import DAY_MS, HOUR_MS
 
 #: 1970-01-01 was a Thursday: days since then plus 3 are 0 on a Monday, modulo 7.
 FIRST_WEEKDAY, WEEKEND = 3, 5
-#: Next to a pipeline's own intervals its past rate counts as so many of them.
+#: The weight of a pipeline's past rate against its own intervals, in intervals.
 PRIOR = 1.0
 
 
 def cadence_features(found: dict[str, float], history: History, subject: str, now_ms: int) -> None:
-    """How far the pipeline is through its usual interval, and how often it pushed after such a wait."""
+    """Adds how far the pipeline is through its usual interval, and how often it pushed after such an interval."""
     begun = any(started.subject == subject for started in history.started)
     runs = history.starts_since + (not begun)
     today = weekday(now_ms)
@@ -52,19 +52,19 @@ def cadence_features(found: dict[str, float], history: History, subject: str, no
 
 
 def weekday(time_ms: int) -> int:
-    """0 on Mondays, by UTC."""
+    """Day of the week in UTC, 0 on Mondays."""
     return (time_ms // DAY_MS + FIRST_WEEKDAY) % 7
 
 
 def share_over(intervals: list[int], value: float) -> float:
-    """Which share of past intervals was over by now, kept off its ends."""
+    """The share of past intervals that were over by `value`, kept inside 0 and 1."""
     return (len([interval for interval in intervals if interval <= value]) + 0.5) / (len(intervals) + 1.0)
 
 
 def hazard(intervals: list[int], value: float, reach: float, rate: float) -> float:
     """Log-odds that an interval which has lasted until `value`, give or take `reach`, ends there.
 
-    It is the share of those past that did among those that lasted as long, drawn towards `rate` (inside 0 and 1).
+    It is the share that ended there among past intervals that lasted as long, shrunk towards `rate` (inside 0 and 1).
     """
     supersedable = [interval for interval in intervals if interval >= value - reach]
     ended = len([interval for interval in supersedable if interval <= value + reach])
@@ -74,7 +74,7 @@ def hazard(intervals: list[int], value: float, reach: float, rate: float) -> flo
 
 @lru_cache(maxsize=10_000)
 def irregularity(intervals: tuple[int, ...]) -> float:
-    """Standard deviation of the logarithms: 0 for a clock."""
+    """Standard deviation of the intervals' logarithms, 0 for equal intervals."""
     logs = [math.log1p(interval) for interval in intervals]
     mean = math.fsum(logs) / len(logs)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in logs) / len(logs))

@@ -1,7 +1,7 @@
-"""What else of the pipeline is under way: the runs that began before this one, and this run's other trainers.
+"""Features of concurrent runs: those that began before this one, and this run's other trainers.
 
-Their outcomes may not be said yet, but what they will be shows early: a blessed model that waits for its push leaves
-little for the next to do, a run that failed leaves its turn to it.
+Their outcomes may not be announced yet, but their state is informative: after a blessed model that waits for its push
+the next run is less likely to be pushed, after a failed run it is more likely.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stream_app.core.state.pipeline import Pipeline
 
 
 def concurrent_run_features(found: dict[str, float], pipeline: Pipeline, subject: Subject) -> None:
-    """How the last runs that began before the subject stand now, the newest by itself, and its run's other trainers."""
+    """Adds the state of the last runs that began before the subject, and of the other trainers of its run."""
     under_way = supersedable = pushed = 0
     for before in reversed(pipeline.history.started):
         if before.subject == subject.key:
@@ -43,7 +43,7 @@ def concurrent_run_features(found: dict[str, float], pipeline: Pipeline, subject
 
 
 def graphlets_of(pipeline: Pipeline, before: Snapshot) -> tuple[list[Graphlet], bool]:
-    """The graphlets of a run, or of a trainer that stands alone, and whether it has ended."""
+    """The graphlets of a run, or of a trainer that is in no run, and whether it has ended."""
     run = pipeline.runs.get(before.subject)
     if run is not None:
         return [t.graphlet for t in run.trainers if t.graphlet is not None], run.end_ms() is not None

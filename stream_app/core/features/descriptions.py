@@ -1,4 +1,4 @@
-"""Descriptions of features for people; the core makes none, reports, pages, alerts and the terminal do."""
+"""Descriptions of features for people. Reports, pages, alerts and the terminal use them; the core does not."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from collections.abc import Callable, Mapping
 Words = Callable[[float], str]
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-#: What a gain is over, in words.
+#: The reference of a gain, described.
 OVER = {"pushed": "the last push", "baseline": "its baseline", "mean": "the usual"}
 
 
 def number(value: float) -> str:
+    """A number with three significant digits."""
     return f"{value:.3g}"
 
 
 def percent(value: float) -> str:
+    """A share in per cent."""
     return f"{value * 100:.0f} %"
 
 
 def count(value: float) -> str:
-    """A count that was stored as log(1 + n)."""
+    """A count that is stored as log(1 + n)."""
     return f"{math.expm1(value):.0f}"
 
 
 def times(value: float) -> str:
-    """A ratio that was stored as its logarithm."""
+    """A ratio that is stored as its logarithm."""
     return f"{math.exp(value):.2g} times"
 
 
 def chance(value: float) -> float:
-    """A probability that was stored as its log-odds."""
+    """A probability that is stored as its log-odds."""
     return 1.0 / (1.0 + math.exp(-value))
 
 
 def yes(word: str, otherwise: str) -> Words:
+    """A description of a flag that is 0 or 1."""
     return lambda value: word if value else otherwise
 
 
@@ -106,7 +109,25 @@ WORDS: Mapping[str, Words] = {
 
 
 def describe(name: str, value: float | None) -> str:
-    """A feature and its value as a person says it."""
+    """Describes a feature and its value in words.
+
+    Parameters
+    ----------
+    name
+        The name of the feature.
+    value
+        Its value, as the model sees it; None when it is not known.
+
+    Returns
+    -------
+    str
+        A phrase in English.
+
+    Examples
+    --------
+    >>> describe("warm_start", 1.0), describe("push_rate", 0.25), describe("hour", None)
+    ('warm start', '25 % of recent runs were pushed', 'hour not known')
+    """
     if value is None:
         return f"{name.replace('_', ' ')} not known"
     if name in WORDS:

@@ -1,7 +1,7 @@
-"""What is known of a graphlet at a stage, as named numbers for the models.
+"""Extracts what is known of a run or a trainer at a stage, as named numbers for the models.
 
-Only facts that had happened when the stage was reached enter. A feature that is not known is absent; every value is
-finite, within +-BOUND and rounded, so that what a model learns is what it was asked, to the digit, after storage too.
+Only facts that had happened when the stage was reached are used. A feature that is not known is absent. Every value is
+finite, within +-BOUND and rounded, so that a model learns exactly the values it was asked about, even after storage.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from stream_app.core.units import HOUR_MS
 BOUND = 20.0
 DIGITS = 4
 _SCALE = 10.0**DIGITS
-#: So far from the next whole number a scaled value may be rounded the other way than its decimals.
+#: A scaled value this far from the nearest whole number may be rounded the other way than its decimals.
 _NEAR_HALF = 0.499
-#: Numeric properties used per prefix, the first by name.
+#: Numeric properties used for each prefix, the first by name.
 NUMBERS_MAX = 8
 #: Buckets for the model's type.
 TYPE_BUCKETS = 16
@@ -39,32 +39,34 @@ TYPE_BUCKETS = 16
 DATA_MAX = 256
 
 DATA_GROUPS = (INGEST, ANALYSIS, PREPROCESS)
-#: Properties with a meaning of their own, no measurements.
+#: Properties with a meaning of their own, which are not measurements.
 RESERVED = frozenset(("blessed", "keep", "pruned_by", "pushed", "owner", "model_type", "code_version"))
 
 
 def extract(
     pipeline: Pipeline, subject: Subject, stage: str, now_ms: int, nodes: Mapping[str, float]
 ) -> tuple[dict[str, float], Snapshot]:
-    """The features of a run or of a trainer.
+    """Extracts the features of a run or of a trainer.
 
     Parameters
     ----------
     pipeline
-        Whose state is looked at.
+        The pipeline of the subject.
     subject
-        What the prediction is about.
+        The subject of the prediction.
     stage
         One of `STAGES`.
     now_ms
-        When it is predicted, ms since 1970 UTC.
+        The time of the prediction in ms since 1970 UTC.
     nodes
-        Operator -> nodes, for costs.
+        Execution type to number of nodes, for costs.
 
     Returns
     -------
-    tuple
-        Feature name -> value, sorted by name; and the snapshot they were made from.
+    features : dict of str to float
+        Feature name to value, sorted by name.
+    snapshot : Snapshot
+        The snapshot from which they were made.
     """
     executions = subject.own_executions()
     now = snapshot_of(pipeline, subject.key, executions, stage, now_ms, nodes)
@@ -96,7 +98,18 @@ def extract(
 
 
 def snapshot(pipeline: Pipeline, subject: Subject, stage: str, now_ms: int, nodes: Mapping[str, float]) -> Snapshot:
-    """The subject as it stands, in the form in which history keeps it; parameters as of `extract`."""
+    """Takes a snapshot of the subject, in the form in which the history keeps it.
+
+    Parameters
+    ----------
+    pipeline, subject, stage, now_ms, nodes
+        As of `extract`.
+
+    Returns
+    -------
+    Snapshot
+        Code version, data, measurements and cost so far.
+    """
     return snapshot_of(pipeline, subject.key, subject.own_executions(), stage, now_ms, nodes)
 
 
@@ -108,7 +121,7 @@ def snapshot_of(
     now_ms: int,
     nodes: Mapping[str, float],
 ) -> Snapshot:
-    """The snapshot of the executions that a prediction looks at."""
+    """Takes the snapshot of the executions that a prediction uses."""
     numbers = numeric_properties(pipeline, executions, "data", DATA_GROUPS)
     if stage in (TRAIN_STAGE, VALIDATE_STAGE):
         numbers.update(numeric_properties(pipeline, executions, "train", (TRAIN, TUNE)))
@@ -125,12 +138,25 @@ def snapshot_of(
 
 
 def cost_of(executions: Iterable[Execution], nodes: Mapping[str, float]) -> float:
-    """Node-seconds used by executions so far; those of group run are their steps' and count nothing."""
+    """Node-seconds used by executions so far; executions of group run have none of their own."""
     return sum(e.node_ms(nodes.get(e.type, 1.0)) for e in executions if e.group != RUN) / 1000.0
 
 
 def text_property(executions: list[Execution], name: str) -> str:
-    """A property told by any of the executions, the newest first; "" when none tells it."""
+    """A property as text, from the newest execution that reports it.
+
+    Parameters
+    ----------
+    executions
+        The executions, by start.
+    name
+        The name of the property.
+
+    Returns
+    -------
+    str
+        The value, "" when no execution reports it.
+    """
     for execution in reversed(executions):
         value = execution.value_of(name)
         if value is not None:
@@ -139,7 +165,7 @@ def text_property(executions: list[Execution], name: str) -> str:
 
 
 def data_hashes(pipeline: Pipeline, executions: list[Execution]) -> list[int]:
-    """Hashes of the data artifacts: what ingest wrote, and what else preprocessing and training read from outside."""
+    """Hashes of the data artifacts: outputs of ingest, and other inputs of preprocessing and training from outside."""
     ids: set[str] = set()
     for execution in executions:
         if execution.group == INGEST:
@@ -156,14 +182,14 @@ def data_hashes(pipeline: Pipeline, executions: list[Execution]) -> list[int]:
 def numeric_properties(
     pipeline: Pipeline, executions: list[Execution], prefix: str, groups: tuple[str, ...]
 ) -> dict[str, float]:
-    """Numeric properties of executions of some groups and of what they wrote; the newest execution's value holds."""
+    """Numeric properties of executions of some groups and of their outputs; the newest execution's value holds."""
     found: dict[str, float] = {}
     for execution in executions:
         if execution.group not in groups:
             continue
-        told = [execution.properties]
-        told.extend(pipeline.artifacts[artifact_id].properties for artifact_id in sorted(execution.writes))
-        for properties in told:
+        property_sets = [execution.properties]
+        property_sets.extend(pipeline.artifacts[artifact_id].properties for artifact_id in sorted(execution.writes))
+        for properties in property_sets:
             for name, (_, value) in (properties or {}).items():
                 if not isinstance(value, str) and name not in RESERVED:
                     found[f"{prefix}.{name}"] = float(value)
@@ -171,7 +197,7 @@ def numeric_properties(
 
 
 def past_features(found: dict[str, float], history: History, now_ms: int) -> None:
-    """How the pipeline's last graphlets ended, and how long ago the last push was by its own measure."""
+    """Adds how the pipeline's last graphlets ended, and the time since the last push against the usual interval."""
     found["labelled"] = math.log1p(history.labelled)
     if history.outcomes:
         found["push_rate"] = history.pushed.mean
@@ -199,7 +225,7 @@ def past_features(found: dict[str, float], history: History, now_ms: int) -> Non
 
 
 def gap_features(found: dict[str, float], history: History, before: Snapshot | None, now_ms: int) -> None:
-    """How long after the graphlet before this one started."""
+    """Adds the time since the graphlet before this one started."""
     if before is None:
         return
     gap_ms = max(0, now_ms - before.time_ms)
@@ -209,21 +235,21 @@ def gap_features(found: dict[str, float], history: History, before: Snapshot | N
 
 
 def data_features(found: dict[str, float], history: History, before: Snapshot | None, now: Snapshot) -> None:
-    """How much of the data is new, since the graphlet before and since the last push."""
+    """Adds the share of new data since the graphlet before and since the last push."""
     found["data"] = math.log1p(len(now.data))
-    mine = set(now.data)
+    own_data = set(now.data)
     for name, other in (("last", before), ("pushed", history.last_pushed)):
         if other is None:
             continue
-        theirs = set(other.data)
-        union = len(mine | theirs)
+        other_data = set(other.data)
+        union = len(own_data | other_data)
         if union:
-            found[f"data_overlap_{name}"] = len(mine & theirs) / union
-        found[f"data_new_{name}"] = math.log1p(len(mine - theirs))
+            found[f"data_overlap_{name}"] = len(own_data & other_data) / union
+        found[f"data_new_{name}"] = math.log1p(len(own_data - other_data))
 
 
 def code_features(found: dict[str, float], history: History, code: str) -> None:
-    """Whether the code changed, and how this code did so far."""
+    """Adds whether the code changed, and how this code did so far."""
     if not code:
         return
     if history.last is not None and history.last.code_version:
@@ -240,7 +266,7 @@ def code_features(found: dict[str, float], history: History, code: str) -> None:
 def shape_features(
     found: dict[str, float], history: History, executions: list[Execution], cost: float, stage: str
 ) -> None:
-    """Counts by state, and cost so far against the usual."""
+    """Adds counts of executions by state, and the cost so far against the usual."""
     steps = [execution for execution in executions if execution.group != RUN]
     found["executions"] = math.log1p(len(steps))
     found["failed_steps"] = float(sum(1 for e in steps if e.state == FAILED))
@@ -261,7 +287,7 @@ def shape_features(
 
 
 def number_features(found: dict[str, float], history: History, numbers: dict[str, float]) -> None:
-    """Measurements as told, against their mean and against the last pushed graphlet's in units of their spread."""
+    """Adds measurements, and their distance in spreads from their mean and from the last pushed graphlet's."""
     for name, value in numbers.items():
         found[name] = squash(value)
         spread = history.numbers.get(name)
@@ -274,7 +300,7 @@ def number_features(found: dict[str, float], history: History, numbers: dict[str
 
 
 def validation_features(found: dict[str, float], pipeline: Pipeline, executions: list[Execution]) -> None:
-    """What the validators said so far."""
+    """Adds the results of the validators so far."""
     validators = [execution for execution in executions if execution.group == VALIDATE]
     found["validators"] = float(len(validators))
     found["validators_failed"] = float(sum(1 for e in validators if e.state == FAILED))
@@ -293,7 +319,7 @@ def warm_start(trainer: Execution) -> bool:
 
 
 def log_ratio(value: float, usual: float) -> float:
-    """The logarithm of a ratio of two amounts of which either may be 0."""
+    """The logarithm of a ratio of two amounts, either of which may be 0."""
     return math.log((value + 1.0) / (usual + 1.0))
 
 
@@ -304,16 +330,15 @@ def squash(value: float) -> float:
 
 @lru_cache(maxsize=10_000)
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, sorted: thousands of graphlets have the same features."""
+    """The names, sorted; cached, since thousands of graphlets have the same features."""
     return tuple(sorted(names))
 
 
 def rounded(values: list[float]) -> list[float]:
-    """What `bounded` makes of each value, all at once.
+    """`bounded` of each value, all at once.
 
-    Scaled, a value that is not next to a half is rounded to the same whole number as its decimals are, and the whole
-    number scaled back is the float nearest to those decimals; what is next to a half, or not finite, is told to
-    `bounded`.
+    A scaled value that is not next to a half is rounded to the same whole number as its decimals are, and that number
+    scaled back is the float nearest to those decimals. Values next to a half, or not finite, are passed to `bounded`.
     """
     if not math.isfinite(sum(values)):
         return list(map(bounded, values))
@@ -326,7 +351,7 @@ def rounded(values: list[float]) -> list[float]:
 
 
 def bounded(value: float) -> float:
-    """Finite, within the bound, rounded."""
+    """The value clipped to the bound and rounded; 0 when it is not finite."""
     if not math.isfinite(value):
         return 0.0
     return round(min(BOUND, max(-BOUND, value)), DIGITS)

@@ -1,7 +1,7 @@
-"""How much better a model measures than the one that serves: known metrics, turned so that more is better.
+"""Features of how much better a model measures than the one that serves, turned so that more is better.
 
-Pipelines measure different things; what their pushes have in common is that the new model is better by the
-pipeline's own measure. Which way is better is read off the metric's name; one whose name does not say is left out.
+Pipelines measure different things, but in all of them a pushed model is better by the pipeline's own measure. Which way
+is better is read off the metric's name; a metric whose name does not tell is ignored.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from stream_app.core.state.history import History, Spread
 
 _MORE = re.compile(r"acc|auc|f1|precision|recall|ndcg|score|r2|bleu|hit")
 _LESS = re.compile(r"loss|err|rmse|mse|mae|mape|perplex|entropy|brier")
-#: A validator that measures the served model too tells that under the metric's name with this before it.
+#: The prefix of a metric of the served model, which a validator measured beside the new one.
 BASELINE = "baseline_"
 PREFIXES = ("train", "validate")
 
 
 def improvement_features(found: dict[str, float], history: History, numbers: Mapping[str, float]) -> None:
-    """The gain of this graphlet, and of the last labelled one, in units of the metric's own spread."""
+    """Adds the gain of this graphlet, and of the last labelled one, in units of the metric's own spread."""
     served = history.last_pushed.numbers if history.last_pushed is not None else {}
     last = history.last.numbers if history.last is not None else {}
-    for name, mine in (("gain", numbers), ("last_gain", last)):
+    for name, measured in (("gain", numbers), ("last_gain", last)):
         sums: dict[str, list[float]] = {}
-        for key, value in mine.items():
+        for key, value in measured.items():
             prefix, _, metric = key.partition(".")
             spread = history.numbers.get(key)
             sign = direction(metric) if prefix in PREFIXES else 0
@@ -36,7 +36,7 @@ def improvement_features(found: dict[str, float], history: History, numbers: Map
             sums.setdefault(f"{name}.{prefix}.mean", []).append((value - spread.mean) / unit)
             if key in served:
                 sums.setdefault(f"{name}.{prefix}.pushed", []).append((value - served[key]) / unit)
-            baseline = mine.get(f"{prefix}.{BASELINE}{metric}")
+            baseline = measured.get(f"{prefix}.{BASELINE}{metric}")
             if baseline is not None:
                 sums.setdefault(f"{name}.{prefix}.baseline", []).append((value - baseline) / unit)
         found.update({feature: math.fsum(values) / len(values) for feature, values in sums.items()})
@@ -44,7 +44,7 @@ def improvement_features(found: dict[str, float], history: History, numbers: Map
 
 @lru_cache(maxsize=10_000)
 def direction(metric: str) -> int:
-    """1 where more is better, -1 where less is, 0 where the name does not say or it is the served model's.
+    """1 where more is better, -1 where less is, 0 where the name does not tell or the metric is the served model's.
 
     >>> direction("val_accuracy"), direction("log_loss"), direction("steps"), direction("baseline_auc")
     (1, -1, 0, 0)
@@ -58,5 +58,5 @@ def direction(metric: str) -> int:
 
 
 def deviation(spread: Spread) -> float:
-    """Standard deviation, kept off zero by the size of the mean."""
+    """Standard deviation, kept off zero relative to the mean."""
     return math.sqrt(spread.variance) + 1e-6 * abs(spread.mean) + 1e-9

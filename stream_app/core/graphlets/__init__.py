@@ -1,1 +1,1 @@
-"""From facts to members: how events are merged, which versions they name, which executions a graphlet has."""
+"""Graphlets from facts: how events are merged, which versions they name, and who is a member of a graphlet."""

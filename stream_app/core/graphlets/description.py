@@ -25,7 +25,7 @@ def describe(pipeline: Pipeline, graphlet: Graphlet, operators: Operators) -> di
     Returns
     -------
     dict
-        As `Detector.graphlets` yields it; cost in node-ms.
+        Ids, sorted members, outcome, cause, time in ms since 1970 UTC, and cost in node-ms by operator group.
     """
     up, down, side = listed(graphlet)
     cost: dict[str, int] = {}

@@ -1,23 +1,21 @@
 """Graphlet membership, kept up to date edge by edge.
 
-The rules are those of docs/decisions/0001-graphlets.md. Membership of one graphlet depends on no other graphlet's,
-and while facts only add edges it only grows. So there are two ways in:
+The rules are those of docs/decisions/0001-graphlets.md. Membership of one graphlet does not depend on any other
+graphlet's, and while facts only add edges it only grows. There are two ways to update it:
 
-* the fast path: a new edge, or a new trainer, spreads what lies on one side of it to the other (`spread`);
+* the fast path: a new edge, or a new trainer, spreads the graphlets on one side of the edge to the other (`spread_*`);
 * the slow path: where a fact stops a rule from holding (another type or run, a trainer that ends CACHED, another
-  version of an unversioned artifact, a baseline told from a model after the fact), the graphlets concerned are
-  cleared, the fact is applied, and they spread anew from their trainers (`rebuild`).
+  version of an unversioned artifact), the graphlets concerned are cleared, the fact is applied, and they spread again
+  from their trainers (`rebuilding`).
 
-A version remembers which graphlets have already passed it, so a hub (one schema read by every run) costs each of
-them once, not once a reader.
+A version remembers which graphlets have passed it. An artifact that every run reads, such as a schema, is therefore
+passed once by each graphlet, not once by each reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from stream_app.core.operators import ANALYSIS, DEPLOY, INGEST, RUN, TRAIN
-from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version, has_graphlet
+from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.small_sets import with_graphlet, without_graphlet
 
@@ -26,7 +24,7 @@ MEMBERS_MAX = 10_000
 
 
 def connect_read(artifact_id: str, version: Version, reader: Execution) -> None:
-    """Registers the edge from a version to its reader without spreading anything."""
+    """Registers the edge from a version to its reader, without spreading."""
     version.readers.setdefault(reader.run, []).append(reader)
     if reader.reads is NOTHING:
         reader.reads = {}
@@ -34,7 +32,7 @@ def connect_read(artifact_id: str, version: Version, reader: Execution) -> None:
 
 
 def connect_write(artifact_id: str, version: Version, writer: Execution) -> None:
-    """Registers the edge from a writer to a version without spreading anything."""
+    """Registers the edge from a writer to a version, without spreading."""
     version.writers.append(writer)
     if writer.writes is NOTHING:
         writer.writes = {}
@@ -42,7 +40,7 @@ def connect_write(artifact_id: str, version: Version, writer: Execution) -> None
 
 
 def spread_read(pipeline: Pipeline, version: Version, reader: Execution) -> None:
-    """Spreads over a registered edge from a version to its reader."""
+    """Spreads graphlets over a registered edge from a version to its reader."""
     if reader.group == TRAIN:
         if reader.graphlet is not None:
             spread_up(pipeline, reader.graphlet, version)
@@ -67,7 +65,7 @@ def spread_read(pipeline: Pipeline, version: Version, reader: Execution) -> None
 
 
 def spread_write(pipeline: Pipeline, writer: Execution, version: Version) -> None:
-    """Spreads over a registered edge from a writer to a version."""
+    """Spreads graphlets over a registered edge from a writer to a version."""
     if writer.group == TRAIN:
         if writer.graphlet is not None:
             spread_down(pipeline, writer.graphlet, version)
@@ -87,7 +85,15 @@ def spread_write(pipeline: Pipeline, writer: Execution, version: Version) -> Non
 
 
 def spread_from_trainer(pipeline: Pipeline, graphlet: Graphlet) -> None:
-    """Finds all members of a graphlet, starting from its trainer."""
+    """Finds all members of a graphlet, starting from its trainer.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the graphlet.
+    graphlet
+        The graphlet, whose members are added in place.
+    """
     trainer = graphlet.trainer
     if trainer.run is not None:
         add_run(pipeline, graphlet, trainer.run)
@@ -99,7 +105,7 @@ def spread_from_trainer(pipeline: Pipeline, graphlet: Graphlet) -> None:
 
 
 def spread_up(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
-    """The version leads to the trainer: so do its writers, and what they read."""
+    """Adds the writers of a version that leads to the trainer, and all that leads to them, to the up set."""
     if graphlet in version.up:
         return
     versions = [version]
@@ -115,7 +121,7 @@ def spread_up(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
 
 
 def add_up(pipeline: Pipeline, graphlet: Graphlet, writer: Execution) -> None:
-    """The writer leads to the trainer, and so does all it reads."""
+    """Adds a writer that leads to the trainer, and all that leads to it, to the up set."""
     if add_member(pipeline, graphlet, writer, UP):
         entered_up(pipeline, graphlet, writer)
         for version in writer.reads.values():
@@ -123,7 +129,7 @@ def add_up(pipeline: Pipeline, graphlet: Graphlet, writer: Execution) -> None:
 
 
 def entered_up(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> None:
-    """What an execution in the up set wrote is where the side set starts; its run may hold side members."""
+    """Starts the side set at the outputs of an execution that entered the up set, and adds its run to the graphlet."""
     if execution.run is not None and execution.run not in graphlet.runs:
         add_run(pipeline, graphlet, execution.run)
     for version in execution.writes.values():
@@ -134,7 +140,7 @@ def entered_up(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> 
 
 
 def spread_down(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
-    """The trainer leads to the version: so it does to the readers that it may enter, and what they write."""
+    """Adds the readers of a version that the trainer leads to, and all that they lead to, where they may enter."""
     versions = [version]
     while versions:
         version = versions.pop()
@@ -147,19 +153,34 @@ def spread_down(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> Non
 
 
 def add_down(pipeline: Pipeline, graphlet: Graphlet, reader: Execution) -> None:
-    """The trainer leads to the reader, if it may enter, and to all that writes."""
+    """Adds a reader, and all that it leads to, to the down set if it may enter."""
     if may_enter(graphlet, reader) and add_member(pipeline, graphlet, reader, DOWN):
         for version in reader.writes.values():
             spread_down(pipeline, graphlet, version)
 
 
 def may_enter(graphlet: Graphlet, reader: Execution) -> bool:
-    """An execution that judges a model of its own run is not entered from another run's trainer."""
+    """Whether an execution may enter the down set of a graphlet.
+
+    An execution that reads a model of its own run may enter graphlets of that run only.
+
+    Parameters
+    ----------
+    graphlet
+        The graphlet.
+    reader
+        The execution that reads what the graphlet's trainer leads to.
+
+    Returns
+    -------
+    bool
+        Whether the rule lets it enter.
+    """
     return not reader.own_trainer or graphlet.trainer.run == reader.run
 
 
 def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
-    """The side set starts or passes at the version: analysis readers of the graphlet's runs enter."""
+    """Adds the analysis readers of the graphlet's runs to the side set, from a version that the side set reaches."""
     versions = [version]
     while versions:
         version = versions.pop()
@@ -174,7 +195,7 @@ def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> No
 
 
 def readers_of_runs(version: Version, runs: tuple[str, ...]) -> list[Execution]:
-    """The readers of a version that are of some runs, found over whichever index is shorter."""
+    """The readers of a version in some runs, found over the shorter of the two indices."""
     readers = version.readers
     if len(readers) <= len(runs):
         return [reader for run, listed in readers.items() if run in runs for reader in listed]
@@ -182,21 +203,21 @@ def readers_of_runs(version: Version, runs: tuple[str, ...]) -> list[Execution]:
 
 
 def add_side(pipeline: Pipeline, graphlet: Graphlet, reader: Execution) -> None:
-    """An analysis execution enters the side set; what it wrote is reached."""
+    """Adds an analysis execution, and all that follows from its outputs, to the side set."""
     if add_member(pipeline, graphlet, reader, SIDE):
         for version in reader.writes.values():
             spread_reach(pipeline, graphlet, version)
 
 
 def spread_ingested(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
-    """An ingest execution of the up set wrote the version: its analysis readers without a run enter the side set."""
+    """Adds analysis readers without a run to the side set, from a version that an ingest of the up set wrote."""
     for reader in list(version.readers.get(None, ())):
         if reader.group == ANALYSIS:
             add_side(pipeline, graphlet, reader)
 
 
 def ingested_for(version: Version) -> list[Graphlet]:
-    """The graphlets in whose up set an ingest execution wrote this version."""
+    """The graphlets whose up set has an ingest execution that wrote this version."""
     return [
         graphlet
         for writer in version.writers
@@ -207,7 +228,7 @@ def ingested_for(version: Version) -> list[Graphlet]:
 
 
 def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
-    """A run joins the graphlet's runs: its analysis executions may enter from every version reached so far."""
+    """Adds a run to the graphlet's runs; its analysis executions may enter from every version reached so far."""
     if run in graphlet.runs:
         return
     graphlet.runs = (*graphlet.runs, run)
@@ -224,7 +245,7 @@ def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
 
 
 def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit: int) -> bool:
-    """Adds one bit of membership; False when it was there, or the execution can be no member."""
+    """Adds one bit of membership; False when the execution has it already or cannot be a member."""
     if execution.group in (TRAIN, RUN) or graphlet.oversized:
         return False
     bits = graphlet.members.get(execution, 0)
@@ -247,7 +268,15 @@ def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit
 
 
 def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
-    """Takes all members out of a graphlet, and it off every version it passed."""
+    """Removes all members from a graphlet, and the graphlet from every version that it passed.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the graphlet.
+    graphlet
+        The graphlet, which is changed in place.
+    """
     trainer = graphlet.trainer
     versions = {*trainer.reads.values(), *trainer.writes.values()}
     for execution in graphlet.members:
@@ -273,86 +302,19 @@ def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
     pipeline.work.rebook_one(trainer)
 
 
-def rebuild(pipeline: Pipeline, changed: Iterable[Execution], change: Callable[[], None]) -> None:
-    """The slow path: applies a change after which rules may stop holding around the executions named."""
-    executions = neighbourhood(changed)
-    concerned: dict[Graphlet, None] = dict(pipeline.oversized)
-    for execution in executions:
-        concerned.update(dict.fromkeys(execution.members_of or ()))
-        if execution.graphlet is not None:
-            concerned[execution.graphlet] = None
-    for graphlet in concerned:
-        clear(pipeline, graphlet)
-    change()
-    for execution in neighbourhood(changed):
-        executions[execution] = None
-    for execution in executions:
-        execution.own_trainer = reads_own_trainer(execution)
-        refresh_graphlet(pipeline, execution)
-    for graphlet in concerned:
-        if graphlet.trainer.graphlet is graphlet:
-            spread_from_trainer(pipeline, graphlet)
-    for execution in executions:
-        respread(pipeline, execution)
-
-
-def neighbourhood(changed: Iterable[Execution]) -> dict[Execution, None]:
-    """The executions with the readers of what they wrote: whose own-run trainer may come or go with the change."""
-    executions = dict.fromkeys(changed)
-    for execution in list(executions):
-        for version in execution.writes.values():
-            executions.update(dict.fromkeys(version.all_readers()))
-    return executions
-
-
-def respread(pipeline: Pipeline, execution: Execution) -> None:
-    """Spreads over every edge of an execution, as if all were new."""
-    if execution.group == RUN:
-        return
-    if execution.graphlet is not None:
-        spread_from_trainer(pipeline, execution.graphlet)
-    for version in execution.reads.values():
-        spread_read(pipeline, version, execution)
-    for version in execution.writes.values():
-        spread_write(pipeline, execution, version)
-
-
-def reads_own_trainer(execution: Execution) -> bool:
-    """Whether the execution reads a version written by a trainer of its own run that is not CACHED."""
-    if execution.eviction is not None and execution.eviction.own_trainer:
-        return True
-    run = execution.run
-    if run is None:
-        return False
-    for version in execution.reads.values():
-        for writer in version.writers:
-            if writer.group == TRAIN and writer.run == run and has_graphlet(writer):
-                return True
-    return False
-
-
-def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:
-    """Gives a trainer its graphlet, or takes it from what is none (any more). Its members must be cleared before."""
-    graphlet = execution.graphlet
-    if has_graphlet(execution):
-        if graphlet is None:
-            graphlet = pipeline.retired.pop(execution.id, None) or Graphlet(pipeline.name, execution)
-            execution.graphlet = graphlet
-            pipeline.graphlets[execution.id] = graphlet
-            pipeline.work.settle_one(graphlet)
-            pipeline.work.rebook_one(execution)
-    elif graphlet is not None:
-        assert not graphlet.members
-        execution.graphlet = None
-        graphlet.horizon_ms = None
-        pipeline.retired[execution.id] = graphlet
-        del pipeline.graphlets[execution.id]
-        pipeline.work.rebook_one(execution)
-        pipeline.work.settle_one(graphlet)
-
-
 def listed(graphlet: Graphlet) -> tuple[list[str], list[str], list[str]]:
-    """The ids of a graphlet's up, down and side sets, sorted, each execution in the first of the sets it is in."""
+    """The ids of a graphlet's up, down and side sets.
+
+    Parameters
+    ----------
+    graphlet
+        The graphlet.
+
+    Returns
+    -------
+    tuple of list of str
+        Three sorted lists; each execution is in the first of the sets that it belongs to.
+    """
     up = sorted(e.id for e, bits in graphlet.members.items() if bits & UP)
     down = sorted(e.id for e, bits in graphlet.members.items() if bits & DOWN and not bits & UP)
     side = sorted(e.id for e, bits in graphlet.members.items() if bits == SIDE)

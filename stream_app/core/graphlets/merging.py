@@ -1,4 +1,4 @@
-"""How the facts that an event tells join what is known: in any order, and any number of times, to the same end."""
+"""Merges the facts of an event into what is known: in any order, and any number of times, with the same result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_app.core.state.entities import REPORTS_MAX, STATE_BITS, Artifact, Ex
 
 
 def join(execution: Execution, event: Event) -> bool:
-    """Joins an event's facts, artifacts apart, into an execution that has seen an event; True if any changed."""
+    """Merges an event's facts, apart from artifacts, into an execution; True if any changed."""
     changed = False
     time_ms = event.time_ms
     if (time_ms, event.execution_type) < (execution.type_ms, execution.type):
@@ -25,7 +25,7 @@ def join(execution: Execution, event: Event) -> bool:
 
 
 def join_progress(execution: Execution, event: Event) -> bool:
-    """Joins state, times, cost and properties; True if any changed."""
+    """Merges state, times, cost and properties; True if any changed."""
     changed = False
     time_ms, state = event.time_ms, event.state
     bit = STATE_BITS[state]
@@ -57,20 +57,20 @@ def join_progress(execution: Execution, event: Event) -> bool:
 
 
 def add_report(execution: Execution, report: tuple[int, str]) -> None:
-    """Joins a RUNNING or end event into the earliest of them; nothing but attempts follows from it."""
+    """Merges a RUNNING or end event into the earliest of them; only attempts are computed from these."""
     reports = execution.reports
     if not reports or report > reports[-1]:
         if len(reports) < REPORTS_MAX:
             reports.append(report)
         return
-    place = bisect_left(reports, report)
-    if reports[place] != report:
-        reports.insert(place, report)
+    position = bisect_left(reports, report)
+    if reports[position] != report:
+        reports.insert(position, report)
         del reports[REPORTS_MAX:]
 
 
 def join_type(artifact: Artifact, artifact_type: str, time_ms: int) -> bool:
-    """Joins the type of an artifact: of the earliest event, then the smaller; True if it changed."""
+    """Merges the type of an artifact: of the earliest event, then the smaller; True if it changed."""
     if artifact.type and (time_ms, artifact_type) >= (artifact.type_ms, artifact.type):
         return False
     artifact.type, artifact.type_ms = sys.intern(artifact_type), time_ms
@@ -78,12 +78,12 @@ def join_type(artifact: Artifact, artifact_type: str, time_ms: int) -> bool:
 
 
 def join_properties(
-    known: dict[str, tuple[int, Scalar]] | None, told: Iterable[tuple[str, Scalar]], time_ms: int
+    known: dict[str, tuple[int, Scalar]] | None, reported: Iterable[tuple[str, Scalar]], time_ms: int
 ) -> tuple[dict[str, tuple[int, Scalar]], bool]:
-    """Joins properties key by key: the later event, then the greater encoding. Returns them and whether any changed."""
+    """Merges properties by key: the later event, then the greater encoding. Returns them and whether any changed."""
     joined = {} if known is None else known
     changed = False
-    for name, value in told:
+    for name, value in reported:
         before = joined.get(name)
         if before is None or time_ms > before[0] or (time_ms == before[0] and greater(value, before[1])):
             joined[name] = (time_ms, sys.intern(value) if type(value) is str else value)
@@ -92,7 +92,7 @@ def join_properties(
 
 
 def greater(value: Scalar, other: Scalar) -> bool:
-    """Whether a property value comes after another in the order of their JSON texts, which is a total one."""
+    """Whether a property's value comes after another in the order of their JSON texts, which is total."""
     if type(value) is type(other) and value == other:
         return False
     return json.dumps(value, ensure_ascii=False) > json.dumps(other, ensure_ascii=False)

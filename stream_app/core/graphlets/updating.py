@@ -1,6 +1,6 @@
-"""From an event to the graph: joins its facts, finds the artifact versions it names, and lets graphlets follow.
+"""Applies an event to the graph: merges its facts, finds the artifact versions it names, and updates the graphlets.
 
-`apply` is the one way in which an event changes a pipeline's graph.
+`apply` is the only function by which an event changes a pipeline's graph.
 """
 
 from __future__ import annotations
@@ -10,15 +10,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
-from stream_app.core.graphlets.membership import (
-    reads_own_trainer,
-    rebuild,
-    refresh_graphlet,
-    spread_from_trainer,
-    spread_read,
-    spread_write,
-)
+from stream_app.core.graphlets.membership import spread_from_trainer, spread_read, spread_write
 from stream_app.core.graphlets.merging import join, join_progress, join_properties, join_type
+from stream_app.core.graphlets.rebuilding import reads_own_trainer, rebuild, refresh_graphlet
 from stream_app.core.graphlets.versions import add_reader, add_writer, rechoose, remove_reader, unversion, versions_of
 from stream_app.core.operators import RUN, TRAIN, Operators
 from stream_app.core.state.entities import DOWN, NOTHING, Artifact, Execution, Run, Version, has_graphlet
@@ -26,9 +20,25 @@ from stream_app.core.state.pipeline import Pipeline
 
 
 def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execution, bool]:
-    """Applies an event to the graph; returns its execution and whether it told anything that was not known.
+    """Applies an event to the graph of a pipeline.
 
-    Order and repetition of events do not matter to what the pipeline's graph ends as.
+    Order and repetition of events do not matter to the resulting graph.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, which is changed in place.
+    event
+        The event.
+    operators
+        Map execution types to groups.
+
+    Returns
+    -------
+    execution : Execution
+        The execution that changed.
+    changed : bool
+        Whether the event reported a fact that was not known.
     """
     if event.run is None and operators.group(event.execution_type) == RUN:
         event = replace(event, run=event.execution_id)
@@ -46,7 +56,7 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
 
 
 def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
-    """A new execution, as its first event tells it."""
+    """Makes a new execution from its first event."""
     execution = Execution(event.execution_id)
     execution.type, execution.type_ms = sys.intern(event.execution_type), event.time_ms
     execution.run, execution.run_ms = event.run, event.time_ms
@@ -63,7 +73,7 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
 
 
 def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Operators) -> bool:
-    """Joins a further event into an execution that is known; True if any fact changed."""
+    """Merges a further event into a known execution; True if any fact changed."""
     run, group, start_ms, end_ms = execution.run, execution.group, execution.start_ms, execution.end_ms
     had_graphlet = has_graphlet(execution)
     if not join(execution, event):
@@ -78,7 +88,7 @@ def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Op
 
 
 def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None) -> None:
-    """The run, the group or the having of a graphlet changed: a rule may have stopped holding."""
+    """Rebuilds around an execution whose run, group or having of a graphlet changed."""
 
     def move() -> None:
         leave_run(pipeline, execution, run_before)
@@ -93,7 +103,15 @@ def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None
 
 
 def enter_run(pipeline: Pipeline, execution: Execution) -> None:
-    """Lists an execution in its run."""
+    """Lists an execution in its run, which is made if it is new.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution.
+    execution
+        The execution; one without a run is not listed.
+    """
     if execution.run is None:
         return
     run = pipeline.runs.get(execution.run)
@@ -110,7 +128,7 @@ def enter_run(pipeline: Pipeline, execution: Execution) -> None:
 
 
 def leave_run(pipeline: Pipeline, execution: Execution, run_id: str | None) -> None:
-    """Takes an execution out of a run's lists, whichever of them it was in."""
+    """Removes an execution from a run's lists, whichever of them it was in."""
     if run_id is None:
         return
     run = pipeline.runs[run_id]
@@ -120,7 +138,15 @@ def leave_run(pipeline: Pipeline, execution: Execution, run_id: str | None) -> N
 
 
 def take_out(run: Run, execution: Execution) -> None:
-    """Takes an execution off all lists of a run."""
+    """Removes an execution from all lists of a run.
+
+    Parameters
+    ----------
+    run
+        The run, which is changed in place.
+    execution
+        The execution.
+    """
     run.executions.remove(execution)
     run.run_executions = without(run.run_executions, execution)
     run.trainers = without(run.trainers, execution)
@@ -130,18 +156,18 @@ def without(executions: tuple[Execution, ...], execution: Execution) -> tuple[Ex
     """The executions but one, which may not be among them."""
     if execution not in executions:
         return executions
-    place = executions.index(execution)
-    return executions[:place] + executions[place + 1 :]
+    position = executions.index(execution)
+    return executions[:position] + executions[position + 1 :]
 
 
 def restale(pipeline: Pipeline, run: Run) -> None:
-    """The run's executions are to be booked anew: whether it has a trainer, or has ended, may have changed."""
+    """Has a run's executions booked again: whether it has a trainer, or has ended, may have changed."""
     for execution in run.executions:
         pipeline.work.rebook_one(execution)
 
 
 def keep_alive(pipeline: Pipeline, execution: Execution, day: int) -> None:
-    """Keeps an execution, and those whose outputs it reads, for another retention."""
+    """Keeps an execution, and the writers of what it reads, for another retention period."""
     execution.keep_until(day, pipeline.changes)
     for version in execution.reads.values():
         if day > version.touched_day:
@@ -151,7 +177,7 @@ def keep_alive(pipeline: Pipeline, execution: Execution, day: int) -> None:
 
 
 def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
-    """Registers the edges that an event tells first, then spreads over the new ones; True if it told anything new."""
+    """Registers the edges of an event first, then spreads over the new ones; True if it reported a new fact."""
     changed_facts = False
     reads: dict[str, Version] = {}
     writes: list[Version] = []
@@ -178,7 +204,7 @@ def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
         return changed_facts or bool(reads or writes)
     settle_own_trainers(pipeline, execution, reads.values(), writes)
     for artifact_id, version in reads.items():
-        # A write of this event may have given another version of an unversioned artifact to read.
+        # An output of this event may have changed which version of an unversioned artifact is read.
         if execution.reads[artifact_id] is version:
             spread_read(pipeline, version, execution)
     for version in writes:
@@ -189,7 +215,7 @@ def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
 def settle_own_trainers(
     pipeline: Pipeline, execution: Execution, reads: Collection[Version], writes: list[Version]
 ) -> None:
-    """Brings `own_trainer` up to date after new edges; who was entered before it held is rebuilt."""
+    """Updates `own_trainer` after new edges, and rebuilds around executions that entered before it held."""
     entered: list[Execution] = []
     if reads and not execution.own_trainer and reads_own_trainer(execution):
         execution.own_trainer = True
@@ -207,14 +233,14 @@ def settle_own_trainers(
 
 
 def entered_from_other_run(execution: Execution) -> bool:
-    """Whether it is in the down set of a trainer of another run."""
+    """Whether an execution is in the down set of a trainer of another run."""
     return any(
         bits & DOWN and graphlet.trainer.run != execution.run for graphlet, bits in (execution.members_of or {}).items()
     )
 
 
 def merge_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> bool:
-    """Joins what a reference tells of its artifact; True if anything changed."""
+    """Merges a reference into its artifact; True if any fact changed."""
     changed_facts = False
     artifact = pipeline.artifacts.get(reference.id)
     if artifact is None:
@@ -235,7 +261,7 @@ def merge_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> 
 
 
 def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
-    """A property of an output may say whether its writer really pushed."""
+    """Settles the graphlets of an artifact's writers again: a property of an output may say whether it was pushed."""
     for version in versions_of(artifact):
         for writer in version.writers:
             for graphlet in writer.members_of or ():

@@ -1,28 +1,43 @@
-"""Which version of an artifact an execution reads or writes.
+"""Finds the version of an artifact that an execution reads or writes.
 
-A versioned artifact has one. Of an unversioned one each writer makes one, and a reader reads that of the writer
-with the latest end not after its start. An evicted writer's version stays as long as it is read, and the writer's end
-with it: no reader chooses again because what it read has left.
+A versioned artifact has one version. Of an unversioned artifact each writer makes one, and a reader reads the version
+of the writer with the latest end not after the reader's start. The version of an evicted writer is kept as long as it
+is read, together with the writer's end, so that no reader chooses again because of an eviction.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from stream_app.core.graphlets.membership import connect_read, connect_write, rebuild
+from stream_app.core.graphlets.membership import connect_read, connect_write
+from stream_app.core.graphlets.rebuilding import rebuild
 from stream_app.core.operators import RUN
 from stream_app.core.state.entities import Artifact, Execution, Unversioned, Version
 from stream_app.core.state.pipeline import Pipeline
 
 
 def versions_of(artifact: Artifact) -> list[Version]:
+    """The versions of an artifact."""
     if artifact.unversioned is None:
         return [artifact.version]
     return list(artifact.unversioned.by_writer.values())
 
 
 def add_reader(artifact: Artifact, reader: Execution) -> Version:
-    """Registers a reader with the version it reads."""
+    """Registers a reader with the version that it reads.
+
+    Parameters
+    ----------
+    artifact
+        The artifact, which is changed in place.
+    reader
+        The execution that reads it.
+
+    Returns
+    -------
+    Version
+        The version read.
+    """
     if artifact.unversioned is None:
         version = artifact.version
     else:
@@ -33,10 +48,10 @@ def add_reader(artifact: Artifact, reader: Execution) -> Version:
 
 
 def add_writer(pipeline: Pipeline, artifact: Artifact, writer: Execution) -> Version:
-    """Registers an output; readers of an unversioned artifact look again what they read."""
+    """Registers an output; readers of an unversioned artifact choose their versions again."""
     returned_ms = None
     if artifact.unversioned is not None and writer.id in artifact.unversioned.evicted_ends:
-        # It had been evicted and is back: its own end counts from now on.
+        # It was evicted and reports again: its own end counts from now on.
         returned_ms = artifact.drop_end(writer.id, pipeline.changes)
         assert returned_ms is not None
         drop(artifact.unversioned.ends, (returned_ms, writer.id))
@@ -52,7 +67,20 @@ def add_writer(pipeline: Pipeline, artifact: Artifact, writer: Execution) -> Ver
 
 
 def connect_writer(artifact: Artifact, writer: Execution) -> Version:
-    """Registers a writer with the version it wrote."""
+    """Registers a writer with the version that it wrote.
+
+    Parameters
+    ----------
+    artifact
+        The artifact, which is changed in place.
+    writer
+        The execution that wrote it.
+
+    Returns
+    -------
+    Version
+        The version written.
+    """
     unversioned = artifact.unversioned
     if unversioned is None:
         version = artifact.version
@@ -65,7 +93,7 @@ def connect_writer(artifact: Artifact, writer: Execution) -> Version:
 
 
 def choose(unversioned: Unversioned, reader: Execution) -> Version:
-    """The version that a reader reads: of the writer with the latest end not after its start, itself left out."""
+    """The version that a reader reads: of the writer, other than itself, with the latest end not after its start."""
     position = bisect_left(unversioned.ends, (reader.start_ms + 1, "")) - 1
     if position >= 0 and unversioned.ends[position][1] == reader.id:
         position -= 1
@@ -75,7 +103,7 @@ def choose(unversioned: Unversioned, reader: Execution) -> Version:
 
 
 def choose_anew(pipeline: Pipeline, artifact: Artifact, from_ms: int) -> None:
-    """Lets the readers that started at or after a time choose again, and rebuilds round those that change."""
+    """Lets the readers that started at or after a time choose again, and rebuilds around those that change."""
     assert artifact.unversioned is not None
     starts = artifact.unversioned.starts
     for _, reader_id in starts[bisect_left(starts, (from_ms, "")) :]:
@@ -101,7 +129,7 @@ def rewire(pipeline: Pipeline, artifact: Artifact, reader: Execution) -> None:
 
 
 def rechoose(pipeline: Pipeline, execution: Execution, start_ms: int, end_ms: int | None) -> None:
-    """The start, the end or the group of an execution changed: unversioned artifacts look again who reads what."""
+    """Lets unversioned artifacts choose versions again after the start, end or group of an execution changed."""
     for artifact_id in sorted(execution.reads):
         artifact = pipeline.artifacts[artifact_id]
         unversioned = artifact.unversioned
@@ -134,7 +162,7 @@ def drop(entries: list[tuple[int, str]], entry: tuple[int, str]) -> bool:
 
 
 def unversion(pipeline: Pipeline, artifact: Artifact) -> None:
-    """An event says that an artifact's versions cannot be told apart: its edges are laid anew."""
+    """Makes an artifact unversioned after an event said so, and registers its edges again."""
     version = artifact.version
     readers = list(version.all_readers())
     writers = list(version.writers)
@@ -151,7 +179,17 @@ def unversion(pipeline: Pipeline, artifact: Artifact) -> None:
 
 
 def remove_reader(version: Version, reader: Execution, run: str | None) -> None:
-    """Takes a reader out of a version's index."""
+    """Removes a reader from a version's index.
+
+    Parameters
+    ----------
+    version
+        The version, which is changed in place.
+    reader
+        The execution to remove.
+    run
+        The run under which it is indexed.
+    """
     readers = version.readers[run]
     readers.remove(reader)
     if not readers:
@@ -159,7 +197,22 @@ def remove_reader(version: Version, reader: Execution, run: str | None) -> None:
 
 
 def release(pipeline: Pipeline, artifact: Artifact, execution: Execution) -> bool:
-    """Takes an evicted execution, whose edges are gone, off an artifact's lists; True when nothing is left of it."""
+    """Removes an evicted execution, whose edges have been removed, from an artifact's lists.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the artifact.
+    artifact
+        The artifact, which is changed in place.
+    execution
+        The evicted execution.
+
+    Returns
+    -------
+    bool
+        Whether nothing refers to the artifact any more.
+    """
     unversioned = artifact.unversioned
     if unversioned is None:
         return is_bare(artifact.version)
@@ -177,7 +230,7 @@ def release(pipeline: Pipeline, artifact: Artifact, execution: Execution) -> boo
 
 
 def forget_bare(pipeline: Pipeline, artifact: Artifact, writer_id: str | None) -> None:
-    """Drops a writer's version that nobody wrote or reads any more, and the end that an evicted writer left."""
+    """Drops a writer's version without writers and readers, and the end kept of an evicted writer."""
     assert artifact.unversioned is not None
     unversioned = artifact.unversioned
     version = unversioned.by_writer.get(writer_id)
@@ -190,4 +243,5 @@ def forget_bare(pipeline: Pipeline, artifact: Artifact, writer_id: str | None) -
 
 
 def is_bare(version: Version) -> bool:
+    """Whether a version has neither readers nor writers."""
     return not version.readers and not version.writers

@@ -59,8 +59,8 @@ class PushIndex:
 
     def before(self, push: Push) -> Iterator[str]:
         """The trainers of the supersedable graphlets before a push's trainer, the latest first."""
-        for place in range(bisect_left(self.supersedable, push[:2]) - 1, -1, -1):
-            yield self.supersedable[place][1]
+        for position in range(bisect_left(self.supersedable, push[:2]) - 1, -1, -1):
+            yield self.supersedable[position][1]
 
     def track(self, graphlet: Graphlet, *, supersedable: bool) -> None:
         """Updates whether a later push would decide the graphlet, and its position."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stream_app.core.graphlets.membership import MEMBERS_MAX, may_enter, reads_own_trainer
+from stream_app.core.graphlets.membership import MEMBERS_MAX, may_enter
+from stream_app.core.graphlets.rebuilding import reads_own_trainer
 from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
 from stream_app.core.outputs import OPEN, PUSHED, Cause
 from stream_app.core.state.entities import DOWN, SIDE, UP, Execution, Graphlet, has_graphlet
@@ -52,8 +53,8 @@ def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
     assert not (graphlet.oversized and graphlet.members), story_line(graphlet)
     assert (graphlet.kind == OPEN) == (graphlet in pipeline.open), story_line(graphlet)
     assert (graphlet.kind == PUSHED) == (graphlet in pipeline.pushes), story_line(graphlet)
-    waits = graphlet.kind == OPEN or graphlet.cause in (Cause.SUPERSEDED, Cause.EXPIRED)
-    assert waits == pipeline.pushes.is_supersedable(graphlet), story_line(graphlet)
+    supersedable = graphlet.kind == OPEN or graphlet.cause in (Cause.SUPERSEDED, Cause.EXPIRED)
+    assert supersedable == pipeline.pushes.is_supersedable(graphlet), story_line(graphlet)
     for execution, bits in graphlet.members.items():
         assert (execution.members_of or {})[graphlet] == bits, story_line(graphlet)
         if bits & DOWN:

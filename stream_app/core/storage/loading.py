@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from stream_app.core.graphlets.membership import reads_own_trainer, refresh_graphlet, spread_from_trainer
+from stream_app.core.graphlets.membership import spread_from_trainer
+from stream_app.core.graphlets.rebuilding import reads_own_trainer, refresh_graphlet
 from stream_app.core.graphlets.updating import enter_run
 from stream_app.core.graphlets.versions import add_reader, connect_writer
 from stream_app.core.operators import Operators

@@ -1,0 +1,107 @@
+"""Rebuilds graphlets around executions where a fact stops a rule of membership from holding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from stream_app.core.graphlets.membership import clear, spread_from_trainer, spread_read, spread_write
+from stream_app.core.operators import RUN, TRAIN
+from stream_app.core.state.entities import Execution, Graphlet, has_graphlet
+from stream_app.core.state.pipeline import Pipeline
+
+
+def rebuild(pipeline: Pipeline, changed: Iterable[Execution], change: Callable[[], None]) -> None:
+    """The slow path: applies a change after which rules may stop holding around some executions."""
+    executions = neighbourhood(changed)
+    concerned: dict[Graphlet, None] = dict(pipeline.oversized)
+    for execution in executions:
+        concerned.update(dict.fromkeys(execution.members_of or ()))
+        if execution.graphlet is not None:
+            concerned[execution.graphlet] = None
+    for graphlet in concerned:
+        clear(pipeline, graphlet)
+    change()
+    for execution in neighbourhood(changed):
+        executions[execution] = None
+    for execution in executions:
+        execution.own_trainer = reads_own_trainer(execution)
+        refresh_graphlet(pipeline, execution)
+    for graphlet in concerned:
+        if graphlet.trainer.graphlet is graphlet:
+            spread_from_trainer(pipeline, graphlet)
+    for execution in executions:
+        respread(pipeline, execution)
+
+
+def neighbourhood(changed: Iterable[Execution]) -> dict[Execution, None]:
+    """The executions and the readers of their outputs, whose `own_trainer` may change with them."""
+    executions = dict.fromkeys(changed)
+    for execution in list(executions):
+        for version in execution.writes.values():
+            executions.update(dict.fromkeys(version.all_readers()))
+    return executions
+
+
+def respread(pipeline: Pipeline, execution: Execution) -> None:
+    """Spreads over every edge of an execution, as if all were new."""
+    if execution.group == RUN:
+        return
+    if execution.graphlet is not None:
+        spread_from_trainer(pipeline, execution.graphlet)
+    for version in execution.reads.values():
+        spread_read(pipeline, version, execution)
+    for version in execution.writes.values():
+        spread_write(pipeline, execution, version)
+
+
+def reads_own_trainer(execution: Execution) -> bool:
+    """Whether an execution reads a version written by a trainer of its own run that is not CACHED.
+
+    Parameters
+    ----------
+    execution
+        The execution.
+
+    Returns
+    -------
+    bool
+        True also where that trainer was evicted.
+    """
+    if execution.eviction is not None and execution.eviction.own_trainer:
+        return True
+    run = execution.run
+    if run is None:
+        return False
+    for version in execution.reads.values():
+        for writer in version.writers:
+            if writer.group == TRAIN and writer.run == run and has_graphlet(writer):
+                return True
+    return False
+
+
+def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:
+    """Gives a trainer its graphlet, or takes the graphlet from an execution that is no trainer any more.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution.
+    execution
+        The execution. If it loses its graphlet, the members must have been cleared before.
+    """
+    graphlet = execution.graphlet
+    if has_graphlet(execution):
+        if graphlet is None:
+            graphlet = pipeline.retired.pop(execution.id, None) or Graphlet(pipeline.name, execution)
+            execution.graphlet = graphlet
+            pipeline.graphlets[execution.id] = graphlet
+            pipeline.work.settle_one(graphlet)
+            pipeline.work.rebook_one(execution)
+    elif graphlet is not None:
+        assert not graphlet.members
+        execution.graphlet = None
+        graphlet.horizon_ms = None
+        pipeline.retired[execution.id] = graphlet
+        del pipeline.graphlets[execution.id]
+        pipeline.work.rebook_one(execution)
+        pipeline.work.settle_one(graphlet)
