@@ -116,14 +116,14 @@ def fold(log: Log, make: Callable[[], StageModel], without: tuple[str, ...]) -> 
         number: {name: value for name, value in record.features.items() if not (without and name.startswith(without))}
         for number, record in log.records.items()
     }
-    model, said, first = make(), {}, {}
+    model, predicted, first = make(), {}, {}
     began = time.process_time()
     for number, label, weight in log.order:
         if number not in kept:
             continue
         baseline = log.records[number].baseline
         if label is None:
-            said[number] = model.predict(kept[number], baseline).p
+            predicted[number] = model.predict(kept[number], baseline).p
         else:
             first.setdefault(number, label)
             model.admit(kept[number])
@@ -131,7 +131,7 @@ def fold(log: Log, make: Callable[[], StageModel], without: tuple[str, ...]) -> 
     spent = time.process_time() - began
     chosen = list(first)[int(len(first) * LEFT_OUT) :]
     pushed = np.array([first[number] for number in chosen])
-    return score(pushed, np.array([said[number] for number in chosen])), spent / len(first) * 1e6
+    return score(pushed, np.array([predicted[number] for number in chosen])), spent / len(first) * 1e6
 
 
 def whole() -> StageModel:

@@ -25,7 +25,7 @@ SURE = 1e-3
 
 @dataclass
 class StageLog:
-    """One stage's labelled predictions, in the order in which their labels were said."""
+    """One stage's labelled predictions, in the order of their labels."""
 
     features: list[bytes] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class StageLog:
 
 @dataclass
 class ForestAnswers:
-    """What the forests said: raw scores, isotonic probabilities, and the seconds of CPU they took."""
+    """The predictions of the forests: raw scores, isotonic probabilities, and the seconds of CPU they took."""
 
     raw: NDArray[np.float64]
     calibrated: NDArray[np.float64]
@@ -70,7 +70,7 @@ class ForestAnswers:
 
 
 def daily_forest(log: StageLog, window_ms: int | None = None, rows_most: int | None = None) -> ForestAnswers:
-    """Forests fitted at each midnight on what had been said by then, asked about the next day.
+    """Forests fitted at each midnight on the labels until then, asked about the next day.
 
     100 trees, leaves of 3, balanced; probabilities by isotonic regression on out-of-bag scores; the past rate before
     the first fit. Balanced by sample, not by `class_weight="balanced"`: with that, scikit-learn 1.9 draws pushes so
@@ -79,7 +79,7 @@ def daily_forest(log: StageLog, window_ms: int | None = None, rows_most: int | N
     Parameters
     ----------
     window_ms
-        Labels said longer ago are forgotten; None: none are.
+        Older labels are left out; None: none are.
     rows_most
         At most so many of the last labels; None: all.
     """
@@ -110,6 +110,6 @@ def isotonic(
 ) -> NDArray[np.float64]:
     """Scores as probabilities, by how the out-of-bag scores of the labels turned out."""
     out_of_bag = forest.oob_decision_function_[:, 1]
-    told = np.isfinite(out_of_bag)
+    finite = np.isfinite(out_of_bag)
     curve = IsotonicRegression(out_of_bounds="clip", y_min=SURE, y_max=1.0 - SURE)
-    return np.asarray(curve.fit(out_of_bag[told], pushed[told]).predict(scores))
+    return np.asarray(curve.fit(out_of_bag[finite], pushed[finite]).predict(scores))

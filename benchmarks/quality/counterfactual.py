@@ -22,8 +22,8 @@ from stream_app.sources.native import decode
 Question = tuple[str, str, str | None]
 
 
-class Told(Learner):
-    """Says what it is told, question by question, and learns thresholds alone."""
+class FixedAnswers(Learner):
+    """Predicts the given probabilities, one after the other, and learns thresholds alone."""
 
     def __init__(self, budgets: Sequence[float], answers: Iterable[float | None]) -> None:
         super().__init__(budgets)
@@ -31,8 +31,8 @@ class Told(Learner):
 
     def predict(self, stage: str, features: Mapping[str, float], baseline: float) -> Prediction:  # noqa: ARG002
         answer = next(self._answers)
-        told = baseline if answer is None else answer
-        return Prediction(probability(log_odds(told)), self._stages[stage].model, None)
+        chosen = baseline if answer is None else answer
+        return Prediction(probability(log_odds(chosen)), self._stages[stage].model, None)
 
     def _learn_stages(self, example: Example, pushed: bool, weight: float) -> array[float]:  # noqa: ARG002
         for record in example.stages:
@@ -48,7 +48,7 @@ def saved(
     `questions` in the order in which the first replay asked them; one without an answer gets the past push rate.
     """
     policy = Policy()
-    learner = Told(policy.budgets, [answers.get(question) for question in questions])
+    learner = FixedAnswers(policy.budgets, [answers.get(question) for question in questions])
     detector = Detector(Settings(policy=policy), learner)
     waste = Waste(policy)
     handlers = Handlers(example=waste.note)
@@ -93,9 +93,9 @@ def flags_of(example: Example) -> set[float]:
     return {budget for record in (*example.inherited, *example.stages) for budget in record.flagged}
 
 
-def question_of(said: Verdict) -> Question:
+def question_of(verdict: Verdict) -> Question:
     """What a verdict answered."""
-    return said.graphlet, said.stage, said.validator
+    return verdict.graphlet, verdict.stage, verdict.validator
 
 
 def chances_of(truth: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float]:

@@ -38,8 +38,8 @@ def rows_of(section: str, head: str) -> tuple[list[str], list[list[str]]]:
 
 def value_of(cell: str) -> float | None:
     """The mean of a cell such as `0.82 ± 0.01`."""
-    told = cell.split("±")[0].strip()
-    return float(told) if re.fullmatch(r"[-+]?\d+(\.\d+)?", told) else None
+    found = cell.split("±")[0].strip()
+    return float(found) if re.fullmatch(r"[-+]?\d+(\.\d+)?", found) else None
 
 
 def curves(

@@ -114,19 +114,19 @@ def simulated(name: str, seed: int, quick: bool) -> Seed:
     answers: dict[str, dict[Question, float]] = {FOREST: {}, RATE: {}}
     for stage, log in replayed.logs.items():
         contenders = compare(found, stage, log, chances, change_ms)
-        for contender, told in answers.items():
-            told.update(zip(log.questions(stage), contenders.get(contender, log.rate), strict=True))
+        for contender, predictions in answers.items():
+            predictions.update(zip(log.questions(stage), contenders.get(contender, log.rate), strict=True))
     found.cpu["forest"] = found.cpu.get("forest", 0.0) / summary.trained * 1000.0
     asked = replayed.questions
     answers[HIDDEN] = {each: chances[each[:2]] for each in asked if each[:2] in chances}
-    for contender, told in answers.items():
+    for contender, predictions in answers.items():
         again = (orjson.dumps(document) for document in Fleet(options).events())
-        found.waste[contender] = saved(again, asked, told)
+        found.waste[contender] = saved(again, asked, predictions)
     return found
 
 
 def replay(documents: Iterable[bytes]) -> Replayed:
-    """Events through detector and learner: what was said, and what it would have saved."""
+    """Events through detector and learner: what was predicted, and what it would have saved."""
     garbage.tune()
     policy = Policy()
     learner = Timed(policy.budgets)
@@ -156,7 +156,7 @@ def replay(documents: Iterable[bytes]) -> Replayed:
 def compare(
     found: Seed, stage: str, log: StageLog, chances: dict[tuple[str, str], float], change_ms: int | None
 ) -> dict[str, NDArray[np.float64]]:
-    """Every contender's scores at a stage, if it has labels enough; and what each said."""
+    """Every contender's scores at a stage, if it has labels enough; and what each predicted."""
     pushed = np.frombuffer(log.pushed, dtype=np.int8).astype(bool)
     first = int(len(pushed) * LEFT_OUT)
     if min(pushed[first:].sum(), (~pushed[first:]).sum()) < 10:
@@ -174,22 +174,22 @@ def compare(
         contenders[SLIDING] = daily_forest(log, SLIDING_DAYS * DAY_MS).calibrated
     asked = np.frombuffer(log.asked_ms, dtype=np.int64)
     step = (asked - asked.min()) // (STEP_DAYS * DAY_MS)
-    for name, said in contenders.items():
-        found.scores[stage, name] = score(pushed[first:], said[first:])
-        found.curve[stage, name] = [auc_of(pushed[step == n], said[step == n]) for n in range(int(step.max()) + 1)]
+    for name, predicted in contenders.items():
+        found.scores[stage, name] = score(pushed[first:], predicted[first:])
+        found.curve[stage, name] = [auc_of(pushed[step == n], predicted[step == n]) for n in range(int(step.max()) + 1)]
     if change_ms is not None:
         hidden = np.array([chances.get((graphlet, stage), np.nan) for graphlet in log.graphlets])
         after = np.flatnonzero((asked >= change_ms) & np.isfinite(hidden))[:ADAPTING]
         if len(after):
-            for name, said in contenders.items():
+            for name, predicted in contenders.items():
                 least = log_loss(pushed[after], hidden[after])
-                found.excess[stage, name] = log_loss(pushed[after], said[after]) - least
+                found.excess[stage, name] = log_loss(pushed[after], predicted[after]) - least
     return contenders
 
 
-def auc_of(pushed: NDArray[np.bool_], said: NDArray[np.float64]) -> float:
+def auc_of(pushed: NDArray[np.bool_], predicted: NDArray[np.float64]) -> float:
     """NaN where either kind of label is rare."""
-    return score(pushed, said).auc if min(pushed.sum(), (~pushed).sum()) >= 5 else float("nan")
+    return score(pushed, predicted).auc if min(pushed.sum(), (~pushed).sum()) >= 5 else float("nan")
 
 
 def google(path: Path, quick: bool) -> list[str]:
@@ -220,9 +220,9 @@ def google(path: Path, quick: bool) -> list[str]:
     late = np.arange(len(pushed)) >= int(len(pushed) * LEFT_OUT)
     parts = {"all": late, "both ends in its past": late & mixed, "never seen": late & unseen}
     scores = {
-        (part, name): score(pushed[chosen], said[chosen])
+        (part, name): score(pushed[chosen], predicted[chosen])
         for part, chosen in parts.items()
-        for name, said in contenders.items()
+        for name, predicted in contenders.items()
     }
     sizes = {part: (int(chosen.sum()), float(pushed[chosen].mean())) for part, chosen in parts.items()}
     learned = found.events, learner.seconds / len(pushed) * 1000.0, forest.seconds / len(pushed) * 1000.0

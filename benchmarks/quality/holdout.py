@@ -108,12 +108,12 @@ def main() -> None:
         for salt in range(options.salts):
             policy = Policy(mode=ENFORCE, budget=BUDGET, salt=f"salt {salt}")
             savings, truth = drawn(policy, examples, thresholds)
-            told = savings.saved()
-            held += told.held_out
-            if told.verified is not None and told.low is not None and told.high is not None:
-                covered += told.low <= truth <= told.high
-                ratios.append(told.verified / truth)
-                widths.append(told.high / told.low if told.low > 0.0 else float("inf"))
+            savings_seen = savings.saved()
+            held += savings_seen.held_out
+            if savings_seen.verified is not None and savings_seen.low is not None and savings_seen.high is not None:
+                covered += savings_seen.low <= truth <= savings_seen.high
+                ratios.append(savings_seen.verified / truth)
+                widths.append(savings_seen.high / savings_seen.low if savings_seen.low > 0.0 else float("inf"))
         ordered, mid = sorted(ratios), len(ratios) // 2
         rows.append(
             [

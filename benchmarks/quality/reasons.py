@@ -45,20 +45,20 @@ class Asked(Learner):
             total = sum(moves[name] for name in most)
             if total > 0.0:
                 share = len(set(named) & set(most)) / len(most)
-                told = sum(moves[name] for name in named) / total
-                self.checked[stage].append((named[0] == most[0], share, told))
+                named_share = sum(moves[name] for name in named) / total
+                self.checked[stage].append((named[0] == most[0], share, named_share))
         return prediction
 
 
 def moved(model: StageModel, features: Mapping[str, float], baseline: float) -> dict[str, float]:
     """Feature -> by how much the log-odds change when it has its typical value."""
     vector = model.space.vector(features, baseline)
-    said, found = log_odds(model.p(vector)), {}
+    predicted, found = log_odds(model.p(vector)), {}
     for place, name in enumerate(model.space.names):
         changed = vector.copy()
         changed[place] = model.space.typical[place]
         same = changed[place] == vector[place] or (np.isnan(changed[place]) and np.isnan(vector[place]))
-        found[name] = 0.0 if same else abs(said - log_odds(model.p(changed)))
+        found[name] = 0.0 if same else abs(predicted - log_odds(model.p(changed)))
     return found
 
 
@@ -79,7 +79,7 @@ def main() -> None:
             f"{len(seen):,}",
             f"{statistics.fmean(first for first, _, _ in seen):.1%}",
             f"{statistics.fmean(share for _, share, _ in seen):.1%}",
-            f"{statistics.fmean(told for _, _, told in seen):.1%}",
+            f"{statistics.fmean(named_share for _, _, named_share in seen):.1%}",
         ]
         for stage, seen in learner.checked.items()
         if seen

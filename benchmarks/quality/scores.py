@@ -26,10 +26,10 @@ class Score:
     lowest: float
 
 
-def score(pushed: NDArray[np.bool_], said: NDArray[np.float64]) -> Score:
+def score(pushed: NDArray[np.bool_], predicted: NDArray[np.float64]) -> Score:
     """Of labels of both kinds."""
-    false_alarms, hits, _ = roc_curve(pushed, said)
-    p = np.clip(said, 1e-6, 1.0 - 1e-6)
+    false_alarms, hits, _ = roc_curve(pushed, predicted)
+    p = np.clip(predicted, 1e-6, 1.0 - 1e-6)
     odds = np.log(p / (1.0 - p))[:, None]
     slope = LogisticRegression(C=1e6).fit(odds, pushed).coef_[0][0] if odds.std() > 1e-6 else math.nan
     lowest = np.argsort(p, kind="stable")[: max(1, len(p) // 10)]
@@ -42,17 +42,17 @@ def score(pushed: NDArray[np.bool_], said: NDArray[np.float64]) -> Score:
     )
 
 
-def log_loss(pushed: NDArray[np.bool_], said: NDArray[np.float64]) -> float:
-    p = np.clip(said, 1e-6, 1.0 - 1e-6)
+def log_loss(pushed: NDArray[np.bool_], predicted: NDArray[np.float64]) -> float:
+    p = np.clip(predicted, 1e-6, 1.0 - 1e-6)
     return float(-np.mean(np.where(pushed, np.log(p), np.log(1.0 - p))))
 
 
 def interval(values: list[float], digits: int = 3, scale: float = 1.0, sign: bool = False) -> str:
     """Mean and half of the 95 % interval over seeds, by Student's t."""
-    told = [value * scale for value in values if math.isfinite(value)]
-    if not told:
+    finite = [value * scale for value in values if math.isfinite(value)]
+    if not finite:
         return "-"
-    mean = f"{statistics.fmean(told):{'+' if sign else ''}.{digits}f}"
-    if len(told) not in STUDENT:
+    mean = f"{statistics.fmean(finite):{'+' if sign else ''}.{digits}f}"
+    if len(finite) not in STUDENT:
         return mean
-    return f"{mean} ± {STUDENT[len(told)] * statistics.stdev(told) / math.sqrt(len(told)):.{digits}f}"
+    return f"{mean} ± {STUDENT[len(finite)] * statistics.stdev(finite) / math.sqrt(len(finite)):.{digits}f}"

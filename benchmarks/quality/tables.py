@@ -12,11 +12,11 @@ from stream_app.core.outputs import STAGES
 
 
 def lines_of(options: dict[str, Any], runs: list[Seed]) -> list[str]:
-    """All that is said of one kind of fleet."""
-    told = ", ".join(f"{name} {value:g}" for name, value in options.items())
+    """The tables of one kind of fleet."""
+    given = ", ".join(f"{name} {value:g}" for name, value in options.items())
     lines = [
         (
-            f"{len(runs)} seeds of a fleet ({told}): {sum(run.events for run in runs):,} events, "
+            f"{len(runs)} seeds of a fleet ({given}): {sum(run.events for run in runs):,} events, "
             f"{interval([run.share_pushed for run in runs], 1, 100)} % of trained models pushed. Means ± half of the "
             "95 % interval over seeds. Best-threshold balanced accuracy; the first fifth of the labels is left out. "
             "Lowest tenth: pushes seen over pushes expected in the tenth of the labels with the lowest probability."
@@ -68,17 +68,17 @@ def paired_table(runs: list[Seed]) -> list[str]:
     """Model less forest, seed by seed; and the share of the gap from past rate to hidden chances that is closed."""
     rows = []
     for stage in STAGES:
-        told = [run for run in runs if (stage, "model") in run.scores]
-        if not told:
+        scored = [run for run in runs if (stage, "model") in run.scores]
+        if not scored:
             continue
         cells = [stage]
         for name in ("daily forest", "daily forest, raw scores"):
-            pairs = [(run.scores[stage, "model"], run.scores[stage, name]) for run in told]
+            pairs = [(run.scores[stage, "model"], run.scores[stage, name]) for run in scored]
             cells.append(interval([ours.accuracy - theirs.accuracy for ours, theirs in pairs], 3, 1.0, sign=True))
             cells.append(interval([ours.auc - theirs.auc for ours, theirs in pairs], 3, 1.0, sign=True))
         for name in ("model", "daily forest"):
             closed = []
-            for run in told:
+            for run in scored:
                 rate = run.scores[stage, "past push rate"].accuracy
                 closed.append((run.scores[stage, name].accuracy - rate) / (run.hidden[stage] - rate))
             cells.append(interval(closed, 0, 100))

@@ -35,7 +35,7 @@ ARMS = ("every outcome seen", "holdout", "no holdout")
 LATE, SURE = 0.5, 1e-4
 #: Of an arm: divergence from the chances; what it says over the chances, of all; less them, of what is flagged; labels;
 #: runs stopped.
-Told = tuple[float, float, float, int, int]
+ArmFigures = tuple[float, float, float, int, int]
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def no_holdout() -> Iterator[None]:
         yield
 
 
-def live(options: FleetOptions, mode: str) -> Told:
+def live(options: FleetOptions, mode: str) -> ArmFigures:
     """A fleet to its end; in `enforce` with what is pruned."""
     learner = Learner()
     detector = Detector(Settings(policy=Policy(mode=mode, budget=BUDGET)), learner)
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     garbage.tune()
-    found: dict[str, list[Told]] = defaultdict(list)
+    found: dict[str, list[ArmFigures]] = defaultdict(list)
     for seed in range(options.seeds):
         fleet = FleetOptions(pipelines=options.pipelines, days=options.days, seed=seed)
         found[ARMS[0]].append(live(fleet, OBSERVE))

@@ -73,11 +73,9 @@ def run(shell: str, bootstrap: str, topic: str, events: int) -> Run:
             timeout=PATIENCE,
             check=True,
         )
-    said: Run = json.loads(done.stdout.splitlines()[-1])
-    print(
-        f"{shell}: {events / said['seconds']:,.0f} events/s, {1e6 * said['cpu_seconds'] / events:.1f} us CPU an event"
-    )
-    return said
+    run: Run = json.loads(done.stdout.splitlines()[-1])
+    print(f"{shell}: {events / run['seconds']:,.0f} events/s, {1e6 * run['cpu_seconds'] / events:.1f} us CPU an event")
+    return run
 
 
 def spread(values: list[float], form: str) -> list[str]:

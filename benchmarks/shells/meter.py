@@ -26,7 +26,7 @@ class Task:
     """What a shell is to do, given as JSON in the first argument: read `events` events and save what they change."""
 
     bootstrap: str
-    #: The topic of events, and the group that reads it, of which nobody has heard before.
+    #: The topic of events, and the group that reads it, which is new.
     topic: str
     group: str
     partitions: int
@@ -71,13 +71,13 @@ class Meter:
         """Stop the clocks and print what they say as a JSON line."""
         assert self._began is not None
         wall, cpu = self._began
-        said = {
+        result = {
             "seconds": time.perf_counter() - wall,
             "cpu_seconds": time.process_time() - cpu,
             "rows": self.rows,
             "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-        print(json.dumps(said), flush=True)
+        print(json.dumps(result), flush=True)
 
 
 def apply(detector: Detector, value: bytes, log_ms: int) -> None:

@@ -103,8 +103,8 @@ def decoding(count: int, repeats: int) -> list[list[str]]:
     return rows
 
 
-def service(folder: str, durable: bool, told: Connection) -> None:
-    """The embedded service in a process of its own; tells its port, and ends when told to."""
+def service(folder: str, durable: bool, connection: Connection) -> None:
+    """The embedded service in a process of its own; it sends its port, and ends when it receives a message."""
 
     async def serve() -> None:
         log = EventLog(Path(folder) / "events.sqlite")
@@ -115,8 +115,8 @@ def service(folder: str, durable: bool, told: Connection) -> None:
         runner = web.AppRunner(embedded_app(embedded, CollectorRegistry(), None), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        told.send(runner.addresses[0][1])
-        await asyncio.to_thread(told.recv)
+        connection.send(runner.addresses[0][1])
+        await asyncio.to_thread(connection.recv)
         await runner.cleanup()
         embedded.stop()
         log.close()

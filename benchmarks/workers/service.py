@@ -49,19 +49,19 @@ class Process:
             self._process = subprocess.Popen([sys.executable, "-m", "stream_app", *command], stdout=log, stderr=log)
 
     def stop(self) -> None:
-        """SIGTERM, and wait."""
+        """Sends SIGTERM and waits for the end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(30)
 
     def ask(self, path: str) -> tuple[int, str]:
         """Status and body of an endpoint; (0, "") while there is none."""
-        told = re.findall(rb"probes and metrics are at (\S+)", self._log.read_bytes())
-        if not told:
+        found = re.findall(rb"probes and metrics are at (\S+)", self._log.read_bytes())
+        if not found:
             self.check()
             return 0, ""
         try:
-            with urllib.request.urlopen(told[-1].decode() + path) as answer:
+            with urllib.request.urlopen(found[-1].decode() + path) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, ""
