@@ -1,1 +1,1 @@
-"""From a stage that is reached to a verdict: stages, policy, verdicts."""
+"""Decisions: from a stage that is reached to a verdict."""

@@ -1,4 +1,4 @@
-"""From a score to a decision: guards, budgeted thresholds, hysteresis, and the holdout of `enforce`."""
+"""Decides from a score: guards, thresholds by budget, hysteresis, and the holdout of `enforce`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OBSERVE, ENFORCE = "observe", "enforce"
 
 #: A pipeline's first labelled graphlets are never flagged.
 FIRST_GRAPHLETS = 5
-#: A stage with less of the cost ahead is not worth a flag.
+#: A stage with a smaller share of the cost ahead is not worth a flag.
 LEFT_SHARE_MIN = 0.05
 #: At most this share of a pipeline's last pushes, or one of them, may have been flagged.
 PIPELINE_SHARE_MAX = 0.2
@@ -23,7 +23,7 @@ PIPELINE_SHARE_MAX = 0.2
 RUNS_AT_MOST = 20
 #: A flag is withdrawn at this multiple of the threshold.
 WITHDRAW_AT = 2.0
-#: Chances with which a flagged run runs on in `enforce`: far below the threshold, and at it.
+#: Probabilities with which a flagged run continues in `enforce`: far below the threshold, and at it.
 HOLDOUT_MIN, HOLDOUT_MAX = 0.02, 0.5
 #: Share of pipeline-weeks in which nothing is pruned.
 FREE_WEEKS = 0.05
@@ -31,11 +31,20 @@ FREE_WEEKS = 0.05
 
 @dataclass(frozen=True)
 class Policy:
-    """What the user chose.
+    """The user's choices about flags.
 
-    `budget` is the largest share of would-be pushes that may be flagged; `budgets` are those whose policies run
-    beside it, to show what each would do, and include it. State keeps budgets by their place in `budgets`: one that
-    is not among them comes last, so that another choice leaves the others what was counted of them.
+    Parameters
+    ----------
+    mode
+        `observe` reports flags; `enforce` also answers that flagged runs should stop, apart from a holdout.
+    budget
+        The largest share of would-be pushes that may be flagged, between 0 and 1.
+    budgets
+        Budgets whose policies run beside the one in force, to show what each would do; `budget` is added at the end if
+        it is not among them. State keeps budgets by their position here, so that another `budget` leaves the others'
+        counts valid.
+    salt
+        Salt of the hash that draws the holdout; another salt draws other runs.
     """
 
     mode: str = OBSERVE
@@ -54,29 +63,29 @@ class Policy:
 
 @dataclass(slots=True)
 class Decision:
-    """What is decided at a stage, and why."""
+    """The decision at a stage, with its reasons."""
 
     decision: str
     threshold: float | None
-    #: What forbids a flag under any budget, or None.
+    #: The guard that forbids a flag under any budget, or None.
     guard: Guard | None
     #: Indices of budgets that flag here.
     flagged: list[int]
     holdout: bool = False
     propensity: float = 1.0
-    #: As in a verdict.
+    #: As of a verdict.
     held_back: Guard | None = None
     withdrawn: Guard | Withdrawal | None = None
     pushes_missing: int = 0
 
 
 def score_of(p: float, cost_left: float) -> float:
-    """The odds of a push over the compute expected left in node-hours: what a flag risks for what it saves."""
+    """The odds of a push over the compute expected to be left in node-hours: the risk of a flag against its saving."""
     return p / (1.0 - p) / (max(cost_left, 1.0) / 3600.0)
 
 
 def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: float) -> Guard | None:
-    """What forbids to flag a graphlet under any budget, or None."""
+    """The guard that forbids to flag a graphlet under any budget, or None."""
     if keep:
         return Guard.KEEP
     if history.labelled < FIRST_GRAPHLETS:
@@ -90,7 +99,7 @@ def guard(history: History, now_ms: int, keep: bool, cost: float, cost_left: flo
 
 
 def budget_guard(history: History, budget: int) -> Guard | None:
-    """What forbids the policy of one budget (by index) to flag another graphlet of this pipeline, or None."""
+    """The guard that forbids the policy of one budget (by index) to flag another graphlet of this pipeline, or None."""
     usual_runs = history.usual_runs_between()
     streak_max = RUNS_AT_MOST - 1 if usual_runs is None else max(1.0, usual_runs)
     if history.flag_streaks.get(budget, 0) >= streak_max:
@@ -104,22 +113,22 @@ def budget_guard(history: History, budget: int) -> Guard | None:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be decided on: a stage of a run or a trainer."""
+    """What to decide on: a stage of a run or a trainer."""
 
     stage: str
     score: float
-    #: What `guard` answered.
+    #: The result of `guard`.
     guarded: Guard | None
-    #: Whether the trainer, or its run before the trainer was known, is flagged.
+    #: Whether the trainer, or its run before the trainer was known, has an open flag.
     was_flagged: bool
     pipeline: str
-    #: The run, or the trainer that stands alone: what the holdout draws for.
+    #: The run, or the trainer that is in no run, for which the holdout is drawn.
     subject: str
     now_ms: int
 
 
 def decide(policy: Policy, learner: Learner, history: History, question: Question) -> Decision:
-    """Decides on a stage, under the budget in force and beside it under every other."""
+    """Decides on a stage under the budget in force, and beside it under every other budget."""
     stage, score, guarded = question.stage, question.score, question.guarded
     flagged: list[int] = []
     held_back = guarded
@@ -149,7 +158,7 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
 def why_withdrawn(
     learner: Learner, policy: Policy, question: Question, threshold: float | None
 ) -> Guard | Withdrawal | None:
-    """Why an open flag does not stay, or None. A flag stays until the score is well above the threshold."""
+    """Why an open flag is withdrawn, or None. A flag stays until the score is well above the threshold."""
     if question.guarded is not None:
         return question.guarded
     if learner.flags_stopped(policy.budget):
@@ -162,7 +171,7 @@ def why_withdrawn(
 def warn(
     decision: Decision, policy: Policy, learner: Learner, stage: str, score: float, held_back: Guard | None
 ) -> None:
-    """Warns where the score would flag but no flag is allowed."""
+    """Warns where the score would flag the graphlet but no flag is allowed."""
     threshold, pushes_missing = decision.threshold, learner.pushes_missing(policy.budget)
     if pushes_missing:
         lowest = learner.lowest_push_score(stage)
@@ -175,7 +184,7 @@ def warn(
 
 
 def hold_out(decision: Decision, policy: Policy, question: Question) -> None:
-    """Draws whether a flagged run continues, to be learned from; the same draw at every stage of a run."""
+    """Draws whether a flagged run continues so that its outcome is seen; the same draw at every stage of a run."""
     threshold = decision.threshold or question.score
     nearness = min(1.0, question.score / threshold) if threshold > 0 else 0.0
     chance = HOLDOUT_MIN + (HOLDOUT_MAX - HOLDOUT_MIN) * nearness
@@ -188,6 +197,6 @@ def hold_out(decision: Decision, policy: Policy, question: Question) -> None:
 
 
 def draw(*names: str) -> float:
-    """A number in [0, 1) that depends on the names alone."""
+    """A pseudo-random number in [0, 1) that depends on the names alone."""
     digest = hashlib.blake2b("\x00".join(names).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / math.ldexp(1.0, 64)

@@ -1,10 +1,10 @@
-"""Which stages an event reaches: the moments at which a prediction is made.
+"""Finds the stages that an event reaches: the moments at which a prediction is made.
 
 The rule is a table: an execution of a group, now in a state, reaches a stage of a subject. `input` is the first event
-of group preprocess or train in a run, predicted for the run (for the trainer when it has no run). `preprocess`: the
-trainer runs, the last moment that saves the training; a run whose trainer runs at once has no `input` beside it.
-`train`: trained. `validate`: after each validator. A stage whose moment had passed when its event came in is not
-predicted afterwards.
+of group preprocess or train in a run; it is predicted for the run (for the trainer when it is in no run). `preprocess`
+is reached when the trainer runs, the last moment that saves the training; a run whose trainer runs at once has no
+`input` stage. `train` is reached when the trainer is COMPLETE, `validate` after each validator. A stage that was passed
+before its event arrived is not predicted afterwards.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RULES: dict[tuple[str, str], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A stage to be predicted of a run or a trainer; `validator` is the execution's id at stage `validate`."""
+    """A stage to predict for a run or a trainer; `validator` is the validator's execution id at stage `validate`."""
 
     stage: str
     subject: Subject
@@ -39,7 +39,20 @@ class Reached:
 
 
 def reached(pipeline: Pipeline, execution: Execution) -> list[Reached]:
-    """The stages that an event of this execution reaches, given that its facts are merged."""
+    """Finds the stages that an event of an execution reaches.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution, into which the event's facts have been merged.
+    execution
+        The execution that changed.
+
+    Returns
+    -------
+    list of Reached
+        In a fixed order.
+    """
     stage = RULES.get((execution.group, execution.state))
     if stage is None:
         return []
@@ -69,15 +82,15 @@ def subjects(pipeline: Pipeline, stage: str, execution: Execution) -> list[Subje
 
 
 def before_training(run: Run) -> bool:
-    """Whether a run has not ended and none of its trainers has begun."""
+    """Whether a run has not ended and none of its trainers has started."""
     return run.end_ms() is None and all(trainer.state == NEW for trainer in run.trainers)
 
 
 def is_ahead(stage: str, validator: str | None, subject: Subject) -> bool:
-    """Whether neither the stage nor a later one was predicted, and the outcome is not known."""
+    """Whether neither this stage nor a later one was predicted and the outcome is not known."""
     if subject.announced_kind:
         return False
-    # Overtaken by a later one's push, it may still be under way.
+    # A graphlet superseded by the push of a later one may still be running.
     if isinstance(subject, Graphlet) and (
         subject.oversized or (subject.kind != OPEN and subject.cause != Cause.SUPERSEDED)
     ):

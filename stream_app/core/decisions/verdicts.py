@@ -1,4 +1,4 @@
-"""A stage reached becomes a verdict: features, probability, score, decision, reasons."""
+"""Makes a verdict of a stage reached: features, probability, score, decision, reasons."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from stream_app.core.state.history import STARTED_MAX, History, Snapshot
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import StagePrediction
 
-#: How many features are named as reasons.
+#: Number of features named as reasons.
 REASONS = 3
 
 
 def predict(
     pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
 ) -> Verdict:
-    """Predicts a stage, freezes what was known and predicted, and returns the verdict.
+    """Predicts a stage, freezes what was known and predicted, and makes the verdict.
 
     Parameters
     ----------
     pipeline
         The pipeline of the subject.
     reached
-        The stage, and of which run or trainer.
+        The stage, and its run or trainer.
     learner
-        Asked for the probability and for thresholds.
+        Gives the probability and thresholds.
     policy
         Decides.
     operators
-        Prices executions.
+        Price executions.
     now_ms
-        What it is dated by, ms since 1970 UTC: the event's time, or the pipeline's clock where the event came late.
-        What had happened by then is known and used.
+        The time of the prediction in ms since 1970 UTC: the event's time, or the pipeline's clock where the event came
+        late. Everything that had happened by then is known and used.
 
     Returns
     -------
@@ -99,12 +99,12 @@ def is_kept(subject: Subject, run: Run | None) -> bool:
 
 
 def past_rate(history: History, fleet_rate: float) -> float:
-    """The pipeline's past push rate, shrunk to the fleet's as if that had been seen twice: the baseline."""
+    """The baseline: the pipeline's past push rate, shrunk towards the fleet's with the weight of two graphlets."""
     return (history.pushes + 2.0 * fleet_rate) / (history.labelled + 2.0)
 
 
 def record_start(history: History, now: Snapshot) -> None:
-    """The first stage of a run makes it the newest that later ones are compared with."""
+    """At the first stage of a run, makes it the newest run with which later ones are compared."""
     if any(started.subject == now.subject for started in history.started):
         return
     before = history.started_before(now.subject)
@@ -119,7 +119,7 @@ def freeze(
     reached: Reached, found: dict[str, float], prediction: Prediction, baseline: float, score: float, now: Snapshot,
     cost_left: float, decision: Decision, policy: Policy,
 ) -> StagePrediction:  # fmt: skip
-    """The stage as it is kept."""
+    """The stage in the form in which it is stored."""
     kept = StagePrediction()
     kept.stage, kept.validator, kept.time_ms = reached.stage, reached.validator, now.time_ms
     kept.names, kept.values = shared(tuple(found)), array("d", found.values())
@@ -134,7 +134,7 @@ _NAMES: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def shared(names: tuple[str, ...]) -> tuple[str, ...]:
-    """One tuple for equal ones: thousands of graphlets have the same feature names."""
+    """One tuple for equal ones, since thousands of graphlets have the same feature names."""
     if len(_NAMES) > 10_000:
         _NAMES.clear()
     return _NAMES.setdefault(names, names)

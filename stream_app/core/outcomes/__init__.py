@@ -1,1 +1,1 @@
-"""The outcome of a graphlet, when it is announced as a label, and the class of its compute in the ledger."""
+"""Outcomes of graphlets: what they are, when they are announced, and under what compute is booked."""

@@ -1,7 +1,7 @@
-"""What each execution is booked under in the ledger.
+"""Books executions in the ledger.
 
-Classes move back (a span used later, a corrected label), so an execution is booked under what holds now and booked
-anew when that changes: gauges, never counters.
+The class of an execution may change back (a span used again later, a corrected label), so an execution is booked under
+its present class and booked again when that changes. The sums are therefore gauges, never counters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,20 @@ from stream_app.core.state.predictions import PredictionRecord
 
 
 def settle(pipeline: Pipeline, nodes_of: Mapping[str, float]) -> Ledger:
-    """Books every stale execution under what holds now and returns the pipeline's ledger."""
+    """Books every execution on the work list again.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    nodes_of
+        Execution type to number of nodes, for executions without a reported cost.
+
+    Returns
+    -------
+    Ledger
+        The pipeline's ledger, up to date.
+    """
     ledger = pipeline.ledger
     for execution in pipeline.work.take_stale():
         charge = charge_of(pipeline, execution, nodes_of)
@@ -31,7 +44,7 @@ def settle(pipeline: Pipeline, nodes_of: Mapping[str, float]) -> Ledger:
 
 
 def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, float]) -> Charge | None:
-    """What an execution is booked under now; None for executions of group run, which cost nothing themselves."""
+    """The charge of an execution now; None for executions of group run, which have no cost of their own."""
     if execution.group == "run":
         return None
     node_ms = execution.node_ms(nodes_of.get(execution.type, 1.0))
@@ -62,7 +75,7 @@ def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, f
 
 
 def charge_without_graphlet(pipeline: Pipeline, execution: Execution, node_ms: int) -> Charge:
-    """Of no graphlet: wasted when its run ended without a trainer, else unattributed."""
+    """The charge of an execution in no graphlet: wasted when its run ended without a trainer, else unattributed."""
     policies = policies_before(execution, None, run_predictions(pipeline, execution.run))
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is not None and not run.trainers and not run.had_trainer and run.end_ms() is not None:
@@ -71,12 +84,27 @@ def charge_without_graphlet(pipeline: Pipeline, execution: Execution, node_ms: i
 
 
 def policies_of(pipeline: Pipeline, execution: Execution, graphlet: Graphlet) -> int:
-    """Bits of the policies that had flagged a graphlet, or its run before the trainer was known, before a member."""
+    """Finds the policies that had flagged a graphlet, or its run, before an execution began.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the graphlet.
+    execution
+        A member or the trainer of the graphlet.
+    graphlet
+        The graphlet.
+
+    Returns
+    -------
+    int
+        Bits of the policies: the indices of their budgets, and `HINDSIGHT`.
+    """
     return policies_before(execution, graphlet.predictions, run_predictions(pipeline, graphlet.trainer.run))
 
 
 def run_predictions(pipeline: Pipeline, run_id: str | None) -> PredictionRecord | None:
-    """What was said of a run while its trainer was not known."""
+    """The predictions about a run made while its trainer was not known."""
     run = pipeline.runs.get(run_id) if run_id is not None else None
     return run.predictions if run is not None else None
 

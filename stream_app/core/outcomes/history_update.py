@@ -1,4 +1,4 @@
-"""How what is said of a graphlet, or of a run without a trainer, enters its pipeline's history."""
+"""Records the announced outcome of a graphlet, or of a run without a trainer, in its pipeline's history."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from stream_app.core.state.pipeline import Pipeline
 def record_outcome(
     pipeline: Pipeline, subject: Subject, outcome: Outcome, announced_kind: str, nodes: Mapping[str, float]
 ) -> bool:
-    """Brings the pipeline's history up to date with one outcome, or with the correction of one.
+    """Updates the pipeline's history with one outcome, or with the correction of one.
 
-    What was counted is not counted again: a push that is taken back keeps its place, whatever becomes of it.
+    An outcome that was counted is not counted again: a push that is taken back stays counted, whatever follows.
 
     Parameters
     ----------
     pipeline
-        Whose history.
+        The pipeline, whose history is changed.
     subject
         A trainer, or a run without one.
     outcome
-        What became of it.
+        The outcome.
     announced_kind
-        What had been announced before, "" if nothing. A graphlet that had been pruned was never counted; a run counted
-        before its trainer was known was counted as not pushed, and is the trainer's from now on.
+        The outcome announced before, "" if none. A pruned graphlet was never counted. A run counted before its trainer
+        was known was counted as not pushed; that count now belongs to the trainer.
     nodes
-        Operator -> nodes, for costs.
+        Execution type to number of nodes, for costs.
 
     Returns
     -------
@@ -80,12 +80,12 @@ def record_outcome(
 
 
 def entry_of(name: str) -> int:
-    """What the history knows a graphlet by, or a run that was counted itself."""
+    """The key of a graphlet, or of a run counted itself, in the history."""
     return zlib.crc32(name.encode())
 
 
 def take_over(history: History, run: str, graphlet: str) -> None:
-    """A run was counted, and then has a trainer after all: what was counted is this one's."""
+    """Gives the count of a run to its trainer, which became known after the run was counted."""
     before, after = entry_of(run), entry_of(graphlet)
     history.subjects = [after if entry == before else entry for entry in history.subjects]
 
@@ -110,21 +110,21 @@ def count(history: History, entry: int, final: Snapshot, outcome: Outcome, bless
 
 
 def correct(history: History, entry: int, final: Snapshot) -> int | None:
-    """A graphlet counted as not pushed was pushed after all.
+    """Counts the push of a graphlet that was counted as not pushed.
 
-    Returns how many were labelled since, as far as known; None when it is counted as pushed already: that push was
-    taken back, and now it is told again.
+    Returns the number of graphlets labelled since, as far as known; None when the graphlet is counted as pushed already,
+    because that push was taken back and is announced again.
     """
-    place = len(history.subjects) - 1 - history.subjects[::-1].index(entry) if entry in history.subjects else None
-    if place is not None and history.outcomes[place]:
+    position = len(history.subjects) - 1 - history.subjects[::-1].index(entry) if entry in history.subjects else None
+    if position is not None and history.outcomes[position]:
         return None
     if final.code_version in history.codes:
         history.codes[final.code_version][1] += 1
     history.taken.add(1.0)
-    if place is None:
+    if position is None:
         return HISTORY_LENGTH
-    age = len(history.subjects) - 1 - place
-    history.outcomes[place], history.causes[place] = 1, PUSHED
+    age = len(history.subjects) - 1 - position
+    history.outcomes[position], history.causes[position] = 1, PUSHED
     history.pushed = spread_of([float(value) for value in history.outcomes], history.labelled)
     history.failed = spread_of([float(cause == Cause.FAILED) for cause in history.causes], history.labelled)
     history.blessed_unpushed = min(history.blessed_unpushed, age)
@@ -132,13 +132,10 @@ def correct(history: History, entry: int, final: Snapshot) -> int | None:
 
 
 def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int | None, age: int = 0) -> None:
-    """Counts a push and makes its graphlet the one that others are compared with.
+    """Counts a push and makes its graphlet the one with which others are compared.
 
-    Parameters
-    ----------
-    age
-        How many graphlets were labelled after the pushed one; of a push before the last one, the interval that it
-        cuts in two is left as it is.
+    `age` is the number of graphlets labelled after the pushed one. A push before the last one cuts an interval between
+    pushes in two; that interval is left as it is.
     """
     history.pushes += 1
     if not history.push_ms or push_ms >= history.push_ms[-1]:
@@ -155,7 +152,7 @@ def record_push(history: History, final: Snapshot, push_ms: int, run_end_ms: int
 
 
 def record_number(history: History, name: str, value: float) -> None:
-    """Adds a measurement to its spread; of the names, those told last are kept."""
+    """Adds a measurement to its spread; of the names the most recent are kept."""
     spread = history.numbers.pop(name, None) or Spread()
     spread.add(value)
     history.numbers[name] = spread
@@ -164,7 +161,7 @@ def record_number(history: History, name: str, value: float) -> None:
 
 
 def record_code(history: History, code: str, pushed: bool, failed: bool) -> None:
-    """Counts how one version of the code does."""
+    """Counts an outcome for one version of the code."""
     if not code:
         return
     counts = history.codes.pop(code, [0, 0, 0])
@@ -174,21 +171,16 @@ def record_code(history: History, code: str, pushed: bool, failed: bool) -> None
 
 
 def record_costs(history: History, stages: list[StageRecord]) -> None:
-    """Remembers what is used before and after each stage, to expect it of the next graphlets."""
+    """Records the compute used before and after each stage, from which costs of later graphlets are expected."""
     for stage in stages:
         history.costs.setdefault(stage.stage, Spread()).add(stage.actual_left)
         history.costs.setdefault(f"before.{stage.stage}", Spread()).add(stage.cost)
 
 
 def record_flags(history: History, pushed: bool, flags: set[int], first: bool) -> None:
-    """Remembers which budgets' policies had flagged the graphlet, for the cap per pipeline and the cadence guard.
+    """Records which budgets' policies had flagged the graphlet, for the guards of share and streak.
 
-    Parameters
-    ----------
-    pushed
-        Whether a push of it was counted now.
-    first
-        Whether nothing was said of it before.
+    `pushed` says whether a push of it was counted now, `first` whether no outcome was announced before.
     """
     if pushed:
         append_bounded(history.push_flags, sum(1 << index for index in flags))

@@ -1,8 +1,8 @@
-"""When an outcome is announced, and what is learned from it: the example for the log, and the pipeline's history.
+"""Announces outcomes, as examples for the log and entries of the pipeline's history.
 
-An outcome is a function of the facts (`outcomes`); to announce it is an act. After a run's end without a push, or once
-a later graphlet was pushed, a grace period passes first, learned from how long the pipeline's pushes took. A push after
-"not pushed" is announced as a correction.
+An outcome is a function of the facts (`outcomes`); its announcement is an act. After a run's end without a push, or
+after a later graphlet was pushed, a grace period passes first, learned from the delays of the pipeline's pushes. A push
+after "not pushed" is announced as a correction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,19 @@ from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 
 
 def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], horizon_ms: int) -> None:
-    """Schedules the announcement of outcomes that became known."""
+    """Schedules the announcement of outcomes that became known.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    changed
+        Graphlets whose outcome changed.
+    runs
+        Ids of runs whose outcome may have changed.
+    horizon_ms
+        Time after its first event, in ms, at which a run without an outcome counts as not pushed.
+    """
     for graphlet in changed:
         graphlet.announce_at(None, pipeline.changes)
         schedule_subject(pipeline, graphlet, horizon_ms)
@@ -31,7 +43,15 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
 
 
 def resume(pipeline: Pipeline, horizon_ms: int) -> None:
-    """Schedules after a restart what was not announced before it, each for when it was due."""
+    """Schedules after a restart the announcements that were pending before it, each for its own time.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    horizon_ms
+        As of `schedule`.
+    """
     for graphlet in pipeline.graphlets.values():
         schedule_subject(pipeline, graphlet, horizon_ms)
     for run in pipeline.runs.values():
@@ -40,7 +60,7 @@ def resume(pipeline: Pipeline, horizon_ms: int) -> None:
 
 
 def schedule_run(pipeline: Pipeline, run: Run, horizon_ms: int, *, resumed: bool = False) -> None:
-    """Schedules a predicted run's check at its horizon, and its announcement if its outcome is a new one."""
+    """Schedules a predicted run's check at its horizon, and its announcement if its outcome is new."""
     schedule_check(pipeline, run, horizon_ms)
     outcome = run_outcome(pipeline, run, horizon_ms)
     pending = (outcome.kind, outcome.cause, outcome.time_ms)
@@ -53,10 +73,10 @@ def schedule_run(pipeline: Pipeline, run: Run, horizon_ms: int, *, resumed: bool
 
 
 def schedule_subject(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> None:
-    """Schedules the announcement of an outcome that was not announced: at once, or after the grace that is its due.
+    """Schedules the announcement of an outcome that was not announced, at once or after a grace.
 
-    After a run's end a push may come as late as pushes did; a graphlet overtaken by a later one's push may be under
-    way as long as pushed ones were. The moment is set once and kept with the subject, so that a restart keeps it.
+    After a run's end a push may come as late as past pushes did; a superseded graphlet may run as long as pushed ones.
+    The time is set once and stored with the subject, so that a restart keeps it.
     """
     outcome = outcome_of(pipeline, subject, horizon_ms)
     if outcome.kind in (OPEN, subject.announced_kind):
@@ -74,7 +94,16 @@ def schedule_subject(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> N
 def schedule_check(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
     """Schedules a check of a predicted run at its horizon, in case the run never ends or never starts a trainer.
 
-    A late event may move the horizon to an earlier moment, an execution that leaves the run to a later one.
+    A late event may move the horizon to an earlier time; an execution that leaves the run may move it to a later one.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the run.
+    run
+        The run.
+    horizon_ms
+        As of `schedule`.
     """
     when_ms = run_horizon_ms(run, horizon_ms)
     sooner = run.next_check_ms is None or when_ms < run.next_check_ms
@@ -85,7 +114,17 @@ def schedule_check(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
 
 
 def advance_check(pipeline: Pipeline, execution: Execution, horizon_ms: int) -> None:
-    """Moves the check of an execution's run forward when an event shows that the run began earlier than known."""
+    """Moves the check of an execution's run to an earlier time when an event shows that the run began earlier.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution.
+    execution
+        The execution that changed.
+    horizon_ms
+        As of `schedule`.
+    """
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is not None and run.next_check_ms is not None and execution.first_ms + horizon_ms < run.next_check_ms:
         schedule_check(pipeline, run, horizon_ms)
@@ -97,11 +136,16 @@ def announce_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]
     Parameters
     ----------
     pipeline
-        Whose outcomes.
+        The pipeline.
     horizon_ms
-        When a run that nothing decided counts as not pushed, after its first event.
+        As of `schedule`.
     nodes
-        Operator -> nodes, for costs.
+        Execution type to number of nodes, for costs.
+
+    Returns
+    -------
+    list of Example
+        The labels announced, in the order of their times.
     """
     examples: list[Example] = []
     now_ms = pipeline.clock.now_ms
@@ -122,12 +166,12 @@ def announce_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]
 
 
 def grace_over(pipeline: Pipeline, subject: Subject) -> bool:
-    """Whether the grace is over: it may have been prolonged after the announcement was scheduled."""
+    """Whether the grace has ended; it may have been prolonged after the announcement was scheduled."""
     return subject.announce_at_ms is None or subject.announce_at_ms <= pipeline.clock.now_ms
 
 
 def outcome_of(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> Outcome:
-    """The outcome of a run or of a trainer as the facts give it."""
+    """The outcome of a run or of a trainer by the facts."""
     if isinstance(subject, Run):
         return run_outcome(pipeline, subject, horizon_ms)
     assert isinstance(subject, Graphlet)
@@ -135,7 +179,7 @@ def outcome_of(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> Outcome
 
 
 def trainers_of(subject: Subject) -> tuple[Execution, ...]:
-    """The trainer, or the trainers of a run."""
+    """The trainer itself, or the trainers of a run."""
     if isinstance(subject, Run):
         return subject.trainers
     return (subject.trainer,) if subject.trainer is not None else ()
@@ -144,7 +188,7 @@ def trainers_of(subject: Subject) -> tuple[Execution, ...]:
 def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapping[str, float]) -> Example | None:
     """Announces an outcome: of a trainer, or of a run, whether any of its trainers was pushed.
 
-    Returns None when no stage was ever predicted, so that nobody can learn from it.
+    Returns None when no stage was ever predicted, so that nothing can be learned from it.
     """
     before_kind = subject.announce(outcome.kind, pipeline.changes)
     first = subject.label_revision == 1
@@ -152,8 +196,7 @@ def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapp
     run = pipeline.run_of(subject)
     trainer = subject.trainer
     inherited = run.predictions if run is not None and trainer is not None else None
-    spent = spendable(subject)
-    stages = records(subject.predictions, spent, nodes)
+    stages = records(subject.predictions, prunable(subject), nodes)
     # A run with trainers leaves the history to them.
     if trainer is not None or not trainers_of(subject):
         run_in_history = trainer is not None and run is not None and run.in_history
@@ -187,8 +230,8 @@ def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapp
     )
 
 
-def spendable(subject: Subject) -> list[Execution]:
-    """What pruning could have saved: of a run all, of a graphlet what no other run had done before."""
+def prunable(subject: Subject) -> list[Execution]:
+    """The executions that pruning could have saved: all of a run; of a graphlet those that are not of another run."""
     if isinstance(subject, Run):
         return subject.executions
     assert isinstance(subject, Graphlet)
@@ -197,13 +240,13 @@ def spendable(subject: Subject) -> list[Execution]:
 
 
 def final(outcome: Outcome) -> bool:
-    """Whether an outcome is as good as never corrected to a push: its stages need not be kept to be learned again."""
+    """Whether an outcome will hardly be corrected to a push, so that its stages need not be kept."""
     return outcome.kind == PUSHED or outcome.cause == Cause.FAILED
 
 
 def release_stages(pipeline: Pipeline, run: Run) -> None:
-    """Drops a run's stages when nobody can need them again: it is over, and no label of its trainers will change."""
-    # Its own label may still be due in this very step, after its trainers'.
+    """Drops a run's stages when nothing can need them again: it has ended, and no label of its trainers will change."""
+    # Its own label may still be due in this step, after those of its trainers.
     announced = run.pending is not None and run.announced_kind == run.pending[0]
     if announced and run.trainers and run.end_ms() is not None and all(map(label_is_final, run.trainers)):
         run.release_stages(pipeline.changes)
@@ -219,7 +262,10 @@ def label_is_final(trainer: Execution) -> bool:
 
 
 def book_avoided(pipeline: Pipeline, subject: Subject, run: Run | None) -> None:
-    """Books what a prune avoided: by the subject's own flag, else a trainer's part of its run's; a run counts once."""
+    """Books the compute that a prune avoided: by the subject's own flag, else a trainer's part of its run's flag.
+
+    A run is booked once.
+    """
     own = subject.predictions
     if isinstance(subject, Run):
         # A run with trainers leaves the booking to them.
@@ -237,7 +283,7 @@ def book_avoided(pipeline: Pipeline, subject: Subject, run: Run | None) -> None:
 
 
 def book_flag(pipeline: Pipeline, predictions: PredictionRecord, shares: int) -> bool:
-    """Books the cost expected left at the last flag, of which each of `shares` trainers has one; False without one."""
+    """Books the cost expected to be left at the last flag, divided by `shares`; False when no stage was flagged."""
     pruned = [prediction.cost_left for prediction in predictions.stages if prediction.decision == PRUNE]
     if pruned:
         node_ms = int(pruned[-1] * 1000.0) // shares
@@ -249,7 +295,7 @@ def book_flag(pipeline: Pipeline, predictions: PredictionRecord, shares: int) ->
 def records(
     predictions: PredictionRecord | None, executions: Iterable[Execution], nodes: Mapping[str, float]
 ) -> list[StageRecord]:
-    """The stages predicted, with what was really used after each."""
+    """The stages predicted, with the compute used after each."""
     if predictions is None:
         return []
     begun = [(e.start_ms, e.node_ms(nodes.get(e.type, 1.0))) for e in executions if e.group != "run"]

@@ -1,6 +1,6 @@
-"""What became of a graphlet: a function of the facts and of how far the pipeline's clock has come.
+"""Computes what became of a graphlet, as a function of the facts and of the pipeline's clock.
 
-The rules are those of docs/decisions/0001-graphlets.md. When an outcome is *said* is decided in `labels`.
+The rules are those of docs/decisions/0001-graphlets.md. `labels` decides when an outcome is announced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PRUNED_BY = "pruned_by"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An outcome, why a graphlet was not pushed, and the event time; the time is None while open."""
+    """An outcome, why a graphlet was not pushed, and its event time; the time is None while open."""
 
     kind: str
     cause: str | None
@@ -31,14 +31,27 @@ UNDECIDED = Outcome(OPEN, None, None)
 
 
 def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
-    """Brings the outcomes of all graphlets up to date; returns those whose outcome changed, in a fixed order."""
+    """Brings the outcomes of all graphlets on the work list up to date.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, which is changed in place.
+    horizon_ms
+        Time after its trainer's start, in ms, at which an undecided graphlet has expired.
+
+    Returns
+    -------
+    list of Graphlet
+        The graphlets whose outcome changed, in a fixed order.
+    """
     changed: dict[Graphlet, None] = {}
     while pipeline.work.unsettled:
         for run_id in pipeline.work.take_runs():
             unsettle_run(pipeline, run_id)
         graphlets = pipeline.work.take_graphlets()
         if len(graphlets) > 1:
-            # Later pushes decide earlier graphlets: in this order most are looked at once.
+            # Later pushes decide earlier graphlets: in this order most are settled once.
             graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key(), reverse=True)
         for graphlet in graphlets:
             if settle_one(pipeline, graphlet, horizon_ms):
@@ -47,7 +60,7 @@ def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
 
 
 def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
-    """The run's own executions changed: its trainers, and what has none, are looked at again."""
+    """Has the trainers of a run settled again, or its executions booked again when it has no trainer."""
     run = pipeline.runs.get(run_id)
     if run is None:
         return
@@ -60,7 +73,7 @@ def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
 
 
 def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
-    """Computes one outcome anew and lets the rest of the pipeline follow; True if it changed."""
+    """Computes one outcome again and updates what depends on it; True if it changed."""
     alive = graphlet.trainer.graphlet is graphlet
     outcome = outcome_of(pipeline, graphlet, horizon_ms) if alive else UNDECIDED
     trainer = graphlet.trainer
@@ -87,7 +100,7 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
 
 
 def outcome_of(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> Outcome:
-    """The outcome that the facts give now."""
+    """The outcome by the facts known now."""
     pushes = [execution.end_ms for execution in graphlet.deploys if pushed(pipeline, execution)]
     if pushes:
         return Outcome(PUSHED, None, min(ms for ms in pushes if ms is not None))
@@ -120,16 +133,16 @@ def pushed(pipeline: Pipeline, execution: Execution) -> bool:
     """
     if not execution.ever(COMPLETE):
         return False
-    told = [
+    reported = [
         value
         for artifact_id in execution.writes
         if (value := pipeline.artifacts[artifact_id].value_of("pushed")) is not None
     ]
-    return not told or any(is_true(value) for value in told)
+    return not reported or any(is_true(value) for value in reported)
 
 
 def move_push(pipeline: Pipeline, graphlet: Graphlet, push: Push | None) -> None:
-    """Sets or takes away a graphlet's push; who was or may be superseded by the change is looked at again."""
+    """Sets or removes a graphlet's push, and has the graphlets settled again that it may supersede."""
     moved = pipeline.pushes.move(graphlet, push)
     if moved is None:
         return
@@ -140,17 +153,23 @@ def move_push(pipeline: Pipeline, graphlet: Graphlet, push: Push | None) -> None
         if other is None:
             continue
         if other.cause == Cause.SUPERSEDED and (other.time_ms or 0) <= settled_ms:
-            # A further push cannot move the time of who was superseded by an earlier one, nor of any before it.
+            # A further push cannot move the time of a graphlet that an earlier push superseded, nor of any before it.
             break
         pipeline.work.settle_one(other)
 
 
 def expire(pipeline: Pipeline) -> None:
-    """Graphlets whose horizon the clock has passed are looked at again."""
+    """Puts graphlets whose horizon the clock has passed on the work list.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    """
     while (trainer_id := pipeline.timers.pop_horizon(pipeline.clock.now_ms)) is not None:
         graphlet = pipeline.graphlets.get(trainer_id)
         if graphlet is not None and graphlet.kind == OPEN:
-            # Should its start have moved on since, settling schedules a later check.
+            # If its start has moved to a later time since, settling schedules a later check.
             graphlet.horizon_ms = None
             pipeline.work.settle_one(graphlet)
 
@@ -158,8 +177,8 @@ def expire(pipeline: Pipeline) -> None:
 def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
     """The outcome of a run's provisional graphlet: whether any trainer of the run is pushed.
 
-    A run that never ends is decided with the last of its trainers, or at its own horizon. One of whose trainers some
-    were evicted has nothing more to say but a push: what they gave was said while they were here.
+    A run that never ends is decided with the last of its trainers, or at its own horizon. A run with evicted trainers
+    has no further outcome but a push: the outcomes of its trainers were announced before they were evicted.
     """
     graphlets = [trainer.graphlet for trainer in run.trainers if trainer.graphlet is not None]
     times = [g.time_ms for g in graphlets if g.kind == PUSHED and g.time_ms is not None]
@@ -190,10 +209,10 @@ def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
 
 
 def not_pushed(pruned: bool, cause: str | None, time_ms: int | None) -> Outcome:
-    """No trainer of a run was pushed; where one was pruned, nobody knows what it would have come to."""
+    """No trainer of a run was pushed; where one was pruned, the run's outcome is unknown."""
     return Outcome(PRUNED, None, time_ms) if pruned else Outcome(NOT_PUSHED, cause, time_ms)
 
 
 def run_horizon_ms(run: Run, horizon_ms: int) -> int:
-    """When a run that never ends counts as not pushed, unless a trainer of it is still open."""
+    """When a run that never ends counts as not pushed, unless one of its trainers is still open."""
     return min((execution.first_ms for execution in run.executions), default=0) + horizon_ms

@@ -1,1 +1,1 @@
-"""State as rows and back, their upgrade, retention, and the invariants of the state."""
+"""Storage of state: rows, loading, retention, invariants, and stories of graphlets."""

@@ -1,4 +1,4 @@
-"""What must hold of a pipeline's state after every step, checked by recomputing it another way."""
+"""Checks what must hold of a pipeline's state after every step, by recomputing it another way."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from stream_app.core.storage.story import story_line
 def check(pipeline: Pipeline, operators: Operators) -> None:
     """Asserts the invariants of a settled pipeline.
 
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    operators
+        Map execution types to groups.
+
     Raises
     ------
     AssertionError
-        One does not hold; it names the entity.
+        One does not hold; the message names the entity.
     """
     assert not pipeline.work.unsettled, "outcomes are left unsettled"
     for execution in pipeline.executions.values():
@@ -31,7 +38,22 @@ def check(pipeline: Pipeline, operators: Operators) -> None:
 
 
 def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators) -> None:
-    """Asserts the invariants of an execution and of the graphlets it is in: what one step can have touched first."""
+    """Asserts the invariants of an execution and of its graphlets, which one step changes first.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution.
+    execution
+        The execution that changed.
+    operators
+        Map execution types to groups.
+
+    Raises
+    ------
+    AssertionError
+        One does not hold; the message names the entity.
+    """
     check_execution(execution, operators)
     for graphlet in (execution.graphlet, *(execution.members_of or ())):
         if graphlet is not None:
@@ -39,6 +61,7 @@ def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators
 
 
 def check_execution(execution: Execution, operators: Operators) -> None:
+    """Asserts the invariants of one execution."""
     assert execution.group == operators.group(execution.type), execution.id
     assert (execution.graphlet is not None) == has_graphlet(execution), execution.id
     assert execution.own_trainer == reads_own_trainer(execution) or execution.group == RUN, execution.id
@@ -48,6 +71,7 @@ def check_execution(execution: Execution, operators: Operators) -> None:
 
 
 def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
+    """Asserts the invariants of one graphlet."""
     assert graphlet.trainer.graphlet is graphlet, story_line(graphlet)
     assert len(graphlet.members) <= MEMBERS_MAX, story_line(graphlet)
     assert not (graphlet.oversized and graphlet.members), story_line(graphlet)
@@ -70,7 +94,7 @@ def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
 
 
 def check_ledger(pipeline: Pipeline) -> None:
-    """The ledger is the sum of what is booked now and what was frozen, and no amount is negative."""
+    """Asserts that the ledger is the sum of what is booked now and what was frozen, and that no amount is negative."""
     total = Ledger()
     total.merge(pipeline.frozen_ledger)
     for execution in pipeline.executions.values():

@@ -1,4 +1,4 @@
-"""State from rows: facts are taken as they are, edges are laid anew, and graphlets find their members."""
+"""Loads state from rows: facts are taken as they are, edges are registered anew, and graphlets find their members."""
 
 from __future__ import annotations
 
@@ -39,19 +39,24 @@ Ends = tuple[Execution, list[str], list[str]]
 
 
 def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipeline]:
-    """The pipelines of some rows, their graphlets rebuilt.
+    """Loads the pipelines of some rows and rebuilds their graphlets.
 
     Parameters
     ----------
     saved
-        All rows, of this version or of one before.
+        All rows by their keys, of this version or of an earlier one.
     operators
-        Map types to groups.
+        Map execution types to groups.
+
+    Yields
+    ------
+    Pipeline
+        One pipeline after another, by name.
 
     Raises
     ------
     StateError
-        A row has a later version, or is no row of ours.
+        A row has a later version or cannot be read.
     """
     by_pipeline: dict[str, list[Row]] = {}
     for row_key, row in sorted(saved.items()):
@@ -62,12 +67,28 @@ def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipelin
 
 
 def renamed_graphlets(saved: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Old id -> new id of the graphlets in rows of version 1, where the two differ. Raises StateError."""
+    """Finds the graphlets whose ids differ from those in rows of version 1.
+
+    Parameters
+    ----------
+    saved
+        All rows by their keys.
+
+    Returns
+    -------
+    dict of str to str
+        Old id to new id, where the two differ.
+
+    Raises
+    ------
+    StateError
+        A row has a later version or cannot be read.
+    """
     return renamed(read_row(row_key, row) for row_key, row in saved.items())
 
 
 def read_row(row_key: bytes, row: bytes) -> Row:
-    """A row in its own version. Raises StateError."""
+    """Reads a row in its own version. Raises StateError when that fails."""
     try:
         kind, pipeline, name = row_key.decode().split("\x00")
         version, value = orjson.loads(row)
@@ -79,7 +100,7 @@ def read_row(row_key: bytes, row: bytes) -> Row:
 
 
 def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
-    """One pipeline of its rows."""
+    """Loads one pipeline from its rows."""
     pipeline = Pipeline(name, keep_rows=True)
     names = renamed(rows)
     by_kind: dict[str, list[tuple[str, Any]]] = {}
@@ -107,7 +128,7 @@ def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
 
 
 def upgraded(row: Row, names: Mapping[str, str]) -> Any:
-    """The value of a row in this version. Raises StateError."""
+    """The value of a row in this version. Raises StateError when it cannot be upgraded."""
     try:
         value = upgrade(row).value
         return renamed_entries(value, names) if row.kind == HISTORY and row.version == 1 else value
@@ -118,6 +139,7 @@ def upgraded(row: Row, names: Mapping[str, str]) -> Any:
 
 
 def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
+    """Loads clock, timers, frozen ledger and pushes of closed graphlets."""
     clock = pipeline.clock
     (
         clock.now_ms, clock.last_event_ms, clock.last_log_ms, clock.cutoff_ms, pipeline.timers.next_sweep_ms,
@@ -129,6 +151,7 @@ def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
 
 
 def load_ledger(row: dict[str, Any]) -> Ledger:
+    """Loads a ledger."""
     row = dict(row)
     row["wasted_by"] = {(group, cause): amount for group, cause, amount in row["wasted_by"]}
     for name in ("saved", "harmed", "undecided"):
@@ -137,6 +160,7 @@ def load_ledger(row: dict[str, Any]) -> Ledger:
 
 
 def load_history(row: dict[str, Any]) -> History:
+    """Loads a history."""
     row = dict(row)
     for name in ("last", "last_pushed"):
         row[name] = known(Snapshot, row[name]) if row[name] is not None else None
@@ -150,17 +174,18 @@ def load_history(row: dict[str, Any]) -> History:
 
 
 def known(kind: type[T], row: Mapping[str, Any]) -> T:
-    """A dataclass of a row's fields; those of a later program are ignored, missing ones have their defaults."""
+    """Makes a dataclass from a row's fields; unknown fields are ignored, missing ones have their defaults."""
     names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in row.items() if name in names})
 
 
 def load_properties(row: dict[str, list[Any]] | None) -> dict[str, tuple[int, Any]] | None:
+    """Loads properties with their event times."""
     return None if row is None else {name: (time_ms, value) for name, (time_ms, value) in row.items()}
 
 
 def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> Ends:
-    """One execution, with the artifacts that its edges lead to, which are laid once all are known."""
+    """Loads one execution, with the ids of the artifacts at its edges, which are registered once all are known."""
     execution = pipeline.executions[name] = Execution(name)
     (
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
@@ -182,7 +207,7 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Ope
 
 
 def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
-    """Lays every edge, then lets every graphlet find its members."""
+    """Registers every edge, then lets every graphlet find its members."""
     for execution, _, outputs in ends:
         for artifact_id in outputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
@@ -206,6 +231,7 @@ def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
 
 
 def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
+    """Loads the predictions and announcements of a trainer."""
     graphlet = pipeline.graphlets.get(name)
     if graphlet is None:
         graphlet = pipeline.retired[name] = Graphlet(pipeline.name, pipeline.executions[name])
@@ -213,17 +239,20 @@ def load_graphlet(pipeline: Pipeline, name: str, row: list[Any]) -> None:
 
 
 def load_run(pipeline: Pipeline, name: str, row: list[Any]) -> None:
+    """Loads the predictions and announcements of a run."""
     run = pipeline.runs.setdefault(name, Run(name))
     load_subject(run, row)
     run.had_trainer, run.in_history = row[4:6]
 
 
 def load_subject(subject: Subject, row: list[Any]) -> None:
+    """Loads predictions and announcements."""
     subject.announced_kind, subject.label_revision, subject.announce_at_ms = row[:3]
     subject.predictions = load_predictions(row[3])
 
 
 def load_predictions(row: list[Any] | None) -> PredictionRecord | None:
+    """Loads a record of predictions."""
     if row is None:
         return None
     record = PredictionRecord()

@@ -1,8 +1,8 @@
-"""What bounds the state: what nothing has touched for the retention leaves, and its sums stay.
+"""Evicts executions and graphlets that no event has touched within the retention period.
 
-An execution is touched by its own events and by those that read what it wrote. Once a day of a pipeline's event
-time, graphlets whose trainer is untouched are closed, and executions that are untouched and in no graphlet any more
-are dropped. Their compute stays in the frozen ledger under the class it had.
+An execution is touched by its own events and by those of executions that read its outputs. Once a day of a pipeline's
+event time, graphlets whose trainer is untouched are closed, and executions that are untouched and in no graphlet any
+more are dropped. Their compute stays in the frozen ledger under its last class.
 """
 
 from __future__ import annotations
@@ -21,12 +21,19 @@ from stream_app.core.units import DAY_MS
 
 
 def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:
-    """Moves the cutoff and returns the graphlets to be closed, in the order of their trainers' starts.
+    """Moves the cutoff and finds the graphlets to close.
 
     Parameters
     ----------
+    pipeline
+        The pipeline.
     keep_ms
-        Retention and lateness together.
+        Retention and lateness together, in ms.
+
+    Returns
+    -------
+    list of Graphlet
+        In the order of their trainers' starts.
     """
     pipeline.timers.next_sweep_ms = (pipeline.clock.now_ms // DAY_MS + 1) * DAY_MS
     cutoff_day = (pipeline.clock.now_ms - keep_ms) // DAY_MS
@@ -38,7 +45,15 @@ def due(pipeline: Pipeline, keep_ms: int) -> list[Graphlet]:
 
 
 def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
-    """Closes graphlets and drops what is untouched and in none."""
+    """Closes graphlets, and drops executions that are untouched and in no graphlet.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, which is changed in place.
+    graphlets
+        The graphlets to close.
+    """
     for graphlet in graphlets:
         close(pipeline, graphlet)
     cutoff_day = pipeline.clock.cutoff_ms // DAY_MS
@@ -52,7 +67,7 @@ def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
 
 
 def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
-    """Takes a graphlet out, leaving on its members what became of it."""
+    """Removes a graphlet and leaves its summary on its members."""
     for execution in (graphlet.trainer, *graphlet.members):
         summarise(pipeline, graphlet, execution)
     clear(pipeline, graphlet)
@@ -66,7 +81,7 @@ def close(pipeline: Pipeline, graphlet: Graphlet) -> None:
 
 
 def summarise(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> None:
-    """Leaves on a member what its compute is charged by once the graphlet is gone."""
+    """Records on a member how its compute is charged once the graphlet is evicted."""
     before = execution.eviction or EvictionSummary()
     latest, cause = before.latest, before.cause
     if not cause or graphlet.trainer.sort_key() > latest:
@@ -82,13 +97,13 @@ def summarise(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> N
 
 
 def others_of_run(pipeline: Pipeline, execution: Execution) -> bool:
-    """Whether anything but executions of group run is left of its run: its end still counts for them."""
+    """Whether a run still has executions of other groups than run, for which its end counts."""
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     return run is not None and any(other.group != RUN for other in run.executions)
 
 
 def remove(pipeline: Pipeline, execution: Execution) -> None:
-    """Drops an execution with its edges; its charge moves to the frozen ledger."""
+    """Drops an execution with its edges, and moves its charge to the frozen ledger."""
     if execution.charged is not None:
         pipeline.frozen_ledger.book(execution.charged, 1)
     pipeline.work.forget_execution(execution)
@@ -117,7 +132,7 @@ def remove(pipeline: Pipeline, execution: Execution) -> None:
 
 
 def remove_from_run(pipeline: Pipeline, run: Run, execution: Execution) -> None:
-    """Takes an execution out of its run, and the run out of the pipeline when it was the last."""
+    """Removes an execution from its run, and the run from the pipeline when it has no other execution."""
     had_trainer = execution in run.trainers
     take_out(run, execution)
     if had_trainer:
@@ -128,6 +143,6 @@ def remove_from_run(pipeline: Pipeline, run: Run, execution: Execution) -> None:
 
 
 def forget_pushes(pipeline: Pipeline) -> None:
-    """Pushes of closed graphlets count for `superseded` as long as an earlier graphlet is kept."""
+    """Drops the pushes of closed graphlets that cannot supersede any graphlet that is kept."""
     first = min((graphlet.trainer.sort_key() for graphlet in pipeline.graphlets.values()), default=None)
     pipeline.pushes.forget_before(first)

@@ -1,7 +1,7 @@
 """State as rows: small values keyed by kind, pipeline and id, for a table with a changelog.
 
-Only facts, predictions and announcements are stored. `loading` lays the edges anew and lets graphlets find their
-members; outcomes and ledger follow from `outcomes.settle` and `accounting.settle`.
+Only facts, predictions and announcements are stored. `loading` registers the edges anew and lets graphlets find their
+members; outcomes and ledger are computed by `outcomes.settle` and `accounting.settle`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 
-#: Raised when the form of a row changes so that a reader of the version before would misread it. What is added at the
-#: end of a list, or to an object, needs no new version: readers ignore what they do not know, and fill in what is
-#: missing. Older rows pass `upgrade`, rows of a later version are refused.
+#: Raised when the form of a row changes so that a reader of the version before would misread it. An addition at the
+#: end of a list, or to an object, needs no new version: readers ignore what they do not know, and have defaults for
+#: what is missing. Older rows pass `upgrade`; rows of a later version are refused.
 VERSION = 2
 
 PIPELINE, HISTORY, EXECUTION, ARTIFACT, GRAPHLET, RUN = (
@@ -39,7 +39,18 @@ def key(kind: str, pipeline: str, name: str) -> bytes:
 
 
 def changed_rows(pipelines: Iterable[Pipeline]) -> list[tuple[bytes, bytes | None]]:
-    """The rows of all entities changed in some pipelines, and a None for each that is gone."""
+    """Collects the rows of all entities that changed, which are no longer marked as changed afterwards.
+
+    Parameters
+    ----------
+    pipelines
+        The pipelines.
+
+    Returns
+    -------
+    list of tuple
+        Key and value of each row; the value is None for a row that was dropped.
+    """
     rows: dict[bytes, bytes | None] = {}
     for pipeline in pipelines:
         dropped, touched = pipeline.changes.take()
@@ -52,6 +63,7 @@ def changed_rows(pipelines: Iterable[Pipeline]) -> list[tuple[bytes, bytes | Non
 
 
 def encode(value: Any) -> bytes:
+    """The bytes of a row's value, with the version."""
     return orjson.dumps([VERSION, value], option=orjson.OPT_NON_STR_KEYS)
 
 
@@ -70,12 +82,13 @@ def value_of(entity: Entity) -> Any:
 
 
 def subject_row(subject: Subject) -> list[Any]:
+    """Predictions and announcements of a run or a trainer."""
     predictions = predictions_row(subject.predictions)
     return [subject.announced_kind, subject.label_revision, subject.announce_at_ms, predictions]
 
 
 def pipeline_row(pipeline: Pipeline) -> list[Any]:
-    """Clocks, cutoff, frozen sums, and the pushes of graphlets that are closed."""
+    """Clocks, cutoff, frozen sums, and the pushes of closed graphlets."""
     clock = pipeline.clock
     return [
         clock.now_ms, clock.last_event_ms, clock.last_log_ms, clock.cutoff_ms, pipeline.timers.next_sweep_ms,
@@ -84,12 +97,14 @@ def pipeline_row(pipeline: Pipeline) -> list[Any]:
 
 
 def ledger_row(ledger: Ledger) -> dict[str, Any]:
+    """The value of a ledger."""
     row = {entry.name: getattr(ledger, entry.name) for entry in fields(ledger)}
     row["wasted_by"] = [[group, cause, amount] for (group, cause), amount in ledger.wasted_by.items()]
     return row
 
 
 def execution_row(execution: Execution) -> list[Any]:
+    """The facts of an execution."""
     reads, writes = sorted(execution.reads), sorted(execution.writes)
     return [
         execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
@@ -102,6 +117,7 @@ def execution_row(execution: Execution) -> list[Any]:
 
 
 def predictions_row(predictions: PredictionRecord | None) -> list[Any] | None:
+    """The value of a record of predictions."""
     if predictions is None:
         return None
     return [
@@ -116,6 +132,7 @@ def predictions_row(predictions: PredictionRecord | None) -> list[Any] | None:
 
 
 def prediction_row(prediction: StagePrediction) -> dict[str, Any]:
+    """The value of one predicted stage."""
     row = {name: getattr(prediction, name) for name in StagePrediction.__slots__}
     row["values"] = prediction.values.tolist()
     return row

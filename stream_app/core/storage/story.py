@@ -1,4 +1,4 @@
-"""What happened to a graphlet, from the state that is kept of it: for errors and explanations."""
+"""The story of a graphlet, from the state that is kept of it, for errors and explanations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 from stream_app.core.outputs import OPEN
 from stream_app.core.state.entities import DOWN, SIDE, UP, Graphlet, Run, Subject
 
-#: Entries of a story; of more, the first half and the last are told.
+#: The most entries of a story; of a longer one, the first half and the last half are given.
 ENTRIES_MAX = 40
 
 
 class StoryEntry(NamedTuple):
-    """One thing that happened."""
+    """One event in a story."""
 
     #: Event time in ms since 1970 UTC; None where none is known.
     time_ms: int | None
@@ -22,7 +22,7 @@ class StoryEntry(NamedTuple):
 
 
 def story(subject: Subject) -> list[StoryEntry]:
-    """The story of a graphlet or a run, in the order of time.
+    """Lists what happened to a graphlet or a run.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def story(subject: Subject) -> list[StoryEntry]:
     Returns
     -------
     list of StoryEntry
-        At most `ENTRIES_MAX`; where some are left out, an entry says how many.
+        In the order of time, at most `ENTRIES_MAX`; where some are omitted, an entry gives their number.
     """
     found = [*executions(subject), *predictions(subject)]
     found.sort(key=lambda entry: (entry.time_ms or 0, entry.what))
@@ -46,8 +46,8 @@ def story(subject: Subject) -> list[StoryEntry]:
         found.append(StoryEntry(None, "announced", detail))
     if len(found) > ENTRIES_MAX:
         half = ENTRIES_MAX // 2
-        left_out = StoryEntry(None, "left out", f"{len(found) - 2 * half + 1} entries")
-        found = [*found[: half - 1], left_out, *found[-half:]]
+        omitted = StoryEntry(None, "left out", f"{len(found) - 2 * half + 1} entries")
+        found = [*found[: half - 1], omitted, *found[-half:]]
     return found
 
 
@@ -72,6 +72,17 @@ def predictions(subject: Subject) -> list[StoryEntry]:
 
 
 def story_line(subject: Subject) -> str:
-    """The story in one line."""
+    """The story of a graphlet or a run in one line.
+
+    Parameters
+    ----------
+    subject
+        A graphlet, or a run whose trainer is not known.
+
+    Returns
+    -------
+    str
+        Name, run and story.
+    """
     entries = (f"{entry.time_ms or '-'} {entry.what}: {entry.detail}" for entry in story(subject))
     return f"{subject.name} of run {subject.run_id}: {'; '.join(entries)}"

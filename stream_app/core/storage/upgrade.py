@@ -1,4 +1,4 @@
-"""Rows of earlier versions, as this version would have written them. Pure: the same row, the same result."""
+"""Upgrades rows of earlier versions to the form of this version. Pure: the same row gives the same result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stream_app.core.ids import graphlet_id, old_graphlet_id, run_graphlet_id
 
 
 class Row(NamedTuple):
-    """A row as it was read."""
+    """A row as it was read, with its version."""
 
     kind: str
     pipeline: str
@@ -28,13 +28,7 @@ def upgrade(row: Row) -> Row:
 
 
 def renamed(rows: Iterable[Row]) -> dict[str, str]:
-    """Old id -> new id of the graphlets that rows of version 1 tell of, where the two differ.
-
-    Parameters
-    ----------
-    rows
-        Before they were upgraded.
-    """
+    """Old id to new id of the graphlets in rows of version 1, where the two differ; `rows` are not upgraded yet."""
     found = {}
     for row in rows:
         if row.version != 1 or row.kind not in ("graphlet", "run"):
@@ -49,7 +43,7 @@ def renamed(rows: Iterable[Row]) -> dict[str, str]:
 
 
 def renamed_entries(history: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A history's row in which graphlets are known by their new ids."""
+    """A history's row with the graphlets' new ids."""
     entries = {zlib.crc32(old.encode()): zlib.crc32(new.encode()) for old, new in names.items()}
     return {**history, "subjects": [entries.get(entry, entry) for entry in history["subjects"]]}
 
