@@ -112,8 +112,8 @@ def count(history: History, entry: int, final: Snapshot, outcome: Outcome, bless
 def correct(history: History, entry: int, final: Snapshot) -> int | None:
     """Counts the push of a graphlet that was counted as not pushed.
 
-    Returns the number of graphlets labelled since, as far as known; None when the graphlet is counted as pushed already,
-    because that push was taken back and is announced again.
+    Returns the number of graphlets labelled since, as far as known; None when it is counted as pushed already, because
+    that push was taken back and is announced again.
     """
     position = len(history.subjects) - 1 - history.subjects[::-1].index(entry) if entry in history.subjects else None
     if position is not None and history.outcomes[position]:
