@@ -1,1 +1,1 @@
-"""The learner, a fold over the examples log: models, calibration, drift, prequential metrics."""
+"""Learning: models, thresholds and metrics, folded from the examples log."""

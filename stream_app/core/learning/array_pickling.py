@@ -1,4 +1,4 @@
-"""Arrays in a checkpoint: pickled as plain bytes, so that reading one back makes no class but the project's own."""
+"""Pickles arrays as plain bytes, so that a checkpoint names no classes but the project's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MARK = "array"
 
 
 class Packed:
-    """Its attributes are pickled as they are, arrays among them as (mark, type, shape, bytes)."""
+    """Base of classes whose attributes are pickled as they are, arrays among them as (mark, type, shape, bytes)."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {

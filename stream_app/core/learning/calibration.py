@@ -1,13 +1,17 @@
 """From a deployment budget to a threshold: class-conditional conformal prediction over graphlets.
 
-The budget is the largest share of would-be pushes that may be flagged, and it is family-wise: a push is
-flagged if any of its stages is. So a push stands by its least score over the stages, and the threshold, one for all
-stages, is the largest of these scores below which lie no more pushes than the budget allows:
-floor(budget * (n + 1)) - 1 of n, each counted with one over the probability that it was left to run. A score is
-what a flag risks for what it saves, whatever the stage, so one threshold also spends the budget where it saves most.
-For exchangeable pushes the chance that the next one is flagged is then at most the budget (Vovk 2012, "Conditional
-validity of inductive conformal predictors"). Under drift it may not be, so the share that really was flagged is
-watched beside it.
+The budget is the largest share of would-be pushes that may be flagged, and it is family-wise: a push is flagged if any
+of its stages is. A push is therefore ranked by its lowest score over the stages. The threshold, one for all stages, is
+the highest of these scores below which lie no more pushes than the budget allows: floor(budget * (n + 1)) - 1 of n,
+each counted with one over the probability that it was left to continue. The score sets the risk of a flag against its
+saving at every stage alike, so one threshold also spends the budget where it saves most.
+
+For exchangeable pushes the probability that the next one is flagged is then at most the budget [1]_. Under drift it may
+not be, so the share that was really flagged is monitored too.
+
+References
+----------
+.. [1] V. Vovk, "Conditional validity of inductive conformal predictors", ACML 2012.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-#: Pushes that thresholds and the watch look back on.
+#: Number of the last pushes from which thresholds, and the share flagged, are computed.
 WINDOW = 300
-#: The watch stops flags when so many would be flagged by chance this rarely under the budget.
+#: Flags stop when the number flagged would be reached under the budget with at most this probability.
 _EXCESS = 0.05
 #: Room for rounding in budget * (n + 1), which is a whole number where it matters.
 _ROUNDING = 1e-9
@@ -39,7 +43,17 @@ class _Push:
 
 
 class PushCalibration:
-    """The last labelled pushes and the thresholds that follow from them, budget by budget."""
+    """The last labelled pushes and the thresholds that follow from them, budget by budget.
+
+    Parameters
+    ----------
+    budgets
+        The budgets to keep thresholds for, each between 0 and 1.
+
+    References
+    ----------
+    .. [1] V. Vovk, "Conditional validity of inductive conformal predictors", ACML 2012.
+    """
 
     def __init__(self, budgets: Sequence[float]) -> None:
         self.budgets = tuple(sorted(budgets))
@@ -49,7 +63,7 @@ class PushCalibration:
         self._flags_stopped: dict[float, bool] = dict.fromkeys(self.budgets, False)
         #: The stages that get a budget, sorted.
         self._budgeted_stages: tuple[str, ...] = ()
-        #: The least score of any push.
+        #: The lowest score of any push.
         self._least: float | None = None
 
     def add(
@@ -60,11 +74,20 @@ class PushCalibration:
         weight: float,
         budgeted_stages: Collection[str],
     ) -> None:
-        """Count one more labelled push and draw the thresholds anew.
+        """Counts one more labelled push and computes the thresholds anew.
 
-        `scores` has the smallest score (finite) that the guards let through at each stage, `flagged` the budgets whose
-        policy flagged the push anywhere, `weight` is one over its propensity, `spending` names the stages that get a
-        budget.
+        Parameters
+        ----------
+        graphlet
+            The id of the graphlet; an earlier push of it is replaced.
+        scores
+            Stage to the lowest finite score that the guards let through there.
+        flagged
+            The budgets whose policies flagged the push at any stage.
+        weight
+            One over the push's propensity.
+        budgeted_stages
+            The stages that get a budget.
         """
         self._forget(graphlet)
         push = _Push(graphlet, dict(scores), tuple(sorted(flagged)), weight)
@@ -80,13 +103,13 @@ class PushCalibration:
         self._watch(total)
 
     def _forget(self, graphlet: str) -> None:
-        for place, push in enumerate(self._pushes):
+        for position, push in enumerate(self._pushes):
             if push.graphlet == graphlet:
-                del self._pushes[place]
+                del self._pushes[position]
                 return
 
     def _draw(self, total: float) -> None:
-        """Thresholds anew. A push of which the guards let no score through at a spending stage counts, unflaggable."""
+        """Computes the thresholds. A push without a score at a budgeted stage counts as one that cannot be flagged."""
         ranked = sorted([(push.least, push.weight) for push in self._pushes if push.least is not None])
         self._least = ranked[0][0] if ranked else None
         self._thresholds.clear()
@@ -104,35 +127,46 @@ class PushCalibration:
             self._flags_stopped[budget] = _too_many(weights, total, budget)
 
     def threshold(self, budget: float) -> float | None:
-        """Flag strictly below this score; None while pushes are missing or there are none to go by.
+        """The threshold of a budget.
+
+        Parameters
+        ----------
+        budget
+            One of the budgets kept.
+
+        Returns
+        -------
+        float or None
+            A graphlet is flagged strictly below it. None while pushes are missing or no push has a score.
 
         Raises
         ------
         ValueError
-            The budget is none of those kept: it would never flag, and nobody would know why.
+            The budget is not kept. It would never flag, and nothing would tell why.
         """
         if budget not in self._flags_stopped:
             raise ValueError(f"no thresholds are kept for a budget of {budget:g}; the learner has {self.budgets}")
         return self._thresholds.get(budget)
 
     def pushes_missing(self, budget: float) -> int:
-        """Labelled pushes still missing before the budget can be kept at all."""
+        """The number of labelled pushes still missing before the budget can be kept at all."""
         return max(0, math.ceil(1 / budget - _ROUNDING) - 1 - len(self._pushes))
 
     def lowest_push_score(self) -> float | None:
-        """The least score of any push: what a budget without enough pushes might use."""
+        """The lowest score of any push, which a budget without enough pushes might use."""
         return self._least
 
     def flags_stopped(self, budget: float) -> bool:
-        """Whether the 95 % lower bound of the share of recent pushes flagged under the budget exceeds it."""
+        """Whether the 95 % lower bound of the share of recent pushes flagged under the budget exceeds the budget."""
         return self._flags_stopped[budget]
 
 
 def _largest(ranked: list[tuple[float, float]], room: int) -> float | None:
-    """The largest score below which lie pushes, with the heaviest at this score itself, of no more weight than `room`.
+    """The highest score below which the pushes weigh, with the heaviest at this score, no more than `room`.
 
-    The push at the edge stands for the next one, which may fall anywhere up to it. Where flagged pushes rarely run,
-    those few are heavy and far between: to count 1 for the edge, as among equals, flagged 6.3 % instead of 5 %.
+    The push at the edge stands for the next one, which may fall anywhere up to it. Where flagged pushes rarely
+    continue, those few are heavy and far apart: counting 1 for the edge, as among equal weights, flagged 6.3 % instead
+    of 5 %.
     """
     best: float | None = None
     below = 0.0
@@ -148,8 +182,8 @@ def _largest(ranked: list[tuple[float, float]], room: int) -> float | None:
 def _too_many(weights: list[float], total: float, budget: float) -> bool:
     """Whether flagged pushes of these weights, out of `total`, are more than chance and the budget explain.
 
-    With equal weights this is the exact binomial test, which rejects when the Clopper-Pearson lower bound is
-    above the budget. Unequal ones count as fewer pushes of their common size (Fay and Feuer 1997).
+    With equal weights this is the exact binomial test, which rejects when the Clopper-Pearson lower bound is above the
+    budget. Unequal weights count as fewer pushes of their common size (Fay and Feuer 1997).
     """
     if not weights:
         return False

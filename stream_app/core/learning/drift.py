@@ -1,4 +1,4 @@
-"""Is a model still worth listening to? Its log loss against the past push rate's, and a change detector."""
+"""Detects that a model has become unreliable: its log loss against the past push rate's, and a change detector."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 from river.drift import ADWIN
 
-#: Labels looked back on, and pushes among them, before a model is judged.
+#: Number of the last labels on which a model is judged, and of pushes among them that are needed.
 LABELS, PUSHES = 500, 30
 #: A model on trial must have seen this many labels and pushes since it was made.
 TRIAL_LABELS, TRIAL_PUSHES = 100, 10
@@ -16,12 +16,12 @@ _LOSS_MAX = 5.0
 
 
 def log_loss(p: float, pushed: bool) -> float:
-    """Minus the logarithm of the probability given to what happened, at most that of one in a million."""
+    """Minus the logarithm of the probability given to what happened, which counts as at least one in a million."""
     return -math.log(max(p if pushed else 1.0 - p, 1e-6))
 
 
 class BaselineComparison:
-    """A model's recent log loss less the baseline's, label by label."""
+    """A model's recent log loss minus the baseline's, label by label."""
 
     def __init__(self) -> None:
         self._window: deque[tuple[float, bool]] = deque()
@@ -29,7 +29,7 @@ class BaselineComparison:
         self._pushes = 0
 
     def add(self, p: float, baseline: float, pushed: bool) -> None:
-        """Count a label: what the model and the baseline gave, and what happened."""
+        """Counts a label: the probabilities of the model and the baseline, and whether the graphlet was pushed."""
         excess = log_loss(p, pushed) - log_loss(baseline, pushed)
         self._window.append((excess, pushed))
         self._sum += excess
@@ -57,14 +57,19 @@ class BaselineComparison:
 
 
 class DriftCounter:
-    """river's adaptive window over a stage's log loss; counts the changes it sees."""
+    """Counts the changes that an adaptive window sees in a stage's log loss.
+
+    References
+    ----------
+    .. [1] A. Bifet and R. Gavalda, "Learning from Time-Changing Data with Adaptive Windowing", SDM 2007.
+    """
 
     def __init__(self) -> None:
         self._window = ADWIN()  # type: ignore[no-untyped-call]
         self.detections = 0
 
     def add(self, p: float, pushed: bool) -> bool:
-        """Take in the loss of one label; whether it shows that the losses have changed."""
+        """Adds the loss of one label; returns whether it shows that the losses have changed."""
         self._window.update(min(log_loss(p, pushed), _LOSS_MAX) / _LOSS_MAX)  # type: ignore[no-untyped-call]
         changed = bool(self._window.drift_detected)
         self.detections += changed

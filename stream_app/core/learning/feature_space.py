@@ -1,9 +1,9 @@
-"""Features as a linear model can bend them: each a curve over its own quantiles, missing as a value of its own.
+"""Encodes features for a linear model: each as a curve over its own quantiles, a missing value by itself.
 
-A feature may be heavy-tailed, a flag, a count or absent, and nobody says which. So each value is checked and bounded,
-and placed between the *knots* of its feature: quantiles of its recent values, few at first and more as labels come.
-A value is then a weight on the two knots around it (a hat function each), so that a linear model draws any piecewise
-linear curve. All features are placed at once, in arrays.
+A feature may be heavy-tailed, a flag, a count or absent, and its kind is not declared. Each value is therefore checked
+and compressed, and encoded between the *knots* of its feature: quantiles of its recent values, few at first and more as
+labels arrive. A value becomes a weight on each of the two knots around it (a hat function each), so that a linear model
+draws any piecewise linear curve. All features are encoded at once, in arrays.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from stream_app.core.learning.array_pickling import Packed
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Larger magnitudes are cut to this; only what is no finite number at all becomes missing.
+#: Larger magnitudes are clipped to this; a value that is not a finite number becomes missing.
 BOUND = 1e9
-#: Magnitudes up to this stay as they are: features come bounded by it.
+#: Magnitudes up to this stay as they are; features are extracted within it.
 PLAIN = 20.0
-#: Names beyond this many are ignored, so that a model's size is bounded whatever it is sent.
+#: Names beyond this many are ignored, so that the size of a model is bounded.
 NAMES_MAX = 256
 #: The name under which the past push rate enters beside the features.
 BASELINE = "baseline"
 
 #: Knots by vectors learned: more bend costs more labels to learn.
 _KNOTS = ((0, 5), (500, 8), (2000, 14))
-#: Places of a feature: a knot each, one more for what lies on the last, and one for its absence.
+#: Slots of a feature: one for each knot, one more for values at the last knot, and one for its absence.
 SLOTS, MISSING = 17, 16
 #: Knots are drawn anew after 16 vectors, then at each doubling, then every so many.
 _REDRAW_FIRST, _REDRAW_EVERY = 16, 4096
-#: Vectors remembered to draw knots from, and which share of them once that many were seen: the last 4,096.
+#: Vectors kept to draw knots from; once that many were seen, one of so many is kept: a sample of the last 4,096.
 _SAMPLE, _THIN = 512, 8
 #: Values that a feature must have shown before it gets more than one knot.
 _VALUES_MIN = 8
@@ -44,9 +44,9 @@ _PLAIN_TYPES = {float}
 
 
 def compressed(value: object) -> float:
-    """`value` cut to BOUND, its magnitude beyond PLAIN replaced by a logarithm; NaN (missing) if no finite number.
+    """The value clipped to BOUND, its magnitude beyond PLAIN replaced by a logarithm; NaN if it is not a finite number.
 
-    >>> bounded(math.inf), bounded("7"), bounded(True), bounded(-3)
+    >>> compressed(math.inf), compressed("7"), compressed(True), compressed(-3)
     (nan, nan, 1.0, -3.0)
     """
     if not isinstance(value, (int, float)) or value != value or value in (math.inf, -math.inf):
@@ -59,14 +59,20 @@ def compressed(value: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What a vector puts on which places: two amounts for each feature, at these numbers of a flat array."""
+    """The slots and amounts of a vector: two for each feature, at these positions of a flat array."""
 
     slots: Ints
     amounts: Floats
 
 
 class FeatureSpace(Packed):
-    """The features a stage has seen, the knots of each, and its typical value."""
+    """The features that a stage has seen, with the knots and the typical value of each.
+
+    Parameters
+    ----------
+    names
+        Names of features, after which the names of new ones follow.
+    """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         #: In order of first sight, so that a vector made earlier is a prefix of one made later.
@@ -95,13 +101,13 @@ class FeatureSpace(Packed):
         self._index()
 
     def _index(self) -> None:
-        #: The first place of each feature, its last knot, and whether it says anything: where it is known, where not.
+        #: The first slot of each feature, its last knot, and whether it counts when present and when absent.
         self._first: Ints = np.arange(len(self.names)) * SLOTS
         self._last: Ints = np.isfinite(self._knots).sum(axis=1) - 1
-        told = ~np.isnan(self.typical)
-        self._present: Floats = ((self._last > 0) | ~told).astype(np.float64)
-        self._absent: Floats = told.astype(np.float64)
-        #: The place before the first and that of absence; knots side by side, and how far from each to the next.
+        known_typical = ~np.isnan(self.typical)
+        self._present: Floats = ((self._last > 0) | ~known_typical).astype(np.float64)
+        self._absent: Floats = known_typical.astype(np.float64)
+        #: The slot before the first and that of absence; knots side by side, and the distance from each to the next.
         self._before, self._missing = self._first - 1, self._first + MISSING
         self._ladder: Floats = self._knots[:, : self._last.max(initial=0) + 1].T.copy()
         with np.errstate(invalid="ignore"):
@@ -110,11 +116,11 @@ class FeatureSpace(Packed):
         self._usual_slots, self._usual_amounts = usual.slots, usual.amounts
 
     def usual(self) -> Encoded:
-        """Where the typical values lie."""
+        """The encoding of the typical values."""
         return Encoded(self._usual_slots, self._usual_amounts)
 
     def admit(self, features: Iterable[str]) -> bool:
-        """Take in names not known yet, in alphabetical order; whether there were any."""
+        """Adds names that are not known yet, in alphabetical order; returns whether there were any."""
         if all(map(self._known.__contains__, features)):
             return False
         new = sorted(name for name in features if name not in self._known)[: NAMES_MAX - len(self.names)]
@@ -123,7 +129,7 @@ class FeatureSpace(Packed):
         return bool(new)
 
     def vector(self, features: Mapping[str, float], baseline: float) -> Floats:
-        """The baseline's log-odds, then the bounded values of the known features; NaN where missing."""
+        """The baseline's log-odds, then the compressed values of the known features; NaN where missing."""
         known = list(map(features.get, self.names, repeat(math.nan)))
         known[0] = log_odds(baseline)
         if set(map(type, known)) == _PLAIN_TYPES:
@@ -133,10 +139,10 @@ class FeatureSpace(Packed):
         return np.array([known[0], *map(compressed, known[1:])])
 
     def encode(self, vector: Floats) -> Encoded:
-        """What a vector puts on which places.
+        """Encodes a vector.
 
-        Absence where a feature is mostly missing, and the value of one that never changes, put nothing: they are
-        what the intercept is for.
+        The absence of a feature that is mostly missing, and the value of one that never changes, have amount 0: the
+        intercept stands for them.
         """
         size = len(vector)
         slots, amounts = np.empty(2 * size, dtype=np.int64), np.empty(2 * size)
@@ -153,7 +159,10 @@ class FeatureSpace(Packed):
         return Encoded(slots, amounts)
 
     def learn(self, vector: Floats) -> list[tuple[int, Floats, Floats]]:
-        """Remember a vector; when it is time, draw the knots anew: (feature, old knots, new knots) where they moved."""
+        """Keeps a vector, and draws the knots anew when that is due.
+
+        Returns (feature, old knots, new knots) where knots moved.
+        """
         if self._seen < _SAMPLE:
             if self._seen >= len(self._sample):
                 more = np.full((max(_REDRAW_FIRST, len(self._sample)), len(self.names)), math.nan)
@@ -186,12 +195,28 @@ class FeatureSpace(Packed):
         return moved
 
     def knots(self, feature: int) -> Floats:
-        """The knots of a feature."""
+        """The knots of a feature, rising."""
         return self._knots[feature, : self._last[feature] + 1].copy()
 
 
 def log_odds(p: float) -> float:
-    """The log-odds of a probability, which is first kept within 1e-6 of its ends; NaN counts as a half."""
+    """The log-odds of a probability.
+
+    Parameters
+    ----------
+    p
+        The probability, which is clipped to 1e-6 from 0 and 1; NaN counts as a half.
+
+    Returns
+    -------
+    float
+        Natural logarithm of the odds.
+
+    Examples
+    --------
+    >>> log_odds(0.5), round(log_odds(0.9), 3)
+    (0.0, 2.197)
+    """
     if p != p:
         return 0.0
     p = min(max(p, 1e-6), 1.0 - 1e-6)

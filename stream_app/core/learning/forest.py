@@ -1,7 +1,7 @@
-"""A forest that renews itself: with every few hundred labels its oldest trees make room for new ones.
+"""A forest that renews itself: after every few hundred labels new trees replace the oldest ones.
 
-The newest trees know the last labels, the older ones steady the answer, and a label costs the same however long the
-log is. Trees see how features work together, which the regression beside them does not.
+The newest trees know the last labels, the older ones steady the answer, and the cost of a label does not depend on the
+length of the log. Trees capture interactions of features, which the regression does not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stream_app.core.learning.feature_space import Floats, Ints
 from stream_app.core.learning.tree_growing import DEPTH, INNER, NODES, Bools, grow
 from stream_app.core.learning.window import Window
 
-#: Trees in all; and how many grow at a time, by labels learned: while there are few, old trees know little.
+#: Trees in all; and how many grow at a time, by labels learned: more at first, when old trees have seen few labels.
 TREES = 80
 _GROWN = ((0, 40), (4000, 20))
 #: Labels, and pushes and others among them, before the first trees.
@@ -24,7 +24,8 @@ _LABELS, _EACH = 100, 10
 #: New trees after so many labels, and sooner while there are few: after this share of those seen.
 _EVERY, _SHARE = 800, 0.12
 
-#: A tree is kept as blocks of half its levels: one from the root, below it one for each way out; 15 splits, one spare.
+#: A tree is stored as blocks of half its levels: one from the root, and one for each way out of it. A block has 15
+#: splits and one unused position.
 _HALF = DEPTH // 2
 _WAYS = 2**_HALF
 _BLOCKS = 1 + _WAYS
@@ -32,34 +33,34 @@ _FIRST_LEAF = INNER
 
 
 def _blocks() -> tuple[Ints, Ints]:
-    """Of each inner node of a tree its block, and its number in there."""
+    """The block of each inner node of a tree, and its number within the block."""
     level = np.log2(np.arange(1, INNER + 1)).astype(np.int64)
-    place = np.arange(1, INNER + 1) - 2**level
+    position = np.arange(1, INNER + 1) - 2**level
     lower = level >= _HALF
     below = level - _HALF * lower
-    return np.where(lower, 1 + (place >> below), 0), 2**below - 1 + place % 2**below
+    return np.where(lower, 1 + (position >> below), 0), 2**below - 1 + position % 2**below
 
 
 def _ways() -> Ints:
-    """For each set of a block's splits that send right, by bits, the way out to which it leads."""
+    """The way out of a block for each set of its splits that send right, the set given as bits."""
     splits = np.arange(2 ** (_WAYS - 1))
-    place = np.zeros(len(splits), dtype=np.int64)
+    position = np.zeros(len(splits), dtype=np.int64)
     for _ in range(_HALF):
-        place = 2 * place + 1 + (splits >> place & 1)
-    ways: Ints = place - (_WAYS - 1)
+        position = 2 * position + 1 + (splits >> position & 1)
+    ways: Ints = position - (_WAYS - 1)
     return ways
 
 
 _BLOCK, _WITHIN = _blocks()
 _WAY = _ways()
-#: How often a leaf's number is halved to come to the nodes above it, the root first.
+#: How often a leaf's number is halved to reach each node above it, the root first.
 _HALVED = np.arange(DEPTH, -1, -1)[:, None]
 
 
 class Forest(Packed):
     """Trees over the vectors of a stage's feature space.
 
-    All splits of a block are asked at once, and a table tells the way through it: a few operations on large arrays
+    All splits of a block are evaluated at once, and a table gives the way through it: a few operations on large arrays
     are faster than many on small ones.
     """
 
@@ -75,13 +76,13 @@ class Forest(Packed):
         self._index()
 
     def _index(self) -> None:
-        #: The trees' numbers; where the nodes of each begin; where each split of the first tree is.
+        #: The trees' numbers; the first node of each; the position of each split of the first tree.
         self._trees: Ints = np.arange(self.trees)
         self._nodes: Ints = self._trees * NODES
         self._splits: Ints = _BLOCK * (self.trees * _WAYS) + _WITHIN
 
     def learn(self, labels: int, window: Window) -> None:
-        """Grow new trees from the last labels when it is time; `labels` have been learned in all."""
+        """Grows new trees from the last labels when that is due; `labels` is the number learned in all."""
         if labels < self._next:
             return
         self._next = labels + min(_EVERY, max(1, int(labels * _SHARE)))
@@ -98,7 +99,7 @@ class Forest(Packed):
 
     def _add(self, feature: Ints, threshold: NDArray[np.float32]) -> None:
         features = np.zeros((_BLOCKS, len(feature), _WAYS), dtype=np.int64)
-        # Nothing reaches the spare split's threshold.
+        # Nothing reaches the threshold of the unused position.
         thresholds = np.full((_BLOCKS, len(feature), _WAYS), math.nan, dtype=np.float32)
         features[_BLOCK, :, _WITHIN], thresholds[_BLOCK, :, _WITHIN] = feature.T, threshold.T
         old = (_BLOCKS, self.trees, _WAYS)
@@ -107,7 +108,7 @@ class Forest(Packed):
         self._feature, self._threshold = features.reshape(-1, _WAYS), thresholds.reshape(-1, _WAYS)
 
     def leaves(self, vector: Floats) -> Ints:
-        """The node of each tree, a leaf, at which a vector ends."""
+        """The number of the leaf of each tree at which a vector ends."""
         trees = self.trees
         if not trees:
             return np.zeros(0, dtype=np.int64)
@@ -119,24 +120,27 @@ class Forest(Packed):
         return leaves
 
     def log_odds(self, leaves: Ints) -> float:
-        """The log-odds that the leaves give, as if pushes were as frequent as not; 0 while there are no trees."""
+        """The log-odds by the leaves, as if both classes were equally frequent; 0 while there are no trees."""
         return _log_odds(float(self._value.take(self._nodes + leaves).sum()) / self.trees) if self.trees else 0.0
 
     def tested(self, leaves: Ints) -> Ints:
-        """The features that were tested on the way to leaves: a row for each level, a column for each tree."""
+        """The features tested on the way to leaves: a row for each level, a column for each tree."""
         passed = (leaves + 1 >> _HALVED[:-1]) - 1
         tested: Ints = self._feature.take(self._splits.take(passed) + self._trees * _WAYS)
         return tested
 
     def shares(self, leaves: Ints, tested: Ints, features: int) -> Floats:
-        """About how much of the leaves' mean each of so many features is answerable for, by what its splits did."""
+        """An estimate of each feature's part in the leaves' mean, from what its splits change."""
         if not self.trees:
             return np.zeros(features)
         values = self._value.take(self._nodes + ((leaves + 1 >> _HALVED) - 1))
         return np.bincount(tested.ravel(), (values[1:] - values[:-1]).ravel(), features) / float(self.trees)
 
     def without(self, vector: Floats, leaves: Ints, tested: Ints, features: Ints, values: Floats) -> list[float]:
-        """The log-odds if one feature had another value, of each of some: the trees that tested it are asked anew."""
+        """The log-odds if one feature had another value, for each of some features.
+
+        Only trees that tested the feature are evaluated.
+        """
         which, tree = (tested == features[:, None, None]).any(axis=1).nonzero()
         x = np.empty((len(features), len(vector)), dtype=np.float32)
         x[:] = vector
@@ -154,7 +158,7 @@ class Forest(Packed):
 
 
 def _way(right: Bools) -> Ints:
-    """The way out of blocks of splits, of which each sends right or not."""
+    """The way out of blocks of splits, given whether each split sends right."""
     return _WAY.take(np.packbits(right, bitorder="little").view("<u2"))
 
 

@@ -1,7 +1,7 @@
 """The learner: models, thresholds and metrics as one fold over the examples log.
 
-Everything here is a function of the log so far: the same records in the same order give the same model, bit
-for bit, on every worker. It never looks at a clock and draws nothing at random.
+Its state is a function of the log so far: the same records in the same order give the same model, bit for bit, on every
+worker. It reads no clock and draws nothing at random.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
 _CORRECTION = 2.0
 #: Labels over which the fleet's push rate is averaged.
 _RATE_OVER = 5000
-#: What is believed of the fleet before any label: one push in five runs, worth five runs.
+#: Prior of the fleet's push rate: one push in five runs, with the weight of five runs.
 _PRIOR_PUSHES, _PRIOR_RUNS = 1.0, 5.0
-#: No propensity below this is believed; the holdout's are 2 % at least.
+#: Lower propensities count as this one; those of the holdout are at least 2 %.
 _PROPENSITY_MIN = 0.01
-#: Numbers kept for each label counted: stage, label, weight, p, baseline, what the two thresholds said.
+#: Numbers kept for each label counted: stage, label, weight, p, baseline, predictions of the two thresholds.
 _COUNTED = 7
 
 
 class Learner:
-    """Folds the examples log; answers with probabilities, thresholds and metrics.
+    """Folds the examples log; gives probabilities, thresholds and metrics.
 
-    `Settings.learner` makes the one that fits a detector.
+    `Settings.learner` makes the learner that fits a detector.
 
     Parameters
     ----------
     budgets
-        Those to keep thresholds for.
+        The budgets to keep thresholds for, each between 0 and 1.
     retention_ms
-        How long a label is remembered, in ms of its pipeline's own time; at least the detector's retention and
-        lateness together.
+        How long a label is remembered, in ms of its pipeline's own time; at least the detector's retention and lateness
+        together.
     """
 
     def __init__(self, budgets: Sequence[float] = BUDGETS, retention_ms: int = RETENTION_MS) -> None:
@@ -59,52 +59,127 @@ class Learner:
         self._schema = _schema(self._stages)
 
     def predict(self, stage: str, features: Mapping[str, float], baseline: float) -> Prediction:
-        """The calibrated probability of a push; the baseline while the stage has no model to trust."""
+        """The probability that a graphlet is pushed.
+
+        Parameters
+        ----------
+        stage
+            One of `STAGES`.
+        features
+            Feature name to value, as `extraction.extract` gives them.
+        baseline
+            The pipeline's past push rate, between 0 and 1.
+
+        Returns
+        -------
+        Prediction
+            The calibrated probability; the baseline while the stage has no model that is better.
+        """
         found = self._stages[stage]
         return found.model.fallback(baseline) if found.trial else found.model.predict(features, baseline)
 
     def threshold(self, stage: str, budget: float) -> float | None:
-        """Flag strictly below this score; None: pushes are missing, or the stage gets no budget."""
+        """The threshold of a stage under a budget.
+
+        Parameters
+        ----------
+        stage
+            One of `STAGES`.
+        budget
+            One of the budgets kept.
+
+        Returns
+        -------
+        float or None
+            A graphlet is flagged strictly below it. None while pushes are missing, or when the stage gets no budget.
+
+        Raises
+        ------
+        ValueError
+            No thresholds are kept for the budget.
+        """
         return self._calibration.threshold(budget) if self._stages[stage].has_budget else None
 
     def pushes_missing(self, budget: float) -> int:
-        """Labelled pushes still missing before this budget has thresholds."""
+        """The number of labelled pushes still missing before a budget has thresholds.
+
+        Parameters
+        ----------
+        budget
+            Any budget between 0 and 1.
+
+        Returns
+        -------
+        int
+            0 when there are enough.
+        """
         return self._calibration.pushes_missing(budget)
 
     def lowest_push_score(self, stage: str) -> float | None:
-        """The least score of any labelled push; None at a stage where no budget is spent."""
+        """The lowest score of any labelled push.
+
+        Parameters
+        ----------
+        stage
+            One of `STAGES`.
+
+        Returns
+        -------
+        float or None
+            None without a push, and at a stage that gets no budget.
+        """
         return self._calibration.lowest_push_score() if self._stages[stage].has_budget else None
 
     def flags_stopped(self, budget: float) -> bool:
-        """Whether flags under this budget must stop: too many of the last labelled pushes were flagged."""
+        """Whether flags under a budget must stop because too many of the last labelled pushes were flagged.
+
+        Parameters
+        ----------
+        budget
+            One of the budgets kept.
+
+        Returns
+        -------
+        bool
+            True when the 95 % lower bound of the share flagged exceeds the budget.
+        """
         return self._calibration.flags_stopped(budget)
 
     def fleet_rate(self) -> float:
-        """The recent share of pushes among labels, over all pipelines; the prior of one without history."""
+        """The recent share of pushes among labels over all pipelines: the prior of a pipeline without history."""
         return self._rate_pushes / self._rate_runs
 
     @property
     def version(self) -> str:
-        """Records folded and the features they had: equal versions of one log are equal models."""
+        """Number of records folded and a hash of the features seen. Equal versions of one log are equal models."""
         return f"{self.records}-{self._schema}"
 
     @property
     def discarded(self) -> int:
-        """Updates refused because they would have left the finite numbers."""
+        """Number of updates refused because they would have made numbers infinite."""
         return sum(stage.model.discarded for stage in self._stages.values())
 
     @property
     def forgotten(self) -> int:
-        """Graphlets whose labels were forgotten within the retention: a correction of one is counted beside it."""
+        """Number of graphlets whose labels were forgotten within the retention.
+
+        The correction of a forgotten label counts as a new label.
+        """
         return self._memory.forgotten
 
     @property
     def drifts(self) -> int:
-        """Changes of the log loss that the drift detectors saw."""
+        """Number of changes of the log loss that the drift detectors saw."""
         return sum(stage.drift.detections for stage in self._stages.values())
 
     def metrics(self) -> dict[str, StageMetrics]:
-        """Prequential metrics by stage, of what was said at the time."""
+        """The prequential metrics of the probabilities predicted at the time.
+
+        Returns
+        -------
+        dict of str to StageMetrics
+            Metrics by stage.
+        """
         return {
             name: StageMetrics(
                 support=stage.support,
@@ -118,7 +193,13 @@ class Learner:
         }
 
     def learn(self, example: Example) -> None:
-        """Fold one record of the log; one seen before, or overtaken by its correction, is ignored."""
+        """Folds one record of the log.
+
+        Parameters
+        ----------
+        example
+            The record. It is ignored when it was learned before, or when its correction was.
+        """
         if self._memory.known(example):
             return
         self.records += 1
@@ -145,7 +226,7 @@ class Learner:
             predicted = stage.count(p, baseline, pushed, weight)
             counted.extend((STAGES.index(record.stage), pushed, weight, p, baseline, *predicted))
             stage.note_cost(record)
-            # The correction of a push, or of a failed training, comes without: there is nothing to learn from.
+            # The correction of a push, or of a failed training, has no features to learn from.
             if record.features:
                 if stage.model.admit(record.features):
                     self._schema = _schema(self._stages)
@@ -168,8 +249,8 @@ class Learner:
     def _calibrate(self, example: Example, weight: float) -> None:
         records = (*example.inherited, *example.stages)
         if records and all(record.guard == Guard.FIRST for record in records):
-            # Later pushes of the pipeline have no such guard: this one does not stand for them. Counted, it would
-            # leave them its part of the budget (a fleet of young pipelines had 6.4 % of its pushes flagged at 5 %).
+            # Later pushes of the pipeline have no such guard, so this one does not represent them. If it counted, they
+            # would get its part of the budget (a fleet of young pipelines had 6.4 % of its pushes flagged at 5 %).
             return
         scores: dict[str, float] = {}
         for record in records:
@@ -181,9 +262,9 @@ class Learner:
 
 
 def _propensity(example: Example) -> float:
-    """The chance that the draw left the graphlet to run: one draw a run, so that of its likeliest prune.
+    """The probability that the draw let the graphlet continue; there is one draw a run, so that of its likeliest prune.
 
-    What was told to stop and ran on regardless was no draw.
+    A graphlet that was flagged and continued regardless was not drawn.
     """
     records = (*example.inherited, *example.stages)
     return min((record.propensity for record in records if record.decision != PRUNE), default=1.0)

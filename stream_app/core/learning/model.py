@@ -1,7 +1,7 @@
-"""The model of one stage: a regression over curves of the features, a forest, and the baseline, blended.
+"""The model of one stage: a regression over curves of the features, a forest, and the baseline, combined by stacking.
 
-The regression is quick to learn what each feature says by itself; the forest, renewed from the last labels, what
-features say together. The blend starts at the baseline, hence so does the model, and learns how far to trust either.
+The regression learns quickly what each feature says by itself; the forest, renewed from the last labels, captures
+interactions. The stacking starts at the baseline, and so does the model; it learns the weight of each member.
 """
 
 from __future__ import annotations
@@ -21,34 +21,44 @@ from stream_app.core.learning.window import Window
 
 #: Labels, and among them pushes and others, before a stage answers with more than the baseline.
 READY_LABELS, READY_EACH = 50, 5
-#: No label counts for more than this in a model, whatever its propensity.
+#: The largest weight of a label in a model, whatever its propensity.
 WEIGHT_MAX = 3.0
-#: So many features more are put to the test than reasons are asked for.
+#: Number of features tested beyond the number of reasons asked for.
 _TESTED = 2
 
 
 @dataclass(slots=True)
 class Prediction:
-    """The probability of a push at one stage. Ask for reasons before the model learns again."""
+    """The probability of a push at one stage. Reasons must be asked for before the model learns again."""
 
     #: Calibrated, finite, strictly inside (0, 1).
     p: float
     _model: StageModel
-    #: None when the answer is the baseline itself, which has no reasons.
+    #: None when the probability is the baseline itself, which has no reasons.
     _asked: Asked | None
 
     def reasons(self, k: int) -> list[tuple[str, float]]:
-        """The `k` features that move the answer most, with what they add to its log-odds.
+        """The features that move the probability most.
 
-        The effect of a feature is the log-odds as they are less the log-odds with this feature at its typical
-        value (missing, where it mostly is). `encoding.BASELINE` stands for the past push rate.
+        The effect of a feature is the log-odds as they are minus the log-odds with this feature at its typical value
+        (missing, where it mostly is). The name `feature_space.BASELINE` stands for the past push rate.
+
+        Parameters
+        ----------
+        k
+            The most features to return.
+
+        Returns
+        -------
+        list of tuple
+            Names and effects in log-odds, the largest effects first.
         """
         return [] if self._asked is None else self._model.effects(self._asked, k)
 
 
 @dataclass(slots=True)
 class Asked:
-    """A vector, what it is to the regression and to the forest, and what these say."""
+    """A vector with its encodings for the regression and the forest, and their answers."""
 
     vector: Floats
     encoded: Encoded
@@ -58,7 +68,13 @@ class Asked:
 
 
 class StageModel:
-    """Predicts pushes at one stage and learns from their labels, one at a time, in the order of the log."""
+    """Predicts pushes at one stage and learns from their labels, one at a time, in the order of the log.
+
+    Parameters
+    ----------
+    names
+        Names of features known beforehand.
+    """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.space = FeatureSpace(names)
@@ -70,35 +86,35 @@ class StageModel:
         self.window = Window()
         self.labels = 0
         self.pushes = 0
-        #: Updates that were refused because they would have left the finite numbers.
+        #: Updates refused because they would have made numbers infinite.
         self.discarded = 0
 
     @property
     def ready(self) -> bool:
-        """Whether it has seen enough labels of both kinds to answer."""
+        """Whether it has seen enough labels of both classes to answer."""
         others = self.labels - self.pushes
         return self.labels >= READY_LABELS and min(self.pushes, others) >= READY_EACH
 
     def admit(self, names: Mapping[str, float]) -> bool:
-        """Take in names of features not known yet; whether there were any."""
+        """Adds names of features not known yet; returns whether there were any."""
         grew = self.space.admit(names)
         if grew:
             self.regression.widen(len(self.space.names))
         return grew
 
     def predict(self, features: Mapping[str, float], baseline: float) -> Prediction:
-        """The calibrated probability; the baseline until `ready`. Changes nothing."""
+        """The calibrated probability; the baseline until `ready`. It changes nothing."""
         if not self.ready:
             return self.fallback(baseline)
         asked = self.ask(self.space.vector(features, baseline))
         return Prediction(self._answer(asked), self, asked)
 
     def fallback(self, baseline: float) -> Prediction:
-        """The baseline as an answer."""
+        """The baseline as a prediction."""
         return Prediction(probability(feature_space.log_odds(baseline)), self, None)
 
     def ask(self, vector: Floats) -> Asked:
-        """What the members say of a vector of `space`."""
+        """The answers of the members for a vector of `space`."""
         encoded, leaves = self.space.encode(vector), self.forest.leaves(vector)
         members = (float(vector[0]), self.regression.log_odds(encoded), self.forest.log_odds(leaves))
         return Asked(vector, encoded, leaves, members)
@@ -108,11 +124,11 @@ class StageModel:
         return probability(answer if math.isfinite(answer) else asked.members[0])
 
     def p(self, vector: Floats) -> float:
-        """The probability for a vector of `space`; its baseline when the model has no finite answer."""
+        """The probability for a vector of `space`; its baseline when the answer is not finite."""
         return self._answer(self.ask(vector))
 
     def learn(self, vector: Floats, label: bool, weight: float) -> None:
-        """Learn a label of a vector of `space`: first how far to trust the members, then they themselves."""
+        """Learns the label of a vector of `space`: first the weights of the members, then the members."""
         weight = min(weight, WEIGHT_MAX)
         for feature, old, new in self.space.learn(vector):
             self.regression.move(feature, old, new)
@@ -126,16 +142,16 @@ class StageModel:
         self.forest.learn(self.labels, self.window)
 
     def effects(self, asked: Asked, k: int) -> list[tuple[str, float]]:
-        """The `k` features not at their typical value whose return to it would change the log-odds most.
+        """The `k` features whose return to their typical value would change the log-odds most.
 
-        Those that regression and forest together make most of are put to the test, one by one.
+        The features with the largest estimated effect are tested one by one.
         """
         direct, curves, trees, _ = self.stacking.weights
-        vector, typical, forest_says = asked.vector, self.space.typical, asked.members[2]
+        vector, typical, forest_odds = asked.vector, self.space.typical, asked.members[2]
         moved = curves * (self.regression.parts(asked.encoded) - self.regression.parts(self.space.usual()))
         if typical[0] == typical[0]:
             moved[0] += direct * (vector[0] - typical[0])
-        per_share = trees / (probability(forest_says) * probability(-forest_says))
+        per_share = trees / (probability(forest_odds) * probability(-forest_odds))
         tested = self.forest.tested(asked.leaves)
         about = np.abs(moved + per_share * self.forest.shares(asked.leaves, tested, len(vector)))
         about[(vector == typical) | (np.isnan(vector) & np.isnan(typical))] = -1.0
@@ -144,6 +160,6 @@ class StageModel:
         effects = moved[first].tolist()
         if self.forest.trees:
             without = self.forest.without(vector, asked.leaves, tested, first, typical[first])
-            effects = [effect + trees * (forest_says - other) for effect, other in zip(effects, without, strict=True)]
+            effects = [effect + trees * (forest_odds - other) for effect, other in zip(effects, without, strict=True)]
         names = [self.space.names[i] for i in first.tolist()]
         return sorted(zip(names, effects, strict=True), key=lambda each: (-abs(each[1]), each[0]))[:k]

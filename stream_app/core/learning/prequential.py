@@ -1,12 +1,11 @@
-"""How good what was said turned out to be: prequential metrics of a series of probabilities.
+"""Prequential metrics: the quality of a series of probabilities, each predicted before its label was known.
 
-Everything is a weighted sum over labels (a histogram of log-odds for each class, and the losses), so a
-correction takes its first label out again exactly, and the size never grows. Weights are one over the
-propensity.
+All of them are weighted sums over labels (a histogram of log-odds for each class, and the losses), so that a correction
+removes the first label exactly, and the size never grows. Weights are one over the propensity.
 
-Balanced accuracy needs a threshold. The prequential one classifies each label with the threshold that was
-best over all labels before it, chosen anew after every 50; `best_balanced_accuracy` is that of the threshold
-that hindsight picks, as offline studies report it.
+Balanced accuracy needs a threshold. The prequential one classifies each label with the threshold that was best over all
+labels before it, chosen anew after every 50; `best_balanced_accuracy` is that of the threshold chosen in hindsight, as
+offline studies report it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,15 @@ _DECILES = 10
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """A tenth of the labels, by predicted probability: what was predicted, what happened, and its weight."""
+    """A tenth of the labels, by predicted probability.
+
+    Attributes
+    ----------
+    predicted, observed
+        Mean predicted probability, and share of pushes.
+    weight
+        Sum of the labels' weights.
+    """
 
     predicted: float
     observed: float
@@ -34,14 +41,25 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The quality of one series of probabilities; None where both classes are needed and one is absent."""
+    """The quality of one series of probabilities; None where both classes are needed and one is absent.
+
+    Attributes
+    ----------
+    balanced_accuracy, best_balanced_accuracy
+        With the threshold of the time, and with the one chosen in hindsight.
+    auc, log_loss, brier
+        Area under the ROC curve, mean log loss, mean squared error.
+    calibration_slope
+        Slope of the label's log-odds on the predicted ones; 1 is calibrated, below 1 is overconfident.
+    calibration
+        Tenths of the labels.
+    """
 
     balanced_accuracy: float | None
     best_balanced_accuracy: float | None
     auc: float | None
     log_loss: float | None
     brier: float | None
-    #: Slope of the label's log-odds on the predicted ones; 1 is calibrated, below 1 too sure.
     calibration_slope: float | None
     calibration: tuple[CalibrationBin, ...]
 
@@ -53,27 +71,27 @@ class Scoring:
         self._pushed = [0.0] * _BINS
         self._not = [0.0] * _BINS
         self._loss = self._brier = 0.0
-        #: Weight of pushes, and of the rest, that the threshold of their time put on the right side.
+        #: Weight of pushes, and of the rest, that the threshold of their time classified correctly.
         self._hits = self._passes = 0.0
         self._labels = 0
         self._threshold = _BINS
 
     def add(self, p: float, pushed: bool, weight: float) -> bool:
-        """Count a label; whether the threshold of the moment predicted a push."""
-        place = _bin(p)
-        predicted = place >= self._threshold
-        self._sum(p, place, pushed, weight, predicted)
+        """Counts a label; returns whether the threshold of the moment predicted a push."""
+        position = _bin(p)
+        predicted = position >= self._threshold
+        self._sum(p, position, pushed, weight, predicted)
         self._labels += 1
         if self._labels % _RECHOOSE == 0:
             self._threshold = self._best()[0]
         return predicted
 
     def remove(self, p: float, pushed: bool, weight: float, predicted: bool) -> None:
-        """Take back what `add` counted; `said` is what it returned."""
+        """Takes back a label that `add` counted; `predicted` is the value that `add` returned."""
         self._sum(p, _bin(p), pushed, -weight, predicted)
 
-    def _sum(self, p: float, place: int, pushed: bool, weight: float, predicted: bool) -> None:
-        (self._pushed if pushed else self._not)[place] += weight
+    def _sum(self, p: float, position: int, pushed: bool, weight: float, predicted: bool) -> None:
+        (self._pushed if pushed else self._not)[position] += weight
         self._loss += weight * log_loss(p, pushed)
         self._brier += weight * (p - pushed) ** 2
         if pushed and predicted:
@@ -86,14 +104,14 @@ class Scoring:
         pushed, others = math.fsum(self._pushed), math.fsum(self._not)
         if pushed <= 0.0 or others <= 0.0:
             return _BINS, 0.5
-        best, place, hits, passes = 0.5, _BINS, 0.0, others
+        best, position, hits, passes = 0.5, _BINS, 0.0, others
         for i in range(_BINS - 1, -1, -1):
             hits += self._pushed[i]
             passes -= self._not[i]
             accuracy = (hits / pushed + passes / others) / 2
             if accuracy > best:
-                best, place = accuracy, i
-        return place, best
+                best, position = accuracy, i
+        return position, best
 
     def quality(self) -> Quality:
         """The metrics of all labels so far."""
@@ -118,7 +136,7 @@ class Scoring:
         return area / (pushed * others)
 
     def _filled(self) -> list[tuple[float, float, float]]:
-        """Log-odds, weight of pushes and weight of the rest, of every bin with weight."""
+        """Log-odds, weight of pushes and weight of the rest, for every bin that is not empty."""
         both = zip(self._pushed, self._not, strict=True)
         return [((i + 0.5) / _STEPS - _EDGE, yes, no) for i, (yes, no) in enumerate(both) if yes + no > 1e-9]
 

@@ -1,11 +1,10 @@
-"""What pruning saved, verified by the runs that were flagged and left to run.
+"""Estimates what pruning saved, verified by flagged runs that were left to continue.
 
-A pruned run never shows what it would have cost. But a flagged run is left to run with a known probability,
-its propensity, and then shows what it really used. Such a run stands for the flagged ones that were pruned:
-with propensities that fall from stage to stage (one draw a run), for (before - after) / last of them at each
-stage. The ratio of what they used to what was expected of them, times what was expected of the pruned, is
-the verified saving; its variance is that of a ratio of sums over pipelines, since runs of one pipeline
-resemble each other.
+A pruned run never shows what it would have cost. But a flagged run continues with a known probability, its propensity,
+and then shows what it used. Such a run represents the flagged runs that were pruned: with propensities that fall from
+stage to stage (one draw a run), it represents (before - after) / last of them at each stage. The verified saving is the
+ratio of what these runs used to what was expected of them, times what was expected of the pruned runs. Its variance is
+that of a ratio of sums over pipelines, since runs of one pipeline resemble each other.
 """
 
 from __future__ import annotations
@@ -17,30 +16,37 @@ from scipy import special
 
 from stream_app.core.outputs import PRUNE, Example
 
-#: Widest interval: a factor of e to this either way says that nothing is known.
+#: The widest interval: a factor of e to this power either way, when nothing is known.
 _LOG_MAX = 20.0
-#: How many pruned runs of a pipeline are remembered until all that they say is in.
+#: Number of pruned runs of a pipeline that are remembered until all their examples have arrived.
 _RUNS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Node-seconds that prunes saved, in all."""
+    """Node-seconds saved by prunes, in all.
 
-    #: Expected cost left of all runs pruned.
+    Attributes
+    ----------
+    estimated
+        Expected cost left of all pruned runs.
+    verified, low, high
+        By the holdout, with its 95 % interval; None before any run was held out.
+    pruned, held_out
+        Number of runs pruned, and of runs held out.
+    """
+
     estimated: float
-    #: By the holdout, with its 95 % interval; None before any run was held out.
     verified: float | None
     low: float | None
     high: float | None
-    #: Runs pruned, and runs held out.
     pruned: int
     held_out: int
 
 
 @dataclass(slots=True)
 class _Pipeline:
-    """Node-seconds left, by pipeline: over its held-out runs weighted by the prunes they stand for, and pruned."""
+    """Node-seconds left in one pipeline: actual and expected of its held-out runs, weighted, and of its prunes."""
 
     actual: float = 0.0
     expected: float = 0.0
@@ -49,7 +55,7 @@ class _Pipeline:
     runs: dict[str, bool] = field(default_factory=dict)
 
     def prune(self, example: Example) -> bool:
-        """Count the cost expected left at a prune, of a run once: by its own flag or by its trainers'."""
+        """Counts the cost expected to be left at a prune, once for each run: by its own flag or by its trainers'."""
         own = [record for record in example.stages if record.decision == PRUNE]
         flags = own or [record for record in example.inherited if record.decision == PRUNE]
         if not flags:
@@ -66,7 +72,7 @@ class _Pipeline:
 
 
 class Savings:
-    """Sums over examples; feed it each example once."""
+    """Sums over examples, each of which must be added once."""
 
     def __init__(self) -> None:
         self._pruned = 0
@@ -76,13 +82,13 @@ class Savings:
         self._squares = [0.0, 0.0, 0.0]
 
     def add(self, example: Example) -> None:
-        """Count what an example says about savings: a prune, a held-out run, or nothing."""
+        """Counts what an example shows about savings: a prune, a held-out run, or nothing."""
         if example.pushed is None:
             self._pruned += self._pipelines.setdefault(example.pipeline, _Pipeline()).prune(example)
             return
         flags = [record for record in example.stages if record.propensity < 1.0]
         if not flags or any(record.decision == PRUNE for record in flags):
-            # Never flagged, or told to stop and run on regardless: that was no draw, so it stands for nobody.
+            # Never flagged, or flagged and continued regardless: that was no draw, so it represents no pruned run.
             return
         self._held_out += 1
         held = self._pipelines.setdefault(example.pipeline, _Pipeline())
@@ -114,10 +120,10 @@ class Savings:
         return Saved(estimated, verified, verified / factor, verified * factor, self._pruned, self._held_out)
 
     def _standard_error(self, ratio: float, expected: float, estimated: float) -> float:
-        """Of the verified saving less the true one: the ratio's part, by pipeline, and that of the draw."""
+        """Standard error of the verified saving: the ratio's part, by pipeline, and the draw's part."""
         ratio_part = 0.0
         for each in self._pipelines.values():
-            # A pipeline that is much of the sum pulls the ratio towards itself and looks better than it is.
+            # A pipeline that is much of the sum pulls the ratio towards itself, so that its error seems too small.
             leverage = min(each.expected / expected, 0.5)
             ratio_part += ((each.actual - ratio * each.expected) / (1.0 - leverage)) ** 2
         a, b, c = self._squares
@@ -125,7 +131,7 @@ class Savings:
         return math.sqrt((estimated / expected) ** 2 * ratio_part + draw_part)
 
     def _freedom(self) -> float:
-        """Degrees of freedom: as many equal pipelines as vary like these, by what they hold of either sum, less one."""
+        """Degrees of freedom: the number of equal pipelines whose sums would vary like these, less one."""
         least = math.inf
         for amounts in ([p.expected for p in self._pipelines.values()], [p.pruned for p in self._pipelines.values()]):
             squares = math.fsum(amount * amount for amount in amounts)

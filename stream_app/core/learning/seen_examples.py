@@ -1,4 +1,4 @@
-"""Which examples were learned: kept for the retention of their pipeline's own time, and bounded in all."""
+"""Remembers the examples that were learned, for the retention of their pipeline's own time, and bounded in all."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ GRAPHLETS_MAX = 500_000
 
 
 class _Pipeline:
+    """The labels of one pipeline."""
+
     def __init__(self) -> None:
         self.clock_ms = 0
-        #: When to look again for what is too old.
+        #: When old entries are dropped next.
         self.sweep_ms = 0
-        #: Graphlet -> its highest label revision, what the metrics counted for that, and when it was said. The numbers
-        #: are kept as bytes: a worker stands still while its learner is pickled, for 150 ms longer with 38,000 arrays.
+        #: Graphlet -> its highest label revision, what the metrics counted for it, and when it was announced. The
+        #: numbers are kept as bytes: a worker pauses while its learner is pickled, 150 ms longer with 38,000 arrays.
         self.seen: dict[str, tuple[int, bytes, int]] = {}
 
     def sweep(self, retention_ms: int) -> None:
-        """Forget what is older than the retention; once a day of the pipeline's own time, so that each costs little.
+        """Drops labels older than the retention; once a day of the pipeline's own time, so that each costs little.
 
-        Whole days count, as in the detector: what it still keeps may still be corrected.
+        Whole days count, as in the detector: a graphlet that the detector still keeps may still be corrected.
         """
         self.sweep_ms = self.clock_ms + DAY_MS
         oldest_ms = (self.clock_ms - retention_ms) // DAY_MS * DAY_MS
@@ -34,13 +36,13 @@ class _Pipeline:
 
 
 class SeenExamples:
-    """Label revisions learned, by pipeline.
+    """The label revisions learned, by pipeline.
 
     Parameters
     ----------
     retention_ms
-        How long a label is remembered, in ms of its pipeline's own time. It must be no shorter than the retention and
-        lateness of the detector: a correction of a forgotten label is counted beside it.
+        How long a label is remembered, in ms of its pipeline's own time. It must not be shorter than the retention and
+        lateness of the detector: a correction of a forgotten label counts as a new label.
     """
 
     def __init__(self, retention_ms: int = RETENTION_MS) -> None:
@@ -63,7 +65,7 @@ class SeenExamples:
         return array("d", found[1]) if found else None
 
     def keep(self, example: Example, counted: array[float]) -> None:
-        """Remember a label and what was counted for it, and forget what is older than the retention."""
+        """Remembers a label and what was counted for it, and drops labels older than the retention."""
         pipeline = self._pipelines.setdefault(example.pipeline, _Pipeline())
         self._pipelines.move_to_end(example.pipeline)
         self._size -= len(pipeline.seen)
@@ -73,6 +75,6 @@ class SeenExamples:
             pipeline.sweep(self._retention_ms)
         self._size += len(pipeline.seen)
         while self._size > GRAPHLETS_MAX and len(self._pipelines) > 1:
-            _, silent = self._pipelines.popitem(last=False)
-            self._size -= len(silent.seen)
-            self.forgotten += len(silent.seen)
+            _, oldest = self._pipelines.popitem(last=False)
+            self._size -= len(oldest.seen)
+            self.forgotten += len(oldest.seen)

@@ -1,4 +1,4 @@
-"""What is learned about one stage: its model, the watch that may replace it, its metrics, the cost it has ahead."""
+"""The learning of one stage: its model, the comparison that may replace it, its metrics, and the cost it has ahead."""
 
 from __future__ import annotations
 
@@ -23,26 +23,36 @@ _REFOLDED = 2000
 
 @dataclass(frozen=True, slots=True)
 class StageMetrics:
-    """Prequential metrics of one stage."""
+    """Prequential metrics of one stage.
 
-    #: Labels and pushes among them, weighted by one over the propensity.
+    Attributes
+    ----------
+    support, pushes
+        Labels, and pushes among them, weighted by one over the propensity.
+    model, baseline
+        Quality of the model's probabilities, and of the baseline's.
+    on_trial
+        Whether the stage answers with the baseline while a fresh model is on trial.
+    drifts
+        Number of changes of the log loss.
+    """
+
     support: float
     pushes: float
     model: Quality
     baseline: Quality
-    #: Whether the stage answers with the baseline while a fresh model is on trial.
     on_trial: bool
     drifts: int
 
 
 class StageLearning:
-    """What is learned about one stage."""
+    """The state of learning of one stage."""
 
     def __init__(self) -> None:
         self.model = StageModel()
         self.comparison = BaselineComparison()
         self.drift = DriftCounter()
-        #: The watch of a fresh model that has to prove itself; None while the model answers.
+        #: The comparison of a fresh model on trial; None while the model answers.
         self.trial: BaselineComparison | None = None
         self.scoring = Scoring()
         self.baseline_scoring = Scoring()
@@ -52,7 +62,7 @@ class StageLearning:
         self.ahead_records = 0
 
     def learn(self, record: StageRecord, pushed: bool, weight: float) -> bool:
-        """Judge and teach the model; whether it failed and was replaced by a fresh one."""
+        """Judges and teaches the model; returns whether it failed and was replaced by a fresh one."""
         vector = self.model.space.vector(record.features, record.baseline)
         failed = self._judge(record, vector, pushed)
         self.model.learn(vector, pushed, weight)
@@ -78,24 +88,24 @@ class StageLearning:
         self.trial = BaselineComparison()
         width = len(self.model.space.names)
         for vector, pushed, weight in old.window.last(_REFOLDED):
-            # A vector from before a name was known misses that feature.
+            # A vector from before a name was known lacks that feature.
             self.model.learn(np.append(vector, np.full(width - len(vector), math.nan)), pushed, weight)
 
     def count(self, p: float, baseline: float, pushed: bool, weight: float) -> tuple[bool, bool]:
-        """Count a label in the metrics; what the thresholds of model and baseline said."""
+        """Counts a label in the metrics; returns what the thresholds of model and baseline predicted."""
         self.support += weight
         self.pushes += weight * pushed
         return self.scoring.add(p, pushed, weight), self.baseline_scoring.add(baseline, pushed, weight)
 
     def discount(self, pushed: bool, weight: float, p: float, baseline: float, predicted: tuple[bool, bool]) -> None:
-        """Take a label out of the metrics."""
+        """Removes a label from the metrics."""
         self.support -= weight
         self.pushes -= weight * pushed
         self.scoring.remove(p, pushed, weight, predicted[0])
         self.baseline_scoring.remove(baseline, pushed, weight, predicted[1])
 
     def note_cost(self, record: StageRecord) -> None:
-        """Take in what share of the run's expected cost was ahead."""
+        """Adds the share of the run's expected cost that was ahead."""
         total = record.cost + record.cost_left
         if 0.0 < total < math.inf:
             self.ahead_records = min(self.ahead_records + 1, _AHEAD_OVER)
@@ -103,10 +113,10 @@ class StageLearning:
 
     @property
     def has_budget(self) -> bool:
-        """Whether enough cost is ahead here for the stage to get a share of the budgets."""
+        """Whether enough cost is ahead at this stage for a share of the budgets."""
         return self.ahead >= _AHEAD_MIN
 
 
 def unit(p: float) -> float:
-    """A probability as a record gives it; a half when it is none."""
+    """The probability in a record; a half when the value is not a probability."""
     return p if 0.0 <= p <= 1.0 else 0.5

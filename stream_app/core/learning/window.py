@@ -1,4 +1,4 @@
-"""The last labels of a stage, as arrays: what trees grow from, and what a fresh model is refolded from."""
+"""The last labels of a stage, as arrays, from which trees grow and fresh models are refolded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST = 128
 
 
 class Window(Packed):
-    """Vectors, labels and weights; the oldest is overwritten. A vector from before a name was known misses it."""
+    """Vectors, labels and weights; the oldest is overwritten. Vectors from before a name was known lack it."""
 
     def __init__(self) -> None:
         self._rows: NDArray[np.float32] = np.full((0, 0), np.nan, dtype=np.float32)
@@ -24,13 +24,13 @@ class Window(Packed):
         self._seen = 0
 
     def add(self, vector: NDArray[np.float64], pushed: bool, weight: float) -> None:
-        """Remember a label; no vector is shorter than those before it."""
-        place = self._seen % SIZE
-        if len(vector) > self._rows.shape[1] or place >= len(self._rows):
-            self._grow(max(place + 1, len(self._rows)), len(vector))
-        self._rows[place] = vector
-        self._pushed[place] = pushed
-        self._weights[place] = weight
+        """Adds a label; its vector must not be shorter than those before it."""
+        position = self._seen % SIZE
+        if len(vector) > self._rows.shape[1] or position >= len(self._rows):
+            self._grow(max(position + 1, len(self._rows)), len(vector))
+        self._rows[position] = vector
+        self._pushed[position] = pushed
+        self._weights[position] = weight
         self._seen += 1
 
     def _grow(self, labels: int, width: int) -> None:
@@ -43,12 +43,12 @@ class Window(Packed):
         self._weights = np.append(self._weights, np.zeros(room - height, dtype=np.float32))
 
     def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-        """All labels kept, in no particular order; not to be changed."""
+        """All labels kept, in no particular order; the arrays must not be changed."""
         size = min(self._seen, SIZE)
         return self._rows[:size], self._pushed[:size], self._weights[:size]
 
     def last(self, labels: int) -> Iterator[tuple[NDArray[np.float64], bool, float]]:
-        """So many of the last labels, or as many as there are, the oldest first."""
+        """The last labels, at most so many, the oldest first."""
         for number in range(max(0, self._seen - min(labels, SIZE)), self._seen):
-            place = number % SIZE
-            yield self._rows[place].astype(np.float64), bool(self._pushed[place]), float(self._weights[place])
+            position = number % SIZE
+            yield self._rows[position].astype(np.float64), bool(self._pushed[position]), float(self._weights[position])
