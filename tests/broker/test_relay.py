@@ -94,13 +94,13 @@ def test_events_of_a_pipeline_keep_their_order(cluster: Cluster) -> None:
 
 
 def test_only_a_worker_that_enforces_stops_a_run(cluster: Cluster) -> None:
-    """What was said before the service began is known to it; what is no verdict is ignored."""
+    """Verdicts from before its start are known to it; records that are not verdicts are ignored."""
 
-    def verdict(run: str, policy: str) -> tuple[int | None, bytes | None, bytes]:
-        words = verdict_record("prune", run, policy=policy)
-        return None, words["graphlet"].encode(), orjson.dumps(words)
+    def verdict(run: str, mode: str) -> tuple[int | None, bytes | None, bytes]:
+        record = verdict_record("prune", run, mode=mode)
+        return None, record["graphlet"].encode(), orjson.dumps(record)
 
-    records = [verdict("a", "observe 5 %"), (None, b"x", b"nonsense"), verdict("b", "enforce 1 %")]
+    records = [verdict("a", "observe"), (None, b"x", b"nonsense"), verdict("b", "enforce")]
     asyncio.run(cluster.produce(cluster.names.verdicts, records))
     with relayed(cluster) as service:
         until(lambda: ready(service))

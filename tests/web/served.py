@@ -27,6 +27,7 @@ from stream_app.sources import SOURCES
 from stream_app.web.relayed import RelayedVerdicts, relayed_app
 from stream_app.web.serving import embedded_app
 from stream_app.web.webhooks import WebhookSettings
+from stream_app.wire import VERSION
 
 JSON = {"Content-Type": "application/json"}
 LINEAGE, BATCH = "/api/v1/lineage", "/api/v1/lineage/batch"
@@ -163,6 +164,7 @@ def verdict_record(
     """A verdict in wire form, as far as it decides who stops."""
     graphlet = graphlet_id(pipeline, trainer) if trainer else run_graphlet_id(pipeline, run or "")
     return {
+        "version": VERSION,
         "id": f"{graphlet}#{revision}", "graphlet": graphlet, "pipeline": pipeline, "run": run, "trainer": trainer,
         "decision": decision, "p_push": 0.25, "reasons": ["no push for long"], "revision": revision,
         "policy": {"mode": mode, "budget": 0.01},
