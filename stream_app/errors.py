@@ -1,19 +1,19 @@
-"""Whose fault is it? One leaf for each answer; anything else that escapes is a defect of ours."""
+"""The errors that this project raises on purpose, by who must act. Any other exception is a defect of this project."""
 
 from __future__ import annotations
 
 
 class StreamAppError(Exception):
-    """Base of all errors this project raises on purpose; never raised itself."""
+    """Base of all errors that this project raises on purpose; it is never raised itself."""
 
 
 class MalformedEvent(StreamAppError):  # noqa: N818 - it names the event, as its readers do
-    """The sender's fault: the message goes to the dead letters with this reason, and the stream goes on."""
+    """The sender must act: the message goes to the dead letters with this reason, and the stream continues."""
 
 
 class OptionsError(StreamAppError):
-    """The user's fault: one line that says what to change, exit code 2."""
+    """The user must act: one line that says what to change; the command exits with code 2."""
 
 
 class StateError(StreamAppError):
-    """Saved state cannot be read: refuse to start with it."""
+    """Stored state cannot be read; the program refuses to start with it."""

@@ -1,8 +1,8 @@
-"""Settings: one TOML file, then `STREAM_APP_*` variables, then flags, each overriding the one before.
+"""Options: one TOML file, then `STREAM_APP_*` variables, then flags, each overriding the one before.
 
-An option is `section.key`; its variable is `STREAM_APP_SECTION_KEY`, which holds JSON where the option is a
-table. A key that is not known is an error. Nothing else in the project reads the environment, and nobody
-below the shells sees an `Options`: they take plain values.
+An option is `section.key`; its variable is `STREAM_APP_SECTION_KEY`, which holds JSON where the option is a table. An
+unknown key is an error. Nothing else in the project reads the environment, and no module below the commands uses
+`Options`: they take plain values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULT_BUDGETS = {"observe": 0.05, "enforce": 0.01}
 
 
 def _decoded(value: object) -> object:
-    """A table or a list from a variable, which holds it as JSON."""
+    """Decodes a table or a list from a variable, which holds it as JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -45,13 +45,13 @@ Group = Literal["ingest", "analysis", "preprocess", "tune", "train", "validate",
 
 
 class OperatorOptions(BaseModel):
-    """What execution types mean, beside the default operators."""
+    """The meaning of execution types, beside the default operators."""
 
     model_config = _FROZEN
 
     #: Execution type to operator group; extends and overrides the defaults.
     groups: Annotated[dict[str, Group], *_Table] = Field(default_factory=dict)
-    #: Execution type to its number of nodes, for executions whose sender tells no cost.
+    #: Execution type to its number of nodes, for executions whose sender reports no cost.
     nodes: Annotated[dict[str, Annotated[float, Field(gt=0)]], *_Table] = Field(default_factory=dict)
 
 
@@ -63,9 +63,9 @@ class DetectorOptions(BaseModel):
     mode: Literal["observe", "enforce"] = "observe"
     #: The share of would-be pushes that may be flagged; if not set, 0.05 in `observe`, 0.01 in `enforce`.
     budget: float = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
-    #: Of the hash that draws the holdout; changing it draws other runs.
+    #: The salt of the hash that draws the holdout; another salt draws other runs.
     salt: str = Field(default="stream-app", min_length=1)
-    #: Days of event time that a record is kept after it was last touched, beside the lateness.
+    #: Days of event time, beside the lateness, for which executions and graphlets that no event touches are kept.
     retention_days: int = Field(default=30, ge=1, le=3650)
     #: Days that an event may be behind its pipeline's clock.
     lateness_days: int = Field(default=7, ge=0, le=365)
@@ -73,25 +73,25 @@ class DetectorOptions(BaseModel):
     horizon_days: int = Field(default=14, ge=1, le=365)
 
     @model_validator(mode="after")
-    def _remembers_until_the_horizon(self) -> DetectorOptions:
+    def _check_horizon(self) -> DetectorOptions:
         if self.horizon_days > self.retention_days:
             raise ValueError("horizon_days should be at most retention_days")
         return self
 
 
 class RateOptions(BaseModel):
-    """The rate card: what compute costs."""
+    """The rate card: the price of compute."""
 
     model_config = _FROZEN
 
-    #: Money for a node-hour; without it, compute is told in node-hours only.
+    #: Price of a node-hour; without it, compute is reported in node-hours only.
     node_hour: float | None = Field(default=None, ge=0)
-    #: ISO 4217.
+    #: The currency's code of ISO 4217.
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
 
 
 class MlmdOptions(BaseModel):
-    """What names in a store of ML Metadata mean; what is not set is as in `sources.mlmd.Rules`."""
+    """The meaning of names in a store of ML Metadata; defaults are those of `sources.mlmd.Rules`."""
 
     model_config = _FROZEN
 
@@ -107,7 +107,7 @@ class MlmdOptions(BaseModel):
 
 
 class MlflowOptions(BaseModel):
-    """What names in MLflow mean; what is not set is as in `sources.mlflow.Rules`."""
+    """The meaning of names in MLflow; defaults are those of `sources.mlflow.Rules`."""
 
     model_config = _FROZEN
 
@@ -168,9 +168,9 @@ TopicName = Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,200}$")]
 
 
 class KafkaOptions(BaseModel):
-    """Where Kafka is, how to log in, what the topics are called, and what a worker is told.
+    """The Kafka cluster, the login, the names of topics, and the settings of a worker.
 
-    The parts of a login are looked at when a connection is made of them; see `kafka.connection`.
+    The parts of a login are checked when a connection is made from them; see `kafka.clients.connection`.
     """
 
     model_config = _FROZEN
@@ -180,60 +180,60 @@ class KafkaOptions(BaseModel):
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     #: Certificate authorities to trust instead of the system's, as a PEM file.
     ca_file: Path | None = None
-    #: Our own certificate and its key, PEM, where brokers ask for one.
+    #: The client's certificate and its key as PEM files, where brokers ask for one.
     certificate_file: Path | None = None
     key_file: Path | None = None
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     username: str | None = Field(default=None, min_length=1)
-    #: One of the two; a file may end in a line break.
+    #: The password, as it is or in a file, which may end in a line break; at most one of the two is set.
     password: SecretStr | None = None
     password_file: Path | None = None
     #: Topics to read events from, beside the topic of events.
     sources: Annotated[tuple[TopicName, ...], *_Table] = ("provenance",)
     #: The consumer group, and the first part of the names of all other topics.
     group: TopicName = "stream-app"
-    #: Partitions of new topics and, for good, of the topic of events; the number of workers that can share the work.
+    #: Partitions of new topics, which is the most workers that can share the work; fixed for the topic of events.
     partitions: int = Field(default=12, ge=1, le=1_000)
     #: Copies of each topic.
     replication: int = Field(default=3, ge=1, le=100)
     #: Where a worker keeps local copies of its state; each worker needs a folder of its own.
     folder: Path = Path("stream-app-state")
-    #: Keeps a worker's partitions over a restart shorter than the session.
+    #: The worker's static membership: it keeps its partitions over a restart shorter than the session.
     instance_id: TopicName | None = None
     #: Seconds after which a worker that does not answer loses its partitions.
     session_seconds: float = Field(default=10.0, ge=1, le=1_800)
-    #: Seconds between two ticks, by which time passes where no events come.
+    #: Seconds between two ticks, which move the clocks of pipelines without events.
     tick_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
-    #: Whether workers learn; if not, the model stays as the checkpoint in `folder` has it.
+    #: Whether workers learn; if not, the model stays that of the checkpoint in `folder`.
     learning: bool = True
-    #: Signs the local checkpoint of the model; one of the two, or neither: the worker then makes a key.
+    #: The key that signs the local checkpoint of the model; at most one of the two. Without one the worker makes a key.
     checkpoint_key: SecretStr | None = None
     checkpoint_key_file: Path | None = None
-    #: Where a worker serves metrics and probes; port 0 takes a free one.
+    #: The address at which a worker serves metrics and probes; port 0 takes a free port.
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     metrics_port: int = Field(default=9464, ge=0, le=65_535)
 
 
 class ServeOptions(BaseModel):
-    """The HTTP service."""
+    """The options of the HTTP service."""
 
     model_config = _FROZEN
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=5000, ge=0, le=65535)
-    #: What callers must send as a bearer token; if not set, everybody who can reach the port may come in.
+    #: The bearer token that callers must send; if not set, everybody who can reach the port has access.
     token: SecretStr | None = Field(default=None, min_length=8)
     #: Days for which events are kept after they were applied.
     keep_days: float = Field(default=30.0, gt=0, le=3650)
-    #: What MLflow signs its webhooks with, one of the two; without one they are not taken.
+    #: The secret with which MLflow signs its webhooks, one of the two; without it webhooks are refused.
     mlflow_webhook_secret: SecretStr | None = None
     mlflow_webhook_secret_file: Path | None = None
-    #: The MLflow to ask where a model of a webhook comes from; without it `mlflow.registered_models` says.
+    #: The MLflow server that gives the run of a webhook's model; without it `mlflow.registered_models` decides.
     mlflow_tracking_uri: str | None = Field(default=None, min_length=1)
 
 
 class Options(BaseModel):
-    """All options. Made directly: the defaults and what is passed; `load` reads file and environment."""
+    """All options. The constructor takes defaults and its arguments only; `load` reads file and environment."""
 
     model_config = _FROZEN
 
@@ -254,11 +254,24 @@ class _Variables(Options, BaseSettings):
 
 
 def load(path: Path | None = None, flags: Mapping[str, object] | None = None) -> Options:
-    """The options of a file (None: no file), the environment, and flags as `{"detector.mode": "enforce"}`.
+    """Reads the options of a file, the environment, and flags.
 
-    A flag that is None was not given.
+    Parameters
+    ----------
+    path
+        The TOML file, or None.
+    flags
+        Options by name, such as `{"detector.mode": "enforce"}`; an option with the value None is not set.
 
-    Raises OptionsError with one line that names the place, the key and what is expected there.
+    Returns
+    -------
+    Options
+        The options, checked.
+
+    Raises
+    ------
+    OptionsError
+        With one line that names the place, the key and what is expected there.
     """
     values: dict[str, dict[str, Any]] = {}
     places: dict[str, str] = {}
@@ -273,9 +286,26 @@ def load(path: Path | None = None, flags: Mapping[str, object] | None = None) ->
 
 
 def read_secret(value: SecretStr | None, file: Path | None, name: str) -> str | None:
-    """A secret given as it is, or in a file, without the line break at its end.
+    """Reads a secret that is given as it is, or in a file.
 
-    Raises OptionsError when both are given or the file cannot be read; the message never holds the secret.
+    Parameters
+    ----------
+    value
+        The secret, or None.
+    file
+        A file that holds the secret, or None; a line break at its end is removed.
+    name
+        The name of the option, for messages.
+
+    Returns
+    -------
+    str or None
+        None when neither is given.
+
+    Raises
+    ------
+    OptionsError
+        Both are given, or the file cannot be read. The message never holds the secret.
     """
     if file is None:
         return None if value is None else value.get_secret_value()
@@ -291,7 +321,7 @@ _KNOWN = [
     f"{section}.{key}" for section, field in Options.model_fields.items() for key in type(field.default).model_fields
 ]
 
-#: Their values are repeated nowhere.
+#: Options whose values no message repeats.
 _SECRET = {"kafka.checkpoint_key", "kafka.password", "serve.mlflow_webhook_secret", "serve.token"}
 
 #: The name of an option, where it was set, and its value.
@@ -346,7 +376,7 @@ def _unknown(place: str, name: str) -> str:
 
 
 def _first_line(error: ValidationError, places: Mapping[str, str]) -> str:
-    """The first fault, on one line, and where the value was set."""
+    """The first error, on one line, and where the value was set."""
     fault = error.errors()[0]
     steps = [str(step) for step in fault["loc"]]
     name = ".".join(steps[:2])

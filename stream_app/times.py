@@ -1,7 +1,7 @@
-"""Times between text and integers: RFC 3339 outside, milliseconds since 1970 UTC inside.
+"""Converts times between text and integers: RFC 3339 outside, milliseconds since 1970 UTC inside.
 
-Both directions run once per event or more, so the usual form (`2026-03-01T12:34:56.789Z`) is taken apart by
-table look-ups; every other form that RFC 3339 section 5.6 allows goes the general way.
+Both directions run at least once per event, so the usual form (`2026-03-01T12:34:56.789Z`) is converted by table
+look-ups; every other form that RFC 3339 section 5.6 allows takes the general path.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TypeVar
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-#: 1990-01-01 and 9999-01-01. The last year is left free, so that a time plus a horizon can still be written.
+#: 1990-01-01 and 9999-01-01. The last year is excluded, so that a time plus a horizon can still be written.
 EARLIEST_MS = 631_152_000_000
 LATEST_MS = 253_370_764_800_000
 
 _MINUTE_MS = 60_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Minutes met lately, by their text and by their number.
+#: Recent minutes, by their text and by their number.
 _CACHE_SIZE = 50_000
 _minutes: dict[str, int] = {}
 _texts: dict[int, str] = {}
@@ -32,11 +32,29 @@ _RFC_3339 = re.compile(
 
 
 def text_to_time(text: str) -> int:
-    """Milliseconds since 1970 UTC of an RFC 3339 time, which must name its offset.
+    """Reads an RFC 3339 time, which must have an offset.
 
     Digits beyond milliseconds are cut off. A leap second counts as the second after it.
 
-    Raises ValueError when it is no such time, or no such day.
+    Parameters
+    ----------
+    text
+        The time, such as `2026-03-01T12:34:56.789Z`.
+
+    Returns
+    -------
+    int
+        Milliseconds since 1970 UTC.
+
+    Raises
+    ------
+    ValueError
+        The text is not such a time, or names a day that does not exist.
+
+    Examples
+    --------
+    >>> text_to_time("1970-01-01T01:00:00.5+01:00")
+    500
     """
     minute = _minutes.get(text[:16])
     second = _SECONDS.get(text[16:19])
@@ -47,9 +65,27 @@ def text_to_time(text: str) -> int:
 
 
 def time_to_text(time_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds, such as `2026-03-01T12:34:56.789Z`.
+    """Writes a time as RFC 3339 in UTC with milliseconds.
 
-    Raises OverflowError outside of the years 1 to 9999.
+    Parameters
+    ----------
+    time_ms
+        Milliseconds since 1970 UTC.
+
+    Returns
+    -------
+    str
+        The time.
+
+    Raises
+    ------
+    OverflowError
+        The time is outside of the years 1 to 9999.
+
+    Examples
+    --------
+    >>> time_to_text(1_772_368_496_789)
+    '2026-03-01T12:34:56.789Z'
     """
     minute, ms = divmod(time_ms, _MINUTE_MS)
     text = _texts.get(minute)

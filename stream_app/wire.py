@@ -19,13 +19,13 @@ from stream_app.core.outputs import OPEN, STAGES, Example, StageRecord, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
-#: Of verdicts and examples; a record without one has version 1.
+#: The version of verdicts and examples; a record without one has version 1.
 VERSION = 2
 
 #: Types of alerts, below `stream_app.graphlet.`: a flag was raised, it was withdrawn, the outcome is known.
 AlertKind = Literal["flagged", "withdrawn", "resolved"]
 
-#: Fields of an example and of its stages that a learner counts with, and the types that it can.
+#: Fields of an example and of its stages from which a learner counts, and the types that it needs.
 _EXAMPLE_TYPES = {"graphlet": (str,), "pipeline": (str,), "pushed": (bool, NoneType), "label_revision": (int,)}
 _STAGE_TYPES = {
     **dict.fromkeys(("p", "baseline", "score", "cost", "cost_left", "actual_left", "propensity"), (int, float)),
@@ -38,7 +38,18 @@ _LABELS: Mapping[str, bool | None] = {"pushed": True, "not_pushed": False, "prun
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
-    """The native form of an event, without the fields that say nothing; decoding it gives the event again."""
+    """The native form of an event, without fields that have no value; decoding it gives the event again.
+
+    Parameters
+    ----------
+    event
+        The event.
+
+    Returns
+    -------
+    dict
+        As described by `schemas/event.schema.json`.
+    """
     native: dict[str, Any] = {"time": time_to_text(event.time_ms), "pipeline": event.pipeline}
     if event.run is not None:
         native["run"] = event.run
@@ -57,7 +68,18 @@ def event_to_dict(event: Event) -> dict[str, Any]:
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
-    """The JSON form of a verdict; its `id` is that of the graphlet with the revision."""
+    """The JSON form of a verdict; its `id` is that of the graphlet with the revision.
+
+    Parameters
+    ----------
+    verdict
+        The verdict.
+
+    Returns
+    -------
+    dict
+        Costs in node-seconds, times as text.
+    """
     return {
         "version": VERSION,
         "id": verdict.id,
@@ -91,7 +113,26 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
 def outcome_to_dict(
     *, graphlet: str, trainer: str | None, pushed: bool | None, cause: str, time_ms: int
 ) -> dict[str, Any]:
-    """The JSON form of an outcome; `pushed` is None for a pruned graphlet, which has no label."""
+    """The JSON form of an outcome.
+
+    Parameters
+    ----------
+    graphlet
+        The id of the graphlet.
+    trainer
+        The execution id of the trainer; None while it is not known.
+    pushed
+        The label; None for a pruned graphlet, which has none.
+    cause
+        `pushed`, `pruned`, or the cause.
+    time_ms
+        Event time of the outcome in ms since 1970 UTC.
+
+    Returns
+    -------
+    dict
+        The time as text.
+    """
     return {
         "graphlet": graphlet,
         "trainer": trainer,
@@ -102,14 +143,36 @@ def outcome_to_dict(
 
 
 def graphlet_to_dict(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON form of a graphlet that the detector described; cost in node-seconds by operator group."""
+    """The JSON form of a graphlet.
+
+    Parameters
+    ----------
+    record
+        The description of the graphlet that the detector gives, cost in node-ms.
+
+    Returns
+    -------
+    dict
+        Cost in node-seconds by operator group.
+    """
     names = ("graphlet", "pipeline", "run", "trainer", "up", "down", "side", "outcome", "cause")
     cost = {group: node_ms / 1000 for group, node_ms in record["cost"].items()}
     return {**{name: record[name] for name in names}, "cost": cost}
 
 
 def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The JSON form of the outcome of a graphlet that the detector described; None while it is open."""
+    """The JSON form of the outcome of a graphlet.
+
+    Parameters
+    ----------
+    record
+        The description of the graphlet that the detector gives.
+
+    Returns
+    -------
+    dict or None
+        None while the graphlet is open.
+    """
     if record["outcome"] == OPEN:
         return None
     return outcome_to_dict(
@@ -122,7 +185,18 @@ def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def example_to_dict(example: Example) -> dict[str, Any]:
-    """The JSON form of an example."""
+    """The JSON form of an example.
+
+    Parameters
+    ----------
+    example
+        The example.
+
+    Returns
+    -------
+    dict
+        `example_from_dict` gives the example again, bit for bit.
+    """
     return {
         "version": VERSION,
         "id": example.id,
@@ -142,12 +216,17 @@ def example_to_dict(example: Example) -> dict[str, Any]:
 
 
 def example_from_dict(record: dict[str, Any]) -> Example:
-    """The example of a JSON form of this version or of an earlier one.
+    """Reads an example.
 
     Parameters
     ----------
     record
-        Fields that this version does not know are ignored.
+        The JSON form, of this version or of an earlier one. Fields that this version does not know are ignored.
+
+    Returns
+    -------
+    Example
+        The example.
 
     Raises
     ------
@@ -229,18 +308,23 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def alert(kind: AlertKind, data: dict[str, Any], revision: int) -> dict[str, Any]:
-    """A CloudEvents 1.0 event in structured JSON about a graphlet.
+    """Makes a CloudEvents 1.0 event in structured JSON about a graphlet.
 
-    Its `id` depends on the arguments alone, so that a receiver can drop an alert sent twice.
+    Its `id` depends on the arguments alone, so that a receiver can drop an alert that is sent twice.
 
     Parameters
     ----------
     kind
         What happened to the flag.
     data
-        The verdict or, for `resolved`, the outcome in its JSON form.
+        The verdict or, for `resolved`, the outcome, in its JSON form.
     revision
-        Of the verdict, or of the label.
+        The revision of the verdict, or of the label.
+
+    Returns
+    -------
+    dict
+        The event.
     """
     graphlet = data["graphlet"]
     return {

@@ -1,8 +1,4 @@
-"""What a pipeline imports: runs sent as OpenLineage events; `should_prune` is at `stream_app`.
-
-The names below need the package openlineage-python and load it when they are first used. Importing this package, and
-asking with `should_prune`, needs the standard library alone.
-"""
+"""The client that a pipeline imports: `should_prune` and OpenLineage facets."""
 
 from __future__ import annotations
 

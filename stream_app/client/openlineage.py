@@ -1,8 +1,8 @@
-"""Telling a pipeline's runs with the client `openlineage-python`, in a few lines of a training script.
+"""Reports a pipeline's runs with the client `openlineage-python`, in a few lines of a training script.
 
-A `PipelineRun` is a run of the pipeline, an `Execution` one step in it; both are context managers that send their
-start and their end. The facets of this project tell what OpenLineage lacks. Nothing here stops a pipeline: what
-cannot be sent is logged as a warning once.
+A `PipelineRun` is a run of the pipeline, an `Execution` a step in it. Both are context managers that send their start
+and their end. The facets of this project add what OpenLineage lacks. Errors never stop a pipeline: what cannot be sent
+is logged as a warning once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Value = str | float | int | bool
 
 @attr.define
 class StreamAppExecutionRunFacet(RunFacet):
-    """What a run is to the detector (schemas/openlineage)."""
+    """The facet that describes a run to the detector (schemas/openlineage)."""
 
     operatorGroup: str | None = None  # noqa: N815
     nodeSeconds: float | None = None  # noqa: N815
@@ -58,7 +58,7 @@ class StreamAppExecutionRunFacet(RunFacet):
 
 @attr.define
 class StreamAppArtifactDatasetFacet(DatasetFacet):
-    """What a dataset is to the detector (schemas/openlineage)."""
+    """The facet that describes a dataset to the detector (schemas/openlineage)."""
 
     type: str | None = None
     blessed: bool | None = None
@@ -72,7 +72,13 @@ class StreamAppArtifactDatasetFacet(DatasetFacet):
 
 
 class Pruned(Exception):  # noqa: N818 - it is what happened, and no error
-    """Raised to stop a run for a verdict; the run's `with` tells it and goes on after itself."""
+    """Raised to stop a run for a verdict. The run's `with` block reports the verdict and ends without an exception.
+
+    Parameters
+    ----------
+    verdict
+        The id of the verdict.
+    """
 
     def __init__(self, verdict: str) -> None:
         super().__init__(f"stopped for verdict {verdict}")
@@ -81,11 +87,32 @@ class Pruned(Exception):  # noqa: N818 - it is what happened, and no error
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset, a model, whatever is read and written. Who reads what another wrote names the same version."""
+    """A dataset, a model, or anything else that is read and written.
+
+    A reader of what another step wrote must name the same version.
+
+    Parameters
+    ----------
+    name
+        The name of the dataset.
+    version
+        Its version; None when versions cannot be told apart.
+    namespace
+        Its namespace; by default that of the pipeline.
+    type
+        Its artifact type, such as `Model`.
+    blessed
+        Whether a validator blessed it.
+    pushed
+        Whether it was pushed.
+    span
+        The span of data that it holds.
+    properties
+        Further properties by name; values that are not finite are omitted.
+    """
 
     name: str
     version: str | None = None
-    #: If not given, that of the pipeline.
     namespace: str | None = None
     type: str | None = None
     blessed: bool | None = None
@@ -94,7 +121,13 @@ class Data:
     properties: Mapping[str, Value] = field(default_factory=dict)
 
     def facets(self) -> dict[str, DatasetFacet]:
-        """The facets that tell all but the name."""
+        """The facets of the dataset.
+
+        Returns
+        -------
+        dict
+            Facets by name, with everything but the name and the namespace.
+        """
         facets: dict[str, DatasetFacet] = {}
         if self.version is not None:
             facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(self.version)
@@ -104,8 +137,8 @@ class Data:
         return facets
 
 
-class _Told:
-    """A run of OpenLineage that is told at its start and at its end."""
+class _ReportedRun:
+    """A run of OpenLineage that is reported at its start and at its end."""
 
     def __init__(self, client: OpenLineageClient, namespace: str, name: str, group: str | None) -> None:
         self._client = client
@@ -113,7 +146,7 @@ class _Told:
         self.name = name
         self._group = group
         self.run_id = str(generate_new_uuid())
-        #: Metrics and whatever else is worth knowing; told at the end.
+        #: Metrics and other properties, reported at the end.
         self.properties: dict[str, Value] = {}
         self._reads: list[Data] = []
         self._writes: list[Data] = []
@@ -124,7 +157,7 @@ class _Told:
     def _run_facets(self) -> dict[str, RunFacet]:
         return {}
 
-    def _tell(self, state: RunState, facet: StreamAppExecutionRunFacet, **facets: RunFacet) -> None:
+    def _emit(self, state: RunState, facet: StreamAppExecutionRunFacet, **facets: RunFacet) -> None:
         def named(data: Data) -> dict[str, Any]:
             return {"namespace": data.namespace or self.namespace, "name": data.name, "facets": data.facets()}
 
@@ -145,34 +178,34 @@ class _Told:
             _warn(error)
 
     def _begin(self) -> None:
-        self._tell(RunState.START, StreamAppExecutionRunFacet(producer=PRODUCER))
+        self._emit(RunState.START, StreamAppExecutionRunFacet(producer=PRODUCER))
 
     def _end(self, error: BaseException | None, node_seconds: float | None) -> None:
         facet = StreamAppExecutionRunFacet(
             nodeSeconds=node_seconds, properties=_flat(self.properties), producer=PRODUCER
         )
         if error is None:
-            self._tell(RunState.COMPLETE, facet)
+            self._emit(RunState.COMPLETE, facet)
         elif isinstance(error, Pruned):
             facet.prunedBy = error.verdict
-            self._tell(RunState.ABORT, facet)
+            self._emit(RunState.ABORT, facet)
         else:
             state = RunState.FAIL if isinstance(error, Exception) else RunState.ABORT
             message = f"{type(error).__name__}: {error}"
-            self._tell(state, facet, errorMessage=error_message_run.ErrorMessageRunFacet(message, "PYTHON"))
+            self._emit(state, facet, errorMessage=error_message_run.ErrorMessageRunFacet(message, "PYTHON"))
 
 
-class PipelineRun(_Told):
-    """One run of a pipeline.
+class PipelineRun(_ReportedRun):
+    """One run of a pipeline; a context manager.
 
     Parameters
     ----------
     client
-        Of openlineage-python; without arguments it looks at `OPENLINEAGE_URL` and the like.
+        The client of openlineage-python; made without arguments, it reads `OPENLINEAGE_URL` and other variables.
     namespace, pipeline
         The namespace of all jobs, and the first part of their names.
     owner
-        Who is to be told of its waste.
+        The owner of the pipeline, to whom its waste is reported.
     """
 
     def __init__(self, client: OpenLineageClient, namespace: str, pipeline: str, owner: str | None = None) -> None:
@@ -182,30 +215,44 @@ class PipelineRun(_Told):
     def execution(
         self, name: str, group: str | None = None, reads: Iterable[Data | str] = (), nodes: float = 1.0
     ) -> Execution:
-        """A step of the run; `group` is its operator group, which names such as `train` tell by themselves.
+        """Makes a step of the run. Its compute is its duration times `nodes`.
 
-        Its compute is its duration times `nodes`.
+        Parameters
+        ----------
+        name
+            The name of the step.
+        group
+            The operator group; a name such as `train` implies it.
+        reads
+            What the step reads.
+        nodes
+            Number of nodes that the step uses.
+
+        Returns
+        -------
+        Execution
+            A context manager.
         """
         return Execution(self, name, group, reads, nodes)
 
     def stop_if_pruned(
         self, execution: Execution | None = None, timeout: float = 1.0, pipeline: str | None = None
     ) -> None:
-        """Asks whether to go on, as `stream_app.should_prune` does.
+        """Asks whether the run should continue, as `stream_app.should_prune` does.
 
         Parameters
         ----------
         execution
             The step that asks; None: all trainers of the run must be flagged.
         timeout
-            Seconds after which the run goes on without an answer.
+            Seconds after which the run continues without an answer.
         pipeline
             The pipeline, where a rule of the detector's settings gives it another name than `namespace/pipeline`.
 
         Raises
         ------
         Pruned
-            If the run is to stop.
+            The run should stop.
         """
         asker = execution.run_id if execution is not None else None
         own = f"{self.namespace}/{self.name.partition('.')[0]}"
@@ -227,7 +274,7 @@ class PipelineRun(_Told):
         return isinstance(error, Pruned)
 
 
-class Execution(_Told):
+class Execution(_ReportedRun):
     """A step of a pipeline run; made by `PipelineRun.execution`."""
 
     def __init__(
@@ -240,11 +287,23 @@ class Execution(_Told):
         self.reads(*reads)
 
     def reads(self, *data: Data | str) -> None:
-        """What the step reads."""
+        """Adds what the step reads.
+
+        Parameters
+        ----------
+        data
+            Datasets, or names of datasets without a version.
+        """
         self._reads += [Data(each) if isinstance(each, str) else each for each in data]
 
     def writes(self, *data: Data | str) -> None:
-        """What the step has written."""
+        """Adds what the step has written.
+
+        Parameters
+        ----------
+        data
+            Datasets, or names of datasets without a version.
+        """
         self._writes += [Data(each) if isinstance(each, str) else each for each in data]
 
     def _job_facets(self) -> dict[str, JobFacet]:
@@ -275,6 +334,6 @@ def _warn(error: Exception) -> None:
 
 
 def _flat(properties: Mapping[str, Value]) -> dict[str, Value] | None:
-    """What can be sent of properties: what is not finite is left out, and None when nothing is left."""
+    """The properties that can be sent, without values that are not finite; None when there are none."""
     kept = {name: value for name, value in properties.items() if not isinstance(value, float) or math.isfinite(value)}
     return kept or None

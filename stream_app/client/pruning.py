@@ -1,7 +1,7 @@
-"""`should I go on?`, asked by a pipeline. It fails open: whatever goes wrong, the answer is to go on.
+"""Asks the service whether a run should stop. It fails open: whatever goes wrong, the answer is to continue.
 
-Only the standard library is used. The whole question takes no longer than its time-out, name resolution and slow
-answers included; trouble is logged as a warning, once for each kind of it in the life of the process.
+It uses only the standard library. The whole request takes no longer than its time-out, name resolution and slow
+answers included. Errors are logged as a warning, once for each kind in the life of the process.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from urllib.parse import urlencode
 
 log = logging.getLogger(__name__)
 
-#: Where the service is, and its token, as OpenLineage's own clients are told.
+#: The variables with the service's address and token; OpenLineage's own clients read the same ones.
 URL_VARIABLE, TOKEN_VARIABLE = "OPENLINEAGE_URL", "OPENLINEAGE_API_KEY"
 
-#: Bytes of an answer that are read.
+#: The most bytes of an answer that are read.
 _ANSWER_MAX = 65_536
 
-#: The kinds of trouble that were warned of.
+#: The kinds of errors for which a warning was logged.
 _warned: set[str] = set()
 
 
@@ -37,27 +37,26 @@ def should_prune(
     token: str | None = None,
     timeout: float = 1.0,
 ) -> bool:
-    """Whether a run should stop: its training is not worth its compute by the verdicts so far.
+    """Asks whether a run should stop because, by the verdicts so far, its training is not worth its compute.
 
     Parameters
     ----------
     run
-        The pipeline run, as its events name it. May be left out by a trainer that is in no run.
+        The pipeline run, as its events name it. Optional for a trainer that is in no run.
     pipeline
-        The pipeline, as the detector names it. Without it nobody stops for a run id that several pipelines are known
-        to have.
+        The pipeline, as the detector names it. Without it, no run is stopped for a run id that several pipelines have.
     execution
         The trainer that asks; None: all trainers of the run must be flagged. Without `run` it needs `pipeline`.
     url, token
-        Of the service; if not given, `OPENLINEAGE_URL` and `OPENLINEAGE_API_KEY` of the environment.
+        The service's address and token; by default `OPENLINEAGE_URL` and `OPENLINEAGE_API_KEY` of the environment.
     timeout
-        Seconds after which the run goes on without an answer.
+        Seconds after which the run continues without an answer.
 
     Returns
     -------
     bool
         True only where flags are enforced and the flagged run is not held out. False also when it is not clear which
-        run asks, or when the service does not answer in time, refuses, or answers nonsense.
+        run asks, or when the service does not answer in time, refuses, or gives an invalid answer.
     """
     verdict = pruning_verdict(run, pipeline=pipeline, execution=execution, url=url, token=token, timeout=timeout)
     return verdict is not None
@@ -72,9 +71,19 @@ def pruning_verdict(
     token: str | None = None,
     timeout: float = 1.0,
 ) -> str | None:
-    """The id of the verdict for which a run should stop, or None; parameters as of `should_prune`.
+    """Asks for the verdict for which a run should stop.
 
-    Who stops says so in its last event (`prunedBy`), or its run would be learned from as one that failed.
+    A run that stops must report the verdict in its last event (`prunedBy`); else the learner takes it for a failed run.
+
+    Parameters
+    ----------
+    run, pipeline, execution, url, token, timeout
+        As of `should_prune`.
+
+    Returns
+    -------
+    str or None
+        The id of the verdict; None when the run should continue.
     """
     answers: list[Any] = []
     asked = {"run": run, "pipeline": pipeline, "execution": execution}
@@ -127,7 +136,7 @@ def _ask(query: dict[str, str], url: str | None, token: str | None, timeout: flo
 
 
 def _warn(error: Exception) -> None:
-    """Says once that there is no answer; afterwards only for those who look closely."""
+    """Logs a warning for the first error of a kind, and further ones at level DEBUG."""
     kind = type(error).__name__
     level = logging.DEBUG if kind in _warned else logging.WARNING
     _warned.add(kind)
