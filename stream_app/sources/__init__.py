@@ -1,8 +1,8 @@
-"""Sources decode the bytes of a message into an event of the core, one module a format.
+"""Sources turn the bytes of a message into an event of the core, one module for each format.
 
-A source is a function of a message and of the latest time that its event may have (ms since 1970 UTC, or None). It
-returns an event, or None for a valid message about no execution, or raises `MalformedEvent`. A new format needs such a
-function, an entry in `make_sources`, and its keys in `detect`.
+A source is a function of the message and of the latest time that it may bear (ms since 1970 UTC, or None). It returns
+an event, or None for a valid message about no execution, or raises `MalformedEvent`. To add a format: write the
+function, enter it in `make_sources`, and let `detect` recognise its keys.
 """
 
 from __future__ import annotations
@@ -30,12 +30,17 @@ NATIVE, OPENLINEAGE = "native", "openlineage"
 
 
 def make_sources(openlineage: Rules | None = None) -> Sources:
-    """The decoders of all formats, by format.
+    """Makes the decoders of all formats.
 
     Parameters
     ----------
     openlineage
-        Rules that map names of OpenLineage to pipelines and operators; None: the defaults.
+        The rules by which names of OpenLineage are read; by default `Rules()`.
+
+    Returns
+    -------
+    mapping of str to callable
+        Format to decoder.
     """
     return MappingProxyType({NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage).decode})
 
@@ -45,18 +50,23 @@ SOURCES = make_sources()
 
 
 def detect(message: bytes) -> str:
-    """The format of a message, by its keys.
+    """Finds the format of a message by its keys.
 
     Parameters
     ----------
     message
-        Any bytes.
+        The message.
 
     Returns
     -------
     str
-        `openlineage` for an object with the key `eventTime` and without `execution`, else `native`. A message that is
-        not JSON counts as native, whose decoder gives the reason.
+        `openlineage` for an object with `eventTime` and without `execution`, else `native`. A message that cannot be
+        read counts as native, whose decoder reports what is wrong with it.
+
+    Examples
+    --------
+    >>> detect(b'{"eventTime": "2026-03-01T12:34:56Z"}'), detect(b"[]")
+    ('openlineage', 'native')
     """
     if b'"eventTime"' not in message:  # the usual cases need no second parse
         return NATIVE
@@ -73,16 +83,30 @@ def detect(message: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that is not an event, with all of its bytes."""
+    """A message that is not an event, kept whole.
+
+    Parameters
+    ----------
+    message
+        The message.
+    place
+        Where it was read: `file:line`, or `topic/partition/offset`.
+    reason
+        What is wrong with it, for a person.
+    """
 
     message: bytes
-    #: Where it came from: `file:line`, or `topic/partition/offset`.
     place: str
-    #: What is wrong with it, for a person.
     reason: str
 
     def to_dict(self) -> dict[str, str]:
-        """Its JSON form; the message as text, or as `message_base64` when its bytes are not UTF-8."""
+        """The JSON form.
+
+        Returns
+        -------
+        dict
+            `place`, `reason`, and the message as `message`, or as `message_base64` when its bytes are not UTF-8.
+        """
         letter = {"place": self.place, "reason": self.reason}
         try:
             letter["message"] = self.message.decode()

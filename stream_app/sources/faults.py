@@ -1,4 +1,4 @@
-"""What kind of fault a message has."""
+"""Groups the reasons of dead letters by kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,23 @@ _SIZE = re.compile(r"^message of [\d,]+ bytes")
 
 
 def kind_of(reason: str) -> str:
-    """What a reason says apart from the values it repeats, so that reasons can be counted."""
+    """The kind of a fault: its reason without the values that it repeats, so that reasons can be counted.
+
+    Parameters
+    ----------
+    reason
+        The reason of a `MalformedEvent`.
+
+    Returns
+    -------
+    str
+        The kind.
+
+    Examples
+    --------
+    >>> kind_of("inputs[3].id: expected a non-empty string, got 7")
+    'inputs[].id: expected a non-empty string'
+    """
     for kind in ("not JSON", "not UTF-8"):
         if reason.startswith(kind):
             return kind

@@ -1,11 +1,10 @@
 """The native event (docs/events.md, schemas/event.schema.json): one JSON object, checked field by field.
 
-What leaves here is right: the core never checks again. Fields this version does not know are ignored,
-wherever they are, so that senders may be newer than the detector; `properties` has no such fields, every
-key is its owner's.
+An event returned from here is valid; the core does not check it again. Fields that this version does not know are
+ignored, so that senders may be newer than the detector. `properties` is an exception: all of its keys are the sender's.
 
-The usual message (ASCII, no escapes, at most 1,024 bytes) cannot hold a control character or an over-long
-id, so those two checks, which look at every string, are left to the messages that can.
+The usual message (ASCII, no escapes, at most 1,024 bytes) cannot hold a control character or an over-long id. The two
+checks for these, which read every string, are made only for other messages.
 """
 
 from __future__ import annotations
@@ -36,12 +35,24 @@ _STATES = frozenset(STATES)
 
 
 def decode(message: bytes, latest_ms: int | None = None) -> Event:
-    """The event in a message.
+    """Reads the event in a message.
 
-    Parameters: `message` is one JSON object in UTF-8; `latest_ms` the latest time it may bear (ms since
-    1970 UTC), None for no bound but the year 9999.
+    Parameters
+    ----------
+    message
+        One JSON object in UTF-8.
+    latest_ms
+        The latest time that it may bear, in ms since 1970 UTC; None for no bound but the year 9999.
 
-    Raises MalformedEvent with a reason that names the field and says what is expected there.
+    Returns
+    -------
+    Event
+        The event.
+
+    Raises
+    ------
+    MalformedEvent
+        With a reason that names the field and says what is expected there.
     """
     document = parse(message)
     if type(document) is not dict:
@@ -96,7 +107,7 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
 
 
 def time_of(document: dict[str, Any], key: str, latest_ms: int | None) -> int:
-    """The time in a field, in ms since 1970 UTC, within its bounds. Raises MalformedEvent."""
+    """The time in a field, in ms since 1970 UTC. Raises MalformedEvent unless it is within bounds."""
     text = document.get(key)
     if type(text) is not str:
         raise wrong(document, key, _TIME)
@@ -166,7 +177,7 @@ def _node_ms(document: dict[str, Any]) -> int | None:
 
 
 def properties_of(holder: dict[str, Any], prefix: str = "") -> Properties:
-    """The field `properties`: flat, with numbers in range; `check_properties` looks at its texts.
+    """The field `properties`, flat and with numbers in range; `check_properties` checks its texts.
 
     Raises MalformedEvent.
     """
@@ -193,7 +204,7 @@ def properties_of(holder: dict[str, Any], prefix: str = "") -> Properties:
 
 
 def _check_strings(event: Event) -> None:
-    """Refuse over-long strings, and control characters in ids, types and the names of properties."""
+    """Refuses over-long strings, and control characters in ids, types and names of properties."""
     check_id("pipeline", event.pipeline)
     check_id("execution.id", event.execution_id)
     check_id("execution.type", event.execution_type)
@@ -211,7 +222,7 @@ def _check_strings(event: Event) -> None:
 
 
 def check_properties(path: str, properties: Properties) -> None:
-    """Refuse over-long texts, and control characters in the names of properties. Raises MalformedEvent."""
+    """Refuses over-long texts, and control characters in names of properties. Raises MalformedEvent."""
     for name, value in properties.items():
         check_id(f"{path}: the name of a property", name)
         if type(value) is str and len(value) > MAX_TEXT:
@@ -220,7 +231,7 @@ def check_properties(path: str, properties: Properties) -> None:
 
 
 def check_id(path: str, value: str) -> None:
-    """Refuse an over-long text, and one with control characters. Raises MalformedEvent."""
+    """Refuses an over-long text, and a text with control characters. Raises MalformedEvent."""
     if len(value) > MAX_ID:
         raise MalformedEvent(f"{path}: expected at most {MAX_ID:,} characters, got {len(value):,}")
     if not value.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
@@ -228,7 +239,7 @@ def check_id(path: str, value: str) -> None:
 
 
 def wrong(holder: dict[str, Any], key: str, expected: str, prefix: str = "") -> MalformedEvent:
-    """The fault of a field, with the path to it and what is expected there."""
+    """The error of a field, with its path and what is expected there."""
     path = prefix + (key if key.isidentifier() and len(key) < 80 else shown(key))
     if key not in holder:
         return MalformedEvent(f"{path}: missing, expected {expected}")

@@ -1,12 +1,12 @@
-r"""OpenLineage run events (spec 2-0-2 and older) as events of the core (docs/openlineage.md).
+"""OpenLineage run events (spec 2-0-2 and older) as events of the core (docs/openlineage.md).
 
 A run is an execution, its job the operator, a dataset an artifact. The pipeline run is the outermost run above it (root
-or parent) that is of its own pipeline: a task's DAG run, but not the run of another pipeline that triggered the DAG.
-Each event adds what it says, in whatever order events come: the core joins them, which is what accumulative senders
-ask for. `OTHER`, and an event without a type, tell of a run without moving its state, after its end too.
+or parent) that belongs to the same pipeline: a task's DAG run, but not the run of another pipeline that triggered the
+DAG. Each event adds facts, in whatever order events arrive: the core merges them, as accumulative senders need.
+`OTHER`, and an event without a type, report on a run without changing its state, even after its end.
 
-Standard facets that do not have the form of the specification are passed over. What identifies a run is not: a
-placeholder of a template (`${...}`, `{{...}}`) is refused, or runs that share nothing else would be one.
+Standard facets that do not have the form of the specification are ignored. The ids of a run are not: a placeholder of a
+template (`${...}`, `{{...}}`) is refused, since runs that share nothing else would become one.
 """
 
 from __future__ import annotations
@@ -67,18 +67,36 @@ _Object = dict[str, Any]
 
 
 class OpenLineage:
-    """Decodes messages by some rules."""
+    """Decodes messages by some rules.
+
+    Parameters
+    ----------
+    rules
+        The rules by which names are read; by default `Rules()`.
+    """
 
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
 
     def decode(self, message: bytes, latest_ms: int | None = None) -> Event | None:
-        """The event in a message; None for an event about a job or a dataset, of which no run is told.
+        """Reads the event in a message.
 
-        Parameters: `message` is one JSON object in UTF-8; `latest_ms` the latest time it may bear (ms since
-        1970 UTC), None for no bound but the year 9999.
+        Parameters
+        ----------
+        message
+            One JSON object in UTF-8.
+        latest_ms
+            The latest time that it may bear, in ms since 1970 UTC; None for no bound but the year 9999.
 
-        Raises MalformedEvent with a reason that names the field and says what is expected there.
+        Returns
+        -------
+        Event or None
+            None for a valid event about a job or a dataset alone, without a run.
+
+        Raises
+        ------
+        MalformedEvent
+            With a reason that names the field and says what is expected there.
         """
         document = parse(message)
         if type(document) is not dict:
@@ -117,7 +135,7 @@ class OpenLineage:
         )
 
     def _artifacts(self, document: _Object, field: str, properties: Properties) -> tuple[ArtifactRef, ...]:
-        """The datasets of a list; what was read of them is added to the properties of the execution."""
+        """The datasets of a list; statistics of inputs are added to the properties of the execution."""
         entries = document[field]
         if type(entries) is not list:
             raise wrong(document, field, "a list of datasets")
@@ -146,7 +164,7 @@ decode = OpenLineage().decode
 
 
 def _is_static(document: _Object) -> bool:
-    """Whether it is a JobEvent or a DatasetEvent, and not a RunEvent that lacks its run."""
+    """Whether a document is a JobEvent or a DatasetEvent, and not a RunEvent that lacks its run."""
     if "eventType" in document or str(document.get("schemaURL")).endswith("RunEvent"):
         return False
     return type(document.get("job")) is dict or type(document.get("dataset")) is dict
@@ -155,12 +173,12 @@ def _is_static(document: _Object) -> bool:
 def _time(document: _Object, latest_ms: int | None) -> int:
     text = document.get("eventTime")
     if type(text) is str and text[-6:] == "+00:00" and text[19:20] == "." and text[20:-6].isdecimal():
-        # Python's isoformat, with microseconds: brought to the form that is read fast.
+        # Python's isoformat, with microseconds: converted to the form that is read fast.
         document = {"eventTime": f"{text[:20]}{text[20:-6][:3]:0<3}Z"}
     return time_of(document, "eventTime", latest_ms)
 
 
-#: A run above another: its id, namespace and name of its job, which are "" when they are not told.
+#: A run above another: its id, and namespace and name of its job, which are "" when not given.
 _Above = tuple[str, str, str]
 
 
@@ -173,15 +191,15 @@ def _run(document: _Object) -> tuple[str, list[_Above], _Object | None]:
     facets = run.get("facets")
     if type(facets) is not dict or not facets:
         return run_id, [], None
-    place, parent = "run.facets.parent.", facets.get("parent")
+    prefix, parent = "run.facets.parent.", facets.get("parent")
     if parent is None:  # as the first Airflow integrations called it
-        place, parent = "run.facets.parentRun.", facets.get("parentRun")
+        prefix, parent = "run.facets.parentRun.", facets.get("parentRun")
     if type(parent) is not dict:
         return run_id, [], facets
-    above = [_above(parent, place)]
+    above = [_above(parent, prefix)]
     root = parent.get("root")
     if type(root) is dict and type(root.get("run")) is dict:
-        above.insert(0, _above(root, f"{place}root."))
+        above.insert(0, _above(root, f"{prefix}root."))
     return run_id, [each for each in above if each[0] != run_id], facets
 
 
@@ -205,7 +223,7 @@ def _run_id(run: _Object, prefix: str) -> str:
 
 
 def _job(document: _Object) -> tuple[str, str, str, Properties]:
-    """Namespace, name and type of the job, and the properties that its facets tell."""
+    """Namespace, name and type of the job, and the properties in its facets."""
     job = document.get("job")
     if type(job) is not dict:
         raise wrong(document, "job", "an object")
@@ -237,7 +255,7 @@ def _job(document: _Object) -> tuple[str, str, str, Properties]:
 
 
 def _owner(facet: _Object) -> str:
-    """The first owner; "" when none is told, or when a sender has masked it."""
+    """The first owner; "" without one, or when a sender has masked it."""
     owners = facet.get("owners")
     first = owners[0] if type(owners) is list and owners else None
     name = first.get("name") if type(first) is dict else None
@@ -247,7 +265,7 @@ def _owner(facet: _Object) -> str:
 def _execution(
     facet: _Object, operator: str, state: str, name: str, properties: Properties
 ) -> tuple[str, str, int | None]:
-    """Operator, state and compute as this project's facet tells them; its properties are added to those known."""
+    """Operator, state and compute by this project's facet; its properties are added to `properties`."""
     prefix, node_ms = f"run.facets.{EXECUTION_FACET}.", None
     if facet.get("operatorGroup") is not None:
         group = facet["operatorGroup"]
@@ -263,14 +281,14 @@ def _execution(
         state = CACHED
     if facet.get("properties") is not None:
         properties.update(_own_properties(facet, prefix))
-    for key, told in (("codeVersion", "code_version"), ("prunedBy", "pruned_by")):
+    for key, name_here in (("codeVersion", "code_version"), ("prunedBy", "pruned_by")):
         if facet.get(key) is not None:
-            properties[told] = _id(facet, key, prefix)
+            properties[name_here] = _id(facet, key, prefix)
     return operator, state, node_ms
 
 
 def _describe(artifact: ArtifactRef, facets: _Object, prefix: str) -> None:
-    """Adds what the facets of a dataset tell: its version, what it is, how good it is."""
+    """Adds the facets of a dataset to its artifact: version, type, properties and quality."""
     own = facets.get(ARTIFACT_FACET)
     if type(own) is dict:
         path = f"{prefix}facets.{ARTIFACT_FACET}."
@@ -297,7 +315,7 @@ def _describe(artifact: ArtifactRef, facets: _Object, prefix: str) -> None:
 
 
 def _measure(artifact: ArtifactRef, facets: _Object, properties: Properties) -> None:
-    """Adds what was measured: of what was written and its quality to the artifact, of what was read to `properties`."""
+    """Adds statistics: of outputs and of quality to the artifact, of inputs to `properties`."""
     facet = facets.get("outputStatistics")
     if type(facet) is dict:
         _add(artifact.properties, facet, rowCount="rows", size="bytes", fileCount="files")

@@ -1,7 +1,7 @@
-"""What jobs and datasets of OpenLineage mean here: their pipeline, their operator, their artifact type.
+"""The meaning of OpenLineage's jobs and datasets: their pipeline, their operator, their artifact type.
 
-A pipeline is told from the namespace and the name of a job alone. Every event of a run bears these two; facets come
-with some events and not with others, and a pipeline told from them would part a run's start from its end.
+A pipeline depends on the namespace and the name of a job alone. Every event of a run has these two; facets are in some
+events and not in others, so that a pipeline that depended on them would separate a run's start from its end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OPERATORS = {
     RUN: "PipelineRun",
 }
 
-#: Names of tasks, lower case and without punctuation. Only a whole name counts: `train_test_split` trains nothing.
+#: Names of tasks, lower case and without punctuation. Only a whole name matches: `train_test_split` trains nothing.
 _NAMES = {
     INGEST: "ingest ingestion ingestdata dataingestion examplegen loaddata extract extractdata",
     ANALYSIS: "statistics datastatistics validatedata datavalidation profiledata schemagen",
@@ -52,24 +52,40 @@ _GROUP_OF_NAME = {
 }
 _PUNCTUATION = str.maketrans("", "", "_- ")
 
-#: Job types (the `jobType` facet) of what contains other jobs: whatever it is called, and if its name says no more.
+#: Job types (the `jobType` facet) of jobs that contain others: whatever their name, and unless the name tells a group.
 _RUNS, _APPLICATION = frozenset(("DAG", "PIPELINE", "WORKFLOW")), "APPLICATION"
-#: Job types whose names end with that of a table, which says nothing of the job.
+#: Job types whose names end with the name of a table, which does not describe the job.
 _QUERIES = frozenset(("SQL_JOB", "RDD_JOB"))
 
-#: Jobs, and datasets, whose mapping is remembered.
+#: Number of jobs, and of datasets, whose mapping is cached.
 _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
 class JobRule:
-    """A rule for jobs: the conditions that are given must hold, regular expressions of the whole text."""
+    r"""A rule for jobs. All conditions that are given must hold; they are regular expressions of the whole text.
+
+    Parameters
+    ----------
+    namespace, name
+        Conditions on the job's namespace and name.
+    job_type
+        Condition on the `jobType` facet, such as `TASK`. Such a rule cannot set the pipeline, since not every event has
+        the facet.
+    pipeline
+        The pipeline, in which `\1` is the first group of `name`.
+    group
+        The operator group.
+
+    Raises
+    ------
+    ValueError
+        The rule sets nothing, or is not valid.
+    """
 
     namespace: str | None = None
     name: str | None = None
-    #: Of the `jobType` facet, such as `TASK`. Such a rule cannot tell the pipeline: not every event has the facet.
     job_type: str | None = None
-    #: What follows: the pipeline, in which `\\1` is the first group of `name`; the operator group.
     pipeline: str | None = None
     group: str | None = None
 
@@ -86,7 +102,18 @@ class JobRule:
         object.__setattr__(self, "_matcher", (*matcher, *_matcher(self.job_type)))
 
     def match(self, namespace: str, name: str, job_type: str) -> re.Match[str] | None:
-        """The match of the job's name, if the rule holds for the job."""
+        """Matches a job against the rule.
+
+        Parameters
+        ----------
+        namespace, name, job_type
+            Of the job; `job_type` is "" without the facet.
+
+        Returns
+        -------
+        re.Match or None
+            The match of the name, None when the rule does not hold.
+        """
         of_namespace, of_name, of_type = self._matcher  # type: ignore[attr-defined]
         if of_namespace.fullmatch(namespace) and of_type.fullmatch(job_type):
             found: re.Match[str] | None = of_name.fullmatch(name)
@@ -96,7 +123,20 @@ class JobRule:
 
 @dataclass(frozen=True)
 class DatasetRule:
-    """A rule for datasets: conditions as of jobs, and the artifact type that follows."""
+    """A rule for datasets. All conditions that are given must hold; they are regular expressions of the whole text.
+
+    Parameters
+    ----------
+    type
+        The artifact type.
+    namespace, name
+        Conditions on the dataset's namespace and name.
+
+    Raises
+    ------
+    ValueError
+        A condition is not a regular expression.
+    """
 
     type: str
     namespace: str | None = None
@@ -106,15 +146,31 @@ class DatasetRule:
         object.__setattr__(self, "_matcher", _matcher(self.namespace, self.name))
 
     def match(self, namespace: str, name: str) -> bool:
-        """Whether the rule holds for a dataset."""
+        """Whether the rule holds for a dataset.
+
+        Parameters
+        ----------
+        namespace, name
+            Of the dataset.
+
+        Returns
+        -------
+        bool
+            Whether both conditions hold.
+        """
         of_namespace, of_name = self._matcher  # type: ignore[attr-defined]
         return bool(of_namespace.fullmatch(namespace) and of_name.fullmatch(name))
 
 
 class Rules:
-    """Rules in order, before the defaults; of each kind the first that holds decides.
+    """Rules in order, before the defaults; of each kind the first rule that holds decides.
 
-    Raises ValueError for an expression that is none.
+    Parameters
+    ----------
+    jobs
+        Rules for jobs.
+    datasets
+        Rules for datasets.
     """
 
     def __init__(self, jobs: Iterable[JobRule] = (), datasets: Iterable[DatasetRule] = ()) -> None:
@@ -125,19 +181,64 @@ class Rules:
         self._types: dict[tuple[str, str], str] = {}
 
     def pipeline(self, namespace: str, name: str) -> str:
-        """The pipeline of a job."""
+        """The pipeline of a job.
+
+        Parameters
+        ----------
+        namespace, name
+            Of the job.
+
+        Returns
+        -------
+        str
+            By default the namespace and the part of the name before the first dot.
+
+        Examples
+        --------
+        >>> Rules().pipeline("airflow", "ads.train")
+        'airflow/ads'
+        """
         key = (namespace, name)
         found = self._pipelines.get(key)
         return found if found is not None else _remember(self._pipelines, key, self._find_pipeline(*key))
 
     def operator(self, namespace: str, name: str, job_type: str, is_inner: bool) -> str:
-        """The execution type of a job; `is_inner` when another job of its pipeline started it."""
+        """The execution type of a job.
+
+        Parameters
+        ----------
+        namespace, name, job_type
+            Of the job; `job_type` is "" without the facet.
+        is_inner
+            Whether another job of the same pipeline started it.
+
+        Returns
+        -------
+        str
+            An execution type that the default operators know, else the job's own name.
+
+        Examples
+        --------
+        >>> Rules().operator("airflow", "ads.train_model", "TASK", True)
+        'Trainer'
+        """
         key = (namespace, name, job_type, is_inner)
         found = self._operators.get(key)
         return found if found is not None else _remember(self._operators, key, self._find_operator(*key))
 
     def artifact_type(self, namespace: str, name: str) -> str:
-        """The artifact type of a dataset."""
+        """The artifact type of a dataset.
+
+        Parameters
+        ----------
+        namespace, name
+            Of the dataset.
+
+        Returns
+        -------
+        str
+            `Dataset` unless a rule holds.
+        """
         if not self.datasets:
             return "Dataset"
         key = (namespace, name)
@@ -185,7 +286,7 @@ def _default_operator(name: str, job_type: str, is_inner: bool) -> str:
 
 
 def _own_name(name: str, job_type: str) -> str:
-    """The part of a job's name that is its own: after the pipeline's, and without the table that a query writes."""
+    """The job's own part of its name: without the pipeline, and without the table that a query writes."""
     parts = name.split(".")
     own = parts[1] if job_type in _QUERIES and len(parts) > 1 else parts[-1]
     return own or name
@@ -199,7 +300,7 @@ def _matcher(*expressions: str | None) -> tuple[re.Pattern[str], ...]:
 
 
 def _check_template(pattern: re.Pattern[str], template: str) -> None:
-    """Whether a template names only groups that the pattern has."""
+    """Raises ValueError unless the pattern has every group that a template names."""
     try:
         re.compile(f"(?:{pattern.pattern})|", re.DOTALL).sub(template, "")
     except (re.error, IndexError) as error:

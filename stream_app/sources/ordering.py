@@ -1,4 +1,4 @@
-"""Puts events from pages of a database into the order of their times, holding only those that must wait."""
+"""Puts events from pages of a database into the order of their times, holding as few as possible."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from stream_app.core.events import Event
 
 
 def in_order(pages: Iterable[tuple[int, Iterable[Event]]]) -> Iterator[Event]:
-    """The events of some pages by time, those of one time as they came.
+    """Sorts the events of some pages by time; events of the same time keep their order.
 
     Parameters
     ----------
     pages
         A time in ms since 1970 UTC before which neither this page nor a later one has an event, and the events.
+
+    Yields
+    ------
+    Event
+        One event after another.
     """
     heap: list[tuple[int, int, Event]] = []
     count = 0

@@ -1,4 +1,4 @@
-"""Values and names from other systems' databases, held to the bounds of the native event."""
+"""Converts values and names from other systems' databases to the bounds of the native event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from stream_app.sources.native import MAX_ID, MAX_NUMBER, MAX_TEXT
 
 
 def scalar(value: object) -> Scalar | None:
-    """A value as a property may hold it; None when it cannot: too long, too large, not finite, not flat."""
+    """Converts a value to one that a property may hold.
+
+    Parameters
+    ----------
+    value
+        Any value.
+
+    Returns
+    -------
+    str, float, int, bool or None
+        None when the value is too long, too large, not finite or not flat.
+    """
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
@@ -20,12 +31,23 @@ def scalar(value: object) -> Scalar | None:
 
 
 def name(text: str) -> str:
-    """A text as an id, a type or the name of a property may be: control characters replaced, cut to length."""
+    """Converts a text to an id, a type or the name of a property.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        The text with control characters replaced, cut to `MAX_ID` characters.
+    """
     if not text.isprintable():
         text = "".join("?" if c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" else c for c in text)
     return text[:MAX_ID]
 
 
 def _encodable(text: str) -> bool:
-    """Whether it has no lone surrogates, which JSON in UTF-8 cannot hold."""
+    """Whether a text has no lone surrogates, which JSON in UTF-8 cannot hold."""
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)

@@ -1,7 +1,7 @@
-"""JSON as RFC 8259 means it, for messages from strangers: bounded, and nothing passed over in silence.
+"""Strict JSON (RFC 8259) for untrusted messages: bounded, and nothing is dropped silently.
 
-orjson already refuses bad UTF-8, lone surrogates, NaN, Infinity and numbers beyond a double. Left to do:
-size, depth, and keys that appear twice in one object, of which every parser silently keeps one.
+orjson already refuses bad UTF-8, lone surrogates, NaN, Infinity and numbers beyond a double. This module checks the
+rest: size, depth, and keys that appear twice in one object, of which every parser silently keeps one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,22 @@ _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
 def parse(message: bytes) -> Any:
-    """The document in a message of at most 1 MiB; `check_structure` looks at the rest.
+    """Reads the document in a message of at most 1 MiB; `check_structure` checks the rest.
 
-    Raises MalformedEvent when it is too large or not JSON.
+    Parameters
+    ----------
+    message
+        The message.
+
+    Returns
+    -------
+    object
+        The document.
+
+    Raises
+    ------
+    MalformedEvent
+        The message is too large or not JSON.
     """
     if len(message) > MAX_BYTES:
         raise MalformedEvent(f"message of {len(message):,} bytes: expected at most {MAX_BYTES:,} (1 MiB)")
@@ -35,9 +48,24 @@ def parse(message: bytes) -> Any:
 
 
 def parse_batch(message: bytes, entries_max: int) -> list[Any]:
-    """The documents in an array, of any size: the caller has bounded it.
+    """Reads the documents in an array of any size, which the caller has bounded.
 
-    Raises MalformedEvent when it is no JSON array, or one of more than `entries_max`.
+    Parameters
+    ----------
+    message
+        A JSON array.
+    entries_max
+        The most documents that it may have.
+
+    Returns
+    -------
+    list
+        The documents.
+
+    Raises
+    ------
+    MalformedEvent
+        It is not a JSON array, or has too many documents.
     """
     documents = _loads(message)
     if type(documents) is not list:
@@ -55,15 +83,26 @@ def _loads(message: bytes) -> Any:
 
 
 def check_structure(message: bytes, document: Any, known_keys: int = 0) -> None:
-    """Refuse nesting deeper than 32 levels and keys that appear twice in one object.
+    """Refuses nesting deeper than 32 levels and keys that appear twice in one object.
 
-    `known_keys` is the number of keys in those objects of the document that the caller has walked through,
-    none of them deeper than level 8. The bytes hold at least as many `":` (spaces aside) as there are keys
-    in the text: when that is also the number of known keys, none was lost and no unknown object is hidden
-    deeper. Only when it differs, because of unknown objects, a `":` inside a string, or a duplicate, does
-    it take a closer look.
+    The bytes hold at least as many `":` (spaces aside) as there are keys in the text. When that is also the number of
+    known keys, no key was lost and no unknown object is hidden deeper. Only when it differs, because of unknown
+    objects, a `":` inside a string, or a duplicate, is the document checked in full.
 
-    Raises MalformedEvent.
+    Parameters
+    ----------
+    message
+        The message.
+    document
+        The document that was read from it.
+    known_keys
+        Number of keys in the objects of the document that the caller has walked through, none of them deeper than level
+        8; 0 when unknown.
+
+    Raises
+    ------
+    MalformedEvent
+        The document is nested too deep, or a key appears twice.
     """
     if known_keys and message.count(b"[") <= MAX_DEPTH - 10 and _count_colons(message) == known_keys:
         return
@@ -72,11 +111,10 @@ def check_structure(message: bytes, document: Any, known_keys: int = 0) -> None:
 
 
 def _is_whole(message: bytes, document: Any) -> bool:
-    """Whether a document surely is as flat as it must be, and has every key of the message.
+    r"""Whether a document is certainly flat enough and has every key of the message.
 
-    Written out again it has as many quotation marks as the message, less those of keys that were dropped
-    (and more only where an escape such as `\\u0022` stood for one); and at level 32 its lines begin with 64
-    spaces.
+    Written again it has as many quotation marks as the message, less those of keys that were dropped (and more only
+    where an escape such as `\u0022` stood for one); and at level 32 its lines begin with 64 spaces.
     """
     if b"\\" in message and b"\\u" in message:
         return False
@@ -92,7 +130,23 @@ def _count_colons(message: bytes) -> int:
 
 
 def shown(value: object) -> str:
-    """A value as a reason repeats it: as JSON, on one line, at most 80 characters."""
+    r"""A value as a reason repeats it.
+
+    Parameters
+    ----------
+    value
+        A value of a document.
+
+    Returns
+    -------
+    str
+        JSON on one line, at most 80 characters.
+
+    Examples
+    --------
+    >>> shown([1]), shown("a\tb")
+    ('a list', '"a\\tb"')
+    """
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -103,7 +157,7 @@ def shown(value: object) -> str:
 
 
 def _count_keys(document: Any) -> int:
-    """The number of keys of all objects, level by level."""
+    """Counts the keys of all objects, level by level."""
     keys, depth, level = 0, 0, [document]
     while level:
         depth += 1

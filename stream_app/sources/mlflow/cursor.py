@@ -1,4 +1,4 @@
-"""How far a tracking store and its registry have been read."""
+"""The cursor of a pass over MLflow: how far a tracking store and its registry have been read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import orjson
 from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import StateError
 
-#: How far the times of a run, which its client's clock gives, may lie before those of one stored earlier.
+#: How far a run's times, which its client's clock gives, may be before those of a run stored earlier.
 WINDOW_MS = HOUR_MS
-#: A run that is open for longer is not asked about any more: its process died, and the horizon has passed.
+#: A run that is open for longer is not queried any more: its process died, and the horizon has passed.
 OPEN_MAX_MS = 30 * DAY_MS
 
 _VERSION = 1
@@ -20,7 +20,7 @@ _VERSION = 1
 
 @dataclass(slots=True)
 class Cursor:
-    """A place, to be kept between passes; an empty one stands at the beginning."""
+    """A position, to be stored between passes; an empty one stands at the beginning."""
 
     #: The latest start and end of a run seen, in ms since 1970 UTC, never after the time of the pass.
     started_ms: int = 0
@@ -31,24 +31,43 @@ class Cursor:
     said: dict[str, tuple[int, str]] = field(default_factory=dict)
     #: Those of them that are parents of others.
     parents: list[str] = field(default_factory=list)
-    #: `model@alias` and `model#stage` -> the version said to be pushed.
+    #: `model@alias` and `model#stage` -> the version that they name as pushed.
     pushed: dict[str, str] = field(default_factory=dict)
 
     def move_to(self, other: Cursor) -> None:
-        """Stands where another cursor stands."""
+        """Moves to the position of another cursor.
+
+        Parameters
+        ----------
+        other
+            The other cursor.
+        """
         for each in fields(self):
             setattr(self, each.name, getattr(other, each.name))
 
     def to_json(self) -> bytes:
-        """The cursor as `from_json` reads it."""
+        """The cursor in the form that `from_json` reads."""
         return orjson.dumps({"version": _VERSION, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: bytes) -> Cursor:
-        """A cursor that was written.
+        """Reads a stored cursor.
 
-        Raises StateError when it is none, or one of another version; starting from an empty one is always right, it
-        only says again what was said.
+        Parameters
+        ----------
+        text
+            The JSON form.
+
+        Returns
+        -------
+        Cursor
+            The cursor.
+
+        Raises
+        ------
+        StateError
+            The text is not a cursor of this version. An empty cursor is always correct in its place: it only repeats
+            events.
         """
         try:
             found: dict[str, Any] = orjson.loads(text)

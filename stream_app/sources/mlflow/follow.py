@@ -1,7 +1,7 @@
 """One pass over a tracking server and its registry: what changed since the cursor, as events by time.
 
-MLflow has no log of changes, and a run has no time of its last one. Asked are the runs that started or ended since the
-last pass (looking back an hour, since clients give these times), and those that had not ended.
+MLflow has no log of changes, and a run has no time of its last change. A pass queries the runs that started or ended
+since the last pass (with an hour's overlap, since clients give these times), and those that had not ended.
 """
 
 from __future__ import annotations
@@ -35,15 +35,26 @@ class TrackingUnavailable(StreamAppError):  # noqa: N818 - it says what is so, a
 
 
 def follow(client: MlflowClient, cursor: Cursor, now_ms: int, rules: Rules | None = None) -> Iterator[Event]:
-    """The events of what changed since the cursor, which moves when the last of them was taken.
+    """Yields the events of what changed since the cursor, which moves once the last of them was taken.
 
-    A pass that is broken off leaves the cursor where it was; a pass over what did not change says nothing.
+    A pass that is interrupted leaves the cursor where it was; a pass without changes yields nothing.
 
     Parameters
     ----------
+    client
+        The client of the server.
+    cursor
+        The position, changed in place.
     now_ms
-        The time, in ms since 1970 UTC. The registry does not keep when an alias was set: one that was not there at
-        the last pass was set now; at the first pass, when its version was last changed.
+        The time in ms since 1970 UTC. The registry does not record when an alias was set: an alias that was not there
+        at the last pass counts as set now; at the first pass, as set when its version was last changed.
+    rules
+        The rules; by default `Rules()`.
+
+    Yields
+    ------
+    Event
+        One event after another, by time.
 
     Raises
     ------
@@ -61,9 +72,19 @@ def follow(client: MlflowClient, cursor: Cursor, now_ms: int, rules: Rules | Non
 
 
 def origins(client: MlflowClient, rules: Rules | None = None) -> Callable[[str, str], Origin | None]:
-    """A function from (model, version) to where it comes from, which asks the server, for `decode_webhook`.
+    """Makes a function that queries the server for the origin of a model version, for `decode_webhook`.
 
-    It raises TrackingUnavailable when the server does not answer.
+    Parameters
+    ----------
+    client
+        The client of the server.
+    rules
+        The rules; by default `Rules()`.
+
+    Returns
+    -------
+    callable
+        A function of (model, version). It raises TrackingUnavailable when the server does not answer.
     """
     from mlflow.exceptions import MlflowException
 
@@ -78,7 +99,7 @@ def origins(client: MlflowClient, rules: Rules | None = None) -> Callable[[str, 
 
 
 class _Following:
-    """One pass: what it asks, and where the cursor will stand after it."""
+    """One pass: its queries, and the cursor after it."""
 
     def __init__(self, client: MlflowClient, cursor: Cursor, now_ms: int, rules: Rules) -> None:
         self._client, self._before, self._now_ms, self._rules = client, cursor, now_ms, rules
@@ -86,11 +107,11 @@ class _Following:
         self._parents = set(cursor.parents)
 
     def pages(self) -> Iterator[tuple[int, list[Event]]]:
-        """Pages as `in_order` takes them; the registry's comes first and waits for the runs."""
+        """Pages as `in_order` takes them; the registry's page comes first and waits for the runs."""
         tracking = Tracking(self._client, self._rules)
         yield 0, self._pushes(tracking)
         for page in self._changed(tracking):
-            events = self._told(tracking, page)
+            events = self._changed_events(tracking, page)
             yield min((event.time_ms for event in events), default=0), events
 
     def moved(self) -> Cursor:
@@ -121,7 +142,7 @@ class _Following:
             found[run.info.run_id] = run
         yield sorted(found.values(), key=lambda run: (run.info.start_time or 0, run.info.run_id))
 
-    def _told(self, tracking: Tracking, page: list[Run]) -> list[Event]:
+    def _changed_events(self, tracking: Tracking, page: list[Run]) -> list[Event]:
         """The news of a page of runs, and of parents outside it that prove to be parents now."""
         tracking.know(page)
         here = {run.info.run_id for run in page}
@@ -131,7 +152,7 @@ class _Following:
         events = []
         for run in (*page, *(run for run in outside if run is not None)):
             root = tracking.root(run)
-            told = events_of(
+            found = events_of(
                 run,
                 tracking.pipelines[run.info.experiment_id],
                 root,
@@ -139,8 +160,8 @@ class _Following:
                 rules=self._rules,
             )
             self._see(run)
-            if told and self._is_news(run, told):
-                events += told
+            if found and self._is_changed(run, found):
+                events += found
         return events
 
     def _see(self, run: Run) -> None:
@@ -150,23 +171,23 @@ class _Following:
         if not is_over(run) and start_ms > self._now_ms - OPEN_MAX_MS:
             after.open[run.info.run_id] = start_ms
 
-    def _is_news(self, run: Run, events: list[Event]) -> bool:
-        said = orjson.dumps([event_to_dict(event) for event in events])
-        digest = hashlib.blake2b(said, digest_size=8).hexdigest()
+    def _is_changed(self, run: Run, events: list[Event]) -> bool:
+        encoded = orjson.dumps([event_to_dict(event) for event in events])
+        digest = hashlib.blake2b(encoded, digest_size=8).hexdigest()
         self._after.said[run.info.run_id] = (events[-1].time_ms, digest)
         known = self._before.said.get(run.info.run_id)
         return known is None or known[1] != digest
 
     def _pushes(self, tracking: Tracking) -> list[Event]:
-        """What aliases and stages say is pushed, and did not say at the last pass."""
+        """The events of aliases and stages that name a version as pushed and did not at the last pass."""
         rules, events = self._rules, []
         for model in tracking.registered_models():
             named = [(f"@{alias}", str(version)) for alias, version in sorted(model.aliases.items())]
-            said = [(by, version) for by, version in named if by[1:] in rules.pushed_aliases]
+            pushed_versions = [(by, version) for by, version in named if by[1:] in rules.pushed_aliases]
             for version in model.latest_versions or ():
                 if version.current_stage in rules.pushed_stages:
-                    said.append((f"#{version.current_stage}", str(version.version)))
-            for by, number in said:
+                    pushed_versions.append((f"#{version.current_stage}", str(version.version)))
+            for by, number in pushed_versions:
                 key = f"{model.name}{by}"
                 self._after.pushed[key] = number
                 if self._before.pushed.get(key) != number:
@@ -178,7 +199,7 @@ class _Following:
         version = tracking.version(model, number)
         origin = tracking.origin(version)
         if origin is None:
-            if not self._rules.experiments:  # else it may well be one of those that are not read
+            if not self._rules.experiments:  # else its experiment may be one that is not read
                 logger.warning(
                     "MLflow: %s/%s%s: its run is not known; see the rule mlflow.registered_models", model, number, by
                 )

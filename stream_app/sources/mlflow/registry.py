@@ -1,4 +1,4 @@
-"""What the model registry says of a model version, as events: it was registered, it was pushed."""
+"""Makes events of the model registry: a model version was registered, or pushed."""
 
 from __future__ import annotations
 
@@ -13,39 +13,58 @@ PUSHER, REGISTRATION = "Pusher", "ModelRegistration"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a model version comes from."""
+    """Where a model version comes from.
+
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    run_id, root
+        The run that made it, and the pipeline run of that; None where they are not known.
+    model_id
+        The logged model that it is, if it is one.
+    """
 
     pipeline: str
-    #: The run that made it, and the pipeline run that was part of; None where they are not known.
     run_id: str | None = None
     root: str | None = None
-    #: The logged model that it is, if it is one.
     model_id: str | None = None
 
 
 def registered(model: str, version: str, origin: Origin, time_ms: int, properties: dict[str, str]) -> Event:
-    """A version of a model was registered, or a tag of it was set."""
-    held = {name(key): value for key, text in properties.items() if key and (value := scalar(text)) is not None}
+    """Makes the event of a registration, or of a tag set on a version."""
+    kept = {name(key): value for key, text in properties.items() if key and (value := scalar(text)) is not None}
     event = _event(f"{model}/{version}", REGISTRATION, origin, time_ms)
     event.inputs = _sources(origin)
-    event.outputs = (ArtifactRef(_version(model, version), "Model", held),)
+    event.outputs = (ArtifactRef(_version(model, version), "Model", kept),)
     return event
 
 
-def pushed(model: str, version: str, by: str, origin: Origin, time_ms: int, said: Scalar = True) -> Event:
-    """A version of a model was pushed.
+def pushed(model: str, version: str, by: str, origin: Origin, time_ms: int, value: Scalar = True) -> Event:
+    """Makes the event of a push of a model version.
 
     Parameters
     ----------
+    model, version
+        The model version.
     by
-        What says so: `@champion`, `#Production`, `?pushed`.
-    said
-        False: it says that it was not.
+        What reports it: `@champion`, `#Production`, `?pushed`.
+    origin
+        Where the version comes from.
+    time_ms
+        Event time in ms since 1970 UTC.
+    value
+        The value reported; False means that the version was not pushed.
+
+    Returns
+    -------
+    Event
+        A COMPLETE event of a Pusher.
     """
     key = f"{model}/{version}{by}"
     event = _event(key, PUSHER, origin, time_ms)
     event.inputs = (*_sources(origin), ArtifactRef(_version(model, version), "Model"))
-    event.outputs = (ArtifactRef(name(key), "PushedModel", {"pushed": said}),)
+    event.outputs = (ArtifactRef(name(key), "PushedModel", {"pushed": value}),)
     return event
 
 

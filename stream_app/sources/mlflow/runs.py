@@ -1,10 +1,10 @@
-"""From a run of MLflow to events: pure functions of the run and the rules.
+"""Makes events of a run of MLflow: pure functions of the run and the rules.
 
-A run keeps its last state, not its history: metrics are the last ones logged, parameters and tags bear no time. So
-nothing is told before the run's end but what the rules say is known at its start, and the data it reads.
+A run has its last state, not its history: metrics are the last ones logged, parameters and tags have no time. So before
+a run's end only its data and the properties that the rules name as known at its start are reported.
 
-A run that others name as their parent is a pipeline run, if it has no parent itself; between the two it is a nested
-run, which groups others and trains nothing.
+A run that others name as their parent is a pipeline run if it has no parent itself; with a parent it is a nested run,
+which groups others and trains nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OWN_TAGS = "mlflow."
 
 
 def parent_of(run: Run) -> str | None:
-    """The id of the run that it names as its parent."""
+    """The id of the run that a run names as its parent."""
     return run.data.tags.get(PARENT) or None
 
 
@@ -41,21 +41,30 @@ def model_of(run_id: str) -> str:
 
 
 def is_over(run: Run) -> bool:
-    """Whether it ended."""
+    """Whether a run has ended."""
     return STATES.get(run.info.status, RUNNING) not in (NEW, RUNNING)
 
 
 def events_of(run: Run, pipeline: str, root: str | None, *, is_parent: bool, rules: Rules) -> list[Event]:
-    """The events of a run, by time; none when its times are none.
+    """Makes the events of a run.
 
     Parameters
     ----------
+    run
+        The run.
     pipeline
-        What its experiment is called here.
+        The pipeline of its experiment.
     root
-        The id of its topmost ancestor, which is the pipeline run; None: it stands alone, or is that run.
+        The id of its topmost ancestor, which is the pipeline run; None for a run without a parent.
     is_parent
-        Whether others name it as their parent.
+        Whether other runs name it as their parent.
+    rules
+        The rules.
+
+    Returns
+    -------
+    list of Event
+        By time; empty when the run has no valid start.
     """
     start_ms = run.info.start_time
     if start_ms is None or not EARLIEST_MS < start_ms < LATEST_MS:
@@ -65,11 +74,11 @@ def events_of(run: Run, pipeline: str, root: str | None, *, is_parent: bool, rul
     if is_parent:
         type_ = NESTED_RUN if root else PIPELINE_RUN
     if is_parent and not root:
-        # It may have been told as a training before its first child was seen: the earliest event says what it is.
+        # It may have been reported as a training before its first child was seen: the earliest event sets the type.
         root, start_ms = run_id, start_ms - 1
 
-    def event(time_ms: int, told: str) -> Event:
-        return Event(time_ms, name(pipeline), run_id, type_, told, root)
+    def event(time_ms: int, event_state: str) -> Event:
+        return Event(time_ms, name(pipeline), run_id, type_, event_state, root)
 
     properties = _properties(run, rules)
     seconds = properties.pop(_NODE_SECONDS, None)
@@ -89,7 +98,7 @@ def events_of(run: Run, pipeline: str, root: str | None, *, is_parent: bool, rul
 
 
 def _properties(run: Run, rules: Rules) -> Properties:
-    """Parameters, tags and metrics, the later hiding the earlier; MLflow's own tags only where a rule names them."""
+    """Parameters, tags and metrics, later ones replacing earlier ones; MLflow's own tags where a rule names them."""
     found: Properties = {}
     tags = {key: _number(value) for key, value in run.data.tags.items() if key in rules.properties or _is_user_tag(key)}
     metrics = {key: value for key, value in run.data.metrics.items() if not key.startswith(_SYSTEM)}
@@ -105,7 +114,7 @@ def _is_user_tag(key: str) -> bool:
 
 
 def _number(value: str) -> object:
-    """A tag's value: a number where the text is one, since a tag can hold nothing else."""
+    """The value of a tag as a number where the text is one, since tags hold only texts."""
     try:
         return float(value)
     except ValueError:
@@ -127,7 +136,7 @@ def _inputs(run: Run) -> tuple[ArtifactRef, ...]:
 
 
 def _outputs(run: Run, trains: bool) -> tuple[ArtifactRef, ...]:
-    """The model of a training, and the models that it logged."""
+    """The model of a training, and the models that the run logged."""
     logged = [] if run.outputs is None else [output.model_id for output in run.outputs.model_outputs]
     own = [model_of(run.info.run_id)] if trains else []
     return tuple(ArtifactRef(key, "Model") for key in dict.fromkeys((*own, *logged)))

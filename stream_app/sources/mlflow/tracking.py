@@ -1,4 +1,4 @@
-"""The questions asked of a tracking server, through its client."""
+"""Queries of a tracking server, through its client."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-#: Runs in one answer, run ids in one question, generations of runs that are climbed.
+#: Runs in one answer, run ids in one query, and the most generations of parents followed.
 PAGE, IDS, GENERATIONS = 1000, 100, 16
 
 
 class Tracking:
-    """A client with what one pass has learned of experiments and parents."""
+    """A client with the experiments and runs that one pass has read."""
 
     def __init__(self, client: MlflowClient, rules: Rules) -> None:
         self._client, self._rules = client, rules
@@ -33,7 +33,7 @@ class Tracking:
         self._runs: dict[str, Run | None] = {}
 
     def runs(self, condition: str = "") -> Iterator[list[Run]]:
-        """Pages of runs that meet a condition, in the order of their starts."""
+        """Yields pages of runs that meet a condition, in the order of their starts."""
         experiments = list(self.pipelines)
         token: str | None = None
         while experiments:
@@ -46,7 +46,7 @@ class Tracking:
                 return
 
     def runs_by_id(self, ids: Iterable[str]) -> Iterator[Run]:
-        """Runs by their ids; those that are gone are left out."""
+        """Yields runs by their ids; deleted runs are omitted."""
         rest = iter(ids)
         while chunk := list(islice(rest, IDS)):
             listed = ", ".join(f"'{key}'" for key in chunk if key.isalnum())
@@ -55,7 +55,7 @@ class Tracking:
                     yield from page
 
     def run(self, run_id: str) -> Run | None:
-        """One run, None when it is gone."""
+        """One run; None when it is deleted."""
         if run_id not in self._runs:
             if len(self._runs) > PAGE:
                 self._runs.clear()
@@ -63,7 +63,7 @@ class Tracking:
         return self._runs[run_id]
 
     def know(self, runs: Sequence[Run]) -> None:
-        """Remembers the runs of a page: their children are likely to be in it too."""
+        """Caches the runs of a page, since their children are likely to be in it too."""
         self._runs = {run.info.run_id: run for run in runs}
 
     def root(self, run: Run) -> str | None:
@@ -86,7 +86,7 @@ class Tracking:
         return self._client.get_model_version(model, version)
 
     def origin(self, version: ModelVersion) -> Origin | None:
-        """Where a version comes from; None when neither its run nor a rule says."""
+        """Where a version comes from; None when neither its run nor a rule tells."""
         model_id = getattr(version, "model_id", None)  # since MLflow 3
         run_id = version.run_id
         if not run_id and model_id:

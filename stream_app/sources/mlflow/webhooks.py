@@ -1,7 +1,7 @@
-"""Webhooks of the model registry: pure functions of what came in, the secret and the time.
+"""Webhooks of the model registry: pure functions of the request, the secret and the time.
 
 MLflow signs `delivery id.timestamp.body` with the webhook's secret. It repeats a delivery that got no answer, with the
-same delivery id; and whoever records one can send it again, so old ones are refused.
+same delivery id. A recorded delivery can be sent again by anybody, so old ones are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stream_app.sources.strict_json import check_structure, parse
 from stream_app.times import text_to_time
 
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
-#: How old a delivery may be, and how far ahead its sender's clock. MLflow repeats for a few minutes.
+#: How old a delivery may be, and how far ahead its sender's clock may be. MLflow repeats for a few minutes.
 REPLAY_WINDOW_MS = 300_000
 
 _VERSION = "v1"
@@ -32,7 +32,7 @@ _ID_MAX = 200
 
 
 class RejectedWebhook(StreamAppError):  # noqa: N818 - it names the webhook, as its readers do
-    """The sender is not who it should be, or sends what is old: answer 401 and take nothing from it."""
+    """The signature is not that of the secret, or the delivery is old: answer 401 and ignore it."""
 
 
 OriginOf = Callable[[str, str], Origin | None]
@@ -46,24 +46,35 @@ def decode_webhook(
     rules: Rules | None = None,
     origin_of: OriginOf | None = None,
 ) -> Event | None:
-    """The event that a webhook tells; None when it is of a kind that says nothing here.
+    """Reads the event in a webhook.
 
     Parameters
     ----------
     headers
-        As they came; case does not matter.
+        The request's headers, in any case.
+    body
+        The request's body.
+    secret
+        The webhook's secret.
     now_ms
-        When it came, in ms since 1970 UTC.
+        When the request arrived, in ms since 1970 UTC.
+    rules
+        The rules; by default `Rules()`.
     origin_of
-        Where a version (model, version) comes from, such as `origins(client)`. Without it a model's pipeline is the
+        A function from (model, version) to the origin, such as `origins(client)`. Without it a model's pipeline is the
         one that `rules.registered_models` names, else the model's own name.
+
+    Returns
+    -------
+    Event or None
+        None for a webhook of a kind that is not used.
 
     Raises
     ------
     RejectedWebhook
-        Its signature is wrong or missing, or it is too old.
+        The signature is wrong or missing, or the delivery is too old.
     MalformedEvent
-        It is signed, and yet no webhook of MLflow.
+        It is signed, but not a webhook of MLflow.
     """
     verify(headers, body, secret, now_ms)
     document = parse(body)
@@ -71,20 +82,31 @@ def decode_webhook(
         raise MalformedEvent("expected a JSON object")
     check_structure(body, document)
     kind = f"{document.get('entity')}.{document.get('action')}"
-    tell = _KINDS.get(kind)
-    if tell is None:
+    make_event = _KINDS.get(kind)
+    if make_event is None:
         return None
     data = document.get("data")
     if not isinstance(data, dict):
         raise MalformedEvent("data: expected an object")
     if data.get("name") == _EXAMPLE:
         return None
-    telling = _Telling(data, _time(document, now_ms), rules or Rules(), origin_of)
-    return tell(telling)
+    webhook = _Webhook(data, _time(document, now_ms), rules or Rules(), origin_of)
+    return make_event(webhook)
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now_ms: int) -> None:
-    """Raises RejectedWebhook unless the body is signed with the secret, and that lately."""
+    """Checks that a webhook was recently signed with the secret.
+
+    Parameters
+    ----------
+    headers, body, secret, now_ms
+        As of `decode_webhook`.
+
+    Raises
+    ------
+    RejectedWebhook
+        The signature is wrong or missing, or the delivery is too old.
+    """
     if not secret:
         raise RejectedWebhook("webhook: no secret is set, so none can be told from a forged one")
     found = {key.lower(): value for key, value in headers.items()}
@@ -101,19 +123,42 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now_ms: int) ->
 
 @dataclass(slots=True)
 class Deliveries:
-    """The ids of deliveries taken within the replay window, so that each is taken once."""
+    """The ids of deliveries accepted within the replay window, so that each is accepted once."""
 
     _taken: dict[str, int] = field(default_factory=dict)
 
     def has(self, headers: Mapping[str, str], now_ms: int) -> bool:
-        """Whether a verified delivery was taken before."""
+        """Whether a verified delivery was accepted before.
+
+        Parameters
+        ----------
+        headers
+            The request's headers.
+        now_ms
+            The time in ms since 1970 UTC.
+
+        Returns
+        -------
+        bool
+            Whether `add` was called with its id.
+        """
         # A delivery may be ahead by one window and repeated until it is behind by another.
         while self._taken and next(iter(self._taken.values())) < now_ms - 2 * REPLAY_WINDOW_MS:
             del self._taken[next(iter(self._taken))]
         return _id(headers) in self._taken
 
     def add(self, headers: Mapping[str, str], now_ms: int) -> None:
-        """Notes that a verified delivery is taken; to be said when its event is safe, or it would not come again."""
+        """Records that a verified delivery is accepted.
+
+        Call it once the event is stored, since MLflow does not repeat the delivery afterwards.
+
+        Parameters
+        ----------
+        headers
+            The request's headers.
+        now_ms
+            The time in ms since 1970 UTC.
+        """
         self._taken.setdefault(_id(headers), now_ms)
 
 
@@ -122,7 +167,7 @@ def _id(headers: Mapping[str, str]) -> str:
 
 
 @dataclass(slots=True)
-class _Telling:
+class _Webhook:
     data: dict[str, Any]
     time_ms: int
     rules: Rules
@@ -168,15 +213,15 @@ class _Telling:
         return registered(model, version, self.origin(), self.time_ms, {key: value})
 
 
-_KINDS: Mapping[str, Callable[[_Telling], Event | None]] = {
-    "model_version.created": _Telling.created,
-    "model_version_alias.created": _Telling.alias,
-    "model_version_tag.set": _Telling.tag,
+_KINDS: Mapping[str, Callable[[_Webhook], Event | None]] = {
+    "model_version.created": _Webhook.created,
+    "model_version_alias.created": _Webhook.alias,
+    "model_version_tag.set": _Webhook.tag,
 }
 
 
 def _time(document: dict[str, Any], now_ms: int) -> int:
-    """When it happened, never after it came."""
+    """The time of a webhook, at most the time of its arrival."""
     text = document.get("timestamp")
     try:
         time_ms = text_to_time(text if isinstance(text, str) else "")

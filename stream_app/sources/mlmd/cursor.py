@@ -1,8 +1,8 @@
-"""How far a store has been read.
+"""The cursor of a pass over a store: how far it has been read.
 
-MLMD has no log. What changes leaves three traces: `last_update_time_since_epoch` of executions and artifacts, and
-rising ids of events (edges) and associations, which do not touch the execution they belong to. None of them is in
-the order of commits, so a pass looks back a little, and the cursor remembers what it saw there.
+ML Metadata has no log. A change leaves three traces: `last_update_time_since_epoch` of executions and artifacts, and
+rising ids of events (edges) and of associations, which do not touch the execution they belong to. None of them is in
+the order of commits, so a pass reads with some overlap, and the cursor remembers what it saw there.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import orjson
 
 from stream_app.errors import StateError
 
-#: How far a transaction's time may lie before that of one committed earlier. Longer than any transaction of MLMD,
-#: and than the difference between the clocks of its servers.
+#: How far a transaction's time may be before that of one committed earlier, in ms: longer than any transaction of
+#: ML Metadata, and than the difference between its servers' clocks.
 WINDOW_MS = 60_000
-#: Rows this new may change again within the same millisecond: they are compared, not believed to be the same.
+#: Rows this new may change again within the same millisecond, so they are always read again.
 HOT_MS = 1_000
-#: How far an id may lie below one committed earlier.
+#: How far an id may be below one committed earlier.
 ID_WINDOW = 1_000
 
 _VERSION = 1
@@ -28,14 +28,14 @@ _VERSION = 1
 
 @dataclass(slots=True)
 class Ids:
-    """Which ids of a growing table were seen: all up to the last, but for the gaps."""
+    """The ids of a growing table that were seen: all up to the last, apart from the gaps."""
 
     last: int = 0
     #: Ids not seen among the last `ID_WINDOW`: rolled back, or not committed yet.
     gaps: list[int] = field(default_factory=list)
 
     def after(self, seen: Iterable[int]) -> Ids:
-        """The same after these ids were seen too."""
+        """The ids seen after some more were seen."""
         found = set(seen)
         last = max(found, default=self.last)
         last = max(last, self.last)
@@ -46,10 +46,10 @@ class Ids:
 
 @dataclass(slots=True)
 class Cursor:
-    """A place in a store, to be kept between passes; an empty one stands at the beginning."""
+    """A position in a store, to be stored between passes; an empty one stands at the beginning."""
 
-    #: The latest change seen, in ms since 1970 UTC, and never after this machine's clock: a row from the future must
-    #: not hide those of the present.
+    #: The latest change seen, in ms since 1970 UTC, and never after this machine's clock: a row with a future time must
+    #: not hide present ones.
     frontier_ms: int = 0
     #: Id -> last change, of executions and artifacts changed since `frontier_ms` - `WINDOW_MS`.
     executions: dict[int, int] = field(default_factory=dict)
@@ -60,20 +60,39 @@ class Cursor:
     said: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def move_to(self, other: Cursor) -> None:
-        """Stands where another cursor stands."""
+        """Moves to the position of another cursor.
+
+        Parameters
+        ----------
+        other
+            The other cursor.
+        """
         for each in fields(self):
             setattr(self, each.name, getattr(other, each.name))
 
     def to_json(self) -> bytes:
-        """The cursor as `from_json` reads it."""
+        """The cursor in the form that `from_json` reads."""
         return orjson.dumps({"version": _VERSION, **asdict(self)}, option=orjson.OPT_NON_STR_KEYS)
 
     @classmethod
     def from_json(cls, text: bytes) -> Cursor:
-        """A cursor that was written.
+        """Reads a stored cursor.
 
-        Raises StateError when it is none, or one of another version; starting from an empty one is always right, it
-        only says again what was said.
+        Parameters
+        ----------
+        text
+            The JSON form.
+
+        Returns
+        -------
+        Cursor
+            The cursor.
+
+        Raises
+        ------
+        StateError
+            The text is not a cursor of this version. An empty cursor is always correct in its place: it only repeats
+            events.
         """
         try:
             found: dict[str, Any] = orjson.loads(text)

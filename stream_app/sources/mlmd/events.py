@@ -1,17 +1,17 @@
-"""From what a store holds of an execution to events: pure functions of the record and the rules.
+"""Makes events of an execution in a store: pure functions of the record and the rules.
 
-A store keeps the last state of things, not their history: when an execution was made, when it was last changed,
-and the same of each artifact. So an execution becomes at most three kinds of events:
+A store has the last state of things, not their history: when an execution was created, when it was last changed, and
+the same for each artifact. An execution therefore becomes at most three kinds of events:
 
-1. it began, when it was made, with its inputs (what it reads was there) and what the rules say is known by then;
-2. it ended, or as it now stands, when it was last changed, with its outputs and all of its properties;
-3. an output changed later, when that was.
+1. it began, at its creation, with its inputs and the properties that the rules name as known by then;
+2. it ended, or is in its present state, at its last change, with its outputs and all of its properties;
+3. an output changed later, at that output's last change.
 
-`pushed` and `blessed` of an output are told with the end, whenever the artifact was last touched: garbage
-collection touches artifacts for weeks, and must not make old labels look new. Nothing else is told before its time.
+`pushed` and `blessed` of an output are reported with the end, whenever the artifact was last touched: garbage
+collection touches artifacts for weeks, and must not make old labels seem new. Nothing else is reported before its time.
 
-A deploy execution that says nothing about `pushed` did not push: that there is a PushedModel, or that a Pusher is
-COMPLETE, proves nothing (TFX's Pusher ends so after refusing).
+A deploy execution without `pushed` did not push: neither a PushedModel nor a COMPLETE Pusher proves a push (TFX's
+Pusher is COMPLETE also after refusing to push).
 """
 
 from __future__ import annotations
@@ -24,14 +24,27 @@ from stream_app.sources.scalars import name
 from stream_app.times import EARLIEST_MS, LATEST_MS
 
 PUSHED, NODE_SECONDS, NODE = "pushed", "node_seconds", "node"
-#: The properties of an output that are told with the end of its writer.
+#: The properties of an output that are reported with the end of its writer.
 LABELS = (PUSHED, "blessed")
 
 _RUN_TYPE = "PipelineRun"
 
 
 def events_of(record: Record, rules: Rules) -> list[Event]:
-    """The events of an execution, by time; none when it belongs to no pipeline, or its times are none."""
+    """Makes the events of an execution.
+
+    Parameters
+    ----------
+    record
+        The execution.
+    rules
+        The rules.
+
+    Returns
+    -------
+    list of Event
+        By time; empty when the execution is in no pipeline or its creation has no valid time.
+    """
     pipeline = _context(record, rules.pipeline_contexts) or rules.pipeline
     if not pipeline or not EARLIEST_MS <= record.created_ms < LATEST_MS:
         return []
@@ -46,8 +59,8 @@ def events_of(record: Record, rules: Rules) -> list[Event]:
     began = NEW if state in (NEW, CACHED, CANCELED) else RUNNING
     now_ms = _now_ms(record)
 
-    def event(time_ms: int, told: str) -> Event:
-        return Event(time_ms, name(pipeline), execution_id, execution_type, told, run)
+    def event(time_ms: int, event_state: str) -> Event:
+        return Event(time_ms, name(pipeline), execution_id, execution_type, event_state, run)
 
     first = event(record.created_ms, began)
     first.inputs = tuple(_reference(artifact, rules, record.created_ms) for artifact in record.inputs)
@@ -70,22 +83,22 @@ def events_of(record: Record, rules: Rules) -> list[Event]:
 
 
 def _identity(record: Record, rules: Rules) -> tuple[str, str, str | None]:
-    """Execution id, execution type and run; the run's own execution bears the run's id."""
+    """Execution id, execution type and run; the execution of the run itself has the run's id."""
     run = _context(record, rules.run_contexts)
     if record.type in rules.run_properties:
-        told = record.properties.get(rules.run_properties[record.type])
-        run = str(told) if told else run
+        reported = record.properties.get(rules.run_properties[record.type])
+        run = str(reported) if reported else run
         execution_type = _RUN_TYPE
     else:
-        told = record.properties.get(rules.type_properties.get(record.type, ""))
-        execution_type = name(str(told)) if told else name(record.type)
+        reported = record.properties.get(rules.type_properties.get(record.type, ""))
+        execution_type = name(str(reported)) if reported else name(record.type)
     run = name(run) if run else None
     is_run = rules.operators.group(execution_type) == RUN
     return (run if is_run and run else str(record.id)), execution_type, run
 
 
 def _now_ms(record: Record) -> int:
-    """When the record became as it is. What has not ended (or is of those who never set a state) writes as it runs."""
+    """When the record got its present state. An execution that has not ended, or has no state, writes as it runs."""
     wrote_ms = 0 if record.state in ENDS else record.wrote_ms
     return min(max(record.updated_ms, record.created_ms, wrote_ms), LATEST_MS - 1)
 
@@ -101,7 +114,7 @@ def _renamed(properties: Properties, rules: Rules) -> Properties:
 
 
 def _reference(artifact: ArtifactRecord, rules: Rules, now_ms: int) -> ArtifactRef:
-    """An artifact as an event of this time names it: with its properties if it has not changed since."""
+    """An artifact in an event of this time: with its properties if it has not changed since."""
     properties = _renamed(artifact.properties, rules)
     if artifact.updated_ms > now_ms:
         properties = {key: value for key, value in properties.items() if key in LABELS}
@@ -113,8 +126,8 @@ def _reference(artifact: ArtifactRecord, rules: Rules, now_ms: int) -> ArtifactR
 def _with_pushed(
     execution_id: str, outputs: tuple[ArtifactRef, ...], properties: Properties
 ) -> tuple[ArtifactRef, ...]:
-    """The outputs of a deploy execution, at least one of which says whether it pushed."""
+    """The outputs of a deploy execution, at least one of which has `pushed`."""
     if any(PUSHED in output.properties for output in outputs):
         return outputs
-    said = properties.get(PUSHED, False)
-    return (*outputs, ArtifactRef(f"{execution_id}/{PUSHED}", "PushedModel", {PUSHED: said}))
+    value = properties.get(PUSHED, False)
+    return (*outputs, ArtifactRef(f"{execution_id}/{PUSHED}", "PushedModel", {PUSHED: value}))

@@ -1,7 +1,8 @@
 """One pass over a store: everything that changed since the cursor, as events in the order of their times.
 
-Executions are read in the order in which they were made, a page in a transaction, and their events wait in a heap
-until no unread execution can have an earlier one. So memory holds what runs at the same time, not the store.
+Executions are read in the order of their creation, one page in a transaction, and their events wait in a heap until no
+unread execution can have an earlier one. Memory therefore holds the executions that run at the same time, not the
+store.
 """
 
 from __future__ import annotations
@@ -31,10 +32,24 @@ logger = logging.getLogger(__name__)
 
 
 def follow(store: Store, cursor: Cursor, rules: Rules | None = None) -> Iterator[Event]:
-    """The events of what changed since the cursor, which moves when the last of them was taken.
+    """Yields the events of what changed since the cursor, which moves once the last of them was taken.
 
-    A pass that is broken off leaves the cursor where it was, and the next one says the same again: an event said
-    twice changes nothing. A pass over an unchanged store says nothing.
+    A pass that is interrupted leaves the cursor where it was, and the next one repeats its events, which changes
+    nothing. A pass over an unchanged store yields nothing.
+
+    Parameters
+    ----------
+    store
+        The store.
+    cursor
+        The position, changed in place.
+    rules
+        The rules; by default `Rules()`.
+
+    Yields
+    ------
+    Event
+        One event after another, by time.
 
     Raises
     ------
@@ -47,18 +62,18 @@ def follow(store: Store, cursor: Cursor, rules: Rules | None = None) -> Iterator
         names = queries.types(connection)
     unplaced: list[int] = []
 
-    def told() -> Iterator[tuple[int, list[Event]]]:
+    def changed_pages() -> Iterator[tuple[int, list[Event]]]:
         for records in _records(store, [key for _, key in changes.executions], names):
             page: list[Event] = []
             for record in records:
                 events = events_of(record, rules)
                 if not events:
                     unplaced.append(record.id)
-                elif _is_news(record, events, cursor, changes.cursor):
+                elif _is_changed(record, events, cursor, changes.cursor):
                     page += events
             yield min((record.created_ms for record in records), default=0), page
 
-    yield from in_order(told())
+    yield from in_order(changed_pages())
     if unplaced:
         logger.warning(
             "%s: %d changed executions are in no pipeline context; see the rules mlmd.pipeline and "
@@ -70,7 +85,7 @@ def follow(store: Store, cursor: Cursor, rules: Rules | None = None) -> Iterator
 
 
 def _records(store: Store, executions: list[int], names: dict[int, str]) -> Iterator[list[Record]]:
-    """All about some executions, page by page."""
+    """Yields the full records of some executions, page by page."""
     for chunk in queries.pages(executions, queries.CHUNK):
         with store.connect() as connection:
             contexts = queries.contexts(connection, chunk, names)
@@ -83,9 +98,26 @@ def _records(store: Store, executions: list[int], names: dict[int, str]) -> Iter
 
 
 def messages(path: str, rules: Rules | None = None) -> Iterator[bytes]:
-    """Every event of a store in its native JSON form, in the order of their times.
+    """Yields every event of a store in its native JSON form, in the order of their times.
 
-    Raises OptionsError when the store cannot be read, or none of its executions is in a pipeline.
+    Parameters
+    ----------
+    path
+        As the URL of `Store`.
+    rules
+        The rules; by default `Rules()`.
+
+    Yields
+    ------
+    bytes
+        One JSON object after another.
+
+    Raises
+    ------
+    OptionsError
+        The store cannot be read, or none of its executions is in a pipeline.
+    StoreUnavailable
+        The store does not answer.
     """
     with Store(path) as store:
         found = False
@@ -100,9 +132,9 @@ def messages(path: str, rules: Rules | None = None) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class _Changes:
-    """What is to be read, and where the cursor will stand after it."""
+    """The executions to read, and the cursor after it."""
 
-    #: (when it was made, id), sorted.
+    #: (time of creation, id), sorted.
     executions: list[tuple[int, int]]
     cursor: Cursor
 
@@ -130,7 +162,7 @@ def _changes(connection: Connection, cursor: Cursor) -> _Changes:
 
 
 def _differ(found: dict[int, int], seen: dict[int, int], frontier_ms: int) -> set[int]:
-    """Ids of rows that changed, or may have within the millisecond in which they were seen."""
+    """Ids of rows that changed, or may have changed within the millisecond in which they were seen."""
     return {key for key, ms in found.items() if seen.get(key) != ms or ms >= frontier_ms - HOT_MS}
 
 
@@ -150,15 +182,15 @@ def _moved(
     )
 
 
-def _is_news(record: Record, events: list[Event], before: Cursor, after: Cursor) -> bool:
-    """Whether these events were not said last time; notes that they are said now."""
+def _is_changed(record: Record, events: list[Event], before: Cursor, after: Cursor) -> bool:
+    """Whether these events differ from those of the last pass; records their digest for the next one."""
     changed_ms = max(record.updated_ms, *(artifact.updated_ms for artifact in record.outputs), 0)
     known = before.said.get(record.id)
     recent = changed_ms >= after.frontier_ms - WINDOW_MS
     if known is None and not recent:
         return True
-    said = orjson.dumps([event_to_dict(event) for event in events])
-    digest = hashlib.blake2b(said, digest_size=8).hexdigest()
+    encoded = orjson.dumps([event_to_dict(event) for event in events])
+    digest = hashlib.blake2b(encoded, digest_size=8).hexdigest()
     if recent:
         after.said[record.id] = (changed_ms, digest)
     return known is None or known[1] != digest

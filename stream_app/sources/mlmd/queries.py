@@ -1,4 +1,4 @@
-"""The questions asked of a store: what changed, and all about some executions."""
+"""Queries of a store: what changed, and the records of some executions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stream_app.sources.mlmd.records import INPUTS, OUTPUTS, STATES, ArtifactRec
 from stream_app.sources.scalars import name, scalar
 
 CREATED, UPDATED = "create_time_since_epoch", "last_update_time_since_epoch"
-#: Ids in one question; and in one about associations, which have no index by execution: each reads the whole table.
+#: Ids in one query; and in a query of associations, which have no index by execution, so that it reads the whole table.
 PAGE = 500
 CHUNK = 20 * PAGE
-#: How MLMD writes a struct, which is no flat value, into a text.
+#: The prefix of a text in which ML Metadata stores a struct, which is not a flat value.
 _STRUCT = "mlmd-struct::"
 _VALUES = ("int_value", "double_value", "string_value")
 
@@ -39,22 +39,22 @@ EXECUTIONS, ARTIFACTS, EDGES, ASSOCIATIONS = _execution, _artifact, _edge, _asso
 
 
 def pages(ids: Iterable[int], size: int = PAGE) -> Iterator[list[int]]:
-    """Ids by the page."""
+    """Yields ids in pages."""
     rest = iter(ids)
     while page := list(islice(rest, size)):
         yield page
 
 
 def updated_since(connection: Connection, of: TableClause, since_ms: int) -> dict[int, int]:
-    """Id -> last change of the rows of EXECUTIONS or ARTIFACTS changed at or after a time."""
-    question = select(of.c.id, of.c[UPDATED])
+    """Id to last change of the rows of EXECUTIONS or ARTIFACTS changed at or after a time."""
+    query = select(of.c.id, of.c[UPDATED])
     if since_ms > 0:
-        question = question.where(of.c[UPDATED] >= since_ms)
-    return {key: int(ms or 0) for key, ms in connection.execute(question)}
+        query = query.where(of.c[UPDATED] >= since_ms)
+    return {key: int(ms or 0) for key, ms in connection.execute(query)}
 
 
 def added(connection: Connection, of: TableClause, seen: Ids) -> dict[int, int]:
-    """Id -> execution of the rows of EDGES or ASSOCIATIONS that were not seen."""
+    """Id to execution of the rows of EDGES or ASSOCIATIONS that were not seen."""
     new: ColumnElement[bool] = of.c.id > seen.last
     if seen.gaps:
         new = or_(new, of.c.id.in_(seen.gaps))
@@ -63,28 +63,28 @@ def added(connection: Connection, of: TableClause, seen: Ids) -> dict[int, int]:
 
 def latest_ids(connection: Connection, of: TableClause) -> list[int]:
     """The last `ID_WINDOW` ids of EDGES or ASSOCIATIONS."""
-    question = select(of.c.id).order_by(of.c.id.desc()).limit(ID_WINDOW)
-    return list(connection.execute(question).scalars())
+    query = select(of.c.id).order_by(of.c.id.desc()).limit(ID_WINDOW)
+    return list(connection.execute(query).scalars())
 
 
 def writers(connection: Connection, artifacts: Sequence[int]) -> Iterator[int]:
-    """The executions that wrote some artifacts."""
+    """Yields the executions that wrote some artifacts."""
     for page in pages(artifacts):
-        question = select(_edge.c.execution_id).where(_edge.c.artifact_id.in_(page), _edge.c.type.in_(sorted(OUTPUTS)))
-        yield from connection.execute(question).scalars()
+        query = select(_edge.c.execution_id).where(_edge.c.artifact_id.in_(page), _edge.c.type.in_(sorted(OUTPUTS)))
+        yield from connection.execute(query).scalars()
 
 
 def created(connection: Connection, executions: Iterable[int]) -> list[tuple[int, int]]:
-    """(when it was made, id) of some executions."""
+    """(time of creation, id) of some executions."""
     found = []
     for page in pages(executions):
-        question = select(_execution.c[CREATED], _execution.c.id).where(_execution.c.id.in_(page))
-        found += [(int(ms or 0), key) for ms, key in connection.execute(question)]
+        query = select(_execution.c[CREATED], _execution.c.id).where(_execution.c.id.in_(page))
+        found += [(int(ms or 0), key) for ms, key in connection.execute(query)]
     return found
 
 
 def all_created(connection: Connection) -> list[tuple[int, int]]:
-    """(when it was made, id) of every execution."""
+    """(time of creation, id) of every execution."""
     return [(int(ms or 0), key) for ms, key in connection.execute(select(_execution.c[CREATED], _execution.c.id))]
 
 
@@ -101,8 +101,8 @@ def contexts(
     linked = connection.execute(pairs.where(_association.c.execution_id.in_(executions))).all()
     known: dict[int, tuple[str, str]] = {}
     for page in pages(sorted({context for _, context in linked})):
-        question = select(_context.c.id, _context.c.type_id, _context.c.name).where(_context.c.id.in_(page))
-        for key, type_id, text in connection.execute(question):
+        query = select(_context.c.id, _context.c.type_id, _context.c.name).where(_context.c.id.in_(page))
+        for key, type_id, text in connection.execute(query):
             known[key] = (names.get(type_id, ""), text)
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for execution, context in sorted(linked, key=lambda pair: pair[1]):
@@ -112,7 +112,7 @@ def contexts(
 
 
 def records(connection: Connection, executions: Sequence[int], names: dict[int, str], schema: int) -> list[Record]:
-    """All about at most `PAGE` executions, in the order of the ids given; `names` are those of types."""
+    """The records of at most `PAGE` executions, in the order of the ids given; `names` are those of types."""
     columns = [_execution.c[each] for each in ("id", "type_id", "last_known_state", CREATED, UPDATED)]
     found: dict[int, Record] = {}
     for key, type_id, state, created_ms, updated_ms in connection.execute(
@@ -134,8 +134,8 @@ def records(connection: Connection, executions: Sequence[int], names: dict[int, 
 
 def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict[int, str], schema: int) -> None:
     columns = [_edge.c[each] for each in ("execution_id", "artifact_id", "type", "milliseconds_since_epoch")]
-    question = select(*columns).where(_edge.c.execution_id.in_(list(found)))
-    edges = connection.execute(question).all()
+    query = select(*columns).where(_edge.c.execution_id.in_(list(found)))
+    edges = connection.execute(query).all()
     artifacts = _artifacts(connection, sorted({edge.artifact_id for edge in edges}), names, schema)
     for execution, artifact_id, kind, ms in edges:
         record, artifact = found[execution], artifacts.get(artifact_id)
@@ -167,13 +167,13 @@ def _artifacts(
 def _properties(
     connection: Connection, of: TableClause, key: str, ids: Sequence[int], schema: int
 ) -> dict[int, Properties]:
-    """Properties by owner; a custom property hides a declared one of its name."""
+    """Properties by owner; a custom property replaces a declared one of its name."""
     columns = [of.c[each] for each in (key, "name", *_VALUES)]
     if schema >= 10:
         columns.append(of.c.bool_value)
-    question = select(*columns).where(of.c[key].in_(ids)).order_by(of.c.is_custom_property)
+    query = select(*columns).where(of.c[key].in_(ids)).order_by(of.c.is_custom_property)
     found: dict[int, Properties] = defaultdict(dict)
-    for owner, text, whole, real, string, *flag in connection.execute(question):
+    for owner, text, whole, real, string, *flag in connection.execute(query):
         if flag and flag[0] is not None:
             value = scalar(bool(flag[0]))
         elif string is not None:

@@ -1,4 +1,4 @@
-"""What a store holds of one execution, as plain values."""
+"""The content of a store about one execution, as plain values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stream_app.core.events import CACHED, CANCELED, COMPLETE, FAILED, NEW, RUNNING, Properties
 
-#: `Execution.State` by its number; 0 is UNKNOWN, of those who never set it.
+#: `Execution.State` by its number; 0 is UNKNOWN, for executions that never set it.
 STATES = {1: NEW, 2: RUNNING, 3: COMPLETE, 4: FAILED, 5: CACHED, 6: CANCELED}
 
 #: `Event.Type`: DECLARED_INPUT, INPUT, INTERNAL_INPUT; DECLARED_OUTPUT, OUTPUT, INTERNAL_OUTPUT. A PENDING_OUTPUT
@@ -14,13 +14,13 @@ STATES = {1: NEW, 2: RUNNING, 3: COMPLETE, 4: FAILED, 5: CACHED, 6: CANCELED}
 INPUTS = frozenset((2, 3, 5))
 OUTPUTS = frozenset((1, 4, 6))
 
-#: `Artifact.State` of what was given up.
+#: `Artifact.State` of an abandoned artifact.
 ABANDONED = 5
 
 
 @dataclass(slots=True)
 class ArtifactRecord:
-    """One artifact, which is one version of something."""
+    """One artifact, which is one version."""
 
     id: int
     type: str

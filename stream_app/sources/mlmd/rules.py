@@ -1,4 +1,4 @@
-"""What the names in a store of ML Metadata mean; the defaults are those of TFX and of Kubeflow Pipelines."""
+"""The meaning of names in a store of ML Metadata; the defaults are those of TFX and of Kubeflow Pipelines."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from stream_app.core.operators import Operators
 class Rules:
     """How executions, contexts and properties are read."""
 
-    #: Which types deploy, and which are the run itself.
+    #: Maps execution types to groups; group deploy and group run are read specially.
     operators: Operators = field(default_factory=Operators)
-    #: The pipeline of executions that stand in no pipeline context; None: they wait until they do.
+    #: The pipeline of executions in no pipeline context; None: they are ignored until they are in one.
     pipeline: str | None = None
     #: Types of contexts whose name is the pipeline, the run, the node; the lowest id counts where there are several.
     pipeline_contexts: tuple[str, ...] = ("pipeline", "system.Pipeline", "__ORCHESTRATOR__")
@@ -26,7 +26,7 @@ class Rules:
     run_properties: Mapping[str, str] = field(default_factory=lambda: {"__ORCHESTRATOR__": "pipeline_run_id"})
     #: Types of group deploy for which COMPLETE alone means pushed.
     pushed_types: tuple[str, ...] = ()
-    #: Property of an execution or an artifact -> the name it has here, such as `pushed`, `blessed`, `node_seconds`.
+    #: Property of an execution or an artifact -> the name of the property, such as `pushed`, `blessed`, `node_seconds`.
     properties: Mapping[str, str] = field(default_factory=dict)
-    #: Properties of an execution that are known when it starts; all others count as known from its last change on.
+    #: Properties of an execution that are known when it starts; all others count as known from its last change.
     known_at_start: tuple[str, ...] = ("owner", "model_type", "code_version", "keep")

@@ -1,6 +1,6 @@
 """A store of ML Metadata, opened for reading: its documented tables, through SQLAlchemy.
 
-The library `ml-metadata` pins versions of protobuf and attrs that little else can live with
+The library `ml-metadata` pins versions of protobuf and attrs that conflict with most other packages
 (docs/decisions/0030-mlmd-tables.md). A store is only read, in short transactions: in SQLite a long one would keep its
 pipelines from writing.
 """
@@ -21,20 +21,20 @@ from sqlalchemy.pool import NullPool
 
 from stream_app.errors import OptionsError, StreamAppError
 
-#: Versions of the schema that are read. Before 8 there are tables this does not know; 9 adds external ids, which say
-#: nothing here; 10 adds `bool_value` and `proto_value`.
+#: Versions of the schema that are read. Before 8 there are unknown tables; 9 adds external ids, which are not used; 10
+#: adds `bool_value` and `proto_value`.
 SCHEMAS = range(8, 11)
-#: Seconds to wait for whoever writes to a SQLite store.
+#: Seconds to wait for a writer of a SQLite store.
 _BUSY_S = 5.0
 
-#: What MySQL says of a login that is wrong, or that may not read: asking again does not help.
+#: MySQL's error codes of a login that is wrong or may not read, which a retry does not solve.
 _DENIED = frozenset((1044, 1045, 1142, 1143))
 
 _ENVIRONMENT = table("MLMDEnv", column("schema_version"))
 
 
 class StoreUnavailable(StreamAppError):  # noqa: N818 - it says what is so, and may pass
-    """The store does not answer now: locked, or its server is away. The cursor has not moved; try again."""
+    """The store does not answer now: it is locked, or its server is down. The cursor has not moved; try again."""
 
 
 class Store:
@@ -48,14 +48,14 @@ class Store:
     Raises
     ------
     OptionsError
-        There is no such store, it may not be read, it is none of ML Metadata, or its schema is of a version that is
-        not read.
+        There is no such store, it may not be read, it is not of ML Metadata, or its schema is of a version that is not
+        read.
     StoreUnavailable
-        It does not answer.
+        The store does not answer.
     """
 
     def __init__(self, url: str) -> None:
-        #: How it is called in messages: without a password.
+        #: Its name in messages, without a password.
         self.name, self._engine = _engine(url)
         try:
             with self.connect() as connection:
@@ -71,14 +71,24 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Gives back its connections."""
+        """Closes its connections."""
         self._engine.dispose()
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection in a transaction of its own.
+        """Opens a connection in a transaction of its own.
 
-        Raises StoreUnavailable, or OptionsError when it is no such store or may not be read.
+        Yields
+        ------
+        Connection
+            The connection.
+
+        Raises
+        ------
+        StoreUnavailable
+            The store does not answer.
+        OptionsError
+            It is not a store of ML Metadata, or may not be read.
         """
         try:
             with self._engine.connect() as connection:
@@ -94,7 +104,23 @@ class Store:
 
 
 def called(url: str) -> str:
-    """What a store is called in messages: a file's path, or its URL without the password. Raises OptionsError."""
+    """The name of a store in messages.
+
+    Parameters
+    ----------
+    url
+        A file, or a URL.
+
+    Returns
+    -------
+    str
+        The file's path, or the URL without the password.
+
+    Raises
+    ------
+    OptionsError
+        It is not the URL of a store that can be read.
+    """
     if "://" not in url:
         return url
     try:
