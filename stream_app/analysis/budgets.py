@@ -66,16 +66,23 @@ class Tradeoff:
 
 
 def tradeoff(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger], fleet: Ledger, seed: int) -> Tradeoff:
-    """The figures of every budget.
+    """Computes the figures of every budget.
 
     Parameters
     ----------
+    statistics
+        What was collected from the outputs.
     ledgers
-        Pipeline -> its ledger.
+        Pipeline to its ledger.
     fleet
         All ledgers merged.
     seed
-        Of the resampling.
+        The seed of the resampling.
+
+    Returns
+    -------
+    Tradeoff
+        One entry for each budget.
     """
     policy = statistics.policy
     pushes = {name: (sums.push_ms, sums.push_flags) for name, sums in statistics.pipelines.items()}

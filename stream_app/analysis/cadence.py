@@ -57,12 +57,19 @@ class Cadence:
 
 
 def cadences(pushes: Mapping[str, tuple[Sequence[int], Sequence[int]]], budget: int) -> list[PipelineCadence]:
-    """The intervals of every pipeline with enough pushes, under the budget of this index.
+    """Finds the intervals of every pipeline with enough pushes, under one budget.
 
     Parameters
     ----------
     pushes
-        Pipeline -> times of its pushes in ms, and bits of the budgets that flagged each.
+        Pipeline to the times of its pushes in ms, and bits of the budgets that flagged each.
+    budget
+        The index of the budget.
+
+    Returns
+    -------
+    list of PipelineCadence
+        One entry for each pipeline with at least `PUSHES_MIN` pushes.
     """
     return [
         cadence_of(pipeline, times, [bits >> budget & 1 for bits in flags])

@@ -144,16 +144,25 @@ class Figures:
 def figures(
     statistics: ReplayStatistics, detector: Detector, kept: Mapping[tuple[str, str], int], rates: Rates, seed: int
 ) -> Figures:
-    """The figures of what was gathered.
+    """Computes all figures of a replay.
 
     Parameters
     ----------
+    statistics
+        What was collected from the outputs.
+    detector
+        The detector, with its ledgers and learner.
     kept
-        (outcome, cause) -> graphlets that the detector still holds.
+        (outcome, cause) to the number of graphlets that the detector still keeps.
     rates
-        What compute costs.
+        The price of compute.
     seed
-        Of the resampling that gives the intervals.
+        The seed of the resampling that gives the intervals.
+
+    Returns
+    -------
+    Figures
+        The figures.
     """
     ledgers = {name: detector.ledger(name) for name in sorted(detector.pipelines)}
     fleet = Ledger()

@@ -42,7 +42,23 @@ Value = str | float | int | bool
 
 @attr.define
 class StreamAppExecutionRunFacet(RunFacet):
-    """The facet that describes a run to the detector (schemas/openlineage)."""
+    """The facet that describes a run to the detector (schemas/openlineage).
+
+    Parameters
+    ----------
+    operatorGroup
+        The operator group.
+    nodeSeconds
+        Compute used so far in node-seconds.
+    codeVersion
+        The version of the code.
+    cached
+        Whether the result was taken from a cache.
+    prunedBy
+        The id of the verdict for which the run stopped.
+    properties
+        Further properties by name.
+    """
 
     operatorGroup: str | None = None  # noqa: N815
     nodeSeconds: float | None = None  # noqa: N815
@@ -58,7 +74,19 @@ class StreamAppExecutionRunFacet(RunFacet):
 
 @attr.define
 class StreamAppArtifactDatasetFacet(DatasetFacet):
-    """The facet that describes a dataset to the detector (schemas/openlineage)."""
+    """The facet that describes a dataset to the detector (schemas/openlineage).
+
+    Parameters
+    ----------
+    type
+        The artifact type, such as `Model`.
+    blessed, pushed
+        Whether a validator blessed the dataset, and whether it was pushed.
+    span
+        The span of data that it holds.
+    properties
+        Further properties by name.
+    """
 
     type: str | None = None
     blessed: bool | None = None
@@ -275,7 +303,15 @@ class PipelineRun(_ReportedRun):
 
 
 class Execution(_ReportedRun):
-    """A step of a pipeline run; made by `PipelineRun.execution`."""
+    """A step of a pipeline run; a context manager, made by `PipelineRun.execution`.
+
+    Parameters
+    ----------
+    run
+        The run of the pipeline.
+    name, group, reads, nodes
+        As of `PipelineRun.execution`.
+    """
 
     def __init__(
         self, run: PipelineRun, name: str, group: str | None, reads: Iterable[Data | str], nodes: float

@@ -72,10 +72,16 @@ def check(
 
     Parameters
     ----------
-    files, source, sources, latest_ms
-        As of `replay`; `latest_ms` is the latest time of an event, in ms since 1970 UTC.
+    files
+        As of `replay`.
     operators
         Maps execution types to operator groups.
+    source
+        As of `replay`.
+    latest_ms
+        The latest time of an event, in ms since 1970 UTC.
+    sources
+        As of `replay`.
 
     Raises
     ------
