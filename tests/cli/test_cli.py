@@ -135,7 +135,7 @@ def test_every_command_has_help_with_an_example(command: str, run: Run) -> None:
 
 def test_the_version_is_the_packages(run: Run) -> None:
     """`--version` prints it and ends."""
-    assert run("--version").out == "stream-app 0.1.0\n"
+    assert run("--version").out == "stream-app 0.2.0\n"
 
 
 def test_help_loads_nothing_it_does_not_need() -> None:
