@@ -71,7 +71,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.horizon_ms > self.retention_ms:
-            raise ValueError("the horizon must not be longer than the retention: outcomes would be evicted unsaid")
+            raise ValueError("the horizon must not be longer than the retention: outcomes would be evicted unannounced")
 
     @property
     def keep_ms(self) -> int:
@@ -148,7 +148,7 @@ class Detector:
             outputs.extend(self._settle(pipeline, execution if changed_facts else None, event.time_ms))
             if self.settings.invariants:
                 check_touched(pipeline, execution, self.settings.operators)
-        except Exception as error:  # whatever it is, the log needs to tell what it happened to
+        except Exception as error:  # whatever it is, the log needs to name the event and graphlets
             error.add_note(note(pipeline, event))
             raise
         return outputs

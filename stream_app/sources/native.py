@@ -226,8 +226,8 @@ def check_properties(path: str, properties: Properties) -> None:
     for name, value in properties.items():
         check_id(f"{path}: the name of a property", name)
         if type(value) is str and len(value) > MAX_TEXT:
-            place = f"{path}.{shown(name)[1:-1]}"
-            raise MalformedEvent(f"{place}: expected at most {MAX_TEXT:,} characters, got {len(value):,}")
+            field = f"{path}.{shown(name)[1:-1]}"
+            raise MalformedEvent(f"{field}: expected at most {MAX_TEXT:,} characters, got {len(value):,}")
 
 
 def check_id(path: str, value: str) -> None:

@@ -196,7 +196,7 @@ def _find_duplicate(message: bytes) -> None:
             stack += [((trail, index), inner) for index, inner in enumerate(value)]
 
 
-#: A place in a document: its holder's place and the key or index there. Written out only when there is a
+#: A path in a document: its holder's path and the key or index there. Written out only when there is a
 #: fault, since a stranger's long key would be repeated for all that is below it.
 _Trail = tuple[Any, str | int] | None
 
@@ -214,7 +214,7 @@ def _one_line(text: str) -> str:
 
 
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"[ \t\r\n]*:')
-#: How far before a fault its key is looked for: the search is quadratic in the worst case.
+#: How far before a fault its key is searched, in characters: the search is quadratic in the worst case.
 _KEY_WITHIN = 500
 
 

@@ -41,7 +41,7 @@ class Timers:
         return None
 
     def next_ms(self, *, announcing: bool, sweeping: bool) -> int | None:
-        """The earliest timer; `announcing` and `sweeping` say whether those kinds count."""
+        """The time of the earliest timer; `announcing` and `sweeping` select whether those kinds count."""
         moments = [self._horizons[0][0]] if self._horizons else []
         if announcing and self._announcements:
             moments.append(self._announcements[0][0])

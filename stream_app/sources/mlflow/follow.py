@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TrackingUnavailable(StreamAppError):  # noqa: N818 - it says what is so, and may pass
+class TrackingUnavailable(StreamAppError):  # noqa: N818 - it names a state, which may pass
     """The tracking server does not answer, or refuses. The cursor has not moved; try again."""
 
 
@@ -143,7 +143,7 @@ class _Following:
         yield sorted(found.values(), key=lambda run: (run.info.start_time or 0, run.info.run_id))
 
     def _changed_events(self, tracking: Tracking, page: list[Run]) -> list[Event]:
-        """The news of a page of runs, and of parents outside it that prove to be parents now."""
+        """The events of changed runs in a page, and of runs outside it that prove to be parents now."""
         tracking.know(page)
         here = {run.info.run_id for run in page}
         named = {parent for run in page if (parent := parent_of(run)) is not None}

@@ -108,7 +108,7 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now_ms: int) ->
         The signature is wrong or missing, or the delivery is too old.
     """
     if not secret:
-        raise RejectedWebhook("webhook: no secret is set, so none can be told from a forged one")
+        raise RejectedWebhook("webhook: no secret is set, so none can be verified")
     found = {key.lower(): value for key, value in headers.items()}
     signature, timestamp, delivery = (found.get(key, "") for key in (SIGNATURE, TIMESTAMP, DELIVERY))
     signed = f"{delivery}.{timestamp}.".encode() + body

@@ -33,7 +33,7 @@ _DENIED = frozenset((1044, 1045, 1142, 1143))
 _ENVIRONMENT = table("MLMDEnv", column("schema_version"))
 
 
-class StoreUnavailable(StreamAppError):  # noqa: N818 - it says what is so, and may pass
+class StoreUnavailable(StreamAppError):  # noqa: N818 - it names a state, which may pass
     """The store does not answer now: it is locked, or its server is down. The cursor has not moved; try again."""
 
 
