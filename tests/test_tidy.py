@@ -100,3 +100,30 @@ def test_the_only_sessions_told_of_are_kafkas() -> None:
     ]
 
     assert not found
+
+
+#: Private words, and what the field calls it.
+PRIVATE = {
+    "told": "reported", "said": "predicted", "heard": "received", "unsaid": "announcements", "awaited": "pending",
+    "talk": "predictions", "spared": "avoided_booked", "let_go": "release", "lanes": "queues", "tally": "histogram",
+    "speaker": "encoder", "doubtful": "needs_restore", "gathering": "statistics", "passed_over": "ignored",
+    "calm": "tune", "rivals": "concurrent_runs", "rhythm": "cadence", "gains": "improvement", "tentative": "lowest",
+}  # fmt: skip
+
+
+#: What cursors of stores are stored with.
+STORED = {"sources.mlflow.follow: said", "sources.mlmd.follow: said"}
+
+
+def test_names_are_words_of_the_field() -> None:
+    """Whole parts of names, so that a word inside another does not count; stored fields keep their names."""
+    found = []
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            name = getattr(node, "name", None) or getattr(node, "attr", None) or getattr(node, "arg", None)
+            if isinstance(name, str):
+                parts = set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")) | {name.lower()}
+                found += [f"{module.name}: {name}" for word in PRIVATE if word in parts]
+
+    assert sorted(set(found) - STORED) == []
+    assert set(found) >= STORED

@@ -31,7 +31,7 @@ class FleetSummary:
         return self.pushed / self.trained if self.trained else 0.0
 
 
-class TruthTally:
+class TruthSums:
     """Sums over truth rows, in 17 bytes a row and stage."""
 
     def __init__(self) -> None:
@@ -67,10 +67,10 @@ class TruthTally:
 
 def summarise(rows: Iterable[Mapping[str, Any]]) -> FleetSummary:
     """The figures of truth rows, such as those of `Fleet.truth`."""
-    tally = TruthTally()
+    sums = TruthSums()
     for row in rows:
-        tally.add(row)
-    return tally.summary()
+        sums.add(row)
+    return sums.summary()
 
 
 def best_balanced_accuracy(chances: Iterable[float], pushed: Iterable[int]) -> float:

@@ -13,7 +13,7 @@ import orjson
 
 from stream_app.simulator.fleet import Fleet
 from stream_app.simulator.options import FleetOptions
-from stream_app.simulator.truth import FleetSummary, TruthTally
+from stream_app.simulator.truth import FleetSummary, TruthSums
 
 #: Events between two writes of truth and two calls of `progress`.
 BATCH = 5000
@@ -48,7 +48,7 @@ def write_fleet(
     OSError
         A file cannot be written.
     """
-    fleet, tally, count = Fleet(options), TruthTally(), 0
+    fleet, sums, count = Fleet(options), TruthSums(), 0
     with _open(out) as events_to, _open(truth) as truth_to:
         lines: list[bytes] = []
         for event in fleet.events():
@@ -56,15 +56,15 @@ def write_fleet(
             if len(lines) == BATCH:
                 count += BATCH
                 _flush(events_to, lines)
-                _write_truth(fleet, tally, truth_to)
+                _write_truth(fleet, sums, truth_to)
                 if progress is not None:
                     progress(count, fleet.passed)
         count += len(lines)
         _flush(events_to, lines)
-        _write_truth(fleet, tally, truth_to)
+        _write_truth(fleet, sums, truth_to)
     if progress is not None:
         progress(count, 1.0)
-    return tally.summary(count)
+    return sums.summary(count)
 
 
 def _flush(stream: IO[bytes] | None, lines: list[bytes]) -> None:
@@ -73,9 +73,9 @@ def _flush(stream: IO[bytes] | None, lines: list[bytes]) -> None:
     lines.clear()
 
 
-def _write_truth(fleet: Fleet, tally: TruthTally, stream: IO[bytes] | None) -> None:
+def _write_truth(fleet: Fleet, sums: TruthSums, stream: IO[bytes] | None) -> None:
     for row in fleet.truth():
-        tally.add(row)
+        sums.add(row)
         if stream is not None:
             stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
