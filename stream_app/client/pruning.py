@@ -44,7 +44,8 @@ def should_prune(
     run
         The pipeline run, as its events name it. Optional for a trainer that is in no run.
     pipeline
-        The pipeline, as the detector names it. Without it, no run is stopped for a run id that several pipelines have.
+        The pipeline, as the detector names it. Give it wherever run ids are not unique: without it, the service rejects
+        only ids that it knows of several pipelines, and the run then goes on.
     execution
         The trainer that asks; None: all trainers of the run must be flagged. Without `run` it needs `pipeline`.
     url, token
@@ -95,10 +96,13 @@ def pruning_verdict(
         except Exception as error:  # whatever it is, it must not stop a training
             answers.append(error)
 
-    asking = threading.Thread(target=ask, name="should-prune", daemon=True)
-    asking.start()
-    asking.join(timeout)
-    answer = answers[0] if answers else TimeoutError(f"no answer within {timeout:g} s")
+    try:
+        asking = threading.Thread(target=ask, name="should-prune", daemon=True)
+        asking.start()
+        asking.join(timeout)
+        answer = answers[0] if answers else TimeoutError(f"no answer within {timeout:g} s")
+    except Exception as error:  # no thread to be had, or a time-out that is none
+        answer = error
     if isinstance(answer, Exception):
         _warn(answer)
         return None

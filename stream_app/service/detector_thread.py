@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -127,8 +128,13 @@ class Embedded:
         self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)
         self.verdicts = VerdictIndex()
         self._changes = Changes(self._log.applied())
-        for verdict in self._log.verdicts():
-            self._load_verdict(orjson.loads(verdict))
+        try:
+            # The log keeps them by graphlet; queries want the newest first.
+            stored = sorted(map(orjson.loads, self._log.verdicts()), key=itemgetter("time"))
+            for verdict in stored:
+                self._load_verdict(verdict)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise StateError(f"{self._log.path}: a verdict cannot be read: {error!r}") from None
         self._behind = deque(self._log.after(self._changes.applied))
 
     def _load_verdict(self, stored: dict[str, Any]) -> None:
@@ -195,6 +201,11 @@ class Embedded:
             self._waiting_bytes += size
             self._queue.put(submission)
         return submission.written
+
+    def pipelines_of(self, run: str) -> set[str]:
+        """The pipelines that have a run of this name, with a verdict on it or without."""
+        known = {pipeline.name for pipeline in list(self.detector.pipelines.values()) if run in pipeline.runs}
+        return known | {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
 
     def enforces(self, _: VerdictRecord) -> bool:
         """Whether runs stop where a verdict says so."""

@@ -26,6 +26,9 @@ class VerdictSource(Protocol):
     def verdicts(self) -> VerdictIndex:
         """The current verdicts."""
 
+    def pipelines_of(self, run: str) -> set[str]:
+        """The pipelines that are known to have a run of this name."""
+
     def enforces(self, verdict: VerdictRecord) -> bool:
         """Whether a run stops where this verdict says so."""
 
@@ -121,7 +124,7 @@ class QueryRoutes:
                 raise ProblemError(400, "pipeline: missing; execution ids are unique only within a pipeline")
             return index.get(graphlet_id(pipeline, execution))
         verdicts = index.of_run(run, pipeline)
-        if len({verdict["pipeline"] for verdict in verdicts}) > 1:
+        if pipeline is None and len(self._source.pipelines_of(run)) > 1:
             raise ProblemError(409, "run: more than one pipeline has a run of this id; give pipeline as well")
         return deciding(verdicts, execution)
 

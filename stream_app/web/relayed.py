@@ -43,6 +43,10 @@ class RelayedVerdicts:
     def __init__(self) -> None:
         self.verdicts = VerdictIndex(limit=VERDICTS_MAX)
 
+    def pipelines_of(self, run: str) -> set[str]:
+        """The pipelines with a verdict on a run of this name; others are known to their workers alone."""
+        return {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
+
     def enforces(self, verdict: VerdictRecord) -> bool:
         """Whether the worker that issued it enforces its flags."""
         return bool(verdict["policy"]["mode"] == ENFORCE)

@@ -222,6 +222,25 @@ def test_who_never_answers_holds_nobody_up() -> None:
     assert took < 10  # of the 2,000 seconds that it would take to hear it out
 
 
+@pytest.mark.parametrize("timeout", [float("inf"), "1", -1], ids=["endless", "a text", "negative"])
+def test_a_time_out_that_is_none_stops_nothing(timeout: float, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the caller passes, the run goes on."""
+    assert not should_prune("r", url="http://127.0.0.1:9", timeout=timeout)
+    assert "the run goes on" in caplog.text
+
+
+def test_without_a_thread_the_run_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A container may have no more threads to give."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert not should_prune("r", url="http://127.0.0.1:9")
+    assert "can't start new thread" in caplog.text
+
+
 def test_trouble_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     """A training that asks each epoch does not fill its log."""
     with caplog.at_level(logging.DEBUG, logger="stream_app.client.pruning"):

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Settings
 from stream_app.service.detector_thread import EmbeddedSettings
 from tests.web.served import Service, embedded_service, relayed_service, verdict_record
+from tests.web.test_http import applied
 
 UNKNOWN = {"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None}
 
@@ -152,3 +154,21 @@ def test_beside_workers_the_policy_of_the_verdict_counts() -> None:
 
         assert asked(service, "pipeline=p&run=a") == answer("prune", "p/run:a#1", False)
         assert asked(service, "pipeline=p&run=b") == answer("prune", "p/run:b#1", True)
+
+
+def test_a_run_of_two_pipelines_is_ambiguous_before_both_have_a_verdict(tmp_path: Path) -> None:
+    """One pipeline's run has begun and nothing is predicted of it yet: the other's flag does not stop it."""
+    events = [
+        {"time": "2026-03-01T06:00:00Z", "pipeline": pipeline, "run": "r",
+         "execution": {"id": f"{pipeline}-gen", "type": "CsvExampleGen", "state": "RUNNING"}}
+        for pipeline in ("p", "q")
+    ]  # fmt: skip
+    with embedded_service(tmp_path / "log", EmbeddedSettings(Settings(policy=Policy(mode=ENFORCE)))) as service:
+        for event in events:
+            assert service.post(orjson.dumps(event), "/v1/events").status == 201
+        applied(service)
+        service.verdicts.add(verdict_record("prune", "r"))
+
+        assert service.get("/v1/should-prune?run=r").status == 409
+        assert asked(service, "run=r&pipeline=p")["prune"] is True
+        assert asked(service, "run=r&pipeline=q") == UNKNOWN

@@ -37,8 +37,12 @@ def join_progress(execution: Execution, event: Event) -> bool:
         changed = True
     if time_ms > execution.last_ms:
         execution.last_ms = time_ms
-    if state != NEW:
-        add_report(execution, (time_ms, state))
+    if execution.reports is not None:
+        if state != NEW:
+            add_report(execution.reports, (time_ms, state))
+    elif is_further_report(execution, time_ms, state):
+        execution.reports = execution.earliest_reports()
+        add_report(execution.reports, (time_ms, state))
     if state in ENDS:
         if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
             execution.end_ms, execution.end_state = time_ms, sys.intern(state)
@@ -56,15 +60,17 @@ def join_progress(execution: Execution, event: Event) -> bool:
     return changed
 
 
-def add_report(execution: Execution, report: tuple[int, str]) -> None:
-    """Merges a RUNNING or end event into the earliest of them; only attempts are computed from these."""
-    reports = execution.reports
-    if not reports or report > reports[-1]:
-        if len(reports) < REPORTS_MAX:
-            reports.append(report)
-        return
+def is_further_report(execution: Execution, time_ms: int, state: str) -> bool:
+    """Whether a RUNNING or end event is another than the one that is known."""
+    if state in ENDS:
+        return execution.end_ms is not None and (time_ms, state) != (execution.end_ms, execution.end_state)
+    return state == RUNNING and execution.running_ms is not None and time_ms != execution.running_ms
+
+
+def add_report(reports: list[tuple[int, str]], report: tuple[int, str]) -> None:
+    """Merges a RUNNING or end event into the earliest of them; nothing but attempts follows from it."""
     position = bisect_left(reports, report)
-    if reports[position] != report:
+    if position == len(reports) or reports[position] != report:
         reports.insert(position, report)
         del reports[REPORTS_MAX:]
 

@@ -74,8 +74,9 @@ class Execution:
         #: The same ids -> the earliest event that named the edge.
         self.read_ms: dict[str, int] = NOTHING
         self.write_ms: dict[str, int] = NOTHING
-        #: The earliest RUNNING and end events, sorted (time, state): the attempts. At most REPORTS_MAX.
-        self.reports: list[tuple[int, str]] = []
+        #: The earliest RUNNING and end events, sorted (time, state), at most REPORTS_MAX; None while there is at most
+        #: one of either, which `running_ms` and `end_ms` tell.
+        self.reports: list[tuple[int, str]] | None = None
         #: Name -> (event time, value); None while there is none.
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Day of the last event of this execution or of a reader of its outputs; retention counts from it.
@@ -125,11 +126,19 @@ class Execution:
             return 0
         return max(0, int((self.end_ms - self.start_ms) * nodes))
 
+    def earliest_reports(self) -> list[tuple[int, str]]:
+        """Time and state of the RUNNING and end events that are kept, sorted."""
+        if self.reports is not None:
+            return self.reports
+        found = [] if self.running_ms is None else [(self.running_ms, RUNNING)]
+        return found if self.end_ms is None else sorted([*found, (self.end_ms, self.end_state)])
+
     def attempts(self) -> list[tuple[int, int | None]]:
         """Start and end of each attempt in ms since 1970 UTC; the end is None while the attempt runs."""
         found: list[tuple[int, int | None]] = []
         start_ms: int | None = None
-        for time_ms, state in self.reports:
+        # Of a start and an end in one moment the start comes first.
+        for time_ms, state in sorted(self.earliest_reports(), key=lambda report: (report[0], report[1] in ENDS)):
             if state in ENDS:
                 found.append((time_ms if start_ms is None else start_ms, time_ms))
                 start_ms = None

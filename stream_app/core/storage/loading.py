@@ -195,7 +195,7 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Ope
     ) = row[:19]  # fmt: skip
     execution.read_ms = dict(zip(inputs, input_ms, strict=True)) or NOTHING
     execution.write_ms = dict(zip(outputs, output_ms, strict=True)) or NOTHING
-    execution.reports = [(time_ms, state) for time_ms, state in reports]
+    execution.reports = None if reports is None else [(time_ms, state) for time_ms, state in reports]
     execution.properties = load_properties(properties)
     if eviction is not None:
         pushed, policies, (start_ms, trainer), cause, own_trainer = eviction[:5]

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from stream_app.core.events import COMPLETE, RUNNING
 from stream_app.core.ids import graphlet_id, old_graphlet_id, run_graphlet_id
 
 
@@ -57,11 +56,8 @@ def _from_1(row: Row) -> Any:
     if row.kind == "artifact":
         return [*row.value, "", 0]
     if row.kind == "execution":
-        first_ms, running_ms, end_ms, end_state = row.value[5:9]
+        first_ms, running_ms, end_ms = row.value[5:8]
         inputs, outputs = row.value[10:12]
         times = [time_ms for time_ms in (first_ms, running_ms, end_ms) if time_ms is not None]
-        reports = [] if running_ms is None else [[running_ms, RUNNING]]
-        if end_ms is not None:
-            reports.append([end_ms, end_state or COMPLETE])
-        return [*row.value, max(times), [first_ms] * len(inputs), [first_ms] * len(outputs), sorted(reports)]
+        return [*row.value, max(times), [first_ms] * len(inputs), [first_ms] * len(outputs), None]
     return row.value

@@ -125,7 +125,10 @@ class Partition:
         self._start(restored.rows)
         await self._send(restored.outbox)
         if self.detector.renamed:
-            await self._send(await self._renamed_verdicts(self.detector.renamed))
+            messages = await self._renamed_verdicts(self.detector.renamed)
+            # To read them takes long. Who owns the partition by now renames them too, and may have newer ones.
+            if await self.table.still_owned():
+                await self._send(messages)
         self.counts.restore.add(time.monotonic() - began)
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from aiokafka import TopicPartition
 
+from stream_app import wire
 from stream_app.kafka.state.changelog import LogReader
 from stream_app.kafka.state.outbox import Message
 
@@ -41,14 +43,29 @@ async def renamed_verdicts(
     KafkaError
         Kafka does not answer.
     """
-    ids = {old.encode(): new.encode() for old, new in renamed.items()}
+    keys = {old.encode() for old in renamed}
     last: dict[bytes, bytes | None] = {}
     for number in range(partitions):
         async with LogReader(client, TopicPartition(topic, number)) as log:
             async for records in log.read(0, await log.end()):
-                last.update({record.key: record.value for record in records if record.key in ids})
+                last.update({record.key: record.value for record in records if record.key in keys})
     messages: list[Message] = []
     for old, value in last.items():
-        if value is not None:
-            messages += [Message(topic, ids[old], value), Message(topic, old, None)]
+        new = new_key(value)
+        if new is not None and new != old:
+            messages += [Message(topic, new, value), Message(topic, old, None)]
     return messages
+
+
+def new_key(value: bytes | None) -> bytes | None:
+    """The key that a verdict has in this release, by its own names; None for a tombstone and for what is no verdict.
+
+    The old key does not say it: what was one graphlet's old id may be another's present one.
+    """
+    if value is None:
+        return None
+    try:
+        graphlet: str = wire.upgrade(orjson.loads(value))["graphlet"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None
+    return graphlet.encode()

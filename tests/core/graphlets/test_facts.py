@@ -1,0 +1,113 @@
+"""Facts of executions and artifacts that lineage and analysis read: functions of the set of events too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import COMPLETE, FAILED, NEW, RUNNING, ArtifactRef, Event
+from stream_app.core.state.entities import REPORTS_MAX
+from tests.support.builders import at, happened
+
+EVENTS = st.builds(
+    lambda minute, name, kind, state, run, reads, writes: Event(
+        at(minute), "p", name, kind, state, run,
+        tuple(ArtifactRef(each, f"Type{minute % 3}") for each in reads),
+        tuple(ArtifactRef(each, f"Type{minute % 2}", {}, each != "table") for each in writes),
+    ),
+    st.integers(0, 30),
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from(["Trainer", "Custom"]),
+    st.sampled_from([NEW, RUNNING, COMPLETE, FAILED]),
+    st.sampled_from([None, "r1", "r2"]),
+    st.lists(st.sampled_from(["x", "y", "table"]), max_size=2, unique=True),
+    st.lists(st.sampled_from(["x", "y", "table"]), max_size=2, unique=True),
+)  # fmt: skip
+
+
+def facts(detector: Detector) -> dict[str, Any]:
+    """All of them, by execution and artifact."""
+    found: dict[str, Any] = {}
+    for pipeline in detector.pipelines.values():
+        for execution in pipeline.executions.values():
+            found[execution.id] = (
+                execution.last_ms, execution.read_ms, execution.write_ms, execution.reports, execution.attempts(),
+            )  # fmt: skip
+        for artifact in pipeline.artifacts.values():
+            found[f"artifact {artifact.id}"] = (artifact.type, artifact.type_ms)
+    return found
+
+
+def detector_of(events: list[Event], restart_every: int = 1000) -> Detector:
+    """A detector after some events, loaded from its rows now and then."""
+    detector, rows = Detector(Settings(), keep_rows=True), dict[bytes, bytes]()
+    for number, event in enumerate(events, 1):
+        detector.step(event)
+        if number % restart_every == 0:
+            for key, row in detector.take_rows():
+                if row is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = row
+            detector = Detector.load(Settings(), rows)
+    return detector
+
+
+@given(st.lists(EVENTS, max_size=14), st.randoms(use_true_random=False))
+def test_order_repetition_and_restarts_do_not_matter(events: list[Event], random: Any) -> None:
+    """Types, times of edges, the last report and attempts are those of the set."""
+    again = [*events, *random.sample(events, len(events) // 2)]
+    random.shuffle(again)
+
+    assert facts(detector_of(again, restart_every=4)) == facts(detector_of(events))
+
+
+@pytest.mark.parametrize(
+    ("reports", "attempts"),
+    [
+        ([], []),
+        ([(1, RUNNING)], [(1, None)]),
+        ([(5, RUNNING), (5, COMPLETE)], [(5, 5)]),
+        ([(7, COMPLETE)], [(7, 7)]),
+        ([(1, RUNNING), (3, FAILED), (6, RUNNING), (9, COMPLETE)], [(1, 3), (6, 9)]),
+        ([(1, RUNNING), (2, RUNNING), (3, FAILED), (6, RUNNING), (7, RUNNING)], [(1, 3), (6, None)]),
+    ],
+    ids=["none", "running", "in one moment", "only its end", "a retry", "heartbeats and a retry"],
+)
+def test_an_attempt_lasts_from_its_first_report_to_its_end(
+    reports: list[tuple[int, str]], attempts: list[tuple[int, int | None]]
+) -> None:
+    """However often it says that it runs."""
+    detector = detector_of([happened(0, "a", "Custom", NEW), *(happened(m, "a", "Custom", s) for m, s in reports)])
+
+    execution = detector.pipelines["p"].executions["a"]
+    assert execution.attempts() == [(at(a), at(b) if b is not None else None) for a, b in attempts]
+    assert execution.last_ms == at(max([0, *(minute for minute, _ in reports)]))
+
+
+def test_reports_are_bounded() -> None:
+    """An execution that reports each minute keeps its earliest reports, whatever their order."""
+    minutes = [*range(100, 200, 2), *range(1, 100)]
+    detector = detector_of([happened(minute, "a", "Custom", RUNNING) for minute in minutes])
+
+    execution = detector.pipelines["p"].executions["a"]
+    assert execution.reports == [(at(minute), RUNNING) for minute in range(1, REPORTS_MAX + 1)]
+    assert execution.last_ms == at(198)
+
+
+def test_an_edge_counts_from_the_first_event_that_names_it() -> None:
+    """Inputs are often named again at the end."""
+    detector = detector_of(
+        [
+            happened(9, "a", "Custom", COMPLETE, reads=["x"], writes=["y"]),
+            happened(2, "a", "Custom", NEW),
+            happened(4, "a", "Custom", RUNNING, reads=["x"]),
+        ]
+    )
+
+    execution = detector.pipelines["p"].executions["a"]
+    assert (execution.read_ms, execution.write_ms) == ({"x": at(4)}, {"y": at(9)})
