@@ -178,28 +178,9 @@ def keep_alive(pipeline: Pipeline, execution: Execution, day: int) -> None:
 
 def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
     """Registers the edges of an event first, then spreads over the new ones; True if it reported a new fact."""
-    changed_facts = False
-    reads: dict[str, Version] = {}
-    writes: list[Version] = []
-    time_ms = event.time_ms
-    for reference in event.inputs:
-        changed_facts |= merge_artifact(pipeline, reference, time_ms)
-        if reference.id not in execution.reads:
-            reads[reference.id] = add_reader(pipeline.artifacts[reference.id], execution)
-            if execution.read_ms is NOTHING:
-                execution.read_ms = {}
-            execution.read_ms[reference.id] = time_ms
-        elif time_ms < execution.read_ms[reference.id]:
-            execution.read_ms[reference.id] = time_ms
-    for reference in event.outputs:
-        changed_facts |= merge_artifact(pipeline, reference, time_ms)
-        if reference.id not in execution.writes:
-            writes.append(add_writer(pipeline, pipeline.artifacts[reference.id], execution))
-            if execution.write_ms is NOTHING:
-                execution.write_ms = {}
-            execution.write_ms[reference.id] = time_ms
-        elif time_ms < execution.write_ms[reference.id]:
-            execution.write_ms[reference.id] = time_ms
+    reads, changed_facts = add_reads(pipeline, execution, event)
+    writes, changed_more = add_writes(pipeline, execution, event)
+    changed_facts |= changed_more
     if not (reads or writes) or execution.group == RUN:
         return changed_facts or bool(reads or writes)
     settle_own_trainers(pipeline, execution, reads.values(), writes)
@@ -210,6 +191,42 @@ def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
     for version in writes:
         spread_write(pipeline, execution, version)
     return True
+
+
+def add_reads(pipeline: Pipeline, execution: Execution, event: Event) -> tuple[dict[str, Version], bool]:
+    """The versions read over new edges, by artifact, and whether an artifact's facts changed."""
+    reads: dict[str, Version] = {}
+    changed_facts, time_ms = False, event.time_ms
+    for reference in event.inputs:
+        known_ms = execution.read_ms.get(reference.id)
+        if known_ms is not None and known_ms < time_ms and not reference.properties and reference.versioned:
+            continue  # a later event that repeats an edge reports nothing new
+        changed_facts |= merge_artifact(pipeline, reference, time_ms)
+        if known_ms is None:
+            reads[reference.id] = add_reader(pipeline.artifacts[reference.id], execution)
+            if execution.read_ms is NOTHING:
+                execution.read_ms = {}
+        if known_ms is None or time_ms < known_ms:
+            execution.read_ms[reference.id] = time_ms
+    return reads, changed_facts
+
+
+def add_writes(pipeline: Pipeline, execution: Execution, event: Event) -> tuple[list[Version], bool]:
+    """The versions written over new edges, and whether an artifact's facts changed."""
+    writes: list[Version] = []
+    changed_facts, time_ms = False, event.time_ms
+    for reference in event.outputs:
+        known_ms = execution.write_ms.get(reference.id)
+        if known_ms is not None and known_ms < time_ms and not reference.properties and reference.versioned:
+            continue
+        changed_facts |= merge_artifact(pipeline, reference, time_ms)
+        if known_ms is None:
+            writes.append(add_writer(pipeline, pipeline.artifacts[reference.id], execution))
+            if execution.write_ms is NOTHING:
+                execution.write_ms = {}
+        if known_ms is None or time_ms < known_ms:
+            execution.write_ms[reference.id] = time_ms
+    return writes, changed_facts
 
 
 def settle_own_trainers(
