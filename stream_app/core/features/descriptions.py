@@ -108,6 +108,16 @@ WORDS: Mapping[str, Words] = {
 }
 
 
+#: What is not known where a feature is missing, if its name does not say it.
+UNKNOWN: Mapping[str, str] = {
+    **dict.fromkeys(("due_runs", "hazard_runs", "irregular_runs"), "runs between pushes"),
+    **dict.fromkeys(("due_time", "hazard_time", "irregular_time"), "times between pushes"),
+    **dict.fromkeys(("runs_to_least", "runs_to_usual"), "the usual runs between pushes"),
+    **dict.fromkeys(("since_push_to_least", "since_push_to_usual"), "the usual time between pushes"),
+    "hours_since_push": "the time of the last push",
+}
+
+
 def describe(name: str, value: float | None) -> str:
     """Describes a feature and its value in words.
 
@@ -129,7 +139,7 @@ def describe(name: str, value: float | None) -> str:
     ('warm start', '25 % of recent runs were pushed', 'hour not known')
     """
     if value is None:
-        return f"{name.replace('_', ' ')} not known"
+        return f"{UNKNOWN.get(name, name.replace('_', ' '))} not known"
     if name in WORDS:
         return WORDS[name](value)
     if name.endswith(".to_mean"):

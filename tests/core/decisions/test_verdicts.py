@@ -116,6 +116,7 @@ def test_numbers_of_a_verdict_are_in_their_ranges() -> None:
         ("train.loss", -0.6931, "train.loss -1"),
         ("model_type.3", 1.0, "the model's type"),
         ("warm_start", None, "warm start not known"),
+        ("hazard_runs", None, "runs between pushes not known"),
     ],
 )
 def test_a_feature_in_words(name: str, value: float | None, words: str) -> None:
