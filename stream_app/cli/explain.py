@@ -135,7 +135,7 @@ def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
         + (f", {stage.actual_left / 3600:.3g} came" if stage is not None else ""),
     ]
     if stage is not None:
-        lines.append(f"      the pipeline's past push rate said {stage.baseline:.1%}; {len(stage.features)} features")
+        lines.append(f"      the pipeline's past push rate was {stage.baseline:.1%}; {len(stage.features)} features")
     notes = [*policy_notes(verdict), *map(reason_name, verdict.reasons)]
     return [*lines, *(f"      - {note}" for note in notes)]
 
