@@ -321,8 +321,8 @@ class Detector:
             A row cannot be read.
         """
         detector = cls(settings, learner, keep_rows=True)
-        detector.renamed = loading.renamed_graphlets(saved)
-        for pipeline in loading.load(saved, settings.operators):
+        for pipeline, names in loading.load(saved, settings.operators):
+            detector.renamed.update(names)
             outcomes.settle(pipeline, settings.horizon_ms)
             labels.resume(pipeline, settings.horizon_ms)
             pipeline.changes.take()

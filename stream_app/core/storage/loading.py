@@ -38,7 +38,7 @@ T = TypeVar("T")
 Ends = tuple[Execution, list[str], list[str]]
 
 
-def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipeline]:
+def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[tuple[Pipeline, dict[str, str]]]:
     """Loads the pipelines of some rows and rebuilds their graphlets.
 
     Parameters
@@ -52,6 +52,8 @@ def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipelin
     ------
     Pipeline
         One pipeline after another, by name.
+    dict of str to str
+        Old id to new id of its graphlets in rows of version 1, where the two differ.
 
     Raises
     ------
@@ -63,28 +65,8 @@ def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[Pipelin
         found = read_row(row_key, row)
         by_pipeline.setdefault(found.pipeline, []).append(found)
     for pipeline, rows in by_pipeline.items():
-        yield load_pipeline(pipeline, rows, operators)
-
-
-def renamed_graphlets(saved: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Finds the graphlets whose ids differ from those in rows of version 1.
-
-    Parameters
-    ----------
-    saved
-        All rows by their keys.
-
-    Returns
-    -------
-    dict of str to str
-        Old id to new id, where the two differ.
-
-    Raises
-    ------
-    StateError
-        A row has a later version or cannot be read.
-    """
-    return renamed(read_row(row_key, row) for row_key, row in saved.items())
+        names = renamed(rows)
+        yield load_pipeline(pipeline, rows, names, operators), names
 
 
 def read_row(row_key: bytes, row: bytes) -> Row:
@@ -99,10 +81,9 @@ def read_row(row_key: bytes, row: bytes) -> Row:
     return Row(kind, pipeline, name, version, value)
 
 
-def load_pipeline(name: str, rows: list[Row], operators: Operators) -> Pipeline:
-    """Loads one pipeline from its rows."""
+def load_pipeline(name: str, rows: list[Row], names: Mapping[str, str], operators: Operators) -> Pipeline:
+    """Loads one pipeline from its rows, of which `names` are the renamed graphlets."""
     pipeline = Pipeline(name, keep_rows=True)
-    names = renamed(rows)
     by_kind: dict[str, list[tuple[str, Any]]] = {}
     for row in rows:
         value = upgraded(row, names)
