@@ -1,0 +1,22 @@
+"""Options from a TOML file, `STREAM_APP_*` variables and flags, as one checked value (`load`)."""
+
+from __future__ import annotations
+
+from stream_app.options.detector import DEFAULT_BUDGETS, DetectorOptions
+from stream_app.options.loading import Options, load, read_secret
+from stream_app.options.services import KafkaOptions, ServeOptions
+from stream_app.options.sources import MlflowOptions, MlmdOptions
+from stream_app.options.values import Group
+
+__all__ = [
+    "DEFAULT_BUDGETS",
+    "DetectorOptions",
+    "Group",
+    "KafkaOptions",
+    "MlflowOptions",
+    "MlmdOptions",
+    "Options",
+    "ServeOptions",
+    "load",
+    "read_secret",
+]

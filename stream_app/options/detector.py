@@ -1,0 +1,58 @@
+"""Options of the detector: operators, decisions, prices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from stream_app.options.values import FROZEN, TABLE, Group
+
+#: The share of would-be pushes that may be flagged, by mode.
+DEFAULT_BUDGETS = {"observe": 0.05, "enforce": 0.01}
+
+
+class OperatorOptions(BaseModel):
+    """The meaning of execution types, beside the default operators."""
+
+    model_config = FROZEN
+
+    #: Execution type to operator group; extends and overrides the defaults.
+    groups: Annotated[dict[str, Group], *TABLE] = Field(default_factory=dict)
+    #: Execution type to its number of nodes, for executions whose sender reports no cost.
+    nodes: Annotated[dict[str, Annotated[float, Field(gt=0)]], *TABLE] = Field(default_factory=dict)
+
+
+class DetectorOptions(BaseModel):
+    """How the detector decides and how long it remembers."""
+
+    model_config = FROZEN
+
+    mode: Literal["observe", "enforce"] = "observe"
+    #: The share of would-be pushes that may be flagged; if not set, 0.05 in `observe`, 0.01 in `enforce`.
+    budget: float = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
+    #: The salt of the hash that draws the holdout; another salt draws other runs.
+    salt: str = Field(default="stream-app", min_length=1)
+    #: Days of event time, beside the lateness, for which executions and graphlets that no event touches are kept.
+    retention_days: int = Field(default=30, ge=1, le=3650)
+    #: Days that an event may be behind its pipeline's clock.
+    lateness_days: int = Field(default=7, ge=0, le=365)
+    #: Days after a trainer's start at which a graphlet without an outcome has expired.
+    horizon_days: int = Field(default=14, ge=1, le=365)
+
+    @model_validator(mode="after")
+    def _check_horizon(self) -> DetectorOptions:
+        if self.horizon_days > self.retention_days:
+            raise ValueError("horizon_days should be at most retention_days")
+        return self
+
+
+class RateOptions(BaseModel):
+    """The rate card: the price of compute."""
+
+    model_config = FROZEN
+
+    #: Price of a node-hour; without it, compute is reported in node-hours only.
+    node_hour: float | None = Field(default=None, ge=0)
+    #: The currency's code of ISO 4217.
+    currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
