@@ -68,7 +68,7 @@ def follow(
     Each change is sent at least once: the cursor is saved when a whole pass is acknowledged. Failed requests are
     repeated.
 
-    [bold]Example:[/]  stream-app follow mlmd metadata.sqlite --cursor mlmd.cursor --url http://localhost:5000
+    [bold]Example:[/]  stream-app follow mlmd metadata.sqlite --cursor mlmd.cursor --url http://localhost:8484
     """
     import logging
 

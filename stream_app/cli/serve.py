@@ -31,7 +31,7 @@ def serve(
         ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1 if not set).")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port (5000 if not set; 0 takes any).")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port (8484 if not set; 0 takes any).")] = None,
     config: ConfigFlag = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
@@ -42,7 +42,7 @@ def serve(
 
     It speaks plain HTTP: use a proxy that adds TLS before other machines may connect, and set serve.token.
 
-    [bold]Example:[/]  stream-app serve --data ./data --port 5000
+    [bold]Example:[/]  stream-app serve --data ./data --port 8484
     """
     import logging
 

@@ -46,7 +46,7 @@ class EventPoster:
     def __init__(self, url: str, token: str | None) -> None:
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
-            raise OptionsError("--url: expected the address of a service, such as http://localhost:5000")
+            raise OptionsError("--url: expected the address of a service, such as http://localhost:8484")
         self._url = url.rstrip("/")
         self._token = token
 

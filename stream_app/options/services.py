@@ -63,7 +63,7 @@ class ServeOptions(BaseModel):
     model_config = FROZEN
 
     host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=5000, ge=0, le=65535)
+    port: int = Field(default=8484, ge=0, le=65535)
     #: The bearer token that callers must send; if not set, everybody who can reach the port has access.
     token: SecretStr | None = Field(default=None, min_length=8)
     #: Days for which events are kept after they were applied.

@@ -59,7 +59,7 @@ def test_a_run_that_asks_goes_on_where_nobody_answers(monkeypatch: pytest.Monkey
     [script] = blocks("serve.md", "python")
     monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
 
-    exec(script.replace(":5000", ":1"), {"run_id": "r"})
+    exec(script.replace(":8484", ":1"), {"run_id": "r"})
 
 
 def test_an_answer_has_the_fields_that_the_page_names(tmp_path: Path) -> None:

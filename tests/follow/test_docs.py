@@ -29,7 +29,7 @@ def test_a_command_of_the_page(page: str, arguments: list[str], tmp_path: Path, 
     with embedded_service(tmp_path / "log") as service:
         there = {
             arguments[1]: store,
-            "http://localhost:5000": service.url,
+            "http://localhost:8484": service.url,
             "kafka:9092": "127.0.0.1:1",
             "mlmd.cursor": str(tmp_path / "cursor"),
             "mlflow.cursor": str(tmp_path / "cursor"),

@@ -205,7 +205,7 @@ class TestWrongUse:
         ("arguments", "says"),
         [
             (("mlmd", "{store}", "--url", "http://h", "--bootstrap-servers", "h:1"), "are two targets; give one"),
-            (("mlmd", "{store}", "--url", "localhost:5000"), "--url: expected the address of a service"),
+            (("mlmd", "{store}", "--url", "localhost:8484"), "--url: expected the address of a service"),
             (("mlmd", "nowhere.sqlite", "--url", "http://h"), "nowhere.sqlite: no such file"),
             (("mlflow", "mlruns", "--url", "http://h"), "not the address of a tracking server"),
         ],

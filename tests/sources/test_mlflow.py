@@ -270,7 +270,7 @@ def test_the_example_of_the_page_runs(
     server.end(server.run(0), 5)
     monkeypatch.chdir(tmp_path)
 
-    exec(page.split("```python\n")[1].split("```")[0].replace("http://localhost:5001", mlflow_url), {})
+    exec(page.split("```python\n")[1].split("```")[0].replace("http://localhost:5000", mlflow_url), {})
 
     assert f"'{server.name}/" in capsys.readouterr().out
     assert Cursor.from_json((tmp_path / "cursor.json").read_bytes()).started_ms > 0
