@@ -9,13 +9,14 @@ what pruning changes in a pipeline's later runs is not in these figures.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import numpy as np
 
 from stream_app.analysis.cadence import Cadence, PipelineCadence, cadences, summary, worst
 from stream_app.analysis.intervals import Estimate, Resamples, ratio, wider, wilson
+from stream_app.analysis.rates import Price, money
 from stream_app.analysis.sums import PipelineSums, ReplayStatistics
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.learning.learner import Learner
@@ -49,6 +50,8 @@ class BudgetFigures:
     pushes_flagged: int
     missed: Estimate
     cadence: Cadence
+    #: What `saved` costs; None without a rate card.
+    saved_money: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,13 @@ class Tradeoff:
     worst_cadence: list[PipelineCadence]
 
 
-def tradeoff(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger], fleet: Ledger, seed: int) -> Tradeoff:
+def tradeoff(
+    statistics: ReplayStatistics,
+    ledgers: Mapping[str, Ledger],
+    fleet: Ledger,
+    priced: Mapping[Price, Ledger] | None,
+    seed: int,
+) -> Tradeoff:
     """Computes the figures of every budget.
 
     Parameters
@@ -76,6 +85,8 @@ def tradeoff(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger], fleet:
         Pipeline to its ledger.
     fleet
         All ledgers merged.
+    priced
+        The same by price; None without a rate card.
     seed
         The seed of the resampling.
 
@@ -92,7 +103,8 @@ def tradeoff(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger], fleet:
         of_pipelines = cadences(pushes, index)
         if index == policy.active:
             worst_found = worst(of_pipelines)
-        found.append(budget_figures(statistics, fleet, resamples, index, budget, summary(of_pipelines)))
+        each = budget_figures(statistics, fleet, resamples, index, budget, summary(of_pipelines))
+        found.append(each if priced is None else replace(each, saved_money=saved_money(priced, index)))
     return Tradeoff(
         wasted_share=resamples.estimate(ratio(WASTED, COMPUTE)),
         hindsight_saved=fleet.saved.get(HINDSIGHT, 0) / 1000,
@@ -112,6 +124,11 @@ def rows_of(ledgers: Mapping[str, Ledger], pipelines: Mapping[str, PipelineSums]
             row[_FIXED + 2 * index] = ledger.saved.get(index, 0)
             row[_FIXED + 2 * index + 1] = sum(bits >> index & 1 for bits in flags)
     return rows
+
+
+def saved_money(priced: Mapping[Price, Ledger], index: int) -> float:
+    """What the flagged waste of one budget cost."""
+    return money(priced, lambda ledger: ledger.saved.get(index, 0))
 
 
 def budget_figures(

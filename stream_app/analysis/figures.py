@@ -9,18 +9,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.budgets import Tradeoff, tradeoff
 from stream_app.analysis.intervals import Estimate, share
 from stream_app.analysis.quality import StageFigures, stage_figures
+from stream_app.analysis.rates import Price, Rates, mean_price, merged, money
 from stream_app.analysis.sums import PipelineSums, ReplayStatistics
-from stream_app.analysis.waste import Compute, Money, Rates, Waste, compute_of, money_of, waste_of
+from stream_app.analysis.waste import Compute, Money, Waste, compute_of, money_of, waste_of
 from stream_app.core.detector import Detector
 from stream_app.core.outputs import STAGES
 from stream_app.core.state.ledger import Ledger
-from stream_app.core.units import DAY_MS
+from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.times import time_to_text
-
-__all__ = ["Figures", "Rates", "figures"]
 
 #: Pipelines and reasons listed as prunable.
 _PRUNABLE, _REASONS = 12, 3
@@ -89,6 +89,8 @@ class Prunable:
     saved: float
     wasted: float
     reasons: list[PrunableReason]
+    #: Money; None without a rate card.
+    saved_money: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,26 @@ class Learning:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """Node-seconds that prunes saved: expected when they were pruned, and verified by the holdout."""
+    """Node-seconds that prunes saved: expected when they were pruned, and verified by the holdout.
+
+    The money of `estimated` is at the fleet's mean price; None without a rate card.
+    """
 
     pruned: int
     held_out: int
     estimated: float
     verified: Estimate
+    estimated_money: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An owner of pipelines, with what the list of owners says; "" where it says nothing."""
+
+    owner: str
+    team: str
+    address: str
+    pipelines: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,7 @@ class Figures:
     compute: Compute
     money: Money | None
     waste: Waste
+    owners: list[Owner]
     verdicts: list[VerdictCount]
     tradeoff: Tradeoff
     stages: list[StageFigures]
@@ -142,7 +159,11 @@ class Figures:
 
 
 def figures(
-    statistics: ReplayStatistics, detector: Detector, kept: Mapping[tuple[str, str], int], rates: Rates, seed: int
+    statistics: ReplayStatistics,
+    detector: Detector,
+    kept: Mapping[tuple[str, str], int],
+    attribution: Attribution,
+    seed: int,
 ) -> Figures:
     """Computes all figures of a replay.
 
@@ -154,8 +175,8 @@ def figures(
         The detector, with its ledgers and learner.
     kept
         (outcome, cause) to the number of graphlets that the detector still keeps.
-    rates
-        The price of compute.
+    attribution
+        Owners and prices, which have followed every event.
     seed
         The seed of the resampling that gives the intervals.
 
@@ -168,8 +189,9 @@ def figures(
     fleet = Ledger()
     for ledger in ledgers.values():
         fleet.merge(ledger)
-    compute = compute_of(fleet)
-    owners = {name: sums.owner for name, sums in statistics.pipelines.items()}
+    rates = attribution.rates
+    priced = {name: attribution.ledgers(detector.pipelines[name]) for name in ledgers}
+    owners = {name: attribution.owner(name) for name in ledgers}
     first_ms, last_ms = statistics.first_ms, statistics.last_ms
     policy = statistics.policy
     outcomes = statistics.evicted + Counter(kept)
@@ -186,16 +208,17 @@ def figures(
         budget=policy.budget,
         rates=rates,
         outcomes=[Outcomes(kind, cause or None, count) for (kind, cause), count in sorted(outcomes.items())],
-        compute=compute,
-        money=money_of(compute, rates),
-        waste=waste_of(ledgers, owners, fleet),
+        compute=compute_of(fleet),
+        money=money_of(ledgers, priced, rates),
+        waste=waste_of(ledgers, priced, owners, fleet, rates),
+        owners=owners_of(owners, attribution),
         verdicts=[VerdictCount(*key, count) for key, count in sorted(statistics.verdicts.items())],
-        tradeoff=tradeoff(statistics, ledgers, fleet, seed),
+        tradeoff=tradeoff(statistics, ledgers, fleet, merged(priced) if rates.given else None, seed),
         stages=stages_of(statistics, seed),
         flag_times=flag_times(statistics),
-        prunable=prunable(statistics, ledgers),
+        prunable=prunable(statistics, ledgers, priced if rates.given else None, owners),
         learning=learning_of(statistics),
-        savings=savings_of(statistics),
+        savings=savings_of(statistics, merged(priced), rates),
     )
 
 
@@ -223,8 +246,24 @@ def flag_times(statistics: ReplayStatistics) -> list[FlagTime]:
     ]
 
 
-def prunable(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger]) -> list[Prunable]:
-    """The pipelines on which the budget in force would have saved most."""
+def owners_of(owners: Mapping[str, str], attribution: Attribution) -> list[Owner]:
+    """The owners by name, with their number of pipelines; pipelines without an owner are not among them."""
+    found = []
+    for name, pipelines in sorted(Counter(owners.values()).items()):
+        contact = attribution.contact(name)
+        if name:
+            team, address = (contact.team, contact.address) if contact is not None else ("", "")
+            found.append(Owner(name, team, address, pipelines))
+    return found
+
+
+def prunable(
+    statistics: ReplayStatistics,
+    ledgers: Mapping[str, Ledger],
+    priced: Mapping[str, Mapping[Price, Ledger]] | None,
+    owners: Mapping[str, str],
+) -> list[Prunable]:
+    """The pipelines on which the budget in force would have saved most; `priced` is None without a rate card."""
     active = statistics.policy.active
     saved = {name: ledger.saved.get(active, 0) for name, ledger in ledgers.items()}
     names = sorted((name for name in ledgers if saved[name]), key=lambda name: (-saved[name], name))
@@ -236,7 +275,7 @@ def prunable(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger]) -> lis
         found.append(
             Prunable(
                 pipeline=name,
-                owner=sums.owner,
+                owner=owners[name],
                 labelled=sums.labelled,
                 flagged=sums.flagged,
                 pushes=len(sums.push_flags),
@@ -245,6 +284,7 @@ def prunable(statistics: ReplayStatistics, ledgers: Mapping[str, Ledger]) -> lis
                 saved=saved[name] / 1000,
                 wasted=ledgers[name].wasted / 1000,
                 reasons=[PrunableReason(feature, each.value, each.verdicts) for feature, each in reasons],
+                saved_money=None if priced is None else money(priced[name], lambda each: each.saved.get(active, 0)),
             )
         )
     return found
@@ -258,11 +298,14 @@ def learning_of(statistics: ReplayStatistics) -> Learning | None:
     return Learning(learner.records, learner.rollbacks, learner.drifts, learner.discarded)
 
 
-def savings_of(statistics: ReplayStatistics) -> Savings | None:
+def savings_of(statistics: ReplayStatistics, priced: Mapping[Price, Ledger], rates: Rates) -> Savings | None:
     """What prunes saved; None where nothing was pruned or held out."""
     if statistics.learner is None:
         return None
     saved = statistics.learner.savings.saved()
     if not saved.pruned:
         return None
-    return Savings(saved.pruned, saved.held_out, saved.estimated, Estimate(saved.verified, saved.low, saved.high))
+    verified = Estimate(saved.verified, saved.low, saved.high)
+    price = mean_price(priced, rates.node_hour) if rates.given else None
+    estimated_money = None if price is None else saved.estimated * 1000 / HOUR_MS * price
+    return Savings(saved.pruned, saved.held_out, saved.estimated, verified, estimated_money)

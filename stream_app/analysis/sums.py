@@ -44,8 +44,6 @@ class ReasonCount:
 class PipelineSums:
     """Sums of one pipeline."""
 
-    #: The last owner named in its runs' properties.
-    owner: str = ""
     #: Graphlets labelled, and those among them that the budget in force had flagged.
     labelled: int = 0
     flagged: int = 0
@@ -144,8 +142,6 @@ class ReplayStatistics:
         """Counts a label, or its correction, that the learner has learned."""
         self.examples += 1
         sums = self._sums(example.pipeline)
-        if example.owner:
-            sums.owner = example.owner
         if example.pushed is None:
             self._pruned[example.graphlet] = None
             if len(self._pruned) > PRUNED_MAX:

@@ -14,6 +14,7 @@ from stream_app.sources.strict_json import shown
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from stream_app.analysis.attribution import Attribution
     from stream_app.core.detector import Settings
     from stream_app.core.operators import Operators
     from stream_app.kafka.clients.connection import Connection
@@ -133,6 +134,21 @@ def settings_of(options: Options) -> Settings:
         retention_ms=chosen.retention_days * DAY_MS,
         lateness_ms=chosen.lateness_days * DAY_MS,
     )
+
+
+def attribution_of(options: Options) -> Attribution:
+    """Owners and prices.
+
+    Raises
+    ------
+    OptionsError
+        The file of owners cannot be read, or an entry is wrong.
+    """
+    from stream_app.analysis.attribution import Attribution
+    from stream_app.analysis.rates import Rates
+    from stream_app.options import read_owners
+
+    return Attribution(Rates(**options.rates.model_dump()), read_owners(options.owners))
 
 
 def sources_of(options: Options) -> Sources:

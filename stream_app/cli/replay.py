@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.cli.assembly import settings_of, sources_of, stores_of
+from stream_app.cli.assembly import attribution_of, settings_of, sources_of, stores_of
 from stream_app.cli.flags import (
     EVENTS,
     BudgetFlag,
@@ -59,7 +59,6 @@ def replay(
 
     [bold]Example:[/]  stream-app replay events-*.jsonl.gz --verdicts verdicts.jsonl --report report.html
     """
-    from stream_app.analysis.waste import Rates
     from stream_app.replay.progress import Progress
     from stream_app.replay.replay import replay as run
     from stream_app.replay.sinks import Sinks, check_outputs
@@ -67,7 +66,7 @@ def replay(
 
     options = load_options(config, mode, budget)
     garbage.tune()
-    settings, now_ms = settings_of(options), time_of(now)
+    settings, attribution, now_ms = settings_of(options), attribution_of(options), time_of(now)
     sinks = Sinks(verdicts, graphlets, outcomes, examples, dead_letters)
     if report is not None:
         check_report(report)
@@ -85,7 +84,7 @@ def replay(
             sources=sources_of(options),
             stores=stores_of(options),
             now_ms=now_ms,
-            rates=Rates(options.rates.node_hour, options.rates.currency),
+            attribution=attribution,
             progress=progress.update,
         )
     if report is not None:

@@ -14,7 +14,6 @@ from typing import Protocol
 
 import orjson
 
-from stream_app.analysis.waste import Rates
 from stream_app.core.detector import Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.ids import run_graphlet_id
@@ -146,7 +145,7 @@ def demo(fleet_options: FleetOptions, settings: Settings, folder: str, view: Vie
                 view.show(scene)
         look(scene, run, fleet, time.monotonic() - began)
         view.show(scene)
-    found = run.finish(Rates())
+    found = run.finish()
     path = os.path.join(folder, "report.html")
     write_page(path, found)
     return Replayed(found, scene.seconds, found.events / max(scene.seconds, 1e-9)), path, scene

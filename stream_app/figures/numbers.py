@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from stream_app.analysis.intervals import Estimate
-from stream_app.analysis.waste import Rates
 
 NO_DATA = "not enough data yet"
 
@@ -49,15 +48,17 @@ def node_hours(node_seconds: float) -> str:
     return f"{hours:,.0f}"
 
 
-def cost(node_seconds: float, rates: Rates) -> str:
-    """Compute in node-hours, and in money where there is a rate card."""
-    money = "" if rates.node_hour is None else f" ({money_for(node_seconds, rates)})"
-    return f"{node_hours(node_seconds)} node-hours{money}"
+def cost(node_seconds: float, money: float | None, currency: str) -> str:
+    """Compute in node-hours, and in money where there is a rate card, such as `120 node-hours (300 EUR)`."""
+    words = "" if money is None else f" ({amount(money)} {currency})"
+    return f"{node_hours(node_seconds)} node-hours{words}"
 
 
-def money_for(node_seconds: float, rates: Rates) -> str:
-    """What compute costs by the rate card, such as `1,234 EUR`."""
-    return f"{node_seconds / 3600 * (rates.node_hour or 0.0):,.0f} {rates.currency}"
+def amount(money: float | None) -> str:
+    """An amount of money without its currency; `-` where there is none."""
+    if money is None:
+        return "-"
+    return f"{money:,.2f}" if abs(money) < 100 else f"{money:,.0f}"
 
 
 def budget_name(budget: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stream_app.options.detector import DEFAULT_BUDGETS, DetectorOptions
 from stream_app.options.loading import Options, load, read_secret
+from stream_app.options.owners import OwnersOptions, read_owners
 from stream_app.options.services import KafkaOptions, ServeOptions
 from stream_app.options.sources import MlflowOptions, MlmdOptions
 from stream_app.options.values import Group
@@ -16,7 +17,9 @@ __all__ = [
     "MlflowOptions",
     "MlmdOptions",
     "Options",
+    "OwnersOptions",
     "ServeOptions",
     "load",
+    "read_owners",
     "read_secret",
 ]

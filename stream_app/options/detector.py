@@ -47,12 +47,18 @@ class DetectorOptions(BaseModel):
         return self
 
 
+_Text = Annotated[str, Field(min_length=1)]
+_Price = Annotated[float, Field(ge=0)]
+
+
 class RateOptions(BaseModel):
     """The rate card: the price of compute."""
 
     model_config = FROZEN
 
-    #: Price of a node-hour; without it, compute is reported in node-hours only.
-    node_hour: float | None = Field(default=None, ge=0)
+    #: Price of a node-hour; without any price, compute is reported in node-hours only.
+    node_hour: _Price | None = None
     #: The currency's code of ISO 4217.
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    #: Property of an execution, or `type`, `group` or `pipeline`, to value to price; before `node_hour`.
+    by: Annotated[dict[_Text, dict[_Text, _Price]], *TABLE] = Field(default_factory=dict)

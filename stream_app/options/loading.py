@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from stream_app.errors import OptionsError
 from stream_app.options.detector import DetectorOptions, OperatorOptions, RateOptions
+from stream_app.options.owners import OwnersOptions
 from stream_app.options.services import KafkaOptions, ServeOptions
 from stream_app.options.sources import MlflowOptions, MlmdOptions, OpenLineageOptions
 from stream_app.options.values import FROZEN
@@ -35,6 +36,7 @@ class Options(BaseModel):
     operators: OperatorOptions = OperatorOptions()
     detector: DetectorOptions = DetectorOptions()
     rates: RateOptions = RateOptions()
+    owners: OwnersOptions = OwnersOptions()
     mlmd: MlmdOptions = MlmdOptions()
     mlflow: MlflowOptions = MlflowOptions()
     openlineage: OpenLineageOptions = OpenLineageOptions()
@@ -134,6 +136,8 @@ def _from_file(path: Path | None) -> list[_Setting]:
         raise OptionsError(f"{path}: not TOML: {error}") from None
     settings = []
     for section, table in document.items():
+        if section == "owners" and isinstance(table, list):
+            table = {"rules": table}  # [[owners]], as in a file of owners
         if section not in Options.model_fields or not isinstance(table, dict):
             inner = next(iter(table)) if isinstance(table, dict) and table else None
             raise OptionsError(_unknown(f"{path}: ", f"{section}.{inner}" if inner else section))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from stream_app.analysis.figures import Figures, Rates, figures
+from stream_app.analysis.attribution import Attribution
+from stream_app.analysis.figures import Figures, figures
 from stream_app.analysis.sums import ReplayStatistics
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
@@ -50,20 +51,30 @@ class Replay:
         Taught every example at once; None: only graphlets, outcomes and the ledger are computed.
     writing
         Where outputs are written.
+    attribution
+        Owners and prices; by default none.
     """
 
-    def __init__(self, settings: Settings, learner: Learner | None, writing: SinkWriter) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        learner: Learner | None,
+        writing: SinkWriter,
+        attribution: Attribution | None = None,
+    ) -> None:
         self.settings = settings
         self.detector = Detector(settings, learner)
         self.statistics = ReplayStatistics(settings.policy, learner)
         self._learner = learner
         self._writing = writing
+        self._attribution = attribution or Attribution()
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
         """Applies an event; returns the outputs of the detector."""
         self.statistics.event(event.time_ms)
         outputs = self.detector.step(event)
+        self._attribution.follow(event, self.detector.pipelines[event.pipeline])
         if outputs:
             dispatch(outputs, self._learner, self._handlers)
         return outputs
@@ -82,6 +93,7 @@ class Replay:
         self.statistics.verdict(verdict)
 
     def _example(self, example: Example) -> None:
+        example.owner = example.owner or self._attribution.owner(example.pipeline)
         self._writing.example(example)
         self.statistics.example(example)
 
@@ -89,13 +101,11 @@ class Replay:
         self._writing.graphlet(closed.graphlet)
         self.statistics.closed(closed)
 
-    def finish(self, rates: Rates, seed: int = 0) -> Figures:
+    def finish(self, seed: int = 0) -> Figures:
         """Writes the graphlets that are still kept, and computes the figures.
 
         Parameters
         ----------
-        rates
-            What compute costs.
         seed
             Seed of the resampling that gives the intervals.
         """
@@ -107,7 +117,7 @@ class Replay:
             for pipeline in self.detector.pipelines.values()
             for graphlet in pipeline.graphlets.values()
         )
-        return figures(self.statistics, self.detector, kept, rates, seed)
+        return figures(self.statistics, self.detector, kept, self._attribution, seed)
 
 
 def replay(
@@ -120,7 +130,7 @@ def replay(
     sources: Sources = SOURCES,
     stores: Stores | None = None,
     now_ms: int | None = None,
-    rates: Rates | None = None,
+    attribution: Attribution | None = None,
     seed: int = 0,
     progress: Callable[[int, MessageReader], None] | None = None,
 ) -> Replayed:
@@ -139,7 +149,9 @@ def replay(
     now_ms
         In ms since 1970 UTC. No event may be more than a day after it, and when the input ends, every pipeline's clock
         advances to it. None: not bounded, and clocks remain at each pipeline's last event.
-    rates, seed
+    attribution
+        See `Replay`.
+    seed
         See `Replay.finish`.
     progress
         Called now and then, and at the end, with the number of events so far and the files.
@@ -154,12 +166,12 @@ def replay(
     reading = MessageReader(files, stores)
     began = time.monotonic()
     with SinkWriter(sinks or Sinks(), reading.files) as writing:
-        run = Replay(settings, learner, writing)
+        run = Replay(settings, learner, writing, attribution)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
         _read(run, reading, partial(decode, source=source, latest_ms=latest_ms, sources=sources), progress)
         if now_ms is not None:
             run.tick(now_ms)
-        found = run.finish(rates or Rates(), seed)
+        found = run.finish(seed)
     seconds = time.monotonic() - began
     return Replayed(found, seconds, found.events / seconds if seconds > 0 else 0.0)
 

@@ -46,6 +46,7 @@ def page(found: Figures) -> str:
         charts=drawn,
         causes=wording.CAUSES,
         outcomes=wording.OUTCOMES,
+        contacts=wording.contacts(found.owners),
         version=importlib.metadata.version("stream-app"),
     )  # fmt: skip
 
@@ -55,7 +56,6 @@ def _environment(found: Figures) -> Environment:
         loader=PackageLoader("stream_app.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals["found"] = found
-    rates = found.rates
     environment.filters.update(
         percent=numbers.percent,
         interval=numbers.interval,
@@ -66,7 +66,6 @@ def _environment(found: Figures) -> Environment:
         hours=numbers.hours,
         plural=numbers.plural,
         describe=describe,
-        money=lambda node_seconds: numbers.count(node_seconds / 3600 * (rates.node_hour or 0.0)),
-        money_words=lambda node_seconds: numbers.money_for(node_seconds, rates),
+        amount=numbers.amount,
     )
     return environment

@@ -59,6 +59,8 @@ def facts(replayed: Replayed) -> list[tuple[str, str]]:
         lines.append(("dead letters", dead_letters(found)))
     lines.append(("graphlets", graphlets(found)))
     lines.append(("compute", compute(found)))
+    if found.money is not None and found.money.unpriced:
+        lines.append(("", f"without a price, so in no amount of money: {node_hours(found.money.unpriced)} node-hours"))
     if found.stages:
         active = next(each for each in found.tradeoff.budgets if each.in_force)
         lines.extend(flags(found, active))
@@ -85,9 +87,11 @@ def graphlets(found: Figures) -> str:
 
 def compute(found: Figures) -> str:
     """Where the compute went."""
-    spent, rates = found.compute, found.rates
+    spent, money, currency = found.compute, found.money, found.rates.currency
+    total = cost(spent.total, None if money is None else money.total, currency)
+    wasted = cost(spent.wasted, None if money is None else money.wasted, currency)
     return (
-        f"{cost(spent.total, rates)}: {cost(spent.wasted, rates)} wasted "
+        f"{total}: {wasted} wasted "
         f"({share_of(found.tradeoff.wasted_share)}), {node_hours(spent.useful)} useful, "
         f"{node_hours(spent.pending)} pending, {node_hours(spent.unattributed)} unattributed"
     )
@@ -101,14 +105,16 @@ def flags(found: Figures, active: BudgetFigures) -> list[tuple[str, str]]:
         return [(name, f"no flags yet: this budget needs {missing}")]
     flagged = sum(each.wasted + each.pushed for each in found.flag_times)
     missed = f"{count(active.pushes_flagged)} of {plural(active.pushes, 'push')} ({share_of(active.missed)})"
-    saved_words = f"{cost(active.saved, found.rates)}, {share_of(active.avoided)} of the waste"
+    saved = cost(active.saved, active.saved_money, found.rates.currency)
+    saved_words = f"{saved}, {share_of(active.avoided)} of the waste"
     lines = [
         (name, f"{plural(flagged, 'labelled graphlet')} flagged, among them {missed}"),
         ("", f"pruning them would have saved {saved_words}"),
     ]
     if found.savings is not None:
-        saved = found.savings
-        lines.append(("pruned", f"{plural(saved.pruned, 'run')}, an estimated {cost(saved.estimated, found.rates)}"))
+        pruned = found.savings
+        estimated = cost(pruned.estimated, pruned.estimated_money, found.rates.currency)
+        lines.append(("pruned", f"{plural(pruned.pruned, 'run')}, an estimated {estimated}"))
     return lines
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from stream_app.analysis.figures import Owner
 from stream_app.core.decisions.policy import FIRST_GRAPHLETS
 from stream_app.core.features.descriptions import describe
 from stream_app.core.outputs import Guard, Reason, Verdict, Withdrawal
@@ -32,6 +33,12 @@ GUARDS: Mapping[str, str] = {
     Withdrawal.RECOVERED: "the score recovered",
     Withdrawal.NO_THRESHOLD: "no threshold at this stage",
 }
+
+
+def contacts(owners: Iterable[Owner]) -> dict[str, str]:
+    """How to reach each owner, such as `Ads ranking, ads@example.com`; owners of whom nothing is known are left out."""
+    found = {each.owner: ", ".join(filter(None, (each.team, each.address))) for each in owners}
+    return {name: words for name, words in found.items() if words}
 
 
 def policy_name(mode: str, budget: float) -> str:

@@ -15,18 +15,19 @@ import orjson
 import pytest
 
 from stream_app.analysis import quality
+from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.cadence import cadence_of, cadences, summary
 from stream_app.analysis.figures import Figures, Savings, figures
 from stream_app.analysis.intervals import Estimate, Resamples, ratio, wider, wilson
 from stream_app.analysis.sums import BASELINE, BINS, MODEL, ReplayStatistics, cell
-from stream_app.analysis.waste import Part, Rates
+from stream_app.analysis.waste import Part
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.features.descriptions import describe
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Example, StageRecord
 from stream_app.figures.charts import label_places
-from stream_app.figures.numbers import cost, count, figure_of, node_hours, percent, share_of, times
+from stream_app.figures.numbers import amount, cost, count, figure_of, node_hours, percent, share_of, times
 from stream_app.figures.svg import Scale, nice_end
 from stream_app.replay.replay import replay
 from stream_app.report.page import page, write_page
@@ -44,7 +45,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Figures:
 def nothing_found() -> Figures:
     """The figures of no events at all."""
     learner = Learner()
-    return figures(ReplayStatistics(Policy(), learner), Detector(Settings(), learner), {}, Rates(), 0)
+    return figures(ReplayStatistics(Policy(), learner), Detector(Settings(), learner), {}, Attribution(), 0)
 
 
 class Page(HTMLParser):
@@ -138,7 +139,7 @@ def test_the_page_says_the_figures_of_the_json(found: Figures) -> None:
             assert figure_of(series.auc) in text
         assert figure_of(stage.gain) in text
     for part in (*found.waste.by_pipeline, *found.waste.by_owner, *found.waste.by_group, *found.waste.by_cause):
-        assert f"{percent(part.share)} {node_hours(part.wasted)} {count(part.wasted / 3600 * 2.5)}" in text
+        assert f"{percent(part.share)} {node_hours(part.wasted)} {amount(part.wasted / 3600 * 2.5)}" in text
     for prunable in found.prunable:
         assert f"{prunable.pushes_flagged} of {prunable.pushes}" in text
         assert all(describe(reason.feature, reason.value) in text for reason in prunable.reasons)
@@ -172,13 +173,13 @@ def test_the_page_says_that_nothing_was_pruned(found: Figures) -> None:
 )
 def test_prunes_are_told_as_estimated_and_as_verified(verified: Estimate, says: str, found: Figures) -> None:
     """Where runs had been pruned, what was expected to be saved stands beside what the holdout shows."""
-    pruned = dataclasses.replace(found, savings=Savings(30, 4, 10800.0, verified))
+    pruned = dataclasses.replace(found, savings=Savings(30, 4, 10800.0, verified, 7.5))
 
     text = Page(page(pruned)).text
 
     assert "30 runs in these events had been pruned." in text
     assert "Nothing was pruned." not in text
-    assert "Estimated , by what was expected of them then: 3 node-hours." in text
+    assert "Estimated , by what was expected of them then: 3 node-hours (7.50 EUR at the mean price)." in text
     assert f"4 runs that were flagged and left to run: {says}" in text.replace("\xa0", " ")
 
 
@@ -223,9 +224,10 @@ def test_names_from_events_cannot_become_markup(found: Figures) -> None:
 def test_money_is_shown_only_with_a_rate_card(found: Figures) -> None:
     """The amount and its currency; without a rate, node-hours alone."""
     assert "EUR" in Page(page(found)).text
-    without = dataclasses.replace(found, rates=Rates(), money=None)
+    without = dataclasses.replace(found, money=None)
     assert "EUR" not in Page(page(without)).text
-    assert cost(7200.0, Rates(2.5, "EUR")) == "2 node-hours (5 EUR)"
+    assert cost(7200.0, 5.0, "EUR") == "2 node-hours (5.00 EUR)"
+    assert cost(7200.0, None, "EUR") == "2 node-hours"
 
 
 def luminance(colour: str) -> float:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import orjson
 
-from stream_app.analysis.waste import Rates
+from stream_app.analysis.attribution import Attribution
+from stream_app.analysis.rates import Rates
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
@@ -55,4 +56,4 @@ def records(folder: Path, sink: str) -> list[dict[str, object]]:
 def whole_replay(folder: Path) -> Replayed:
     """The whole fleet replayed, with a rate card; `folder` receives the sinks."""
     file = write_lines(folder.with_suffix(".jsonl"), fleet_lines())
-    return replayed_to(folder, [file], rates=Rates(2.5, "EUR"))
+    return replayed_to(folder, [file], attribution=Attribution(Rates(2.5, "EUR")))

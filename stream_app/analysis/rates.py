@@ -1,0 +1,178 @@
+"""The rate card: what compute costs, priced execution by execution.
+
+The core's ledger knows no money. `PricedLedgers` keeps one ledger for each price instead, so that every sum of the
+ledger (by class, cause, operator group and budget) has its exact amount of money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from operator import itemgetter
+
+from stream_app.core.events import Scalar
+from stream_app.core.state.entities import Execution
+from stream_app.core.state.ledger import Ledger
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.units import HOUR_MS
+
+#: The price of a node-hour; None where the rate card has none.
+Price = float | None
+
+#: Names in `Rates.by` that are no property of an execution.
+_FACTS: Mapping[str, Callable[[str, Execution], str]] = {
+    "pipeline": lambda pipeline, _: pipeline,
+    "type": lambda _, execution: execution.type,
+    "group": lambda _, execution: execution.group,
+}
+
+
+def text_of(value: Scalar) -> str:
+    """The value of a property as a rate card and a list of owners name it: `true`, `8`, `0.5`, or a text as it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The rate card.
+
+    Parameters
+    ----------
+    node_hour
+        Price of a node-hour where nothing in `by` holds; None: not known.
+    currency
+        The currency's code of ISO 4217.
+    by
+        Name of an execution's property, or `type`, `group` or `pipeline`, to value to price of a node-hour. A value may
+        have the wildcards of `fnmatch`. The first name with a value that holds decides.
+    """
+
+    node_hour: Price = None
+    currency: str = "USD"
+    by: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any price."""
+        return self.node_hour is not None or any(self.by.values())
+
+    def price(self, pipeline: str, execution: Execution) -> Price:
+        """The price of an execution's node-hour; None where the rate card has none."""
+        for name, prices in self.by.items():
+            fact = _FACTS.get(name)
+            found = execution.value_of(name) if fact is None else fact(pipeline, execution)
+            if found is None:
+                continue
+            text = text_of(found)
+            for value, price in prices.items():
+                if fnmatchcase(text, value):
+                    return price
+        return self.node_hour
+
+
+class PricedLedgers:
+    """The ledger of each pipeline, one for each price.
+
+    An execution that is evicted is booked at its last charge, so memory is bounded as that of the detector is.
+
+    Parameters
+    ----------
+    rates
+        The rate card.
+    """
+
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        #: Pipeline -> the executions it keeps, its cutoff when it was looked at last, and ledgers of what was evicted.
+        self._kept: dict[str, dict[str, Execution]] = {}
+        self._cutoff_ms: dict[str, int] = {}
+        self._evicted: dict[str, dict[Price, Ledger]] = {}
+
+    def follow(self, pipeline: Pipeline, execution_id: str) -> None:
+        """Notes an execution that an event has just touched.
+
+        Parameters
+        ----------
+        pipeline
+            The pipeline, after the event was applied.
+        execution_id
+            The execution of the event.
+        """
+        if not self._rates.by:
+            return
+        self._book_evicted(pipeline)
+        execution = pipeline.executions.get(execution_id)
+        if execution is not None:
+            self._kept.setdefault(pipeline.name, {})[execution_id] = execution
+
+    def of(self, pipeline: Pipeline) -> dict[Price, Ledger]:
+        """The ledgers of a pipeline by price; `avoided`, which was never used, is in none.
+
+        Parameters
+        ----------
+        pipeline
+            The pipeline, whose own ledger is up to date.
+        """
+        if not self._rates.by:
+            return {self._rates.node_hour: pipeline.ledger}
+        self._book_evicted(pipeline)
+        found: dict[Price, Ledger] = {}
+        for price, ledger in self._evicted.get(pipeline.name, {}).items():
+            found.setdefault(price, Ledger()).merge(ledger)
+        for execution in self._kept.get(pipeline.name, {}).values():
+            self._book(found, pipeline.name, execution)
+        return found
+
+    def _book_evicted(self, pipeline: Pipeline) -> None:
+        """Books the executions that are no longer in the pipeline."""
+        name, cutoff_ms = pipeline.name, pipeline.clock.cutoff_ms
+        if self._cutoff_ms.get(name) == cutoff_ms:
+            return
+        self._cutoff_ms[name] = cutoff_ms
+        kept = self._kept.get(name, {})
+        for execution in [each for each in kept.values() if pipeline.executions.get(each.id) is not each]:
+            self._book(self._evicted.setdefault(name, {}), name, execution)
+            del kept[execution.id]
+
+    def _book(self, ledgers: dict[Price, Ledger], pipeline: str, execution: Execution) -> None:
+        if execution.charged is not None:
+            price = self._rates.price(pipeline, execution)
+            ledgers.setdefault(price, Ledger()).book(execution.charged, 1)
+
+
+def merged(ledgers: Mapping[str, Mapping[Price, Ledger]]) -> dict[Price, Ledger]:
+    """The ledgers of all pipelines by price."""
+    found: dict[Price, Ledger] = {}
+    for of_pipeline in ledgers.values():
+        for price, ledger in of_pipeline.items():
+            found.setdefault(price, Ledger()).merge(ledger)
+    return found
+
+
+def money(ledgers: Mapping[Price, Ledger], amount: Callable[[Ledger], int]) -> float:
+    """What an amount of the ledgers costs.
+
+    Parameters
+    ----------
+    ledgers
+        Ledgers by price; what has no price costs nothing here.
+    amount
+        The amount of a ledger, in node-ms.
+
+    Returns
+    -------
+    float
+        Money.
+    """
+    priced = [(price, ledger) for price, ledger in ledgers.items() if price is not None]
+    # Sums of floats depend on their order.
+    return sum(price * amount(ledger) for price, ledger in sorted(priced, key=itemgetter(0))) / HOUR_MS
+
+
+def mean_price(ledgers: Mapping[Price, Ledger], otherwise: Price) -> float:
+    """The mean price of a node-hour that was used and has a price; `otherwise`, or 0, where there is none."""
+    priced = sum(ledger.total() for price, ledger in ledgers.items() if price is not None)
+    return money(ledgers, Ledger.total) / priced * HOUR_MS if priced else otherwise or 0.0
