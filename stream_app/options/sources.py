@@ -21,7 +21,9 @@ class MlmdOptions(BaseModel):
     node_contexts: Annotated[tuple[str, ...] | None, *TABLE] = None
     type_properties: Annotated[dict[str, str] | None, *TABLE] = None
     run_properties: Annotated[dict[str, str] | None, *TABLE] = None
+    dag_types: Annotated[tuple[str, ...] | None, *TABLE] = None
     pushed_types: Annotated[tuple[str, ...] | None, *TABLE] = None
+    baseline_keys: Annotated[tuple[str, ...] | None, *TABLE] = None
     properties: Annotated[dict[str, str] | None, *TABLE] = None
     known_at_start: Annotated[tuple[str, ...] | None, *TABLE] = None
 

@@ -1,4 +1,5 @@
-"""Makes the golden stores with the real `ml-metadata`, as SQL text: schema 10, and 8 by the library's own downgrade.
+"""Makes the golden stores with the real `ml-metadata`, as SQL text: schema 10, and older ones by the library's own
+downgrade.
 
 Run where `pip install ml-metadata==1.17.1` works, from the root of the repository:
 `python -m tests.sources.make_mlmd_golden`. The library cannot set when things were made: the golden times are those of
@@ -17,6 +18,8 @@ from tests.sources.history import PIPELINE, Artifact, Step, history
 
 GOLDEN = Path(__file__).with_name("golden")
 _SPACING_S = 0.004
+#: From new to old, as the library downgrades.
+SCHEMAS = (10, 8, 7, 6, 5)
 
 
 class Teller:
@@ -110,7 +113,7 @@ def main() -> None:
         store = metadata_store.MetadataStore(config)
         tell(store, proto, history())
         del store
-        for schema in (10, 8):
+        for schema in SCHEMAS:
             if schema != 10:
                 metadata_store.downgrade_schema(config, schema)
             connection = sqlite3.connect(f"{folder}/store.sqlite")

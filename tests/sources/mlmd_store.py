@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tests.sources.history import PIPELINE, Artifact, Step, Value
 from tests.support.builders import at
@@ -56,16 +57,17 @@ class StoreWriter:
         pipeline: str | None = PIPELINE,
         run: str | None = "r1",
         name: str | None = None,
+        kinds: tuple[str, str] = ("pipeline", "pipeline_run"),
         **properties: Value,
     ) -> int:
-        """Registers an execution, and its contexts with it."""
+        """Registers an execution, and its contexts with it, which are of these kinds."""
         execution = self.sql(
             "INSERT INTO Execution (type_id, last_known_state, name, create_time_since_epoch,"
             " last_update_time_since_epoch) VALUES (?, ?, ?, ?, ?)",
             self._type("execution", type_), STATES.get(state or ""), name, at(minute), at(minute),
         )  # fmt: skip
         self.properties("Execution", execution, properties)
-        for kind, text in (("pipeline", pipeline), ("pipeline_run", run)):
+        for kind, text in zip(kinds, (pipeline, run), strict=True):
             if text is not None:
                 self.associate(minute, execution, kind, text)
         return execution
@@ -93,12 +95,37 @@ class StoreWriter:
         self.sql("UPDATE Artifact SET last_update_time_since_epoch = ? WHERE id = ?", at(minute), artifact)
         self.properties("Artifact", artifact, properties)
 
-    def edge(self, minute: float, execution: int, artifact: int, kind: int) -> int:
-        """Links an execution and an artifact; neither of the two is touched by it."""
-        return self.sql(
+    def edge(self, minute: float, execution: int, artifact: int, kind: int, *keys: str) -> int:
+        """Links an execution and an artifact, by these keys; neither of the two is touched by it."""
+        edge = self.sql(
             "INSERT INTO Event (artifact_id, execution_id, type, milliseconds_since_epoch) VALUES (?, ?, ?, ?)",
             artifact, execution, kind, at(minute),
         )  # fmt: skip
+        for key in keys:
+            self.sql("INSERT INTO EventPath (event_id, is_index_step, step_key) VALUES (?, 0, ?)", edge, key)
+            self.sql("INSERT INTO EventPath (event_id, is_index_step, step_index) VALUES (?, 1, 0)", edge)
+        return edge
+
+    def done(
+        self,
+        start: float,
+        end: float,
+        type_: str,
+        state: str = "COMPLETE",
+        *,
+        reads: Iterable[int | tuple[int, str]] = (),
+        writes: Iterable[int] = (),
+        **fields: Any,
+    ) -> int:
+        """An execution from its start to its end, what it read, by a key where one is given, and what it wrote."""
+        execution = self.execution(start, type_, "RUNNING", **fields)
+        for read in reads:
+            artifact, keys = read if isinstance(read, tuple) else (read, "")
+            self.edge(start, execution, artifact, INPUT, *keys.split())
+        for artifact in writes:
+            self.edge(end, execution, artifact, OUTPUT)
+        self.update(end, execution, state)
+        return execution
 
     def associate(self, minute: float, execution: int, kind: str, name: str) -> None:
         """Puts an execution into a context."""

@@ -23,7 +23,7 @@ from tests.sources.mlmd_store import OUTPUT, StoreWriter, golden_store, names, w
 from tests.sources.trained import accuracies
 
 
-@pytest.mark.parametrize("schema", [8, 10])
+@pytest.mark.parametrize("schema", [5, 6, 7, 8, 10])
 def test_a_store_of_the_real_library_gives_the_graphlets_and_outcomes_of_native_events(
     tmp_path: Path, schema: int
 ) -> None:
@@ -130,13 +130,45 @@ def test_executions_outside_every_pipeline_are_ignored_unless_the_rules_name_one
 ) -> None:
     path = tmp_path / "store.sqlite"
     with StoreWriter(path) as writer:
-        writer.execution(0, "Trainer", pipeline=None)
+        writer.execution(0, "Trainer", pipeline=None, run=None)
     with Store(str(path)) as store:
         assert list(follow(store, Cursor())) == []
-        assert "1 changed executions are in no pipeline context" in caplog.text
+        assert "executions in no context, so that their pipeline is not known: 1" in caplog.text
         assert [event.pipeline for event in follow(store, Cursor(), Rules(pipeline="mine"))] == ["mine"]
-    with pytest.raises(OptionsError, match=r"mlmd\.pipeline"):
-        list(messages(str(path)))
+
+
+class TestStoresWithNothingToRead:
+    """One line says why, and which setting changes it."""
+
+    def test_executions_in_no_context(self, tmp_path: Path) -> None:
+        with StoreWriter(tmp_path / "store.sqlite") as writer:
+            writer.execution(0, "Trainer", pipeline=None, run=None)
+
+        with pytest.raises(OptionsError, match=r'in no context.*: 1; mlmd\.pipeline = "name"'):
+            list(messages(str(tmp_path / "store.sqlite")))
+
+    def test_executions_in_contexts_of_other_types_are_named_with_them(self, tmp_path: Path) -> None:
+        with StoreWriter(tmp_path / "store.sqlite") as writer:
+            writer.execution(0, "Trainer", kinds=("experiment", "trial"))
+
+        with pytest.raises(OptionsError, match=r"type 'experiment', 'trial': .*mlmd\.pipeline_contexts = \[\"type\"\]"):
+            list(messages(str(tmp_path / "store.sqlite")))
+        assert list(messages(str(tmp_path / "store.sqlite"), Rules(pipeline_contexts=("experiment",))))
+
+    def test_executions_from_no_possible_time(self, tmp_path: Path) -> None:
+        with StoreWriter(tmp_path / "store.sqlite") as writer:
+            writer.execution(0, "Trainer")
+            writer.sql("UPDATE Execution SET create_time_since_epoch = 1, last_update_time_since_epoch = 1")
+
+        with pytest.raises(OptionsError, match="created at no possible time: 1"):
+            list(messages(str(tmp_path / "store.sqlite")))
+
+    def test_an_empty_store(self, tmp_path: Path) -> None:
+        with StoreWriter(tmp_path / "store.sqlite"):
+            pass
+
+        with pytest.raises(OptionsError, match="the store has no executions yet"):
+            list(messages(str(tmp_path / "store.sqlite")))
 
 
 class TestFilesThatAreNoStores:
@@ -160,14 +192,6 @@ class TestFilesThatAreNoStores:
             writer.sql("DROP TABLE MLMDEnv")
 
         with pytest.raises(OptionsError, match="is not a store of ML Metadata"):
-            Store(str(path))
-
-    def test_an_older_schema(self, tmp_path: Path) -> None:
-        path = tmp_path / "store.sqlite"
-        with StoreWriter(path) as writer:
-            writer.sql("UPDATE MLMDEnv SET schema_version = 7")
-
-        with pytest.raises(OptionsError, match="schema version 7, expected 8 to 10"):
             Store(str(path))
 
     def test_a_login_that_a_server_refuses(self) -> None:

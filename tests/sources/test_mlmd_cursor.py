@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.core.events import COMPLETE, RUNNING, Event
+from stream_app.core.events import COMPLETE, NEW, RUNNING, Event
 from stream_app.errors import StateError
 from stream_app.sources.mlmd import Cursor, Store, follow
 from stream_app.sources.mlmd.cursor import ID_WINDOW, Ids
@@ -101,7 +101,7 @@ def test_a_later_change_of_an_output_is_told_at_its_own_time(followed: Followed)
 
     told = followed.passed()
     assert told[-1].outputs[0].properties == {"auc": 0.9}
-    assert (told[-1].state, (told[-1].time_ms - told[-2].time_ms) / 60_000) == (RUNNING, 60 * 24 - 20)
+    assert (told[-1].state, (told[-1].time_ms - told[-2].time_ms) / 60_000) == (NEW, 60 * 24 - 20)
     assert followed.passed() == []
 
 

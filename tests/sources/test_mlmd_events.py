@@ -172,16 +172,35 @@ class TestWhatIsToldWhen:
     def test_an_output_that_changed_later_is_told_then_but_for_its_labels(self) -> None:
         events = events_of(record("Evaluator", outputs=[artifact(2, 90, auc=0.9, blessed=1)]), Rules())
 
-        assert told(events) == [(RUNNING, 0), (COMPLETE, 9), (RUNNING, 90)]
+        assert told(events) == [(RUNNING, 0), (COMPLETE, 9), (NEW, 90)]
         assert [ref.properties for event in events[1:] for ref in event.outputs] == [
             {"blessed": 1},
             {"auc": 0.9, "blessed": 1},
         ]
 
     def test_outputs_of_what_runs_are_told_when_they_were_registered(self) -> None:
+        """Not as a second RUNNING: that would be a sign of life, and the store has no further ones."""
         events = events_of(record(state=RUNNING, outputs=[artifact(2)], wrote_ms=at(20)), Rules())
 
-        assert told(events) == [(RUNNING, 0), (RUNNING, 20)]
+        assert told(events) == [(RUNNING, 0), (NEW, 20)]
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        ("complete", [(RUNNING, 0), (COMPLETE, 9)]),
+        ("cached", [(NEW, 0), (CACHED, 9)]),
+        ("new", [(NEW, 0), (NEW, 9)]),
+        ("odd", [(RUNNING, 0), (NEW, 9)]),
+    ],
+)
+def test_the_state_of_early_releases_of_tfx_is_a_property(reported: str, expected: list[tuple[str, float]]) -> None:
+    """Before 0.25 they left the column empty."""
+    assert told(events_of(record(state=None, properties={"state": reported}), Rules())) == expected
+
+
+def test_the_column_holds_before_a_property_of_its_name() -> None:
+    assert told(events_of(record(state=FAILED, properties={"state": "complete"}), Rules()))[-1] == (FAILED, 9)
 
 
 @pytest.mark.parametrize("created_ms", [0, -1, 1 << 62])

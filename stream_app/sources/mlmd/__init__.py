@@ -5,6 +5,6 @@ from __future__ import annotations
 from stream_app.sources.mlmd.cursor import Cursor
 from stream_app.sources.mlmd.follow import follow, messages
 from stream_app.sources.mlmd.rules import Rules
-from stream_app.sources.mlmd.store import Store, StoreUnavailable
+from stream_app.sources.mlmd.store import Store, StoreUnavailable, is_store
 
-__all__ = ["Cursor", "Rules", "Store", "StoreUnavailable", "follow", "messages"]
+__all__ = ["Cursor", "Rules", "Store", "StoreUnavailable", "follow", "is_store", "messages"]

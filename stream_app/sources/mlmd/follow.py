@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from sqlalchemy import Connection
@@ -20,9 +21,9 @@ from stream_app.core.events import Event
 from stream_app.errors import OptionsError
 from stream_app.sources.mlmd import queries
 from stream_app.sources.mlmd.cursor import HOT_MS, WINDOW_MS, Cursor, Ids
-from stream_app.sources.mlmd.events import events_of
-from stream_app.sources.mlmd.queries import ARTIFACTS, ASSOCIATIONS, EDGES, EXECUTIONS
-from stream_app.sources.mlmd.records import Record
+from stream_app.sources.mlmd.events import events_of, is_dated, pipeline_of
+from stream_app.sources.mlmd.queries import ARTIFACTS, ASSOCIATIONS, EDGES, EXECUTIONS, Contexts
+from stream_app.sources.mlmd.records import PARENT_DAG, Record
 from stream_app.sources.mlmd.rules import Rules
 from stream_app.sources.mlmd.store import Store
 from stream_app.sources.ordering import in_order
@@ -56,54 +57,124 @@ def follow(store: Store, cursor: Cursor, rules: Rules | None = None) -> Iterator
     StoreUnavailable
         The store does not answer; the cursor has not moved.
     """
-    rules = rules or Rules()
+    yield from _follow(store, cursor, rules or Rules(), _Ignored())
+
+
+@dataclass(slots=True)
+class _Ignored:
+    """Executions of a pass without events."""
+
+    #: In no pipeline context.
+    unplaced: int = 0
+    #: The types of the contexts that these are in.
+    context_types: set[str] = field(default_factory=set)
+    #: From no possible time.
+    undated: int = 0
+
+    def add(self, record: Record, rules: Rules) -> None:
+        """Counts an execution that has no events."""
+        if pipeline_of(record, rules) is None:
+            self.unplaced += 1
+            self.context_types.update(kind for kind, _ in record.contexts)
+        elif not is_dated(record):
+            self.undated += 1
+
+    def reason(self, rules: Rules) -> str:
+        """Why executions have no events, and the setting that changes it; empty when there are none."""
+        if not self.unplaced:
+            return f"executions created at no possible time: {self.undated}" if self.undated else ""
+        as_one = 'mlmd.pipeline = "name" reads them as one pipeline'
+        if not self.context_types:
+            return f"executions in no context, so that their pipeline is not known: {self.unplaced}; {as_one}"
+        wanted, found = (", ".join(map(repr, each)) for each in (rules.pipeline_contexts, sorted(self.context_types)))
+        return (
+            f"executions in no pipeline context ({wanted}): {self.unplaced}; their contexts are of type {found}: name "
+            f'the type that is the pipeline with mlmd.pipeline_contexts = ["type"], or {as_one}'
+        )
+
+
+def _follow(store: Store, cursor: Cursor, rules: Rules, ignored: _Ignored) -> Iterator[Event]:
     with store.connect() as connection:
-        changes = _first(connection) if not cursor.frontier_ms else _changes(connection, cursor)
         names = queries.types(connection)
-    unplaced: list[int] = []
+        kinds = _Kinds.of(names, rules)
+        changes = _first(connection) if not cursor.frontier_ms else _changes(connection, cursor, kinds)
 
     def changed_pages() -> Iterator[tuple[int, list[Event]]]:
-        for records in _records(store, [key for _, key in changes.executions], names):
+        for records in _records(store, [key for _, key in changes.executions], kinds):
             page: list[Event] = []
             for record in records:
                 events = events_of(record, rules)
                 if not events:
-                    unplaced.append(record.id)
+                    ignored.add(record, rules)
                 elif _is_changed(record, events, cursor, changes.cursor):
                     page += events
             yield min((record.created_ms for record in records), default=0), page
 
     yield from in_order(changed_pages())
-    if unplaced:
-        logger.warning(
-            "%s: %d changed executions are in no pipeline context; see the rules mlmd.pipeline and "
-            "mlmd.pipeline_contexts",
-            store.name,
-            len(unplaced),
-        )
+    reason = ignored.reason(rules)
+    if reason:
+        logger.warning("%s: ignored: %s", store.name, reason)
     cursor.move_to(changes.cursor)
 
 
-def _records(store: Store, executions: list[int], names: dict[int, str]) -> Iterator[list[Record]]:
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """The types of a store."""
+
+    #: Type -> name.
+    names: dict[int, str]
+    #: The types of executions that contain others.
+    dags: frozenset[int]
+    #: The names of types of contexts that stand for a run.
+    runs: frozenset[str]
+
+    @classmethod
+    def of(cls, names: dict[int, str], rules: Rules) -> _Kinds:
+        """The types of a store by the rules."""
+        dags = frozenset(key for key, text in names.items() if text in rules.dag_types)
+        return cls(names, dags, frozenset(rules.run_contexts))
+
+    def run_of(self, execution: int, contexts: Contexts) -> int | None:
+        """The context that is the run of an execution."""
+        return next((key for key in contexts.of.get(execution, ()) if contexts.named[key][0] in self.runs), None)
+
+
+def _records(store: Store, executions: list[int], kinds: _Kinds) -> Iterator[list[Record]]:
     """Yields the full records of some executions, page by page."""
     for chunk in queries.pages(executions, queries.CHUNK):
         with store.connect() as connection:
-            contexts = queries.contexts(connection, chunk, names)
+            contexts = queries.contexts(connection, chunk, kinds.names)
         for page in queries.pages(chunk):
             with store.connect() as connection:
-                records = queries.records(connection, page, names, store.schema)
-            for record in records:
-                record.contexts = contexts.get(record.id, [])
+                records = queries.records(connection, page, kinds.names, store.schema)
+                for record in records:
+                    record.contexts = [contexts.named[key] for key in contexts.of.get(record.id, ())]
+                if kinds.dags:
+                    _add_runs(connection, records, contexts, kinds)
             yield records
 
 
-def messages(path: str, rules: Rules | None = None) -> Iterator[bytes]:
+def _add_runs(connection: Connection, records: list[Record], contexts: Contexts, kinds: _Kinds) -> None:
+    """Gives each outermost DAG what the executions of its run say about the run."""
+    dags = {kinds.names[key] for key in kinds.dags}
+    found: dict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.type in dags and PARENT_DAG not in record.properties:
+            run = kinds.run_of(record.id, contexts)
+            if run is not None:
+                found[run].append(record)
+    for run, state in queries.runs(connection, sorted(found), kinds.dags).items():
+        for record in found[run]:
+            record.run = state
+
+
+def messages(url: str, rules: Rules | None = None) -> Iterator[bytes]:
     """Yields every event of a store in its native JSON form, in the order of their times.
 
     Parameters
     ----------
-    path
-        As the URL of `Store`.
+    url
+        A SQLite file, or a URL as `Store` takes it.
     rules
         The rules; by default `Rules()`.
 
@@ -115,19 +186,19 @@ def messages(path: str, rules: Rules | None = None) -> Iterator[bytes]:
     Raises
     ------
     OptionsError
-        The store cannot be read, or none of its executions is in a pipeline.
+        The store cannot be read, or there is nothing in it that can be: the text names the setting.
     StoreUnavailable
         The store does not answer.
     """
-    with Store(path) as store:
-        found = False
-        for event in follow(store, Cursor(), rules):
+    rules = rules or Rules()
+    with Store(url) as store:
+        found, ignored = False, _Ignored()
+        for event in _follow(store, Cursor(), rules, ignored):
             found = True
             yield orjson.dumps(event_to_dict(event))
         if not found:
-            raise OptionsError(
-                f"{path}: no execution in it is in a pipeline context; see mlmd.pipeline and mlmd.pipeline_contexts"
-            )
+            reason = ignored.reason(rules) or "the store has no executions yet"
+            raise OptionsError(f"{store.name}: nothing to read: {reason}")
 
 
 @dataclass(slots=True)
@@ -148,7 +219,7 @@ def _first(connection: Connection) -> _Changes:
     return _Changes(sorted(queries.all_created(connection)), moved)
 
 
-def _changes(connection: Connection, cursor: Cursor) -> _Changes:
+def _changes(connection: Connection, cursor: Cursor, kinds: _Kinds) -> _Changes:
     edges = queries.added(connection, EDGES, cursor.edges)
     associations = queries.added(connection, ASSOCIATIONS, cursor.associations)
     since_ms = cursor.frontier_ms - WINDOW_MS
@@ -157,6 +228,12 @@ def _changes(connection: Connection, cursor: Cursor) -> _Changes:
     changed = _differ(executions, cursor.executions, cursor.frontier_ms)
     changed.update(queries.writers(connection, sorted(_differ(artifacts, cursor.artifacts, cursor.frontier_ms))))
     changed.update(edges.values(), associations.values())
+    if kinds.dags:
+        # A DAG's state holds or does not by what the other executions of its run do, which does not touch it.
+        for page in queries.pages(sorted(changed), queries.CHUNK):
+            contexts = queries.contexts(connection, page, kinds.names)
+            found = {run for each in page if (run := kinds.run_of(each, contexts)) is not None}
+            changed.update(queries.dags_of(connection, sorted(found), kinds.dags))
     moved = _moved(cursor, executions, artifacts, cursor.edges.after(edges), cursor.associations.after(associations))
     return _Changes(sorted(queries.created(connection, sorted(changed))), moved)
 
@@ -184,7 +261,8 @@ def _moved(
 
 def _is_changed(record: Record, events: list[Event], before: Cursor, after: Cursor) -> bool:
     """Whether these events differ from those of the last pass; records their digest for the next one."""
-    changed_ms = max(record.updated_ms, *(artifact.updated_ms for artifact in record.outputs), 0)
+    run_ms = record.run.updated_ms if record.run else 0
+    changed_ms = max(record.updated_ms, run_ms, *(artifact.updated_ms for artifact in record.outputs))
     known = before.said.get(record.id)
     recent = changed_ms >= after.frontier_ms - WINDOW_MS
     if known is None and not recent:

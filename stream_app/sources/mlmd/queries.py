@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import ColumnElement, Connection, TableClause, column, or_, select, table
+from sqlalchemy.sql import quoted_name
 
 from stream_app.core.events import Properties
 from stream_app.sources.mlmd.cursor import ID_WINDOW, Ids
-from stream_app.sources.mlmd.records import INPUTS, OUTPUTS, STATES, ArtifactRecord, Record
+from stream_app.sources.mlmd.records import (
+    IN_FLIGHT,
+    INPUTS,
+    OUTPUTS,
+    PARENT_DAG,
+    STATES,
+    ArtifactRecord,
+    Record,
+    RunRecord,
+)
 from stream_app.sources.scalars import name, scalar
 
 CREATED, UPDATED = "create_time_since_epoch", "last_update_time_since_epoch"
@@ -23,19 +34,45 @@ _VALUES = ("int_value", "double_value", "string_value")
 
 
 def _table(of: str, *names: str) -> TableClause:
-    return table(of, *(column(each) for each in names))
+    """A table by its name without quotes: PostgreSQL has the tables of ML Metadata in lower case."""
+    return table(quoted_name(of, quote=False), *(column(each) for each in names))
 
 
 _type = _table("Type", "id", "name")
 _execution = _table("Execution", "id", "type_id", "last_known_state", CREATED, UPDATED)
 _artifact = _table("Artifact", "id", "type_id", "state", UPDATED)
 _edge = _table("Event", "id", "artifact_id", "execution_id", "type", "milliseconds_since_epoch")
+_path = _table("EventPath", "event_id", "step_key")
 _association = _table("Association", "id", "context_id", "execution_id")
 _context = _table("Context", "id", "type_id", "name")
 _execution_property = _table("ExecutionProperty", "execution_id", "name", "is_custom_property", *_VALUES, "bool_value")
 _artifact_property = _table("ArtifactProperty", "artifact_id", "name", "is_custom_property", *_VALUES, "bool_value")
 
 EXECUTIONS, ARTIFACTS, EDGES, ASSOCIATIONS = _execution, _artifact, _edge, _association
+#: What a store must have to be read.
+TABLES = (_type, _execution, _artifact, _edge, _association, _context, _execution_property, _artifact_property)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a store has, which depends on the release that made it."""
+
+    #: The version of the schema.
+    version: int
+    #: Whether properties have `bool_value`.
+    has_bools: bool
+    #: Whether there are event paths.
+    has_paths: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """The contexts of some executions."""
+
+    #: Execution -> its contexts, in the order of their ids.
+    of: dict[int, list[int]]
+    #: Context -> (type, name).
+    named: dict[int, tuple[str, str]]
 
 
 def pages(ids: Iterable[int], size: int = PAGE) -> Iterator[list[int]]:
@@ -93,25 +130,65 @@ def types(connection: Connection) -> dict[int, str]:
     return dict(connection.execute(select(_type.c.id, _type.c.name)).all())
 
 
-def contexts(
-    connection: Connection, executions: Sequence[int], names: dict[int, str]
-) -> dict[int, list[tuple[str, str]]]:
-    """(type, name) of the contexts of at most `CHUNK` executions, in the order of context ids."""
+def contexts(connection: Connection, executions: Sequence[int], names: dict[int, str]) -> Contexts:
+    """The contexts of at most `CHUNK` executions."""
     pairs = select(_association.c.execution_id, _association.c.context_id)
     linked = connection.execute(pairs.where(_association.c.execution_id.in_(executions))).all()
-    known: dict[int, tuple[str, str]] = {}
+    named: dict[int, tuple[str, str]] = {}
     for page in pages(sorted({context for _, context in linked})):
         query = select(_context.c.id, _context.c.type_id, _context.c.name).where(_context.c.id.in_(page))
         for key, type_id, text in connection.execute(query):
-            known[key] = (names.get(type_id, ""), text)
-    found: dict[int, list[tuple[str, str]]] = defaultdict(list)
+            named[key] = (names.get(type_id, ""), text)
+    of: dict[int, list[int]] = defaultdict(list)
     for execution, context in sorted(linked, key=lambda pair: pair[1]):
-        if context in known:
-            found[execution].append(known[context])
-    return found
+        if context in named:
+            of[execution].append(context)
+    return Contexts(of, named)
 
 
-def records(connection: Connection, executions: Sequence[int], names: dict[int, str], schema: int) -> list[Record]:
+def dags_of(connection: Connection, contexts: Iterable[int], dag_types: Collection[int]) -> Iterator[int]:
+    """Yields the DAGs in some contexts."""
+    for page in pages(contexts):
+        query = select(_execution.c.id).join(_association, _association.c.execution_id == _execution.c.id)
+        query = query.where(_association.c.context_id.in_(page), _execution.c.type_id.in_(sorted(dag_types)))
+        yield from connection.execute(query).scalars()
+
+
+def runs(connection: Connection, contexts: Iterable[int], dag_types: Collection[int]) -> dict[int, RunRecord]:
+    """Context -> what its executions say about the run that it stands for."""
+    found: dict[int, RunRecord] = defaultdict(RunRecord)
+    dags: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    columns = [_execution.c[each] for each in ("id", "type_id", "last_known_state", CREATED, UPDATED)]
+    for page in pages(contexts):
+        query = select(_association.c.context_id, *columns).join(
+            _execution, _execution.c.id == _association.c.execution_id
+        )
+        for context, key, type_id, state, created_ms, updated_ms in connection.execute(
+            query.where(_association.c.context_id.in_(page))
+        ):
+            run, start_ms = found[context], int(created_ms or updated_ms or 0)
+            run.updated_ms = max(run.updated_ms, int(updated_ms or 0))
+            if type_id in dag_types:
+                dags[context].append((start_ms, key))
+            else:
+                run.started_ms.append(start_ms)
+                run.in_flight |= STATES.get(state or 0) in IN_FLIGHT
+    inner = set(_with_parent(connection, [key for each in dags.values() for _, key in each]))
+    for context, run in found.items():
+        run.started_ms.sort()
+        run.root = next((key for _, key in sorted(dags[context]) if key not in inner), None)
+    return dict(found)
+
+
+def _with_parent(connection: Connection, dags: Iterable[int]) -> Iterator[int]:
+    """Yields the DAGs that are in another one."""
+    of = _execution_property
+    for page in pages(dags):
+        query = select(of.c.execution_id).where(of.c.execution_id.in_(page), of.c.name == PARENT_DAG)
+        yield from connection.execute(query).scalars()
+
+
+def records(connection: Connection, executions: Sequence[int], names: dict[int, str], schema: Schema) -> list[Record]:
     """The records of at most `PAGE` executions, in the order of the ids given; `names` are those of types."""
     columns = [_execution.c[each] for each in ("id", "type_id", "last_known_state", CREATED, UPDATED)]
     found: dict[int, Record] = {}
@@ -132,27 +209,42 @@ def records(connection: Connection, executions: Sequence[int], names: dict[int, 
     return [found[key] for key in executions if key in found]
 
 
-def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict[int, str], schema: int) -> None:
-    columns = [_edge.c[each] for each in ("execution_id", "artifact_id", "type", "milliseconds_since_epoch")]
+def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict[int, str], schema: Schema) -> None:
+    columns = [_edge.c[each] for each in ("id", "execution_id", "artifact_id", "type", "milliseconds_since_epoch")]
     query = select(*columns).where(_edge.c.execution_id.in_(list(found)))
     edges = connection.execute(query).all()
     artifacts = _artifacts(connection, sorted({edge.artifact_id for edge in edges}), names, schema)
-    for execution, artifact_id, kind, ms in edges:
+    keys = _keys(connection, sorted(edge.id for edge in edges if edge.type in INPUTS)) if schema.has_paths else {}
+    for edge, execution, artifact_id, kind, ms in edges:
         record, artifact = found[execution], artifacts.get(artifact_id)
         if ms and not record.created_ms:
             record.created_ms = int(ms)
         if artifact is None:
             continue
-        if kind in INPUTS and artifact not in record.inputs:
-            record.inputs.append(artifact)
+        if kind in INPUTS:
+            if artifact not in record.inputs:
+                record.inputs.append(artifact)
+            if edge in keys:
+                record.input_keys.setdefault(artifact_id, set()).update(keys[edge])
         elif kind in OUTPUTS:
             record.wrote_ms = max(record.wrote_ms, int(ms or 0))
             if artifact not in record.outputs:
                 record.outputs.append(artifact)
 
 
+def _keys(connection: Connection, edges: Sequence[int]) -> dict[int, set[str]]:
+    """Edge -> the keys in its path; TFX writes key and index, several times where an artifact is read as several."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for page in pages(edges):
+        query = select(_path.c.event_id, _path.c.step_key).where(_path.c.event_id.in_(page))
+        for edge, key in connection.execute(query):
+            if key:
+                found[edge].add(key)
+    return found
+
+
 def _artifacts(
-    connection: Connection, ids: Sequence[int], names: dict[int, str], schema: int
+    connection: Connection, ids: Sequence[int], names: dict[int, str], schema: Schema
 ) -> dict[int, ArtifactRecord]:
     found: dict[int, ArtifactRecord] = {}
     columns = [_artifact.c[each] for each in ("id", "type_id", "state", UPDATED)]
@@ -165,11 +257,11 @@ def _artifacts(
 
 
 def _properties(
-    connection: Connection, of: TableClause, key: str, ids: Sequence[int], schema: int
+    connection: Connection, of: TableClause, key: str, ids: Sequence[int], schema: Schema
 ) -> dict[int, Properties]:
     """Properties by owner; a custom property replaces a declared one of its name."""
     columns = [of.c[each] for each in (key, "name", *_VALUES)]
-    if schema >= 10:
+    if schema.has_bools:
         columns.append(of.c.bool_value)
     query = select(*columns).where(of.c[key].in_(ids)).order_by(of.c.is_custom_property)
     found: dict[int, Properties] = defaultdict(dict)

@@ -7,30 +7,38 @@ pipelines from writing.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, column, create_engine, select, table
+from sqlalchemy import Connection, Engine, column, create_engine, inspect, select, table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.sql import quoted_name
 
 from stream_app.errors import OptionsError, StreamAppError
+from stream_app.sources.mlmd.queries import TABLES, Schema
 
-#: Versions of the schema that are read. Before 8 there are unknown tables; 9 adds external ids, which are not used; 10
-#: adds `bool_value` and `proto_value`.
-SCHEMAS = range(8, 11)
+#: Versions of the schema that are read. 5 brought states and times; 6 to 9 add columns and tables that are not used; 10
+#: adds `bool_value`.
+SCHEMAS = range(5, 11)
+_BOOLS = 10
 #: Seconds to wait for a writer of a SQLite store.
 _BUSY_S = 5.0
 
 #: MySQL's error codes of a login that is wrong or may not read, which a retry does not solve.
 _DENIED = frozenset((1044, 1045, 1142, 1143))
+#: The same of PostgreSQL, whose drivers give a failed login as a text alone.
+_DENIED_TEXTS = ("password authentication failed", "no pg_hba.conf entry", "does not exist")
 
-_ENVIRONMENT = table("MLMDEnv", column("schema_version"))
+_ENVIRONMENT = table(quoted_name("MLMDEnv", quote=False), column("schema_version"))
+
+logger = logging.getLogger(__name__)
 
 
 class StoreUnavailable(StreamAppError):  # noqa: N818 - it names a state, which may pass
@@ -43,7 +51,8 @@ class Store:
     Parameters
     ----------
     url
-        A SQLite file, or a URL as SQLAlchemy takes it: `sqlite:///store.sqlite`, `mysql+pymysql://user@host/mlmd`.
+        A SQLite file, or a URL as SQLAlchemy takes it: `sqlite:///store.sqlite`, `mysql+pymysql://user@host/mlmd`,
+        `postgresql+psycopg://user@host/mlmd`.
 
     Raises
     ------
@@ -98,6 +107,8 @@ class Store:
                 raise OptionsError(f"{self.name}: is not a store of ML Metadata") from None
             if error.orig is not None and error.orig.args[:1] and error.orig.args[0] in _DENIED:
                 raise OptionsError(f"{self.name}: {error.orig.args[-1]}") from None
+            if any(denied in str(error.orig) for denied in _DENIED_TEXTS):
+                raise OptionsError(f"{self.name}: {str(error.orig).strip()}") from None
             raise StoreUnavailable(f"{self.name}: {error.orig}") from None
         except DBAPIError as error:
             raise OptionsError(f"{self.name}: is not a store of ML Metadata: {error.orig}") from None
@@ -129,35 +140,85 @@ def called(url: str) -> str:
         raise OptionsError(f"{url.split('://')[0]}: not the URL of a store that can be read: {error}") from None
 
 
+def is_store(path: str) -> bool:
+    """Whether a file is a store of ML Metadata.
+
+    Parameters
+    ----------
+    path
+        A file.
+
+    Returns
+    -------
+    bool
+        True for a SQLite database with the table `MLMDEnv`; False for any other file, and where there is none.
+    """
+    try:
+        with closing(_connect(path)) as connection:
+            found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'MLMDEnv'")
+            return found.fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
 def _engine(url: str) -> tuple[str, Engine]:
     if "://" not in url:
         return url, _sqlite(url)
+    scheme = url.split("://")[0]
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            return str(parsed.database), _sqlite(str(parsed.database))
+            if not parsed.database:
+                raise OptionsError(f"{url}: names no file; write sqlite:///store.sqlite")
+            return parsed.database, _sqlite(parsed.database)
         return parsed.render_as_string(), create_engine(parsed, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise OptionsError(f"{scheme}: its driver is not installed; try: pip install {error.name}") from None
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise OptionsError(f"{url.split('://')[0]}: not the URL of a store that can be read: {error}") from None
+        raise OptionsError(f"{scheme}: not the URL of a store that can be read: {error}") from None
 
 
 def _sqlite(path: str) -> Engine:
     if not Path(path).is_file():
         raise OptionsError(f"{path}: no such file")
-    address = _read_only(path)
-    return create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True, timeout=_BUSY_S), poolclass=NullPool
-    )
+    return create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
 
 
-def _read_only(path: str) -> str:
-    return f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+def _connect(path: str) -> sqlite3.Connection:
+    """A connection that cannot write, nor make a file."""
+    address = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_S)
 
 
-def _schema(connection: Connection, name: str) -> int:
+def _schema(connection: Connection, name: str) -> Schema:
+    """The schema of a store, which is read where its version is known or all that is needed is there."""
     version = connection.execute(select(_ENVIRONMENT.c.schema_version)).scalar()
-    if version is None or int(version) not in SCHEMAS:
+    if version is None:
+        raise OptionsError(f"{name}: is not a store of ML Metadata: it has no schema version")
+    version = int(version)
+    if version < SCHEMAS[0]:
         raise OptionsError(
-            f"{name}: schema version {version}, expected {SCHEMAS[0]} to {SCHEMAS[-1]}; ML Metadata can migrate it"
+            f"{name}: schema version {version} is too old to be read, which needs {SCHEMAS[0]} to {SCHEMAS[-1]}; "
+            "migrate it: open a copy once with the library ml-metadata, "
+            "MetadataStore(config, enable_upgrade_migration=True)"
         )
-    return int(version)
+    tables = {each.lower() for each in inspect(connection).get_table_names()}
+    if version > SCHEMAS[-1]:
+        missing = []
+        for each in TABLES:
+            stored = each.name.lower() in tables
+            columns = connection.execute(select(text("*")).select_from(each).limit(0)).keys() if stored else ()
+            stored_columns = {column.lower() for column in columns}
+            missing += [f"{each.name}.{column.name}" for column in each.columns if column.name not in stored_columns]
+        if missing:
+            raise OptionsError(
+                f"{name}: schema version {version} is newer than {SCHEMAS[-1]} and has no {', '.join(missing)}; "
+                f"update stream-app, or have ml-metadata downgrade a copy to schema {SCHEMAS[-1]} (downgrade_schema)"
+            )
+        logger.warning(
+            "%s: schema version %d is newer than %d, the last that was tried; all that is needed is there",
+            name,
+            version,
+            SCHEMAS[-1],
+        )
+    return Schema(version, version >= _BOOLS, "eventpath" in tables)
