@@ -42,12 +42,13 @@ def should_prune(
     Parameters
     ----------
     run
-        The pipeline run, as its events name it. Optional for a trainer that is in no run.
+        The pipeline run, as its events name it. A trainer that is in no run gives its own id, here or as `execution`.
     pipeline
         The pipeline, as the detector names it. Give it wherever run ids are not unique: without it, the service rejects
         only ids that it knows of several pipelines, and the run then goes on.
     execution
-        The trainer that asks; None: all trainers of the run must be flagged. Without `run` it needs `pipeline`.
+        The trainer that asks; None: all trainers of the run must be flagged. Without `run` it is enough by itself, with
+        `pipeline` where execution ids are not unique.
     url, token
         The service's address and token; by default `OPENLINEAGE_URL` and `OPENLINEAGE_API_KEY` of the environment.
     timeout
@@ -112,8 +113,6 @@ def pruning_verdict(
 def _ask(query: dict[str, str], url: str | None, token: str | None, timeout: float) -> str | None:
     if "run" not in query and "execution" not in query:
         raise ValueError("neither a run nor an execution is given")
-    if "run" not in query and "pipeline" not in query:
-        raise ValueError("execution ids are unique only within a pipeline: give pipeline= as well")
     base = url or os.environ.get(URL_VARIABLE)
     if not base:
         raise ValueError(f"no url given, and {URL_VARIABLE} is not set")
@@ -129,7 +128,8 @@ def _ask(query: dict[str, str], url: str | None, token: str | None, timeout: flo
     except urllib.error.HTTPError as error:
         if error.code != HTTPStatus.CONFLICT:
             raise
-        raise ValueError(f"more than one pipeline has a run {query.get('run')!r}: give pipeline= as well") from error
+        asked = f"a run {query['run']!r}" if "run" in query else f"an execution {query['execution']!r}"
+        raise ValueError(f"more than one pipeline has {asked}: give pipeline= as well") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("prune"), bool):
         raise ValueError("the answer is none of this service")
     if not answer["prune"]:

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from aiokafka.structs import ConsumerRecord
 
+#: Header of a record of a source topic: the format of its message, where the sender knows it.
+FORMAT = "stream-app-format"
 #: Bytes of keys and values in one batch, unless a single record is larger.
 BATCH_BYTES = 1 << 20
 

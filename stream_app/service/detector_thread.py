@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -30,7 +29,7 @@ from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
-from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
+from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError, StoredVerdict
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import SOURCES, Sources, detect
 
@@ -127,23 +126,26 @@ class Embedded:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)
         self.verdicts = VerdictIndex()
+        #: The number of the last verdict issued, and the time of the entry that is being applied.
+        self._issued = self._applying_ms = 0
         self._changes = Changes(self._log.applied())
         try:
-            # The log keeps them by graphlet; queries want the newest first.
-            stored = sorted(map(orjson.loads, self._log.verdicts()), key=itemgetter("time"))
-            for verdict in stored:
-                self._load_verdict(verdict)
+            # An earlier release did not number them; their times tell the order of events only.
+            read = [(stored, orjson.loads(stored.record)) for stored in self._log.verdicts()]
+            for stored, verdict in sorted(read, key=lambda each: (each[0].number, each[1]["time"])):
+                self._load_verdict(stored, verdict)
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"{self._log.path}: a verdict cannot be read: {error!r}") from None
         self._behind = deque(self._log.after(self._changes.applied))
 
-    def _load_verdict(self, stored: dict[str, Any]) -> None:
+    def _load_verdict(self, stored: StoredVerdict, record: dict[str, Any]) -> None:
         """Indexes a stored verdict; one of an earlier release is stored anew, under the id that it has now."""
-        verdict = wire.upgrade(stored)
-        self.verdicts.add(verdict)
-        if verdict is not stored:
-            self._changes.verdicts[stored["graphlet"]] = None
-            self._changes.verdicts[verdict["graphlet"]] = orjson.dumps(verdict)
+        verdict = wire.upgrade(record)
+        self.verdicts.add(verdict, stored.issued_ms)
+        self._issued = max(self._issued, stored.number)
+        if verdict is not record:
+            self._changes.verdicts[record["graphlet"]] = None
+            self._changes.verdicts[verdict["graphlet"]] = stored._replace(record=orjson.dumps(verdict))
 
     @property
     def behind(self) -> int:
@@ -189,7 +191,7 @@ class Embedded:
         """
         size = sum(len(each.message) for each in messages)
         received_ms = self._now_ms()
-        entries = [Entry(0, received_ms, each.message, each) for each in messages]
+        entries = [Entry(0, received_ms, each.message, each.format, each) for each in messages]
         submission = _Submission(entries, size, Future())
         # A caller that no longer waits must not cancel a future that the thread is going to set.
         submission.written.set_running_or_notify_cancel()
@@ -206,6 +208,11 @@ class Embedded:
         """The pipelines that have a run of this name, with a verdict on it or without."""
         known = {pipeline.name for pipeline in list(self.detector.pipelines.values()) if run in pipeline.runs}
         return known | {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
+
+    def pipelines_with(self, trainer: str) -> set[str]:
+        """The pipelines that have a trainer with this execution id, with a verdict on it or without."""
+        known = {each.name for each in list(self.detector.pipelines.values()) if trainer in each.graphlets}
+        return known | {verdict["pipeline"] for verdict in self.verdicts.of_trainer(trainer)}
 
     def enforces(self, _: VerdictRecord) -> bool:
         """Whether runs stop where a verdict says so."""
@@ -323,6 +330,7 @@ class Embedded:
         self._observe(outputs)
 
     def _step(self, entry: Entry) -> list[Output]:
+        self._applying_ms = entry.received_ms
         if entry.message is None:
             outputs = self.detector.tick(entry.received_ms)
             self._drop_old_verdicts(entry.received_ms)
@@ -335,15 +343,17 @@ class Embedded:
     def _decode(self, entry: Entry, message: bytes) -> Event | None:
         """The event of an entry that was read from the log; None where there is none."""
         try:
-            return self.settings.sources[detect(message)](message, entry.received_ms + DAY_MS)
+            decode = self.settings.sources[entry.format or detect(message)]
+            return decode(message, entry.received_ms + DAY_MS)
         except MalformedEvent as error:
             log.warning("entry %d is no longer an event: %s", entry.position, error)
             return None
 
     def _verdict(self, verdict: Verdict) -> None:
         record = wire.verdict_to_dict(verdict)
-        self.verdicts.add(record)
-        self._changes.verdicts[verdict.graphlet] = orjson.dumps(record)
+        self._issued += 1
+        self.verdicts.add(record, self._applying_ms)
+        self._changes.verdicts[verdict.graphlet] = StoredVerdict(orjson.dumps(record), self._issued, self._applying_ms)
 
     def _example(self, example: Example) -> None:
         self._changes.examples.append(orjson.dumps(wire.example_to_dict(example)))
@@ -352,7 +362,10 @@ class Embedded:
         self._drop(closed.graphlet["graphlet"])
 
     def _drop_old_verdicts(self, now_ms: int) -> None:
-        """Drops verdicts on runs without a trainer, which are never closed, when they are as old as closed ones."""
+        """Drops verdicts on runs without a trainer, which are never closed, a while after they were issued.
+
+        Not a while after their event time: in a backfill that is long ago from the beginning.
+        """
         settings = self.settings.detector
         for graphlet in self.verdicts.before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms)):
             self._drop(graphlet)

@@ -13,13 +13,13 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stream_app.core.events import Event
 from stream_app.errors import OptionsError, StateError, StreamAppError
 
-#: Increased when a table changes; a file of another version is refused.
-_VERSION = 1
+#: Increased when a table changes. Files of earlier versions are upgraded, those of later ones refused.
+_VERSION = 2
 _APPLICATION_ID = 0x53417070
 
 #: Entries of the log read at a time.
@@ -28,12 +28,23 @@ _PAGE = 1000
 _DELETED_AT_ONCE = 2_000
 
 _TABLES = """
-CREATE TABLE entries (position INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, message BLOB);
+CREATE TABLE entries (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, message BLOB, format TEXT
+);
 CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE verdicts (graphlet TEXT PRIMARY KEY, verdict BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE verdicts (
+    graphlet TEXT PRIMARY KEY, verdict BLOB NOT NULL, number INTEGER NOT NULL, issued_ms INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE examples (position INTEGER PRIMARY KEY AUTOINCREMENT, example BLOB NOT NULL);
 CREATE TABLE applied (position INTEGER NOT NULL);
 INSERT INTO applied VALUES (0);
+"""
+#: From version 1. It did not say when a verdict was issued: as good as now, so that none is dropped too early.
+_UPGRADE = """
+ALTER TABLE entries ADD COLUMN format TEXT;
+ALTER TABLE verdicts ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE verdicts ADD COLUMN issued_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE verdicts SET issued_ms = 1000 * strftime('%s', 'now');
 """
 
 
@@ -48,6 +59,8 @@ class Accepted:
     message: bytes
     #: None for a valid message about no execution.
     event: Event | None
+    #: The format as which it was decoded.
+    format: str
 
 
 @dataclass(slots=True)
@@ -59,8 +72,21 @@ class Entry:
     #: When it was accepted, in ms since 1970 UTC.
     received_ms: int
     message: bytes | None
+    #: The format of the message; None for a tick, and where an earlier release wrote the entry.
+    format: str | None = None
     #: The decoded message; None for an entry that was read from the log.
     accepted: Accepted | None = None
+
+
+class StoredVerdict(NamedTuple):
+    """A verdict as the state holds it."""
+
+    #: Its JSON form.
+    record: bytes
+    #: Rises with each verdict that is issued.
+    number: int
+    #: When the entry was accepted for which it was issued, in ms since 1970 UTC.
+    issued_ms: int
 
 
 @dataclass(slots=True)
@@ -71,7 +97,7 @@ class Changes:
     applied: int = 0
     #: None: the row, or the verdict on the graphlet, was deleted.
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    verdicts: dict[str, bytes | None] = field(default_factory=dict)
+    verdicts: dict[str, StoredVerdict | None] = field(default_factory=dict)
     examples: list[bytes] = field(default_factory=list)
 
 
@@ -124,15 +150,19 @@ class EventLog:
         (version,) = run("PRAGMA user_version").fetchone()
         (owner,) = run("PRAGMA application_id").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        statements = ""
         if not tables:
-            for statement in _TABLES.split(";"):
-                run(statement)
-            run(f"PRAGMA user_version={_VERSION}")
-            run(f"PRAGMA application_id={_APPLICATION_ID}")
+            statements = _TABLES
         elif owner != _APPLICATION_ID:
             raise StateError(f"{self.path}: is a database of another program")
+        elif version == 1:
+            statements = _UPGRADE
         elif version != _VERSION:
             raise StateError(f"{self.path}: is of version {version}, expected {_VERSION}")
+        for statement in statements.split(";"):
+            run(statement)
+        run(f"PRAGMA user_version={_VERSION}")
+        run(f"PRAGMA application_id={_APPLICATION_ID}")
         run("COMMIT")
         (found,) = run("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
@@ -155,13 +185,14 @@ class EventLog:
         LogUnavailableError
             None of them was written.
         """
-        insert = "INSERT INTO entries (received_ms, message) VALUES (?, ?)"
+        insert = "INSERT INTO entries (received_ms, message, format) VALUES (?, ?, ?)"
         given = list(entries)
         positions: list[int] = []
 
         def write() -> None:
             for entry in given:
-                positions.append(self._db.execute(insert, (entry.received_ms, entry.message)).lastrowid or 0)
+                values = (entry.received_ms, entry.message, entry.format)
+                positions.append(self._db.execute(insert, values).lastrowid or 0)
 
         self._transact(write)
         for entry, position in zip(given, positions, strict=True):
@@ -182,8 +213,12 @@ class EventLog:
         """
 
         def write() -> None:
-            self._put("rows", "key", "value", changes.rows)
-            self._put("verdicts", "graphlet", "verdict", changes.verdicts)
+            rows = ((key, value) for key, value in changes.rows.items() if value is not None)
+            verdicts = ((name, *stored) for name, stored in changes.verdicts.items() if stored is not None)
+            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", verdicts)
+            self._delete("rows", "key", changes.rows)
+            self._delete("verdicts", "graphlet", changes.verdicts)
             self._db.executemany("INSERT INTO examples (example) VALUES (?)", [(each,) for each in changes.examples])
             self._db.execute("UPDATE applied SET position = ?", (changes.applied,))
 
@@ -229,9 +264,10 @@ class EventLog:
         """The rows of the state."""
         return dict(self._db.execute("SELECT key, value FROM rows"))
 
-    def verdicts(self) -> Iterator[bytes]:
+    def verdicts(self) -> Iterator[StoredVerdict]:
         """The verdicts of the state."""
-        return (verdict for (verdict,) in self._db.execute("SELECT verdict FROM verdicts"))
+        select = "SELECT verdict, number, issued_ms FROM verdicts"
+        return (StoredVerdict(*row) for row in self._db.execute(select))
 
     def examples(self) -> Iterator[bytes]:
         """The examples, in the order in which they were learned."""
@@ -245,7 +281,9 @@ class EventLog:
         LogUnavailableError
             They cannot be read.
         """
-        select = "SELECT position, received_ms, message FROM entries WHERE position > ? ORDER BY position LIMIT ?"
+        select = (
+            "SELECT position, received_ms, message, format FROM entries WHERE position > ? ORDER BY position LIMIT ?"
+        )
         while page := self._read(select, position, _PAGE):
             for row in page:
                 yield Entry(*row)
@@ -257,12 +295,8 @@ class EventLog:
         except sqlite3.Error as error:
             raise LogUnavailableError(f"cannot read {self.path}: {error}") from error
 
-    def _put(
-        self, table: str, key: str, value: str, changes: Mapping[bytes, bytes | None] | Mapping[str, bytes | None]
-    ) -> None:
-        kept = [(name, held) for name, held in changes.items() if held is not None]
+    def _delete(self, table: str, key: str, changes: Mapping[bytes, object] | Mapping[str, object]) -> None:
         gone = [(name,) for name, held in changes.items() if held is None]
-        self._db.executemany(f"INSERT OR REPLACE INTO {table} ({key}, {value}) VALUES (?, ?)", kept)
         self._db.executemany(f"DELETE FROM {table} WHERE {key} = ?", gone)
 
     def _transact(self, write: Callable[[], object]) -> None:

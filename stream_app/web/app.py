@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -47,11 +47,20 @@ def make_app(
 
     async def answer(request: web.Request) -> web.Response:
         headers = request.headers
-        wanted = (request.path, request.query_string, headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
+        path = request.path.rstrip("/")
+        wanted = (path, request.query_string, headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
         # A scrape takes milliseconds, which would delay other requests; a probe must not wait for a thread.
-        made = await asyncio.to_thread(probes.answer, *wanted) if request.path == METRICS else probes.answer(*wanted)
+        made = await asyncio.to_thread(probes.answer, *wanted) if path == METRICS else probes.answer(*wanted)
         return web.Response(status=made.status, headers=made.headers, body=made.body)
 
     app = web.Application(middlewares=[problems, bearer(token, *OPEN)])  # type: ignore[list-item]
-    app.add_routes([*(web.get(path, answer) for path in PATHS), *routes])
+    app.add_routes(_with_slashes([*(web.get(path, answer) for path in PATHS), *routes]))
     return app
+
+
+def _with_slashes(routes: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+    """The routes, and each of them with a slash at the end; one that ends in an id is left alone."""
+    for route in routes:
+        yield route
+        if not route.path.endswith("}"):
+            yield web.route(route.method, f"{route.path}/", route.handler, **route.kwargs)

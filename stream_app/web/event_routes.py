@@ -1,11 +1,13 @@
 """The routes of events, one by one or as an array: OpenLineage as its clients send it, and native events.
 
-A message is acknowledged only when the intake has stored it.
+A message is acknowledged only when the intake has stored it. A CloudEvent is taken in both of its modes: in the binary
+one the body is the event, and in the structured one the decoder unwraps it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Any
 
@@ -16,16 +18,20 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.service.event_log import Accepted
 from stream_app.sources import NATIVE, OPENLINEAGE, Decode, Sources
-from stream_app.sources.strict_json import MAX_BYTES, check_structure, parse_batch
-from stream_app.web.bodies import Bodies
+from stream_app.sources.strict_json import check_structure, parse_batch
+from stream_app.web.bodies import JSON, Bodies
 from stream_app.web.intake import Intake, store
 from stream_app.web.problems import ProblemError
 
-#: Bytes of a batch, and events in it.
-BATCH_BYTES, BATCH_EVENTS = 16 << 20, 10_000
-#: Opening brackets in a batch, those in strings included: each may be a list or an object of a hundred bytes or more in
+#: Bytes of an event or a batch, and events in a batch.
+BODY_BYTES, BATCH_EVENTS = 16 << 20, 10_000
+#: Opening brackets in a body, those in strings included: each may be a list or an object of a hundred bytes or more in
 #: memory. The shortest objects of real events, the fields of a schema, have one bracket in about 27 bytes.
-BATCH_BRACKETS = BATCH_BYTES // 16
+BRACKETS = BODY_BYTES // 16
+#: Types of the body of one event and of a batch; `application/json` is also that of a CloudEvent in binary mode.
+TYPES = (JSON, "application/cloudevents+json")
+_CLOUD_EVENTS = "application/cloudevents-batch+json"
+BATCH_TYPES = (JSON, _CLOUD_EVENTS)
 #: Format -> where its events are posted.
 PATHS = {OPENLINEAGE: "/api/v1/lineage", NATIVE: "/v1/events"}
 
@@ -44,7 +50,7 @@ def event_routes(intake: Intake, sources: Sources) -> list[web.RouteDef]:
     return [
         route
         for format_, path in PATHS.items()
-        for route in EventRoutes(path, sources[format_], intake, bodies, splitting).routes()
+        for route in EventRoutes(path, format_, sources[format_], intake, bodies, splitting).routes()
     ]
 
 
@@ -55,6 +61,8 @@ class EventRoutes:
     ----------
     path
         Of single events; `/batch` is appended for batches.
+    format_
+        The name of the format.
     decode
         The decoder of the format.
     intake
@@ -65,8 +73,11 @@ class EventRoutes:
         Held while a batch is split, since it takes many times its size meanwhile; shared by all formats.
     """
 
-    def __init__(self, path: str, decode: Decode, intake: Intake, bodies: Bodies, splitting: asyncio.Lock) -> None:
+    def __init__(
+        self, path: str, format_: str, decode: Decode, intake: Intake, bodies: Bodies, splitting: asyncio.Lock
+    ) -> None:
         self._path = path
+        self._format = format_
         self._decode = decode
         self._intake = intake
         self._bodies = bodies
@@ -77,9 +88,12 @@ class EventRoutes:
         return [web.post(self._path, self.one), web.post(f"{self._path}/batch", self.batch)]
 
     async def one(self, request: web.Request) -> web.Response:
-        """Takes one event: 201 when it is stored, 422 when it is malformed."""
-        async with self._bodies.read(request, MAX_BYTES) as body:
+        """Takes one event: 201 when it is stored, 422 when it is malformed; a batch of CloudEvents as `batch` does."""
+        if request.content_type == _CLOUD_EVENTS:
+            return await self.batch(request)
+        async with self._bodies.read(request, BODY_BYTES, *TYPES) as body:
             try:
+                _check_brackets(body)
                 message = self._decoded(body)
             except MalformedEvent as error:
                 raise ProblemError(422, str(error)) from None
@@ -88,7 +102,7 @@ class EventRoutes:
 
     async def batch(self, request: web.Request) -> web.Response:
         """Takes an array of events: valid ones are stored, malformed ones are reported by index."""
-        async with self._bodies.read(request, BATCH_BYTES) as body:
+        async with self._bodies.read(request, BODY_BYTES, *BATCH_TYPES) as body:
             try:
                 async with self._splitting:
                     messages = await asyncio.to_thread(_split, body)
@@ -116,14 +130,53 @@ class EventRoutes:
         return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
     def _decoded(self, message: bytes) -> Accepted:
-        return Accepted(message, self._decode(message, time.time_ns() // 1_000_000 + DAY_MS))
+        event = self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)
+        return Accepted(message, event, self._format)
+
+
+def _check_brackets(body: bytes) -> None:
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > BRACKETS:
+        raise MalformedEvent(f"expected at most {BRACKETS:,} opening brackets, got {brackets:,}")
 
 
 def _split(body: bytes) -> list[bytes]:
     """The messages of an array; raises MalformedEvent."""
-    brackets = body.count(b"[") + body.count(b"{")
-    if brackets > BATCH_BRACKETS:
-        raise MalformedEvent(f"expected at most {BATCH_BRACKETS:,} opening brackets in a batch, got {brackets:,}")
-    documents = parse_batch(body, BATCH_EVENTS)
-    check_structure(body, documents)
+    _check_brackets(body)
+    try:
+        documents = parse_batch(body, BATCH_EVENTS)
+        check_structure(body, documents)
+    except MalformedEvent:
+        messages = _elements(body)
+        if not messages:
+            raise
+        return messages  # it may be one event alone that is wrong, which is then reported by its index
     return [orjson.dumps(document) for document in documents]
+
+
+#: A string, also one without its end, or a character that begins, separates or ends the elements of an array.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_SPACE = b" \t\r\n"
+
+
+def _elements(body: bytes) -> list[bytes]:
+    """The elements of an array, whatever they hold; none where it is no array, or has too many of them."""
+    text = body.strip(_SPACE)
+    if text[:1] != b"[" or text.count(b",") + text.count(b'"') // 2 > 4 * BRACKETS:
+        return []
+    found: list[bytes] = []
+    depth, start = 0, 1
+    for token in _TOKEN.finditer(text):
+        character = token.group()
+        if character in (b"[", b"{"):
+            depth += 1
+        elif character in (b"]", b"}"):
+            depth -= 1
+        if depth == 0 or (depth == 1 and character == b","):
+            found.append(text[start : token.start()].strip(_SPACE))
+            start = token.end()
+            if len(found) > BATCH_EVENTS:
+                return []
+        if depth == 0:
+            return found if start == len(text) else []
+    return []

@@ -29,6 +29,9 @@ class VerdictSource(Protocol):
     def pipelines_of(self, run: str) -> set[str]:
         """The pipelines that are known to have a run of this name."""
 
+    def pipelines_with(self, trainer: str) -> set[str]:
+        """The pipelines that are known to have a trainer with this execution id."""
+
     def enforces(self, verdict: VerdictRecord) -> bool:
         """Whether a run stops where this verdict says so."""
 
@@ -49,7 +52,7 @@ class QueryRoutes:
         self._source = source
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes. The id of a graphlet contains slashes."""
+        """The routes. The id of a graphlet contains slashes; that of its trainer alone will do if it is unique."""
         return [
             web.get("/v1/verdicts", self.verdicts),
             web.get("/v1/verdicts/{graphlet:.+}", self.verdict),
@@ -80,7 +83,8 @@ class QueryRoutes:
 
     async def verdict(self, request: web.Request) -> web.Response:
         """The last verdict on a graphlet, or on a run (`<pipeline>/run:<run>`)."""
-        found = self._source.verdicts.get(request.match_info["graphlet"])
+        name = request.match_info["graphlet"]
+        found = self._source.verdicts.get(name) or self._source.verdicts.get(self._of_trainer(name))
         if found is None:
             raise ProblemError(404, "there is no verdict on such a graphlet")
         return _json(found)
@@ -90,9 +94,18 @@ class QueryRoutes:
         name = request.match_info["graphlet"]
         record = await asyncio.to_thread(self._source.graphlet, name)
         if record is None:
+            record = await asyncio.to_thread(self._source.graphlet, self._of_trainer(name))
+        if record is None:
             raise ProblemError(404, "there is no such graphlet")
-        verdict = self._source.verdicts.get(name)
+        verdict = self._source.verdicts.get(record["graphlet"])
         return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
+
+    def _of_trainer(self, execution: str) -> str:
+        """The id of the graphlet of a trainer; "" when there is none; raises ProblemError when there are several."""
+        pipelines = self._source.pipelines_with(execution)
+        if len(pipelines) > 1:
+            raise _ambiguous(f"trainer {execution[:80]!r}")
+        return "".join(graphlet_id(pipeline, execution) for pipeline in pipelines)
 
     async def should_prune(self, request: web.Request) -> web.Response:
         """Whether a run, or a trainer (`execution`), should stop, and the verdict that decides it."""
@@ -119,14 +132,19 @@ class QueryRoutes:
         index = self._source.verdicts
         if run is None:
             if execution is None:
-                raise ProblemError(400, "run: missing; expected run, or execution with its pipeline")
-            if pipeline is None:
-                raise ProblemError(400, "pipeline: missing; execution ids are unique only within a pipeline")
-            return index.get(graphlet_id(pipeline, execution))
+                raise ProblemError(400, "run: missing; expected run, or execution")
+            return index.get(graphlet_id(pipeline, execution) if pipeline is not None else self._of_trainer(execution))
         verdicts = index.of_run(run, pipeline)
-        if pipeline is None and len(self._source.pipelines_of(run)) > 1:
-            raise ProblemError(409, "run: more than one pipeline has a run of this id; give pipeline as well")
-        return deciding(verdicts, execution)
+        # A trainer without a run may know no other id than its own.
+        alone = [verdict for verdict in index.of_trainer(run, pipeline) if verdict["run"] is None]
+        known = self._source.pipelines_of(run) | {verdict["pipeline"] for verdict in alone}
+        if pipeline is None and len(known) > 1:
+            raise _ambiguous("run")
+        return deciding(verdicts or alone, execution)
+
+
+def _ambiguous(what: str) -> ProblemError:
+    return ProblemError(409, f"{what}: more than one pipeline has this id; give pipeline as well")
 
 
 def _query(request: web.Request, *known: str) -> dict[str, str]:

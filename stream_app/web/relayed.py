@@ -24,14 +24,14 @@ VERDICTS_MAX = 200_000
 
 
 class Workers(Protocol):
-    """Takes the events, and adds the verdicts to `RelayedVerdicts.verdicts`."""
+    """Takes the events, and adds the verdicts to `RelayedVerdicts.verdicts` with the times of their records."""
 
     @property
     def unavailable_reason(self) -> str:
         """Why requests cannot be served now; "" when they can."""
 
-    async def send(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
-        """Sends messages, each with its pipeline, and returns when they are safe; raises StreamAppError."""
+    async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
+        """Sends messages, each with its pipeline and format, and returns when they are safe; raises StreamAppError."""
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -46,6 +46,10 @@ class RelayedVerdicts:
     def pipelines_of(self, run: str) -> set[str]:
         """The pipelines with a verdict on a run of this name; others are known to their workers alone."""
         return {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
+
+    def pipelines_with(self, trainer: str) -> set[str]:
+        """The pipelines with a verdict on a trainer with this execution id."""
+        return {verdict["pipeline"] for verdict in self.verdicts.of_trainer(trainer)}
 
     def enforces(self, verdict: VerdictRecord) -> bool:
         """Whether the worker that issued it enforces its flags."""
@@ -74,7 +78,7 @@ def relayed_app(
 
     async def intake(messages: Sequence[Accepted]) -> None:
         await workers.send(
-            [(each.message, each.event.pipeline if each.event is not None else None) for each in messages]
+            [(each.message, each.event.pipeline if each.event is not None else None, each.format) for each in messages]
         )
 
     routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes()]

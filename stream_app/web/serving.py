@@ -157,7 +157,7 @@ async def serve(
     OptionsError
         The port cannot be bound.
     """
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=_IDLE_SECONDS, shutdown_timeout=_STOP_SECONDS)
+    runner = make_runner(app, _IDLE_SECONDS, _STOP_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -176,6 +176,27 @@ async def serve(
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await runner.cleanup()
+
+
+def make_runner(app: web.Application, idle_seconds: float, stop_seconds: float) -> web.AppRunner:
+    """The runner of an application whose bodies are read by `Bodies`.
+
+    Parameters
+    ----------
+    app
+        The application.
+    idle_seconds
+        Seconds that a connection may be idle, also before its first request.
+    stop_seconds
+        Seconds that stopping may take.
+    """
+    return web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=idle_seconds,
+        shutdown_timeout=stop_seconds,
+        auto_decompress=False,
+    )
 
 
 def _measured(embedded: Embedded, metrics: Metrics) -> Callable[[web.Application], AsyncIterator[None]]:

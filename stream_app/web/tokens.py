@@ -26,7 +26,7 @@ def bearer(token: str | None, *open_paths: str) -> object:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if expected is not None and request.path not in open_paths:
+        if expected is not None and request.path.rstrip("/") not in open_paths:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             known = hmac.compare_digest(_digest(given.strip()), expected)
             if scheme.lower() != "bearer" or not known:

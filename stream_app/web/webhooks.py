@@ -18,9 +18,9 @@ from aiohttp import web
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.service.event_log import Accepted
+from stream_app.sources import NATIVE
 from stream_app.sources.mlflow import Deliveries, RejectedWebhook, Rules, decode_webhook, verify
 from stream_app.sources.mlflow.webhooks import OriginOf
-from stream_app.sources.strict_json import MAX_BYTES
 from stream_app.web.bodies import Bodies
 from stream_app.web.intake import Intake, store
 from stream_app.web.problems import ProblemError
@@ -29,6 +29,8 @@ from stream_app.wire import event_to_dict
 log = logging.getLogger(__name__)
 
 PATH = "/api/v1/mlflow/webhook"
+#: Bytes of one body.
+_BYTES = 1 << 20
 #: Bytes of all bodies held at one time; their senders are not authenticated yet.
 _TOGETHER = 16 << 20
 #: Seconds that MLflow may take to answer where a model comes from, and queries at one time.
@@ -70,7 +72,7 @@ class Webhooks:
 
     async def take(self, request: web.Request) -> web.Response:
         """Takes one delivery: 201 when its event is stored, 200 when it contains nothing new, else 401 or 422."""
-        async with self._bodies.read(request, MAX_BYTES) as body:
+        async with self._bodies.read(request, _BYTES) as body:
             return await self._take(request.headers, body)
 
     async def _take(self, headers: Mapping[str, str], body: bytes) -> web.Response:
@@ -85,7 +87,7 @@ class Webhooks:
         except MalformedEvent as error:
             raise ProblemError(422, str(error)) from None
         if event is not None:
-            await store(self._intake, [Accepted(orjson.dumps(event_to_dict(event)), event)])
+            await store(self._intake, [Accepted(orjson.dumps(event_to_dict(event)), event, NATIVE)])
         self._taken.add(headers, now_ms)
         return web.Response(status=200 if event is None else 201)
 

@@ -141,7 +141,6 @@ def test_a_trainer_in_no_run_asks_by_itself(service: Service) -> None:
     [
         ({}, "neither a run nor an execution is given"),
         ({"pipeline": "p"}, "neither a run nor an execution is given"),
-        ({"execution": "t"}, "give pipeline="),
     ],
 )
 def test_who_does_not_say_who_asks_goes_on(

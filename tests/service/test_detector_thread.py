@@ -26,10 +26,11 @@ from stream_app.service import detector_thread as module
 from stream_app.service import event_log as event_log_module
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
-from stream_app.sources import NATIVE, SOURCES
+from stream_app.sources import NATIVE, OPENLINEAGE, SOURCES
 from stream_app.sources.native import decode
 from stream_app.web.event_routes import PATHS
 from stream_app.web.serving import serve_embedded
+from tests.sources.openlineage_events import message, run_event, run_id
 from tests.support.recorded import fleet_lines
 from tests.web.served import Service
 
@@ -41,7 +42,7 @@ NOW_MS = 1_800_000_000_000
 
 def accepted(messages: Sequence[bytes]) -> list[Accepted]:
     """Messages with their events, as the routes hand them over."""
-    return [Accepted(message, decode(message)) for message in messages]
+    return [Accepted(message, decode(message), NATIVE) for message in messages]
 
 
 def ordered(detector: Detector) -> list[dict[str, Any]]:
@@ -184,17 +185,17 @@ def test_more_than_is_held_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "WAITING_BYTES", 1000)
     event_log = EventLog(tmp_path / "events.sqlite")
     embedded = Embedded(event_log, SETTINGS)
-    waiting = embedded.submit([Accepted(b"x" * 900, None)])
+    waiting = embedded.submit([Accepted(b"x" * 900, None, NATIVE)])
 
     with pytest.raises(OverloadedError):
-        embedded.submit([Accepted(b"x" * 200, None)])
+        embedded.submit([Accepted(b"x" * 200, None, NATIVE)])
 
     embedded.start()
     waiting.result(20)
-    embedded.submit([Accepted(b"x" * 900, None)]).result(20)
+    embedded.submit([Accepted(b"x" * 900, None, NATIVE)]).result(20)
     embedded.stop()
     with pytest.raises(OverloadedError):
-        embedded.submit([Accepted(b"x", None)])
+        embedded.submit([Accepted(b"x", None, NATIVE)])
     event_log.close()
 
 
@@ -294,3 +295,51 @@ def test_all_old_entries_are_deleted_however_many(tmp_path: Path, monkeypatch: p
 
     assert list(event_log.after(0)) == []
     event_log.close()
+
+
+def told(path: Path, messages: Sequence[Accepted], now_ms: int, *ticks_ms: int) -> list[str]:
+    """The graphlets of the latest verdicts, after messages and ticks in a life of the service."""
+    event_log = EventLog(path)
+    embedded = Embedded(event_log, SETTINGS, now_ms=lambda: now_ms)
+    embedded.start()
+    if messages:
+        embedded.submit(messages).result(20)
+    embedded.stop()
+    event_log.append([module.Entry(0, tick_ms, None) for tick_ms in ticks_ms])
+    event_log.close()
+    return [verdict["graphlet"] for verdict in embedded.verdicts.latest(10**6, None, None)]
+
+
+def test_verdicts_of_a_backfill_stay_as_long_as_others(tmp_path: Path) -> None:
+    """What counts is when they were issued, which is now, and not when their events happened, which is years ago."""
+    path = tmp_path / "events.sqlite"
+    kept_days = 2 * (SETTINGS.detector.retention_ms + SETTINGS.detector.lateness_ms) // DAY_MS
+    run = b'{"time":"2019-03-01T06:00:00Z","pipeline":"p","run":"r","execution":{"id":"g","type":"%s","state":"%s"}}'
+    events = [run % (b"ExampleGen", b"COMPLETE"), run.replace(b'"g"', b'"t"') % (b"Transform", b"COMPLETE")]
+
+    first = told(path, accepted(events), NOW_MS, NOW_MS + 60_000)
+    after_a_minute = told(path, (), NOW_MS, NOW_MS + (kept_days - 1) * DAY_MS)
+    nearly = told(path, (), NOW_MS, NOW_MS + (kept_days + 1) * DAY_MS)
+
+    assert first == after_a_minute == nearly == ["p/run:r"]
+    assert told(path, (), NOW_MS) == []
+
+
+def test_verdicts_are_newest_first_also_after_a_restart(tmp_path: Path) -> None:
+    """In the order in which they were issued, whatever the times of their events."""
+    path = tmp_path / "events.sqlite"
+    backwards = accepted(EVENTS[600:800]) + accepted(EVENTS[:200])
+
+    assert told(path, backwards, NOW_MS) == told(path, (), NOW_MS) != []
+
+
+def test_a_message_is_read_after_a_restart_in_the_format_in_which_it_was_accepted(tmp_path: Path) -> None:
+    """Also where its keys would make it another's: a field of its own named `execution`."""
+    path = tmp_path / "events.sqlite"
+    event = run_event("START", "vision.train", "t1", parent=("r1", "vision")) | {"execution": {"cluster": "a"}}
+    event_log = EventLog(path)
+    event_log.append([module.Entry(0, NOW_MS, message(event), OPENLINEAGE)])
+    event_log.close()
+
+    (graphlet,) = lived(path, (), 1)["graphlets"]
+    assert graphlet["trainer"] == run_id("t1")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
 from stream_app.errors import OptionsError, StateError
 from stream_app.service import event_log
-from stream_app.service.event_log import Changes, Entry, EventLog, LogUnavailableError
+from stream_app.service.event_log import Changes, Entry, EventLog, LogUnavailableError, StoredVerdict
 
 
 def entries(*messages: bytes | None, received_ms: int = 5) -> list[Entry]:
@@ -48,13 +50,14 @@ def test_entries_are_there_when_the_log_is_opened_again(path: Path) -> None:
 def test_the_state_and_its_position_change_together(path: Path) -> None:
     """Rows and verdicts are replaced or dropped, examples added."""
     log = EventLog(path)
-    log.save(Changes(1, {b"a": b"1", b"b": b"2"}, {"g": b"v1", "h": b"v2"}, [b"x"]))
+    first, second = StoredVerdict(b"v1", 1, 5), StoredVerdict(b"v2", 2, 6)
+    log.save(Changes(1, {b"a": b"1", b"b": b"2"}, {"g": first, "h": second}, [b"x"]))
     log.save(Changes(2, {b"a": b"3", b"b": None}, {"g": None}, [b"y"]))
     log.close()
 
     log = EventLog(path)
     assert (log.applied(), log.rows()) == (2, {b"a": b"3"})
-    assert (list(log.verdicts()), list(log.examples())) == ([b"v2"], [b"x", b"y"])
+    assert (list(log.verdicts()), list(log.examples())) == ([second], [b"x", b"y"])
     log.close()
 
 
@@ -174,10 +177,47 @@ def test_a_log_of_another_kind_is_refused(path: Path) -> None:
     path.unlink()
     EventLog(path).close()
     with sqlite3.connect(path) as later:
-        later.execute("PRAGMA user_version=2")
+        later.execute("PRAGMA user_version=3")
     later.close()
-    with pytest.raises(StateError, match="of version 2, expected 1"):
+    with pytest.raises(StateError, match="of version 3, expected 2"):
         EventLog(path)
+
+
+#: As the first release made them.
+VERSION_1 = """
+CREATE TABLE entries (position INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, message BLOB);
+CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE verdicts (graphlet TEXT PRIMARY KEY, verdict BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE examples (position INTEGER PRIMARY KEY AUTOINCREMENT, example BLOB NOT NULL);
+CREATE TABLE applied (position INTEGER NOT NULL);
+INSERT INTO applied VALUES (0);
+INSERT INTO entries VALUES (1, 5, 'a');
+INSERT INTO verdicts VALUES ('g', 'v');
+PRAGMA user_version=1;
+PRAGMA application_id=1396797552;
+"""
+
+
+def test_a_log_of_the_first_version_is_upgraded(path: Path) -> None:
+    """Formats are not known then, and verdicts count as issued now: none is old."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as earlier:
+        earlier.executescript(VERSION_1)
+    earlier.close()
+    before_ms = time.time() * 1000 - 2_000
+
+    log = EventLog(path)
+    (entry,), (verdict,) = log.after(0), log.verdicts()
+    log.append([Entry(0, 6, b"b", "native")])
+    log.save(Changes(0, verdicts={"h": StoredVerdict(b"w", 1, 7)}))
+    log.close()
+    log = EventLog(path)
+    formats, verdicts = [each.format for each in log.after(0)], sorted(log.verdicts(), key=itemgetter(1))
+    log.close()
+
+    assert (entry.message, entry.format, verdict.record, verdict.number) == ("a", None, "v", 0)
+    assert before_ms <= verdict.issued_ms <= before_ms + 60_000
+    assert (formats, verdicts) == ([None, "native"], [verdict, StoredVerdict(b"w", 1, 7)])
 
 
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:

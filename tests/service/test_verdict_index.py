@@ -10,18 +10,24 @@ from stream_app.service.verdict_index import VerdictIndex
 from tests.web.served import verdict_record
 
 
+def index_of(*verdicts: dict[str, Any]) -> VerdictIndex:
+    """An index of verdicts that were issued one after the other."""
+    index = VerdictIndex()
+    for number, verdict in enumerate(verdicts):
+        index.add(verdict, number)
+    return index
+
+
 def ids(verdicts: list[dict[str, Any]]) -> list[str]:
     return [verdict["id"] for verdict in verdicts]
 
 
 def test_runs_of_one_name_are_apart_by_pipeline_and_together_without() -> None:
     """Together they are in the order in which they were said, whatever pipeline said it."""
-    verdicts = VerdictIndex(
-        [
-            verdict_record("warn", "r", "t", "a"),
-            verdict_record("warn", "r", "t", "b"),
-            verdict_record("warn", "r", "u", "a"),
-        ]
+    verdicts = index_of(
+        verdict_record("warn", "r", "t", "a"),
+        verdict_record("warn", "r", "t", "b"),
+        verdict_record("warn", "r", "u", "a"),
     )
 
     assert ids(verdicts.of_run("r", "a")) == ["a/t#1", "a/u#1"]
@@ -31,12 +37,10 @@ def test_runs_of_one_name_are_apart_by_pipeline_and_together_without() -> None:
 
 
 def test_what_is_said_again_was_said_last() -> None:
-    verdicts = VerdictIndex(
-        [
-            verdict_record("warn", "r", "t"),
-            verdict_record("warn", "r", "u"),
-            verdict_record("prune", "r", "t", revision=2),
-        ]
+    verdicts = index_of(
+        verdict_record("warn", "r", "t"),
+        verdict_record("warn", "r", "u"),
+        verdict_record("prune", "r", "t", revision=2),
     )
 
     assert ids(verdicts.of_run("r")) == ["p/u#1", "p/t#2"]
@@ -44,8 +48,8 @@ def test_what_is_said_again_was_said_last() -> None:
 
 def test_a_graphlet_is_in_the_run_of_its_last_verdict_alone() -> None:
     """Its run may become known later than its trainer."""
-    verdicts = VerdictIndex(
-        verdict_record("warn", run, "t", revision=revision) for revision, run in enumerate((None, "r", "s"), 1)
+    verdicts = index_of(
+        *(verdict_record("warn", run, "t", revision=revision) for revision, run in enumerate((None, "r", "s"), 1))
     )
 
     assert ids(verdicts.of_run("s")) == ["p/t#3"]
@@ -62,10 +66,31 @@ def test_no_index_outgrows_the_verdicts_that_are_held(limit: int) -> None:
         verdicts.add(verdict_record("warn", None, f"t{number}"))
 
     held = verdicts.latest(100, None, None)
-    of_runs = [graphlet for pipelines in verdicts._of_run.values() for each in pipelines.values() for graphlet in each]
     assert len(verdicts) == len(held) == limit
-    assert sorted(of_runs) == sorted(each["graphlet"] for each in held if each["run"] is not None)
+    assert len(verdicts._of_run) == sum(each["run"] is not None for each in held)
+    assert len(verdicts._of_trainer) == sum(each["trainer"] is not None for each in held)
+    assert len(verdicts._earliest) <= 2 * limit
 
     for each in held:
         verdicts.drop(each["graphlet"])
-    assert (len(verdicts), verdicts._of_run) == (0, {})
+    assert (len(verdicts), verdicts._of_run._of, verdicts._of_trainer._of) == (0, {}, {})
+
+
+def test_the_latest_are_those_issued_last_in_whatever_order_they_are_added() -> None:
+    """Partitions are read one after the other, and the event times of a backfill say nothing."""
+    verdicts = VerdictIndex(limit=3)
+    for issued_ms in (5, 1, 4, 2, 3):
+        verdicts.add(verdict_record("warn", None, f"t{issued_ms}") | {"time": f"20{20 - issued_ms}-01-01"}, issued_ms)
+
+    assert ids(verdicts.latest(10, None, None)) == ["p/t5#1", "p/t4#1", "p/t3#1"]
+    assert ids(verdicts.latest(2, None, None)) == ["p/t5#1", "p/t4#1"]
+    assert verdicts.before(5) == ["p/t4", "p/t3"]
+
+
+def test_trainers_of_one_id_are_apart_by_pipeline_and_together_without() -> None:
+    """As runs are."""
+    verdicts = index_of(verdict_record("warn", None, "t", "a"), verdict_record("warn", "r", "t", "b"))
+
+    assert ids(verdicts.of_trainer("t", "a")) == ["a/t#1"]
+    assert ids(verdicts.of_trainer("t")) == ["a/t#1", "b/t#1"]
+    assert verdicts.of_trainer("r") == verdicts.of_trainer("t", "c") == []

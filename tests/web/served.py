@@ -25,7 +25,7 @@ from stream_app.service.event_log import EventLog
 from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import SOURCES
 from stream_app.web.relayed import RelayedVerdicts, relayed_app
-from stream_app.web.serving import embedded_app
+from stream_app.web.serving import embedded_app, make_runner
 from stream_app.web.webhooks import WebhookSettings
 from stream_app.wire import VERSION
 
@@ -87,7 +87,7 @@ def served(app: web.Application, idle: float = 60.0) -> Iterator[Service]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle, shutdown_timeout=1.0)
+    runner = make_runner(app, idle, 1.0)
 
     async def begin() -> tuple[str, int]:
         await runner.setup()
@@ -137,7 +137,7 @@ class _NoWorkers:
 
     unavailable_reason = ""
 
-    async def send(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
+    async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
         """Takes everything."""
 
     async def run(self) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
 
 from stream_app.service.event_log import Accepted, EventLog
-from stream_app.sources.strict_json import MAX_BYTES
+from stream_app.sources import OPENLINEAGE
+from stream_app.web.event_routes import BODY_BYTES
 from tests.sources.openlineage_events import dataset, message, run_event, run_id
 from tests.web.served import BATCH, LINEAGE, Service, embedded_service
 
@@ -34,7 +37,7 @@ def service(path: Path) -> Iterator[Service]:
 def applied(service: Service) -> None:
     """Waits until the detector has all that was acknowledged."""
     assert service.embedded is not None
-    service.embedded.submit([Accepted(message(run_event("OTHER", "other.step", "o1")), None)]).result(20)
+    service.embedded.submit([Accepted(message(run_event("OTHER", "other.step", "o1")), None, OPENLINEAGE)]).result(20)
     while service.embedded.behind:
         with service.embedded.detector_lock:
             pass
@@ -58,12 +61,66 @@ def test_an_event_is_created_when_it_is_stored(path: Path) -> None:
     assert stored(path) == [message(START)]
 
 
-def test_a_compressed_event_is_unpacked(path: Path) -> None:
-    """Clients compress when they are told to."""
+def raw_deflate(body: bytes) -> bytes:
+    """Without the header of zlib, as some senders have it."""
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(body) + compressor.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(message(START))),
+        ("GZIP", gzip.compress(message(START))),
+        ("x-gzip", gzip.compress(message(START))),
+        ("deflate", zlib.compress(message(START))),
+        ("deflate", raw_deflate(message(START))),
+        ("identity", message(START)),
+        ("deflate, gzip", gzip.compress(zlib.compress(message(START)))),
+        ("gzip", gzip.compress(message(START)[:50]) + gzip.compress(message(START)[50:])),
+    ],
+)
+def test_a_compressed_event_is_unpacked(path: Path, encoding: str, body: bytes) -> None:
+    """Clients compress when they are told to, each in its way."""
     with embedded_service(path) as service:
-        assert service.post(gzip.compress(message(START)), Content_Encoding="gzip").status == 201
+        assert service.post(body, Content_Encoding=encoding).status == 201
 
     assert stored(path) == [message(START)]
+
+
+@pytest.mark.parametrize("size", [1_200_000, 15 << 20])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_event_with_a_large_facet_is_taken(path: Path, size: int, compressed: bool) -> None:
+    """The plan of a Spark application; it is not read."""
+    event = message(END | {"run": END["run"] | {"facets": {"spark.logicalPlan": {"plan": [{"class": "x" * size}]}}}})
+    headers = {"Content_Encoding": "gzip"} if compressed else {}
+    with embedded_service(path) as service:
+        answer = service.post(gzip.compress(event, 1) if compressed else event, **headers)
+
+    assert (answer.status, answer.body) == (201, b"")
+    assert stored(path) == [event]
+
+
+@pytest.mark.parametrize("path_of_events", [LINEAGE, BATCH, "/v1/events", "/v1/events/batch", "/livez", "/v1/verdicts"])
+def test_a_slash_at_the_end_makes_no_difference(service: Service, path_of_events: str) -> None:
+    """Some clients append one to the address that they are given."""
+    for method in ("GET", "POST"):
+        plain = service.ask(method, path_of_events, b"[]" if method == "POST" else None)
+        slashed = service.ask(method, f"{path_of_events}/", b"[]" if method == "POST" else None)
+        assert (slashed.status, slashed.body) == (plain.status, plain.body)
+        assert plain.status != 404
+
+
+class TestCloudEvents:
+    """The binary mode, in which the body is the event, as Knative and others send it."""
+
+    BINARY: ClassVar = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/airflow", "ce-type": "openlineage.run"}
+
+    def test_the_body_of_the_binary_mode_is_the_event(self, path: Path) -> None:
+        with embedded_service(path) as service:
+            assert service.post(message(START), **self.BINARY).status == 201
+
+        assert stored(path) == [message(START)]
 
 
 def test_events_about_jobs_are_taken_too(service: Service) -> None:
@@ -84,9 +141,21 @@ def test_events_about_jobs_are_taken_too(service: Service) -> None:
         (message(START | {"run": {"runId": "${json-unit.any-string}"}}), {}, 422, "run.runId: expected a run id"),
         (message(START), {"Content_Type": "text/plain"}, 415, "expected content of type application/json"),
         (message(START), {"Content_Encoding": "compress"}, 415, "expected no Content-Encoding"),
-        (message(START), {"Content_Encoding": "gzip"}, 400, "the body cannot be read"),
-        (b"[" * (MAX_BYTES + 1), {}, 413, "expected at most 1,048,576 bytes"),
-        (gzip.compress(b" " * (200 * MAX_BYTES)), {"Content_Encoding": "gzip"}, 413, "expected at most 1,048,576"),
+        (message(START), {"Content_Encoding": "br"}, 415, "gzip or deflate, got 'br'"),
+        (message(START), {"Content_Encoding": "zstd"}, 415, "gzip or deflate, got 'zstd'"),
+        (message(START), {"Content_Encoding": "gzip, br"}, 415, "gzip or deflate, got 'br'"),
+        (message(START), {"Content_Encoding": "gzip,gzip,gzip,gzip"}, 415, "gzip or deflate, got 4 of them"),
+        (message(START), {"Content_Encoding": "gzip"}, 400, "it is no gzip data"),
+        (gzip.compress(message(START))[:-9], {"Content_Encoding": "gzip"}, 400, "its gzip data is cut off"),
+        (gzip.compress(message(START)) + b"xy", {"Content_Encoding": "gzip"}, 400, "it is no gzip data"),
+        (b"", {"Content_Encoding": "gzip"}, 400, "its gzip data is cut off"),
+        (gzip.compress(b"") * 200, {"Content_Encoding": "gzip"}, 400, "there is more after its gzip data"),
+        (zlib.compress(message(START)) + b"x", {"Content_Encoding": "deflate"}, 400, "there is more after its deflate"),
+        (message(START), {"Content_Type": "application/x-protobuf"}, 415, "got 'application/x-protobuf'"),
+        (message(START), {"Content_Type": "application/vnd.apache.avro.v2+binary"}, 415, "got 'application/vnd.apache"),
+        (b"[" * (1 << 20) + b"[", {}, 422, "expected at most 1,048,576 opening brackets"),
+        (b"[" * (BODY_BYTES + 1), {}, 413, "expected at most 16,777,216 bytes"),
+        (gzip.compress(b" " * (13 * BODY_BYTES)), {"Content_Encoding": "gzip"}, 413, "expected at most 16,777,216"),
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value)[:40],
 )

@@ -22,6 +22,7 @@ from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.producer import give_up, make_producer
 from stream_app.kafka.clients.retry import Problem, is_transient, retry
 from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.records import FORMAT
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,10 @@ class Relay:
     names
         The topics.
     on_verdict
-        Called with each verdict in its JSON form.
+        Called with each verdict in its JSON form, and with the time of its record in ms since 1970 UTC.
     """
 
-    def __init__(self, connection: Connection, names: Names, on_verdict: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, connection: Connection, names: Names, on_verdict: Callable[[dict[str, Any], int], None]) -> None:
         self._connection = connection
         self._topic = names.sources[0] if names.sources else names.events
         self._verdicts = names.verdicts
@@ -75,13 +76,13 @@ class Relay:
             seconds=_RETRY_SECONDS,
         )
 
-    async def send(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
+    async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
         """Sends messages and returns when all in-sync replicas have them.
 
         Parameters
         ----------
         messages
-            Bodies, each with its pipeline, which becomes the key.
+            Bodies, each with its pipeline, which becomes the key, and its format, which becomes a header.
 
         Raises
         ------
@@ -92,8 +93,13 @@ class Relay:
             raise RelayUnavailableError(self.unavailable_reason)
         try:
             futures = [
-                await self._producer.send(self._topic, body, key=pipeline.encode() if pipeline is not None else None)
-                for body, pipeline in messages
+                await self._producer.send(
+                    self._topic,
+                    body,
+                    key=pipeline.encode() if pipeline is not None else None,
+                    headers=[(FORMAT, format_.encode())],
+                )
+                for body, pipeline, format_ in messages
             ]
             await asyncio.gather(*futures)
         except KafkaError as error:
@@ -139,7 +145,7 @@ class Relay:
                 self._problem.text = "the verdicts so far have not been read yet"
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    self._read(record.value)
+                    self._read(record.value, record.timestamp)
 
     async def _unreachable_reason(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> str:
         """Why events cannot be sent now; "" when the leaders of all partitions of the source topic answer."""
@@ -152,10 +158,10 @@ class Relay:
             return f"cannot reach {self._topic} at {self._connection.bootstrap_servers}: {why}"
         return ""
 
-    def _read(self, value: bytes | None) -> None:
+    def _read(self, value: bytes | None, time_ms: int) -> None:
         if value is None:
             return  # a graphlet's old id, under which nothing is held
         try:
-            self._on_verdict(wire.upgrade(orjson.loads(value)))
+            self._on_verdict(wire.upgrade(orjson.loads(value)), time_ms)
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             log.warning("a record of %s is no verdict", self._verdicts)
