@@ -19,8 +19,17 @@ CAUSES = {
     "no_trainer": "run without training",
     "evicted": "used after its graphlets were forgotten",
     "pruned": "pruned",
+    "lost": "training stopped reporting",
+    "refused": "every push was refused",
+    "registry_gap": "unknown: the registry does not tell",
 }
-OUTCOMES = {"pushed": "pushed", "not_pushed": "not pushed", "pruned": "pruned", "open": "still open"}
+OUTCOMES = {
+    "pushed": "pushed",
+    "not_pushed": "not pushed",
+    "pruned": "pruned",
+    "unknown": "unknown",
+    "open": "still open",
+}
 #: Why a flag is not raised, or is withdrawn.
 GUARDS: Mapping[str, str] = {
     Guard.KEEP: "tagged keep",
