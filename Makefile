@@ -7,7 +7,7 @@ BIN := .venv/bin
 RUN := .venv/run.stamp
 DEV := .venv/dev.stamp
 
-.PHONY: demo test quick chaos lint types docs check lock clean
+.PHONY: demo test quick chaos extras lint types docs check lock clean
 
 demo: $(RUN)
 	$(BIN)/stream-app demo
@@ -26,6 +26,10 @@ quick: $(DEV)
 chaos: $(DEV)
 	$(BIN)/pytest tests/broker/chaos.py -s
 
+# Every extra, installed into an environment of its own: some minutes.
+extras: $(DEV)
+	$(BIN)/pytest tests/packaging/extras.py -s
+
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check stream_app tests benchmarks
@@ -42,8 +46,8 @@ check: lint types test
 # The lock files pin every package by hash; change pyproject.toml, then `make lock`.
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml
 lock: $(DEV)
-	$(LOCK) --extra build --extra worker -o requirements.lock
-	$(LOCK) --extra build --extra worker --extra dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra build --extra worker --extra serve -o requirements.lock
+	$(LOCK) --extra build --extra worker --extra serve --extra dev -c requirements.lock -o requirements-dev.lock
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

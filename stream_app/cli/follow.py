@@ -142,10 +142,10 @@ def outlet_of(options: Options, servers: str | None, url: str | None, config: Pa
             raise OptionsError("--url and --bootstrap-servers are two targets; give one")
         token = options.serve.token
         return EventPoster(url, None if token is None else token.get_secret_value()), url
+    chosen = load_kafka_options(config, servers).kafka  # before what needs the packages that it checks
     from stream_app.kafka.clients.event_producer import EventProducer
     from stream_app.kafka.clients.logs import quieten
 
-    chosen = load_kafka_options(config, servers).kafka
     quieten()
     names = names_of(chosen)
     return EventProducer(connection_of(chosen), names.events), names.events

@@ -87,12 +87,12 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
     host, port, token
         As of `stream_app.web.serving.serve_embedded`.
     """
+    options = load_kafka_options(config, servers)  # before what needs the packages that it checks
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
     from stream_app.web.relayed import RelayedVerdicts
     from stream_app.web.serving import serve_relayed
 
-    options = load_kafka_options(config, servers)
     quieten()
     relayed = RelayedVerdicts()
     workers = Relay(connection_of(options.kafka), names_of(options.kafka), relayed.verdicts.add)

@@ -22,7 +22,6 @@ from tests.broker.broker import Broker
 from tests.broker.cluster import REPOSITORY, Cluster
 
 SERVICES = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
-HEALTHCHECK = re.search(r"HEALTHCHECK[^\[]*(\[.*\])", (REPOSITORY / "deploy" / "Dockerfile").read_text())
 
 
 class Deployment:
@@ -101,6 +100,7 @@ async def until_verdicts(cluster: Cluster, running: list[subprocess.Popen[str]])
 
 
 def healthcheck(port: str) -> list[str]:
-    """The image's own, at another port."""
-    assert HEALTHCHECK is not None
-    return [sys.executable, *(part.replace("9464", port) for part in json.loads(HEALTHCHECK[1])[1:])]
+    """The worker's, at another port."""
+    _, _, script, *arguments = SERVICES["worker"]["healthcheck"]["test"]
+    assert script == "/opt/stream-app/health.py"
+    return [sys.executable, str(REPOSITORY / "deploy" / "health.py"), *arguments, "--port", port]

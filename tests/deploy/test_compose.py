@@ -44,7 +44,7 @@ def test_compose_understands_it_as_it_is_meant() -> None:
     assert ran.returncode == 0, ran.stderr
     project = json.loads(ran.stdout)
 
-    assert project["services"].keys() == {"kafka", "topics", "worker", "fleet"}
+    assert project["services"].keys() == {"kafka", "topics", "worker", "serve", "fleet"}
     assert project["volumes"].keys() == {"kafka", "state", "fleet"}
     assert project["services"]["worker"]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
     assert project["services"]["worker"]["environment"]["STREAM_APP_KAFKA_REPLICATION"] == "1"
@@ -88,6 +88,7 @@ def test_its_settings_are_known(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert kafka.bootstrap_servers == "kafka:19092"
     assert kafka.replication == 1
+    assert load().serve.host == "0.0.0.0"
     assert (kafka.metrics_host, kafka.folder) == ("0.0.0.0", Path("/var/lib/stream-app"))
 
 
