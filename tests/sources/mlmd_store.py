@@ -109,7 +109,7 @@ class StoreWriter:
     def done(
         self,
         start: float,
-        end: float,
+        end: float | None,
         type_: str,
         state: str = "COMPLETE",
         *,
@@ -117,14 +117,15 @@ class StoreWriter:
         writes: Iterable[int] = (),
         **fields: Any,
     ) -> int:
-        """An execution from its start to its end, what it read, by a key where one is given, and what it wrote."""
+        """An execution, which runs on without an end, what it read, by a key where one is given, and what it wrote."""
         execution = self.execution(start, type_, "RUNNING", **fields)
         for read in reads:
             artifact, keys = read if isinstance(read, tuple) else (read, "")
             self.edge(start, execution, artifact, INPUT, *keys.split())
-        for artifact in writes:
-            self.edge(end, execution, artifact, OUTPUT)
-        self.update(end, execution, state)
+        if end is not None:
+            for artifact in writes:
+                self.edge(end, execution, artifact, OUTPUT)
+            self.update(end, execution, state)
         return execution
 
     def associate(self, minute: float, execution: int, kind: str, name: str) -> None:

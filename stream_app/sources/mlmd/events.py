@@ -158,12 +158,14 @@ def _run_events(record: Record, rules: Rules, pipeline: str) -> list[Event]:
 
     known = {key: value for key, value in properties.items() if key in rules.known_at_start}
     events = [event(record.created_ms, NEW if state in (NEW, CACHED, CANCELED) else RUNNING, known)]
-    began_after_ms = next((ms for ms in siblings.started_ms if ms > now_ms), None)
-    if state not in ENDS or (state == FAILED and siblings.in_flight):
+    if state not in ENDS:
         return events
-    if began_after_ms is not None and began_after_ms < LATEST_MS:
+    began_after_ms = next((ms for ms in siblings.started_ms if ms > now_ms), LATEST_MS)
+    if began_after_ms < LATEST_MS:
         # A pass before the retry may have reported the end, so that the run has to begin again.
         return [*events, event(began_after_ms, RUNNING, {})]
+    if state == FAILED and siblings.in_flight:
+        return events
     return [*events, event(now_ms, state, properties)]
 
 
