@@ -156,6 +156,8 @@ class Figures:
     prunable: list[Prunable]
     learning: Learning | None
     savings: Savings | None
+    #: Whether the events say that they were simulated.
+    simulated: bool = False
 
 
 def figures(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stream_app.cli.flags import how_to_get, need
+from stream_app.cli.flags import need
 from stream_app.errors import OptionsError
 from stream_app.sources.strict_json import shown
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from stream_app.kafka.clients.topics import Names
     from stream_app.kafka.process.worker import WorkerSettings
     from stream_app.options import KafkaOptions, Options
-    from stream_app.replay.reading import Stores
     from stream_app.sources import Sources, mlflow, mlmd
     from stream_app.web.webhooks import WebhookSettings
 
@@ -37,19 +35,6 @@ def mlmd_rules_of(options: Options) -> mlmd.Rules:
     from stream_app.sources.mlmd import Rules
 
     return Rules(operators=operators_of(options), **options.mlmd.model_dump(exclude_none=True))
-
-
-def stores_of(options: Options) -> Stores:
-    """How a store of ML Metadata in a file is replayed."""
-
-    def messages(path: str) -> Iterator[bytes]:
-        try:
-            from stream_app.sources import mlmd
-        except ImportError:
-            raise OptionsError(f"{path}: reading a database needs more packages: {how_to_get('mlmd')}") from None
-        return mlmd.messages(path, mlmd_rules_of(options))
-
-    return messages
 
 
 def mlflow_rules_of(options: Options) -> mlflow.Rules:
@@ -72,17 +57,39 @@ def mlflow_client(uri: str) -> MlflowClient:
     OptionsError
         MLflow is not installed, or it is not an address of a server.
     """
+    _refuse_login(uri)
     address = urlsplit(uri)
-    if "@" in address.netloc:
-        raise OptionsError("user and password in an address end up in logs: set MLFLOW_TRACKING_USERNAME and _PASSWORD")
     if address.scheme not in ("http", "https") or not address.hostname:
         raise OptionsError(f"not the address of a tracking server, such as http://localhost:5000: {shown(uri)}")
-    need("mlflow", "mlflow")
-    for name, value in _MLFLOW_CLIENT.items():
-        os.environ.setdefault(name, value)
+    prepare_mlflow(uri)
     from mlflow import MlflowClient
 
     return MlflowClient(uri, uri)
+
+
+def prepare_mlflow(uri: str) -> None:
+    """Checks that MLflow can be used, and bounds how long its client waits.
+
+    Parameters
+    ----------
+    uri
+        What its client will open.
+
+    Raises
+    ------
+    OptionsError
+        MLflow is not installed, or the address of a server has a login.
+    """
+    if uri.startswith(("http://", "https://")):
+        _refuse_login(uri)
+    need("mlflow", "mlflow")
+    for name, value in _MLFLOW_CLIENT.items():
+        os.environ.setdefault(name, value)
+
+
+def _refuse_login(uri: str) -> None:
+    if "@" in urlsplit(uri).netloc:
+        raise OptionsError("user and password in an address end up in logs: set MLFLOW_TRACKING_USERNAME and _PASSWORD")
 
 
 def webhooks_of(options: Options) -> WebhookSettings | None:

@@ -2,72 +2,79 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from stream_app.cli.assembly import operators_of, sources_of
-from stream_app.cli.flags import EVENTS, ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, time_of
-
-if TYPE_CHECKING:
-    from stream_app.replay.check import Checked
+from stream_app.cli.assembly import settings_of, sources_of
+from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, print_json, time_of
+from stream_app.cli.stores import SOURCES_HELP, stores_of
+from stream_app.errors import OptionsError
 
 
 def check(
-    events: Annotated[
-        list[str],
-        typer.Option(
-            "--events",
-            metavar="FILE",
-            help=f"A file of events, no store: {EVENTS}; - for standard input. May be repeated.",
-        ),
-    ],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE...", help=SOURCES_HELP, show_default=False)
+    ] = None,
+    events: Annotated[list[str] | None, typer.Option("--events", hidden=True, help="The former name.")] = None,
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
+    write_rules: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the settings that the check proposes, with those of --config, to a new file.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigFlag = None,
     now: NowFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check which messages are valid events, and why others are not. The exit code is 1 when any is not.
+    """Check which messages are events, what each operator counts as, and how far graphlets and pushes are connected.
 
-    For OpenLineage it also shows the pipeline and the operator of each job.
+    It proposes settings for operators that it does not know. The exit code is 1 when a message is no event, or when
+    there is none.
 
-    [bold]Example:[/]  stream-app check --events events.jsonl
+    [bold]Example:[/]  stream-app check events.jsonl
     """
-    from stream_app.core.units import DAY_MS
     from stream_app.replay.check import check as run
+    from stream_app.runtime import garbage
 
     options, now_ms = load_options(config), time_of(now)
-    latest_ms = None if now_ms is None else now_ms + DAY_MS
-    found = run(events, operators_of(options), format.value, latest_ms, sources_of(options))
+    if write_rules is not None and write_rules.exists():
+        raise OptionsError(f"--write-rules {write_rules}: is there already; name a new file")
+    garbage.tune()
+    settings = settings_of(options)
+    found = run(
+        [*(files or ()), *(events or ())], settings, format.value, now_ms, sources_of(options), stores_of(options)
+    )
     if json:
-        import orjson
-
-        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        print_json(found)
     else:
-        _print(found)
-    if found.dead_letters or not found.events:
+        from stream_app.report.checked import lines_of
+
+        for line in lines_of(found):
+            typer.echo(line)
+    if write_rules is not None:
+        _write(write_rules, found.rules, config, to_stderr=json)
+    for fault in found.broken_off:
+        typer.echo(f"stream-app: {fault}", err=True)
+    if found.failed:
         raise typer.Exit(1)
 
 
-def _print(found: Checked) -> None:
-    period = f" from {found.first} to {found.last}" if found.first else ""
-    typer.echo(f"{found.events:,} events of {found.pipelines:,} pipelines{period}")
-    for group, types in found.types.items():
-        typer.echo(f"  {group:<12}{', '.join(f'{name} ({count:,})' for name, count in types.items())}")
-    if found.jobs:
-        typer.echo("jobs:")
-        for job, became in found.jobs.items():
-            typer.echo(f"  {job}: {became.group} ({became.type}) of {became.pipeline}, {became.events:,} events")
-    for warning in found.warnings:
-        typer.echo(f"note: {warning}")
-    if found.ignored:
-        typer.echo(f"{found.ignored:,} messages are about no execution and are ignored")
-    if found.dead_letters:
-        typer.echo(f"{found.dead_letters:,} messages are not events:")
-        for fault in found.faults:
-            typer.echo(f"  {fault.messages:,} x {fault.kind}\n      first at {fault.place}: {fault.reason}")
-    elif found.events:
-        typer.echo("all messages are events")
-    else:
-        typer.echo("there are no messages")
+def _write(path: Path, rules: str, config: Path | None, *, to_stderr: bool) -> None:
+    """Writes proposed settings, after those that there are."""
+    from stream_app.replay.rule_guesses import merged
+
+    if not rules:
+        typer.echo(f"there is nothing to add: {path} is not written", err=to_stderr)
+        return
+    text = merged(config.read_text(encoding="utf-8") if config is not None else "", rules)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OptionsError(f"--write-rules {path}: {(error.strerror or 'cannot be written').lower()}") from None
+    typer.echo(f"written: {path}; read it, then: stream-app check SOURCE --config {path}", err=to_stderr)

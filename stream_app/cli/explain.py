@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stream_app.cli.assembly import settings_of, sources_of
 from stream_app.cli.flags import (
-    EVENTS,
     BudgetFlag,
     ConfigFlag,
     Format,
@@ -18,8 +16,10 @@ from stream_app.cli.flags import (
     ModeFlag,
     NowFlag,
     load_options,
+    print_json,
     time_of,
 )
+from stream_app.cli.stores import SOURCES_HELP, stores_of
 
 if TYPE_CHECKING:
     from stream_app.core.outputs import StageRecord, Verdict
@@ -33,7 +33,7 @@ def explain(
     graphlet: Annotated[str, typer.Argument(metavar="GRAPHLET", help="Such as ads/train-1, or ads/run:7.")],
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help=f"Events, no store: {EVENTS}. They are read twice.", show_default=False),
+        typer.Argument(metavar="SOURCE...", help=f"{SOURCES_HELP} It is read twice.", show_default=False),
     ],
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
     config: ConfigFlag = None,
@@ -52,13 +52,18 @@ def explain(
     options = load_options(config, mode, budget)
     settings, now_ms = settings_of(options), time_of(now)
     garbage.tune()
-    explanation = run(graphlet, files, settings, settings.learner(), format.value, now_ms, sources_of(options))
+    explanation = run(
+        graphlet,
+        files,
+        settings,
+        settings.learner(),
+        format.value,
+        now_ms,
+        sources_of(options),
+        stores_of(options),
+    )
     if json:
-        import orjson
-
-        sys.stdout.buffer.write(
-            orjson.dumps(_document(explanation), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        )
+        print_json(_document(explanation))
         return
     for line in _lines(explanation):
         typer.echo(line)
@@ -88,10 +93,15 @@ def _lines(explanation: Explanation) -> list[str]:
     lines = [f"graphlet {explanation.graphlet}"]
     record = explanation.record
     if record is not None:
+        names = _names(explanation)
+        trainer = names.get(record["trainer"], record["trainer"])
+        if trainer != record["trainer"]:
+            lines.append(f"  trainer  {trainer}")
         lines.append(f"  run      {record['run'] or 'none'}")
         for name in ("up", "down", "side"):
             more = f", and {len(record[name]) - _LISTED} more" if len(record[name]) > _LISTED else ""
-            lines.append(f"  {name:<8} {', '.join(record[name][:_LISTED]) or 'none'}{more}")
+            listed = ", ".join(names.get(each, each) for each in record[name][:_LISTED])
+            lines.append(f"  {name:<8} {listed or 'none'}{more}")
         cost = ", ".join(f"{group} {node_ms / HOUR_MS:.3g}" for group, node_ms in record["cost"].items())
         lines.append(f"  cost     {cost or 'none'} (node-hours)")
     lines += ["", "events", *_events(explanation), "", "story", *_story(explanation), "", "verdicts"]
@@ -112,11 +122,24 @@ def _story(explanation: Explanation) -> list[str]:
     ] or ["  not kept: it was evicted"]
 
 
+def _names(explanation: Explanation) -> dict[str, str]:
+    """Execution id -> its name: with the job of OpenLineage, whose runs have ids that say nothing."""
+    from stream_app.sources.openlineage import JOB
+
+    return {
+        event.execution_id: f"{event.execution_id} ({event.properties[JOB]})"
+        if JOB in event.properties
+        else event.execution_id
+        for event in explanation.events
+    }
+
+
 def _events(explanation: Explanation) -> list[str]:
     from stream_app.times import time_to_text
 
+    names = _names(explanation)
     return [
-        f"  {time_to_text(event.time_ms)}  {event.execution_type:<18} {event.state:<9} {event.execution_id}"
+        f"  {time_to_text(event.time_ms)}  {event.execution_type:<18} {event.state:<9} {names[event.execution_id]}"
         for event in explanation.events
     ] or ["  none"]
 

@@ -115,6 +115,14 @@ def how_to_get(extra: str) -> str:
     return f"pip install '.[{extra}]' in a checkout of stream-app"
 
 
+def print_json(document: object) -> None:
+    """Prints one JSON document, of values and dataclasses, to standard output."""
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
 def time_of(text: str | None, flag: str = "--now") -> int | None:
     """The time of a flag in ms since 1970 UTC; None when it is not given.
 

@@ -44,7 +44,7 @@ def publish(
     from stream_app.kafka.clients import publishing, rate_limit
     from stream_app.kafka.clients.topics import find
     from stream_app.replay.progress import Progress
-    from stream_app.replay.reading import MessageReader
+    from stream_app.replay.reading import InputError, MessageReader
 
     if rate is not None and not rate > 0:
         raise OptionsError(f"--rate {rate:g}: expected a number above 0")
@@ -73,3 +73,5 @@ def publish(
         print_json({"written": written, "topic": target, "seconds": seconds})
     else:
         typer.echo(f"{written:,} messages written to {target} in {seconds:.1f} s")
+    if reading.faults or not written:
+        raise InputError("; ".join(reading.faults) or "there are no events: the input is empty")

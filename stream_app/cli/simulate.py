@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from stream_app.cli.flags import JsonFlag
+from stream_app.cli.flags import JsonFlag, print_json
 from stream_app.errors import OptionsError
 
 
@@ -55,9 +54,7 @@ def simulate(
     except OSError as error:
         raise OptionsError(f"{error.filename}: cannot be written: {(error.strerror or '').lower()}") from None
     if json:
-        import orjson
-
-        sys.stdout.buffer.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        print_json(summary)
         return
     stages = ", ".join(f"{stage} {value:.3f}" for stage, value in summary.best_balanced_accuracy.items())
     typer.echo(

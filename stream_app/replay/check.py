@@ -1,23 +1,40 @@
-"""Checks files of events without running the detector."""
+"""Checks a source of events: what is no event, what each execution counts as, and how much of the graph is connected.
+
+Events go through a detector without a learner, so that graphlets and outcomes are those of a replay.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from stream_app.analysis.emptiness import why_nothing
+from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
+from stream_app.core.outputs import Closed, Output
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
-from stream_app.replay.decoding import decode
-from stream_app.replay.reading import MessageReader
+from stream_app.replay.clock_outliers import ClockOutliers
+from stream_app.replay.decoding import AUTO, decode
+from stream_app.replay.duplicates import Duplicates
+from stream_app.replay.reading import MessageReader, Stores
+from stream_app.replay.rule_guesses import Guess, group_of_words, to_toml
+from stream_app.replay.survey import EXAMPLES, Graph, SplitExecution, Survey, Unended, UnwrittenRead
 from stream_app.sources import SOURCES, Sources
 from stream_app.sources.faults import kind_of
 from stream_app.sources.openlineage import JOB
 from stream_app.times import time_to_text
 
-#: Kinds of reasons and execution types that are distinguished.
-_KINDS_MAX = 1000
+#: Kinds of reasons, execution types and jobs that are distinguished, and warnings of sources that are kept.
+_KINDS_MAX, _NOTES_MAX = 1000, 100
+#: Types named in one warning.
+_LISTED = 5
+#: The loggers of the sources.
+_SOURCES_LOG = "stream_app.sources"
 
 
 @dataclass(slots=True)
@@ -37,7 +54,19 @@ class Job:
     pipeline: str
     group: str
     type: str
+    #: Whether the group follows from the words of its name, and from no rule or facet.
+    guessed: bool = False
     events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LateEvent:
+    """An event dated more than a day after all others, by a broken clock."""
+
+    time: str
+    place: str
+    pipeline: str
+    execution: str
 
 
 @dataclass(slots=True)
@@ -48,39 +77,62 @@ class Checked:
     dead_letters: int = 0
     #: Valid messages about no execution.
     ignored: int = 0
+    #: Messages that repeat another one of the last 200,000, byte for byte.
+    duplicates: int = 0
+    #: Events that touch only what was evicted.
+    dropped: int = 0
     pipelines: int = 0
     first: str | None = None
     last: str | None = None
-    #: Operator group -> execution type -> events.
+    #: Operator group -> execution type -> events, and executions.
     types: dict[str, dict[str, int]] = field(default_factory=dict)
+    executions: dict[str, dict[str, int]] = field(default_factory=dict)
     #: Of OpenLineage: namespace and name of a job -> its pipeline and operator.
     jobs: dict[str, Job] = field(default_factory=dict)
+    graph: Graph = field(default_factory=Graph)
+    #: Why there is no graphlet, or no push.
+    why: str | None = None
+    #: The first of each; the deploys that read what nobody wrote come before the trainers.
+    unwritten: list[UnwrittenRead] = field(default_factory=list)
+    split: list[SplitExecution] = field(default_factory=list)
+    unended: list[Unended] = field(default_factory=list)
+    late: list[LateEvent] = field(default_factory=list)
     #: The most frequent first.
     faults: list[Fault] = field(default_factory=list)
+    #: Files that break off, where and why.
+    broken_off: list[str] = field(default_factory=list)
     #: Properties of valid events with which the detector knows less than it could.
     warnings: list[str] = field(default_factory=list)
+    #: Settings to add, as TOML; "" when nothing is to be added.
+    rules: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was something that is no event, or nothing at all."""
+        return bool(self.dead_letters or self.broken_off or not self.events)
 
 
 def check(
     files: Sequence[str],
-    operators: Operators,
-    source: str,
-    latest_ms: int | None = None,
+    settings: Settings,
+    source: str = AUTO,
+    now_ms: int | None = None,
     sources: Sources = SOURCES,
+    stores: Stores | None = None,
 ) -> Checked:
-    """Decodes every message of some files.
+    """Checks some files and stores.
 
     Parameters
     ----------
     files
-        As of `replay`.
-    operators
-        Maps execution types to operator groups.
+        See `MessageReader`.
+    settings
+        Of the detector.
     source
+        See `stream_app.replay.decoding.decode`.
+    now_ms
         As of `replay`.
-    latest_ms
-        The latest time of an event, in ms since 1970 UTC.
-    sources
+    sources, stores
         As of `replay`.
 
     Raises
@@ -88,56 +140,161 @@ def check(
     OptionsError, InputError
         As of `MessageReader`.
     """
-    found = Checked()
-    faults: dict[str, Fault] = {}
-    types: Counter[str] = Counter()
-    pipelines: set[str] = set()
-    first_ms = last_ms = None
-    without_run = unversioned = 0
-    reading = MessageReader(files)
-    for message in reading:
-        try:
-            event = decode(message, source, latest_ms, sources)
-        except MalformedEvent as error:
-            found.dead_letters += 1
-            _note(faults, str(error), reading.place)
-            continue
+    run = _Check(settings)
+    with _warnings_of_sources() as notes:
+        reading = MessageReader(files, stores)
+        latest_ms = None if now_ms is None else now_ms + DAY_MS
+        for message in reading:
+            try:
+                event = decode(message, source, latest_ms, sources)
+            except MalformedEvent as error:
+                run.fault(str(error), reading.place)
+                continue
+            run.message(message, event, reading.place)
+    if now_ms is not None:
+        run.outputs(run.detector.tick(now_ms))
+    run.found.broken_off = reading.faults
+    return run.finish(notes)
+
+
+class _Check:
+    """A check under way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.found = Checked()
+        self.detector = Detector(settings)
+        self._operators = settings.operators
+        self._survey = Survey(settings.operators)
+        self._faults: dict[str, Fault] = {}
+        self._types: Counter[str] = Counter()
+        self._pipelines: set[str] = set()
+        self._duplicates = Duplicates()
+        self._clocks = ClockOutliers()
+        self._first_ms: int | None = None
+        self._last_ms: int | None = None
+        self._without_run = self._unversioned = 0
+
+    def fault(self, reason: str, place: str) -> None:
+        """Counts a message that is not an event."""
+        self.found.dead_letters += 1
+        kind = kind_of(reason)
+        if kind not in self._faults and len(self._faults) >= _KINDS_MAX:
+            kind = "other reasons"
+        self._faults.setdefault(kind, Fault(kind, 0, place, reason)).messages += 1
+
+    def message(self, message: bytes, event: Event | None, place: str) -> None:
+        """Counts a valid message, and applies its event."""
+        found = self.found
+        found.duplicates += self._duplicates.add(message)
         if event is None:
             found.ignored += 1
-            continue
+            return
         found.events += 1
-        pipelines.add(event.pipeline)
-        types[event.execution_type if len(types) < _KINDS_MAX or event.execution_type in types else "other types"] += 1
-        without_run += event.run is None
+        time_ms, name = event.time_ms, event.execution_type
+        self._pipelines.add(event.pipeline)
+        self._types[name if len(self._types) < _KINDS_MAX or name in self._types else "other types"] += 1
+        self._without_run += event.run is None
         if JOB in event.properties:
-            _note_job(found.jobs, event, operators)
-            unversioned += sum(not each.versioned for each in (*event.inputs, *event.outputs))
-        first_ms = event.time_ms if first_ms is None else min(first_ms, event.time_ms)
-        last_ms = event.time_ms if last_ms is None else max(last_ms, event.time_ms)
-    found.pipelines = len(pipelines)
-    found.first = time_to_text(first_ms) if first_ms is not None else None
-    found.last = time_to_text(last_ms) if last_ms is not None else None
+            self._note_job(event)
+        self._first_ms = time_ms if self._first_ms is None else min(self._first_ms, time_ms)
+        self._last_ms = time_ms if self._last_ms is None else max(self._last_ms, time_ms)
+        self._clocks.add(time_ms, place, event.pipeline, event.execution_id)
+        self._survey.add(event)
+        self.outputs(self.detector.step(event))
+
+    def outputs(self, outputs: Sequence[Output]) -> None:
+        """Takes the graphlets that the detector closes."""
+        for output in outputs:
+            if isinstance(output, Closed):
+                self._survey.add_graphlet(output.graphlet)
+
+    def _note_job(self, event: Event) -> None:
+        name = str(event.properties[JOB])
+        jobs = self.found.jobs
+        if name in jobs or len(jobs) < _KINDS_MAX:
+            group = self._operators.group(event.execution_type)
+            jobs.setdefault(name, Job(event.pipeline, group, event.execution_type)).events += 1
+        self._unversioned += sum(not each.versioned for each in (*event.inputs, *event.outputs))
+
+    def finish(self, notes: Sequence[str]) -> Checked:
+        """The result; `notes` are the warnings of the sources."""
+        found, survey = self.found, self._survey
+        for record in self.detector.graphlets():
+            survey.add_graphlet(record)
+        found.pipelines, found.dropped = len(self._pipelines), self.detector.dropped
+        found.first = time_to_text(self._first_ms) if self._first_ms is not None else None
+        found.last = time_to_text(self._last_ms) if self._last_ms is not None else None
+        found.types = _by_group(self._types, self._operators)
+        found.executions = _by_group(survey.types(), self._operators)
+        found.faults = sorted(self._faults.values(), key=lambda fault: (-fault.messages, fault.kind))
+        found.jobs = dict(sorted(found.jobs.items(), key=lambda item: (item[1].pipeline, item[0])))
+        found.graph = survey.graph()
+        found.unwritten, found.split = survey.unwritten(), survey.split()[:EXAMPLES]
+        found.unended = survey.unended()[:EXAMPLES]
+        found.late = [
+            LateEvent(time_to_text(each.time_ms), each.place, each.pipeline, each.execution)
+            for each in self._clocks.found()[:EXAMPLES]
+        ]
+        if found.events:
+            outcomes = found.graph.outcomes
+            found.why = why_nothing(self._types, self._operators, found.graph.graphlets, outcomes.get("pushed", 0))
+        found.rules = to_toml(self._guesses())
+        found.warnings = [*warnings(found, self._without_run, self._unversioned), *notes]
+        return found
+
+    def _guesses(self) -> list[Guess]:
+        """Groups for the types of no known operator."""
+        unknown = [name for name in self.found.types.get(CUSTOM, {}) if name not in self._operators.groups]
+        guesses = {name: guess for name in unknown if (guess := group_of_words(name)) is not None}
+        words = {name: (group, f"its name says {word!r}") for name, (group, word) in guesses.items()}
+        if TRAIN not in self.found.types and TRAIN not in {group for group, _ in words.values()}:
+            deploys = [
+                *self.found.types.get(DEPLOY, {}),
+                *(name for name, (group, _) in words.items() if group == DEPLOY),
+            ]
+            for name in sorted(self._survey.writers(deploys) & set(unknown)):
+                words[name] = (TRAIN, f"writes what {', '.join(sorted(deploys)[:_LISTED])} reads")
+        of_jobs: dict[str, list[str]] = {}
+        for name, job in self.found.jobs.items():
+            of_jobs.setdefault(job.type, []).append(name)
+        return [
+            Guess(name, group, _one_line(why), tuple(of_jobs.get(name, ())))
+            for name, (group, why) in sorted(words.items())
+        ]
+
+
+def _by_group(types: Counter[str], operators: Operators) -> dict[str, dict[str, int]]:
+    grouped: dict[str, dict[str, int]] = {}
     for name, count in sorted(types.items(), key=lambda item: (-item[1], item[0])):
-        found.types.setdefault(operators.group(name), {})[name] = count
-    found.faults = sorted(faults.values(), key=lambda fault: (-fault.messages, fault.kind))
-    found.jobs = dict(sorted(found.jobs.items(), key=lambda item: (item[1].pipeline, item[0])))
-    found.warnings = warnings(found, without_run, unversioned)
-    return found
+        grouped.setdefault(operators.group(name), {})[name] = count
+    return grouped
 
 
-def _note(faults: dict[str, Fault], reason: str, place: str) -> None:
-    kind = kind_of(reason)
-    if kind not in faults and len(faults) >= _KINDS_MAX:
-        kind = "other reasons"
-    fault = faults.setdefault(kind, Fault(kind, 0, place, reason))
-    fault.messages += 1
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _note_job(jobs: dict[str, Job], event: Event, operators: Operators) -> None:
-    name = str(event.properties[JOB])
-    if name in jobs or len(jobs) < _KINDS_MAX:
-        group = operators.group(event.execution_type)
-        jobs.setdefault(name, Job(event.pipeline, group, event.execution_type)).events += 1
+@contextmanager
+def _warnings_of_sources() -> Iterator[list[str]]:
+    """Collects what sources warn of instead of logging it: settings that match nothing, rows that are not read."""
+    notes: dict[str, None] = {}
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING and len(notes) < _NOTES_MAX:
+                notes[record.getMessage()] = None
+
+    logger, collector = logging.getLogger(_SOURCES_LOG), Collector()
+    before = logger.propagate
+    logger.addHandler(collector)
+    logger.propagate = False
+    collected: list[str] = []
+    try:
+        yield collected
+    finally:
+        logger.removeHandler(collector)
+        logger.propagate = before
+        collected += notes
 
 
 def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
@@ -155,9 +312,7 @@ def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
     if not found.events:
         return []
     lines = []
-    if TRAIN not in found.types:
-        lines.append("no execution is of group train: there will be no graphlets; see operators.groups in the settings")
-    if DEPLOY not in found.types:
+    if DEPLOY not in found.types and not found.graph.graphlets:
         lines.append("no execution is of group deploy: nothing will count as pushed")
     if RUN not in found.types:
         lines.append("no execution is of group run: outcomes wait for a later push or for the horizon")
@@ -168,6 +323,10 @@ def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
     custom = sorted(found.types.get(CUSTOM, {}))
     if custom:
         settings = "openlineage.jobs" if found.jobs else "operators.groups"
-        listed = ", ".join(custom[:5]) + (", ..." if len(custom) > 5 else "")
+        listed = ", ".join(custom[:_LISTED]) + (", ..." if len(custom) > _LISTED else "")
         lines.append(f"types of no known operator count as custom: {listed}; see {settings} in the settings")
+    if not found.graph.complete:
+        lines.append(f"more executions than are kept: the graph is that of the first {found.graph.executions:,}")
+    if found.dropped:
+        lines.append(f"{found.dropped:,} events came too late: they touch only what was forgotten")
     return lines

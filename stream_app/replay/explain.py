@@ -21,7 +21,7 @@ from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.core.storage.story import StoryEntry
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
 from stream_app.replay.decoding import decode
-from stream_app.replay.reading import STDIN, MessageReader
+from stream_app.replay.reading import STDIN, MessageReader, Stores
 from stream_app.sources import SOURCES, Sources
 
 #: Names suggested for an unknown one.
@@ -66,14 +66,15 @@ def explain(
     source: str = "auto",
     now_ms: int | None = None,
     sources: Sources = SOURCES,
+    stores: Stores | None = None,
 ) -> Explanation:
-    """Explains a graphlet in some files of events.
+    """Explains a graphlet in some files of events and stores.
 
     Parameters
     ----------
     graphlet
         `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`.
-    files, settings, learner, source, now_ms, sources
+    files, settings, learner, source, now_ms, sources, stores
         As of `replay`, but without standard input.
 
     Raises
@@ -88,13 +89,13 @@ def explain(
     collector = _Collector(graphlet)
     handlers = Handlers(collector.verdict, collector.example, collector.closed)
     detector = Detector(settings, learner)
-    for event in _events(files, source, sources):
+    for event in _events(files, source, sources, stores):
         dispatch(detector.step(event), learner, handlers)
     if now_ms is not None:
         dispatch(detector.tick(now_ms), learner, handlers)
     explanation = collector.explanation(detector)
     run = explanation.verdicts[0].run if explanation.record is None else explanation.record["run"]
-    for event in _events(files, source, sources):
+    for event in _events(files, source, sources, stores):
         if event.pipeline == explanation.pipeline and _belongs(event, explanation, run, settings):
             explanation.events.append(event)
     return explanation
@@ -111,8 +112,8 @@ def _belongs(event: Event, explanation: Explanation, run: str | None, settings: 
     )  # fmt: skip
 
 
-def _events(files: Sequence[str], source: str, sources: Sources) -> Iterator[Event]:
-    for message in MessageReader(files):
+def _events(files: Sequence[str], source: str, sources: Sources, stores: Stores | None) -> Iterator[Event]:
+    for message in MessageReader(files, stores):
         try:
             event = decode(message, source, sources=sources)
         except MalformedEvent:

@@ -28,6 +28,8 @@ class Progress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
+        #: Files that break off, where and why, as far as they were read.
+        self.faults: list[str] = []
         self._quiet = quiet
         self._began = self._shown = time.monotonic()
         self._bar: Bar | None = None
@@ -62,6 +64,7 @@ class Progress:
         reading
             The files.
         """
+        self.faults = reading.faults
         total = reading.bytes_total
         self._show(events, min(1.0, reading.bytes_read / total) if total else None)
 

@@ -1,4 +1,4 @@
-"""Reads files of events message by message: JSON lines, JSON arrays and documents, gzipped or not, `-` for stdin.
+"""Reads messages from files and stores: JSON lines, JSON arrays and documents, gzipped or not, `-` for stdin.
 
 A message is bytes that a source decodes. Faults of single messages are found by the decoder; errors here concern whole
 files. Memory is bounded by the longest message, which is bounded by `MESSAGE_MAX`.
@@ -6,65 +6,71 @@ files. Memory is bounded by the longest message, which is bounded by `MESSAGE_MA
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import re
 import stat
 import sys
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, cast
 
 import orjson
 
 from stream_app.errors import OptionsError, StreamAppError
+from stream_app.replay.file_kinds import HEAD, byte_order_mark, unreadable
+from stream_app.replay.gunzip import MAGIC, Gunzip
 from stream_app.sources.strict_json import MAX_BYTES
 
 #: A longer message is truncated; the decoder refuses all messages longer than MAX_BYTES.
-MESSAGE_MAX = 16 * MAX_BYTES
+MESSAGE_MAX = 2 * MAX_BYTES
 STDIN = "-"
 
-#: The first bytes of a database of SQLite.
-SQLITE = b"SQLite format 3\0"
-
-#: Reads the messages of a store, given its path.
-Stores = Callable[[str], Iterator[bytes]]
+#: The messages of a store, given its address; None for what is no store but a file of events.
+Stores = Callable[[str], Iterator[bytes] | None]
 
 _CHUNK = 1 << 20
 _SPACE = b" \t\r\n"
-_GZIP = b"\x1f\x8b"
+#: User and password in an address.
+_LOGIN = re.compile(r"(?<=://)[^/@]*@")
 
 
 class InputError(StreamAppError):
-    """A file is truncated or is not text; the message says where."""
+    """Events are missing, or a file breaks off or is not text; the message says where."""
 
 
 class MessageReader:
-    """The messages of some files, one file after the other; it can be iterated once.
+    """The messages of some files and stores, one after the other; it can be iterated once.
+
+    A file that breaks off does not end the iteration: what came before is read, and `faults` says where it broke off.
 
     Parameters
     ----------
     files
-        Paths, or `-` for standard input. Files contain one message a line; those whose names end in `.json` or
-        `.json.gz` may also contain one document or an array.
+        Paths, `-` for standard input, or addresses of stores. Files contain one message a line; those whose names end
+        in `.json` or `.json.gz` may also contain one document or an array.
     stores
-        Reads a store of ML Metadata in a database of SQLite; None: such a file is refused as binary data.
+        Reads stores; None: only files are read.
 
     Raises
     ------
     OptionsError
-        A file is missing, is a directory or may not be read.
+        A file is missing, is a directory or may not be read; or an address is of no known store.
     InputError
-        While iterating: a gzip stream or an array is truncated, or a file is not text.
+        While iterating: a file is not text.
     """
 
     def __init__(self, files: Sequence[str], stores: Stores | None = None) -> None:
         self.files = tuple(files)
-        self._stores = stores
-        #: Bytes to read; None when there is a pipe among the files.
-        self.bytes_total = _size(self.files)
+        self._stores = {
+            name: messages
+            for name in self.files
+            if stores is not None and name != STDIN and (messages := stores(name)) is not None
+        }
+        #: Bytes to read; None when there is a pipe or a store among the files.
+        self.bytes_total = _size(self.files, self._stores)
+        #: Each file that breaks off, where and why.
+        self.faults: list[str] = []
         #: The file and the line of the last message.
         self._file, self._line = "", 0
         self._bytes_before = 0
@@ -82,40 +88,53 @@ class MessageReader:
 
     def __iter__(self) -> Iterator[bytes]:
         for name in self.files:
-            self._file, self._line = "stdin" if name == STDIN else name, 0
-            try:
-                with _opened(name) as raw:
-                    self._stream = raw if self.bytes_total is not None else None
-                    messages = self._messages(name, raw)
-                    for self._line, message in messages:
+            self._file, self._line = "stdin" if name == STDIN else _LOGIN.sub("", name), 0
+            if name in self._stores:
+                for number, message in enumerate(self._stores[name], 1):
+                    self._line = number
+                    yield message
+            else:
+                yield from self._file_messages(name)
+
+    def _file_messages(self, name: str) -> Iterator[bytes]:
+        try:
+            with _opened(name) as raw:
+                self._stream = raw if self.bytes_total is not None else None
+                text = _Text(self._file, raw)
+                fault = ""
+                try:
+                    for self._line, message in text.messages():
                         yield message
-                    self._bytes_before = self.bytes_read
-                    self._stream = None
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise InputError(f"{self.place}: damaged or cut off gzip data after this line ({error})") from None
-            except _BrokenFileError as error:
-                raise InputError(f"{self._file}: {error}") from None
-            except OSError as error:
-                raise InputError(f"{self.place}: reading failed after this line: {error.strerror}") from None
-
-    def _messages(self, name: str, raw: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
-        if self._stores is not None and name != STDIN and raw.peek(len(SQLITE))[: len(SQLITE)] == SQLITE:
-            return enumerate(self._stores(name), 1)
-        return _messages(name, raw)
-
-
-class _BrokenFileError(Exception):
-    """A fault of a whole file."""
+                except _BrokenOffError as error:
+                    fault = f"{self._file}: {error}"
+                if text.fault is not None:
+                    fault = f"{self.place}: {text.fault} after this line"
+                if fault:
+                    self.faults.append(fault)
+                self._bytes_before = self.bytes_read
+                self._stream = None
+        except _UnreadableError as error:
+            raise InputError(f"{self._file}: {error}") from None
+        except OSError as error:
+            raise InputError(f"{self.place}: reading failed after this line: {error.strerror}") from None
 
 
-def _size(files: Sequence[str]) -> int | None:
+class _UnreadableError(Exception):
+    """A file is not text."""
+
+
+class _BrokenOffError(Exception):
+    """A text breaks off, or cannot be followed further."""
+
+
+def _size(files: Sequence[str], stores: Mapping[str, object]) -> int | None:
     if not files:
         raise OptionsError("no file given; name files of events, or - for standard input")
     if files.count(STDIN) > 1:
         raise OptionsError("standard input (-) can be read only once")
     total: int | None = 0
     for name in files:
-        if name == STDIN:
+        if name == STDIN or name in stores:
             total = None
             continue
         try:
@@ -139,18 +158,42 @@ def _opened(name: str) -> Iterator[io.BufferedReader]:
             yield file
 
 
-def _messages(name: str, raw: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
-    """The messages of an opened file, each with the number of its (first) line."""
-    stream: io.BufferedReader = raw
-    if raw.peek(2)[:2] == _GZIP:
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK)
-    elif name.endswith(".gz") and raw.peek(1):
-        raise _BrokenFileError("is not gzip data, although its name ends in .gz")
-    if b"\0" in stream.peek(512)[:512]:
-        raise _BrokenFileError("is binary data; expected JSON lines, a JSON document or array, gzipped or not")
-    if not name.removesuffix(".gz").endswith(".json"):
-        return _lines(stream)
-    return _document_or_lines(stream)
+class _Text:
+    """The text of an opened file, decompressed if it is gzipped.
+
+    Raises
+    ------
+    _UnreadableError
+        It is not text.
+    """
+
+    def __init__(self, name: str, raw: io.BufferedReader) -> None:
+        self._name = name
+        self._gunzip: Gunzip | None = None
+        self._stream = raw
+        if raw.peek(len(MAGIC))[: len(MAGIC)] == MAGIC:
+            self._gunzip = Gunzip(raw)
+            self._stream = io.BufferedReader(self._gunzip, _CHUNK)
+        elif name.endswith(".gz") and raw.peek(1):
+            raise _UnreadableError("is not gzip data, although its name ends in .gz")
+        head = self._stream.peek(HEAD)[:HEAD]
+        reason = unreadable(head, name)
+        if reason is not None:
+            raise _UnreadableError(reason)
+        self._stream.read(byte_order_mark(head))
+
+    @property
+    def fault(self) -> str | None:
+        """Why the text ended before its end; None where it did not."""
+        return self._gunzip.fault if self._gunzip is not None else None
+
+    def messages(self) -> Iterator[tuple[int, bytes]]:
+        """The messages, each with the number of its (first) line; half a last line of a text that broke off is none."""
+        is_json = self._name.removesuffix(".gz").endswith(".json")
+        for number, message in _document_or_lines(self._stream) if is_json else _lines(self._stream):
+            if self.fault is not None and not _is_json(message):
+                return
+            yield number, message
 
 
 def _lines(stream: IO[bytes], number: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -221,11 +264,11 @@ def _elements(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int
         else:
             place = len(buffer)
         if len(buffer) - start > MESSAGE_MAX:
-            raise _BrokenFileError(f"the value in the array at line {line} does not end within {MESSAGE_MAX:,} bytes")
+            raise _BrokenOffError(f"the value in the array at line {line} does not end within {MESSAGE_MAX:,} bytes")
         more = stream.read(_CHUNK)
         if not more:
             line += buffer[start:].count(b"\n")
-            raise _BrokenFileError(f"the array breaks off at line {line}: it is never closed")
+            raise _BrokenOffError(f"the array breaks off at line {line}: it is never closed")
         buffer, place, start = buffer[start:] + more, place - start, 0
 
 

@@ -19,24 +19,26 @@ _WIDTH = 110
 _LETTERS = 5
 
 
-def print_summary(replayed: Replayed, stream: TextIO) -> None:
-    """Prints what a replay found."""
+def print_summary(replayed: Replayed, stream: TextIO, why: str | None = None) -> None:
+    """Prints what a replay found; `why` says why there is no graphlet, or no push."""
     # Off a terminal rich would take 80 columns; tables need a few more.
     console = Console(file=stream, width=None if stream.isatty() else _WIDTH, highlight=False)
     with console.capture() as printed:
-        print_all(console, replayed)
+        print_all(console, replayed, why)
     stream.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
     stream.flush()
 
 
-def print_all(console: Console, replayed: Replayed) -> None:
-    """Prints the facts, then the tables."""
+def print_all(console: Console, replayed: Replayed, why: str | None = None) -> None:
+    """Prints the facts, why there is nothing where that is so, then the tables."""
     found = replayed.figures
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column()
     for name, words in facts(replayed):
         rows.add_row(name, Text(words))
+    if why is not None:
+        rows.add_row("", Text(why))
     console.print(rows)
     if found.stages:
         console.print()
@@ -51,6 +53,8 @@ def facts(replayed: Replayed) -> list[tuple[str, str]]:
     found = replayed.figures
     read = f"{count(found.events)} of {plural(found.pipelines, 'pipeline')} over {found.days:.1f} days"
     lines = [("events", f"{read}, in {replayed.seconds:.1f} s ({count(replayed.events_per_second)}/s)")]
+    if found.simulated:
+        lines.append(("", "simulated: these pipelines are made up"))
     if found.dropped:
         lines.append(("too late", f"{count(found.dropped)} events touch only what was forgotten"))
     if found.ignored:

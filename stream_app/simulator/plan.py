@@ -81,6 +81,7 @@ class Plan:
                 "owner": traits.owner,
                 "model_type": traits.model_type,
                 "code_version": self.pipeline.code.version,
+                "simulated": True,  # no report on it should be taken for one on a real fleet
             }
             self.timeline.emit(self.start_ms, self.key, "PipelineRun", RUNNING, properties=properties)
         return self.start_ms + 5000

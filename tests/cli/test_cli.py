@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_lines(tmp_path / "events.jsonl", fleet_lines()[:400])
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b"\n".join(fleet_lines()[:400]))[:-30])
+    (tmp_path / "windows.jsonl").write_text('{"time": "2026-03-01T00:00:00Z"}', encoding="utf-16")
+    with sqlite3.connect(tmp_path / "other.sqlite") as database:
+        database.execute("CREATE TABLE mine (id INTEGER)")
     (tmp_path / "table.parquet").write_bytes(b"PAR1\0\0\0\0" * 20)
     (tmp_path / "log.jsonl").write_text('{"level": "info"}\n')
     (tmp_path / "bad.toml").write_text("[detector]\nbugdet = 0.1\n")
@@ -59,7 +63,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        ("replay", 2, "missing argument 'FILE...'"),
+        ("replay", 2, "missing argument 'SOURCE...'"),
         ("replay missing.jsonl", 2, "missing.jsonl: no such file or directory"),
         ("replay events.jsonl missing.jsonl", 2, "missing.jsonl: no such file"),
         ("replay folder", 2, "folder: is a directory"),
@@ -82,14 +86,30 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         ("replay events.jsonl --report no/r.html", 2, "there is no directory no"),
         ("replay events.jsonl --report folder", 2, "is a directory"),
         ("replay events.jsonl --verdicts - --json", 2, "--json prints to standard output"),
-        ("replay cut.jsonl.gz", 1, "cut.jsonl.gz:"),
-        ("replay table.parquet", 1, "is binary data"),
+        ("replay table.parquet", 1, "table.parquet: is a Parquet file; write its rows as JSON lines first"),
+        (
+            "replay windows.jsonl",
+            1,
+            "windows.jsonl: is text in UTF-16LE (Windows PowerShell writes it), expected UTF-8",
+        ),
+        ("replay other.sqlite", 2, "other.sqlite: is a database of SQLite, but no store of ML Metadata or MLflow"),
+        ("replay sqlite:///missing.sqlite", 2, "missing.sqlite: no such file"),
+        ("replay s3://bucket/events.jsonl", 2, "s3://: no address that is read; expected a file, http(s)://"),
+        ("replay kafka://localhost:9092", 2, "kafka://localhost:9092: expected kafka://host:port/topic"),
+        ("replay kafka://me:secret@localhost:9092/events", 2, "set kafka.username and kafka.password_file"),
+        ("replay kafka://localhost/events", 2, "bootstrap server 'localhost': expected host:port"),
+        ("replay kafka://localhost:1/events", 1, "cannot reach Kafka at localhost:1"),
+        ("replay http://me:secret@localhost:1", 2, "set MLFLOW_TRACKING_USERNAME"),
         ("replay log.jsonl", 1, "log.jsonl:1: time: missing"),
-        ("check", 2, "--events"),
-        ("check --events missing.jsonl", 2, "no such file"),
-        ("check --events table.parquet", 1, "is binary data"),
+        ("check", 2, "no file given; name files of events"),
+        ("check missing.jsonl", 2, "missing.jsonl: no such file"),
+        ("check --events missing.jsonl", 2, "missing.jsonl: no such file"),
+        ("check folder", 2, "folder: is a directory"),
+        ("check table.parquet", 1, "is a Parquet file"),
+        ("check events.jsonl --write-rules good.toml", 2, "--write-rules good.toml: is there already"),
+        ("check events.jsonl --config bad.toml", 2, "detector.bugdet"),
         ("explain", 2, "missing argument 'GRAPHLET'"),
-        ("explain p/t", 2, "missing argument 'FILE...'"),
+        ("explain p/t", 2, "missing argument 'SOURCE...'"),
         ("explain p/t -", 2, "reads its files twice"),
         ("explain p/t events.jsonl", 1, "p/t: no such graphlet; there are, for instance"),
         ("explain p/t log.jsonl", 1, "p/t: no such graphlet; the files have none"),
@@ -258,7 +278,7 @@ def test_simulate_says_what_it_made(run: Run) -> None:
 @pytest.mark.usefixtures("here")
 def test_check_says_that_all_is_fine(run: Run) -> None:
     """And which operators there are; it ends with 0."""
-    ran = run("check --events events.jsonl")
+    ran = run("check events.jsonl")
 
     assert ran.code == 0
     assert ran.out.startswith("400 events of 4 pipelines from 2026-01-01T")
@@ -271,8 +291,8 @@ def test_check_says_what_is_not_fine(here: Path, run: Run) -> None:
     with (here / "events.jsonl").open("ab") as file:
         file.write(b'oops\n{"a":1}\nagain\n')
 
-    ran = run("check --events events.jsonl")
-    as_json = run("check --events events.jsonl --json")
+    ran = run("check events.jsonl")
+    as_json = run("check events.jsonl --json")
 
     assert (ran.code, as_json.code) == (1, 1)
     assert "3 messages are not events:" in ran.out
@@ -287,7 +307,7 @@ def test_check_names_what_is_missing_for_the_detector(here: Path, run: Run) -> N
     event = {"time": "2026-03-01T00:00:00Z", "pipeline": "p", "execution": {"id": "x", "type": "Mine", "state": "NEW"}}
     write_lines(here / "mine.jsonl", [orjson.dumps(event)])
 
-    ran = run("check --events mine.jsonl")
+    ran = run("check mine.jsonl")
 
     assert ran.code == 0
     for group in ("train", "deploy", "run"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -126,23 +129,159 @@ def test_an_endless_line_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert read(tmp_path / "events.jsonl", b"x" * 35 + b"\nab\n") == [(b"x" * 10, "1"), (b"ab", "2")]
 
 
+def read_off(path: Path, content: bytes) -> tuple[list[bytes], list[str]]:
+    """The messages of a file that breaks off, and its faults."""
+    path.write_bytes(content)
+    found = MessageReader([str(path)])
+    return list(found), found.faults
+
+
+LINES = b"".join(b'{"a":%d}\n' % number for number in range(5000))
+
+
+@pytest.mark.parametrize("kept", [-9, -20, 200])
+def test_what_comes_before_the_cut_of_an_archive_is_read(tmp_path: Path, kept: int) -> None:
+    """To the last whole line: half a line is none. The fault says after which."""
+    archive = gzip.compress(LINES)[:kept]
+
+    messages, faults = read_off(tmp_path / "e.jsonl.gz", archive)
+
+    before = zlib.decompressobj(31).decompress(archive)
+    assert messages == before.splitlines()[: before.count(b"\n")] != []
+    assert faults == [f"{tmp_path / 'e.jsonl.gz'}:{len(messages)}: the gzip archive is cut off after this line"]
+
+
+def test_the_last_line_before_a_cut_may_be_whole_without_its_end(tmp_path: Path) -> None:
+    """Then it is a message."""
+    messages, faults = read_off(tmp_path / "e.jsonl.gz", gzip.compress(b'{"a":1}\n{"b":2}')[:-8])
+
+    assert messages == [b'{"a":1}', b'{"b":2}']
+    assert len(faults) == 1
+
+
+def test_the_files_after_one_that_breaks_off_are_read(tmp_path: Path) -> None:
+    """One fault a file."""
+    first, second = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl"
+    first.write_bytes(gzip.compress(b"1\n2\n")[:-8])
+    second.write_bytes(b"3\n")
+
+    found = MessageReader([str(first), str(second)])
+
+    assert (list(found), len(found.faults)) == ([b"1", b"2", b"3"], 1)
+    assert found.bytes_read == found.bytes_total
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "messages", "says"),
     [
-        pytest.param("e.jsonl.gz", gzip.compress(b"1\n" * 5000)[:-20], "cut off gzip data", id="cut off gzip"),
-        pytest.param("e.jsonl.gz", b"\x1f\x8b" + b"?" * 40, "gzip data", id="damaged gzip"),
-        pytest.param("e.jsonl.gz", b'{"a":1}\n', "is not gzip data", id="gzip by name only"),
-        pytest.param("e.jsonl", b"SQLite format 3\0" + b"\0" * 90, "is binary data", id="a database"),
-        pytest.param("e.json", b"[1,\n2", "breaks off at line 2", id="an array that never closes"),
-        pytest.param("e.json", b'[1,"abc', "breaks off", id="a string that never closes"),
+        pytest.param(
+            "e.jsonl.gz",
+            b"\x1f\x8b" + b"?" * 40,
+            [],
+            ":0: the gzip archive is damaged",
+            id="damaged from its beginning",
+        ),
+        pytest.param(
+            "e.jsonl.gz",
+            gzip.compress(b"1\n2\n") + b"oops",
+            [b"1", b"2"],
+            ":2: other data follows the end of the gzip archive after this line",
+            id="something else follows",
+        ),
+        pytest.param("e.json", b"[1,\n2", [b"1"], "breaks off at line 2", id="an array that never closes"),
+        pytest.param("e.json", b'[1,"abc', [b"1"], "breaks off", id="a string that never closes"),
+        pytest.param(
+            "e.json.gz", gzip.compress(b"[1,\n2,\n3]")[:-8], [b"1", b"2", b"3"], ":3: the gzip", id="a cut array"
+        ),
+        pytest.param("e.json.gz", gzip.compress(b"[1,\n2,\n3")[:-8], [b"1", b"2"], ":2: the gzip", id="an array cut"),
+        pytest.param("e.json.gz", gzip.compress(b'{"a":\n 1')[:-8], [], "the gzip archive is cut", id="a cut document"),
     ],
 )
-def test_a_broken_file_is_told_with_its_place(tmp_path: Path, name: str, content: bytes, says: str) -> None:
-    """Whatever was read of it before, a file that breaks off is an error."""
-    with pytest.raises(InputError, match=says) as caught:
-        read(tmp_path / name, content)
+def test_a_file_that_breaks_off_is_told_with_its_place(
+    tmp_path: Path, name: str, content: bytes, messages: list[bytes], says: str
+) -> None:
+    """What came before is read."""
+    found, faults = read_off(tmp_path / name, content)
 
-    assert str(tmp_path / name) in str(caught.value)
+    assert found == messages
+    assert len(faults) == 1
+    assert faults[0].startswith(str(tmp_path / name))
+    assert says in faults[0]
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0" * 700])
+def test_archives_that_were_appended_are_one(tmp_path: Path, padding: bytes) -> None:
+    """As log rotation does; zero bytes between them are padding."""
+    archive = padding.join(gzip.compress(b'{"a":%d}\n' % number) for number in range(3)) + padding
+
+    assert read_off(tmp_path / "e.jsonl.gz", archive) == ([b'{"a":0}', b'{"a":1}', b'{"a":2}'], [])
+
+
+TEXT = '{"time": "2026-03-01T00:00:00Z", "pipeline": "größe"}\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(TEXT.encode("utf-16"), "is text in UTF-16LE (Windows PowerShell writes it)", id="UTF-16"),
+        pytest.param(b"\xfe\xff" + TEXT.encode("utf-16-be"), "is text in UTF-16BE", id="UTF-16, big end first"),
+        pytest.param(TEXT.encode("utf-16-le"), "`iconv -f UTF-16LE -t UTF-8 ", id="UTF-16 without a mark"),
+        pytest.param(TEXT.encode("utf-16-be"), "`iconv -f UTF-16BE -t UTF-8 ", id="UTF-16, big, without a mark"),
+        pytest.param(TEXT.encode("utf-32"), "is text in UTF-32LE", id="UTF-32"),
+        pytest.param(b"PK\x03\x04\x14\0\0", "is a zip archive; `unzip -p ", id="zip"),
+        pytest.param(bz2.compress(TEXT.encode()), "is compressed with bzip2; `bzcat ", id="bzip2"),
+        pytest.param(lzma.compress(TEXT.encode()), "is compressed with xz; `xzcat ", id="xz"),
+        pytest.param(b"\x28\xb5\x2f\xfd\x04\x88\x01", "is compressed with zstd; `zstdcat ", id="zstd"),
+        pytest.param(b"PAR1\x15\0\x15\x10", "is a Parquet file; write its rows as JSON lines", id="Parquet"),
+        pytest.param(b"Obj\x01\x04\x14avro.codec\0", "is an Avro file", id="Avro"),
+        pytest.param(b"e.jsonl" + b"\0" * 250 + b"ustar\0" + b"\0" * 200, "is a tar archive", id="tar"),
+        pytest.param(b"SQLite format 3\0" + b"\0" * 90, "is a database of SQLite", id="SQLite"),
+        pytest.param(b"\x7fELF\x02\x01\x01\0", "is binary data", id="something else"),
+    ],
+)
+@pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.jsonl.gz"])
+def test_a_file_that_is_no_text_in_utf8_is_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    """Inside a gzip archive too; the line says how to get at the text."""
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
+
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert says in str(caught.value)
+
+
+def test_a_file_that_is_gzip_by_its_name_alone_is_refused(tmp_path: Path) -> None:
+    """Somebody has unpacked it already, or packed it otherwise."""
+    with pytest.raises(InputError, match="is not gzip data, although its name"):
+        read(tmp_path / "e.jsonl.gz", b'{"a":1}\n')
+
+
+@pytest.mark.parametrize("line", [b"BZh, he said", b"PAR1 is a word", b"ORCs"])
+def test_text_that_begins_like_an_archive_is_text(tmp_path: Path, line: bytes) -> None:
+    """It is for the decoder to refuse."""
+    assert read(tmp_path / "e.jsonl", line + b"\n") == [(line, "1")]
+
+
+@pytest.mark.parametrize("name", ["e.jsonl", "e.json"])
+def test_the_mark_of_utf8_is_not_part_of_the_text(tmp_path: Path, name: str) -> None:
+    """Editors on Windows write it."""
+    assert read(tmp_path / name, b'\xef\xbb\xbf{"a":1}\n') == [(b'{"a":1}', "1")]
+
+
+def test_a_store_is_read_in_the_order_of_the_files(tmp_path: Path) -> None:
+    """Its messages are numbered; its place has no password."""
+    (tmp_path / "e.jsonl").write_bytes(b"1\n")
+    address = "mysql+pymysql://reader:secret@host/metadb"
+
+    found = MessageReader(
+        [address, str(tmp_path / "e.jsonl")], lambda name: iter([b"a", b"b"]) if name == address else None
+    )
+
+    assert [(message, found.place) for message in found] == [
+        (b"a", "mysql+pymysql://host/metadb:1"),
+        (b"b", "mysql+pymysql://host/metadb:2"),
+        (b"1", f"{tmp_path / 'e.jsonl'}:1"),
+    ]
+    assert found.bytes_total is None
 
 
 def test_a_value_in_an_array_may_not_be_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,8 +289,9 @@ def test_a_value_in_an_array_may_not_be_endless(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(reading, "MESSAGE_MAX", 10)
     monkeypatch.setattr(reading, "_CHUNK", 8)
 
-    with pytest.raises(InputError, match="does not end within"):
-        read(tmp_path / "e.json", b"[1," + b"[" * 100)
+    messages, [fault] = read_off(tmp_path / "e.json", b"[1," + b"[" * 100)
+
+    assert (messages, "does not end within" in fault) == ([b"1"], True)
 
 
 @pytest.mark.parametrize(
