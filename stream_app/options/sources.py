@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
@@ -41,6 +42,8 @@ class MlflowOptions(BaseModel):
     pushed_aliases: Annotated[tuple[str, ...] | None, *TABLE] = None
     pushed_stages: Annotated[tuple[str, ...] | None, *TABLE] = None
     pushed_tags: Annotated[tuple[str, ...] | None, *TABLE] = None
+    promoted_tag: str | None = Field(default=None, min_length=1)
+    promotions: Path | None = None
     properties: Annotated[dict[str, str] | None, *TABLE] = None
     known_at_start: Annotated[tuple[str, ...] | None, *TABLE] = None
 

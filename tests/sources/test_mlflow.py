@@ -111,10 +111,17 @@ def tell(server: Server, steps: Sequence[Step]) -> dict[str, str]:
 
 
 def test_a_real_training_has_the_outcomes_of_the_same_history_told_natively(server: Server) -> None:
-    """Refused pushes, a hung, a killed and a failed run among them; the alias moves from one push to the next."""
+    """A hung, a killed and a failed run among them; the alias moves from one push to the next.
+
+    A push that was refused leaves no trace in a registry, so there it is only a run that ended.
+    """
     steps = [step for step in history(accuracies()) if step.run != "cached"]
     cursor, told = Cursor(), []
-    expected = {each["run"]: (each["outcome"], each["cause"]) for each in graphlets(native(steps)).values()}
+    causes = {"refused": "run_ended"}
+    expected = {
+        each["run"]: (each["outcome"], causes.get(each["cause"], each["cause"]))
+        for each in graphlets(native(steps)).values()
+    }
     names = {}
     for run in dict.fromkeys(step.run for step in steps):
         names.update({key: name for name, key in tell(server, [s for s in steps if s.run == run]).items()})

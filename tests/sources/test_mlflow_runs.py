@@ -12,10 +12,11 @@ from stream_app.core.events import CANCELED, COMPLETE, FAILED, NEW, RUNNING, Eve
 from stream_app.core.operators import Operators
 from stream_app.errors import StateError
 from stream_app.sources.mlflow import Cursor, Rules
-from stream_app.sources.mlflow.runs import events_of
+from stream_app.sources.mlflow.roles import role_of
+from stream_app.sources.mlflow.runs import events_of, own_node_ms
 from stream_app.sources.native import decode
 from tests.sources.final_graphlets import as_dicts
-from tests.support.builders import at
+from tests.support.builders import MINUTE, at
 
 
 def run(
@@ -37,9 +38,12 @@ def run(
     )
 
 
-def told(found: Run, rules: Rules | None = None, *, root: str | None = None, is_parent: bool = False) -> list[Event]:
-    """Its events in pipeline p."""
-    return events_of(found, "p", root, is_parent=is_parent, rules=rules or Rules())
+def told(found: Run, rules: Rules | None = None, root: str | None = None, **known: Any) -> list[Event]:
+    """Its events in pipeline p, from what is known of it."""
+    rules = rules or Rules()
+    events_know = {key: known.pop(key) for key in ("resumed", "is_unknown") if key in known}
+    role = role_of(found, rules, **{"is_parent": False, "is_registered": False, "in_search": False, **known})
+    return events_of(found, "p", root, role, rules, **events_know)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +99,110 @@ def test_a_tag_names_the_operator_and_a_training_writes_a_model(type_: str | Non
     assert (last.execution_type, [ref.id for ref in last.outputs]) == (type_ or "Trainer", outputs)
 
 
-def test_a_failed_training_writes_nothing() -> None:
+def test_a_failed_training_writes_nothing_unless_its_model_was_logged_or_registered() -> None:
+    logged = {"mlflow.log-model.history": "[{}]"}
+
     assert told(run("FAILED"))[-1].outputs == ()
+    assert [ref.id for ref in told(run("FAILED", logged))[-1].outputs] == ["t1/model"]
+    assert [ref.id for ref in told(run("FAILED"), is_registered=True)[-1].outputs] == ["t1/model"]
+    assert [ref.id for ref in told(run("RUNNING"), is_registered=True)[-1].outputs] == ["t1/model"]
 
 
-def test_a_parent_at_the_top_is_the_run_itself_and_below_it_a_group() -> None:
-    """Told a millisecond earlier than as a training, so that it is the parent whichever was told first."""
-    assert [(e.execution_type, e.run, e.time_ms) for e in told(run("RUNNING"), is_parent=True)] == [
-        ("PipelineRun", "t1", at(0) - 1)
+def test_a_parent_without_a_model_is_the_run_itself_and_below_another_one_a_group() -> None:
+    """Its type is reported before the one that it has as a training, so that it holds whichever was found first."""
+    above, below = told(run("RUNNING"), is_parent=True), told(run("RUNNING", CHILD), root="r", is_parent=True)
+
+    assert [(e.execution_type, e.run, e.state, e.time_ms - at(0)) for e in above] == [
+        ("PipelineRun", "t1", NEW, -1),
+        ("PipelineRun", "t1", RUNNING, 0),
     ]
-    assert [(e.execution_type, e.run, e.time_ms) for e in told(run("RUNNING"), is_parent=True, root="r")] == [
-        ("NestedRun", "r", at(0))
+    assert {(e.execution_type, e.run) for e in below} == {("NestedRun", "r")}
+    assert [
+        told(run(), is_parent=True)[-1].node_ms,
+        told(run(tags={"node_seconds": "3"}), is_parent=True)[-1].node_ms,
+    ] == [
+        0,
+        3000,
     ]
+
+
+CHILD = {"mlflow.parentRunId": "above"}
+MODEL = {"mlflow.log-model.history": "[{}]"}
+
+#: What is known of a run, in the order in which it may become known, and the type that it has then.
+ROLES: list[tuple[dict[str, str], dict[str, bool], str]] = [
+    ({}, {}, "Trainer"),
+    ({}, {"is_parent": True}, "PipelineRun"),
+    (MODEL, {"is_parent": True}, "Trainer"),
+    (MODEL, {"is_parent": True, "in_search": True}, "Tuner"),
+    (MODEL, {"is_parent": True, "in_search": True, "is_registered": True}, "Trainer"),
+]
+
+
+@pytest.mark.parametrize("first", range(len(ROLES)))
+def test_what_is_known_later_is_the_type_whichever_was_reported_first(first: int) -> None:
+    """The core takes the type of an execution from its earliest event."""
+    for tags, known, type_ in ROLES[first:]:
+        earlier = told(run(tags={**ROLES[first][0]}), **ROLES[first][1])
+        later = told(run(tags={**CHILD, **tags}), root="above", **known)
+        earliest = min((*earlier, *later), key=lambda event: event.time_ms)
+
+        assert earliest.execution_type == type_
+        assert {event.time_ms for event in (*earlier, *later) if event.state == RUNNING} == {at(0)}
+
+
+@pytest.mark.parametrize(
+    ("tags", "known", "type_"),
+    [
+        (CHILD, {"in_search": True}, "Tuner"),
+        (CHILD, {"in_search": True, "is_registered": True}, "Trainer"),
+        (CHILD, {"in_search": True, "is_parent": True}, "Tuner"),
+        ({**CHILD, "stream_app.operator": "Evaluator"}, {"in_search": True}, "Evaluator"),
+        ({**CHILD, "stream_app.operator": "Trainer"}, {"in_search": True}, "Trainer"),
+        ({**MODEL, "stream_app.operator": "Sweep"}, {"is_parent": True}, "PipelineRun"),
+        ({}, {"is_parent": True, "is_registered": True}, "Trainer"),
+        ({**CHILD, **MODEL}, {"is_parent": True}, "Trainer"),
+        (CHILD, {"is_parent": True}, "NestedRun"),
+    ],
+)
+def test_roles(tags: dict[str, str], known: dict[str, bool], type_: str) -> None:
+    assert told(run(tags=tags), **known)[-1].execution_type == type_
+
+
+def test_a_trial_writes_what_its_search_reads() -> None:
+    trial, search = told(run(tags=CHILD), in_search=True), told(run(tags=MODEL), is_parent=True)
+
+    assert [ref.id for event in trial for ref in event.outputs] == ["above/trials"]
+    assert [ref.id for event in search for ref in event.inputs] == ["t1/trials"]
+
+
+def test_a_resumed_run_failed_between() -> None:
+    """Its server keeps the first end until the second; what ran is the cost, not the time between."""
+    events = told(run(), resumed=[(at(2), at(7))])
+
+    assert [(event.state, event.time_ms) for event in events] == [
+        (RUNNING, at(0)),
+        (FAILED, at(2)),
+        (RUNNING, at(7)),
+        (COMPLETE, at(9)),
+    ]
+    assert own_node_ms(events, [], 2) == 2 * 4 * MINUTE
+
+
+def test_the_runs_in_a_search_are_not_counted_twice() -> None:
+    """Some run at once, and one outlasts the search."""
+    events = told(run())
+
+    assert own_node_ms(events, [(at(1), at(3)), (at(2), at(4)), (at(8), at(20))], 1) == 5 * MINUTE
+
+
+def test_a_training_whose_outcome_is_unknown_says_so() -> None:
+    for each in told(run(), is_unknown=True):
+        assert each.properties == {"label_unknown": True}
+    assert (
+        told(run(tags={"stream_app.operator": "Evaluator"}), is_unknown=True)[-1].properties.get("label_unknown")
+        is None
+    )
 
 
 def test_events_are_native_events_whatever_names_hold() -> None:
@@ -115,7 +211,36 @@ def test_events_are_native_events_whatever_names_hold() -> None:
     assert as_dicts(decode(orjson.dumps(each)) for each in as_dicts(events)) == as_dicts(events)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"version": 2}', b'{"version": 1, "started_ms": "x"}'])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{}", b'{"version": 2}', b'{"version": 3}', b'{"version": 1, "started_ms": "x"}']
+)
 def test_a_cursor_that_cannot_be_read_is_refused(text: bytes) -> None:
     with pytest.raises(StateError, match="cursor"):
         Cursor.from_json(text)
+
+
+def test_a_cursor_of_the_first_version_is_read_as_an_empty_one() -> None:
+    old = (
+        b'{"version": 1, "started_ms": 5, "ended_ms": 5, "open": {}, "said": {}, "parents": [], "pushed": {"m@a": "1"}}'
+    )
+
+    assert Cursor.from_json(old) == Cursor()
+
+
+def test_a_cursor_is_kept_whole() -> None:
+    cursor = Cursor(
+        1,
+        2,
+        3,
+        {"a": 4},
+        {"a": (5, "x")},
+        ["b"],
+        ["c"],
+        ["d"],
+        {"a": [(6, 7)]},
+        {"m/1@c": (8, 9)},
+        {"m/1@c": 8},
+        ["@x"],
+    )
+
+    assert Cursor.from_json(cursor.to_json()) == cursor

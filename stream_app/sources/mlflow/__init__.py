@@ -1,4 +1,7 @@
-"""Follows a tracking server of MLflow with its registry, and decodes webhooks of the registry (docs/mlflow.md)."""
+"""Follows a tracking server of MLflow with its registry, reads whole stores, and decodes webhooks of the registry.
+
+See docs/mlflow.md.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from stream_app.sources.mlflow.cursor import Cursor
 from stream_app.sources.mlflow.follow import TrackingUnavailable, follow, origins
 from stream_app.sources.mlflow.registry import Origin
 from stream_app.sources.mlflow.rules import Rules
+from stream_app.sources.mlflow.stores import is_store, messages
 from stream_app.sources.mlflow.webhooks import Deliveries, RejectedWebhook, decode_webhook, verify
 
 __all__ = [
@@ -17,6 +21,8 @@ __all__ = [
     "TrackingUnavailable",
     "decode_webhook",
     "follow",
+    "is_store",
+    "messages",
     "origins",
     "verify",
 ]

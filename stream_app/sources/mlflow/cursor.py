@@ -14,8 +14,12 @@ from stream_app.errors import StateError
 WINDOW_MS = HOUR_MS
 #: A run that is open for longer is not queried any more: its process died, and the horizon has passed.
 OPEN_MAX_MS = 30 * DAY_MS
+#: How far the time of a change in the registry, which its servers' clocks give, may be before that of an earlier one.
+REGISTRY_WINDOW_MS = 60_000
+#: A push that no alias names any more is remembered for this long, so that a rollback does not report it again.
+PUSHES_MS = 90 * DAY_MS
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(slots=True)
@@ -25,14 +29,24 @@ class Cursor:
     #: The latest start and end of a run seen, in ms since 1970 UTC, never after the time of the pass.
     started_ms: int = 0
     ended_ms: int = 0
+    #: The latest change of a model version seen, in ms since 1970 UTC, never after the time of the pass.
+    versions_ms: int = 0
     #: Run id -> start, of those that had not ended.
     open: dict[str, int] = field(default_factory=dict)
     #: Run id -> (latest time of its events, digest of them), of the open and of those within `WINDOW_MS`.
     said: dict[str, tuple[int, str]] = field(default_factory=dict)
-    #: Those of them that are parents of others.
+    #: Those of them that are parents of others, that were registered, whose outcome the registry cannot tell.
     parents: list[str] = field(default_factory=list)
-    #: `model@alias` and `model#stage` -> the version that they name as pushed.
-    pushed: dict[str, str] = field(default_factory=dict)
+    registered: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    #: Run id of those of them that were resumed -> the end before and the time of each resumption.
+    resumed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    #: Push -> when its version was created and when it was pushed; see `registry_pass`.
+    pushes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Push that an alias or a line of the promotions named at the last pass -> when its version was created.
+    named: dict[str, int] = field(default_factory=dict)
+    #: Aliases and stages that mean nothing, and were reported.
+    ignored: list[str] = field(default_factory=list)
 
     def move_to(self, other: Cursor) -> None:
         """Moves to the position of another cursor.
@@ -61,25 +75,34 @@ class Cursor:
         Returns
         -------
         Cursor
-            The cursor.
+            The cursor. One of version 1 is read as an empty one, which is always correct in its place: it only repeats
+            events.
 
         Raises
         ------
         StateError
-            The text is not a cursor of this version. An empty cursor is always correct in its place: it only repeats
-            events.
+            The text is not a cursor of a version that is read.
         """
         try:
             found: dict[str, Any] = orjson.loads(text)
-            if found["version"] != _VERSION:
+            if found["version"] not in (1, _VERSION):
                 raise StateError(f"cursor of version {found['version']!r}, expected {_VERSION}")
+            started_ms, ended_ms = int(found["started_ms"]), int(found["ended_ms"])
+            if found["version"] == 1:
+                return cls()
             return cls(
-                int(found["started_ms"]),
-                int(found["ended_ms"]),
+                started_ms,
+                ended_ms,
+                int(found["versions_ms"]),
                 {str(key): int(ms) for key, ms in found["open"].items()},
                 {str(key): (int(ms), str(digest)) for key, (ms, digest) in found["said"].items()},
                 [str(key) for key in found["parents"]],
-                {str(key): str(version) for key, version in found["pushed"].items()},
+                [str(key) for key in found["registered"]],
+                [str(key) for key in found["unknown"]],
+                {str(key): [(int(end), int(ms)) for end, ms in gaps] for key, gaps in found["resumed"].items()},
+                {str(key): (int(created), int(ms)) for key, (created, ms) in found["pushes"].items()},
+                {str(key): int(created) for key, created in found["named"].items()},
+                [str(key) for key in found["ignored"]],
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(f"cursor that cannot be read: {error}") from None

@@ -1,4 +1,4 @@
-"""Makes events of the model registry: a model version was registered, or pushed."""
+"""Makes events of the model registry: a model version was registered, or pushed. They cost nothing."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ def registered(model: str, version: str, origin: Origin, time_ms: int, propertie
     kept = {name(key): value for key, text in properties.items() if key and (value := scalar(text)) is not None}
     event = _event(f"{model}/{version}", REGISTRATION, origin, time_ms)
     event.inputs = _sources(origin)
-    event.outputs = (ArtifactRef(_version(model, version), "Model", kept),)
+    event.outputs = (ArtifactRef(name(f"{model}/{version}"), "Model", kept),)
     return event
 
 
-def pushed(model: str, version: str, by: str, origin: Origin, time_ms: int, value: Scalar = True) -> Event:
+def pushed(
+    model: str, version: str, by: str, origin: Origin, time_ms: int, value: Scalar = True, again: str = ""
+) -> Event:
     """Makes the event of a push of a model version.
 
     Parameters
@@ -55,25 +57,24 @@ def pushed(model: str, version: str, by: str, origin: Origin, time_ms: int, valu
         Event time in ms since 1970 UTC.
     value
         The value reported; False means that the version was not pushed.
+    again
+        What tells the version from an earlier one of the same name and number, whose model was deleted; "" where there
+        was none.
 
     Returns
     -------
     Event
         A COMPLETE event of a Pusher.
     """
-    key = f"{model}/{version}{by}"
+    key = f"{model}/{version}{by}{again}"
     event = _event(key, PUSHER, origin, time_ms)
-    event.inputs = (*_sources(origin), ArtifactRef(_version(model, version), "Model"))
+    event.inputs = (*_sources(origin), ArtifactRef(name(f"{model}/{version}{again}"), "Model"))
     event.outputs = (ArtifactRef(name(key), "PushedModel", {"pushed": value}),)
     return event
 
 
 def _event(key: str, type_: str, origin: Origin, time_ms: int) -> Event:
-    return Event(time_ms, name(origin.pipeline), name(key), type_, COMPLETE, origin.root)
-
-
-def _version(model: str, version: str) -> str:
-    return name(f"{model}/{version}")
+    return Event(time_ms, name(origin.pipeline), name(key), type_, COMPLETE, origin.root, node_ms=0)
 
 
 def _sources(origin: Origin) -> tuple[ArtifactRef, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 from stream_app.core.events import Event
 from stream_app.core.properties import is_true
 from stream_app.errors import MalformedEvent, StreamAppError
+from stream_app.sources.mlflow.promotions import time_of
 from stream_app.sources.mlflow.registry import Origin, pushed, registered
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.strict_json import check_structure, parse
@@ -199,7 +200,7 @@ class _Webhook:
 
     def alias(self) -> Event | None:
         alias = self.text("alias")
-        if alias not in self.rules.pushed_aliases:
+        if not self.rules.means_pushed("@", alias):
             return None
         return pushed(self.text("name"), self.text("version"), f"@{alias}", self.origin(), self.time_ms)
 
@@ -210,6 +211,9 @@ class _Webhook:
         model, version = self.text("name"), self.text("version")
         if key in self.rules.pushed_tags:
             return pushed(model, version, f"?{key}", self.origin(), self.time_ms, is_true(value))
+        promoted_ms = time_of(value) if key == self.rules.promoted_tag else None
+        if promoted_ms is not None:
+            return pushed(model, version, f"?{key}", self.origin(), min(promoted_ms, self.time_ms))
         return registered(model, version, self.origin(), self.time_ms, {key: value})
 
 
