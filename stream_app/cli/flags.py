@@ -48,11 +48,11 @@ ModeFlag = Annotated[
     typer.Option("--mode", help="Whether flagged runs are stopped (observe if not set).", show_default=False),
 ]
 BudgetFlag = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--budget",
         metavar="SHARE",
-        help="Largest share of would-be pushes that may be flagged, such as 0.05.",
+        help="Largest share of would-be pushes that may be flagged, such as 5% or 0.05.",
         show_default=False,
     ),
 ]
@@ -69,7 +69,7 @@ NowFlag = Annotated[
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-def load_options(config: Path | None, mode: Mode | None = None, budget: float | None = None) -> Options:
+def load_options(config: Path | None, mode: Mode | None = None, budget: str | None = None) -> Options:
     """The options of file, environment and flags.
 
     Parameters

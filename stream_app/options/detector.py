@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from stream_app.options.values import FROZEN, TABLE, Group
+from stream_app.options.values import FROZEN, TABLE, Group, Share
 
 #: The share of would-be pushes that may be flagged, by mode.
 DEFAULT_BUDGETS = {"observe": 0.05, "enforce": 0.01}
@@ -30,7 +30,7 @@ class DetectorOptions(BaseModel):
 
     mode: Literal["observe", "enforce"] = "observe"
     #: The share of would-be pushes that may be flagged; if not set, 0.05 in `observe`, 0.01 in `enforce`.
-    budget: float = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
+    budget: Share = Field(default_factory=lambda checked: DEFAULT_BUDGETS[checked.get("mode", "observe")], gt=0, lt=1)
     #: The salt of the hash that draws the holdout; another salt draws other runs.
     salt: str = Field(default="stream-app", min_length=1)
     #: Days of event time, beside the lateness, for which executions and graphlets that no event touches are kept.

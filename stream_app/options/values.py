@@ -21,8 +21,22 @@ def decoded(value: object) -> object:
         raise ValueError("should be JSON") from None
 
 
+def share(value: object) -> object:
+    """Reads a share that is written as a number, or in per cent, such as `5%`."""
+    if not isinstance(value, str):
+        return value
+    number = value.strip().removesuffix("%")
+    try:
+        return float(number) / 100 if "%" in value else float(number)
+    except ValueError:
+        raise ValueError("expected a share, such as 0.05 or 5%") from None
+
+
 #: The type of a table or a list, unpacked into `Annotated`.
 TABLE = (NoDecode, BeforeValidator(decoded))
+
+#: The type of a share.
+Share = Annotated[float, BeforeValidator(share)]
 
 Group = Literal["ingest", "analysis", "preprocess", "tune", "train", "validate", "deploy", "run", "custom"]
 

@@ -71,7 +71,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         ("replay events.jsonl --bogus", 2, "no such option: --bogus"),
         ("replay events.jsonl --format csv", 2, "--format"),
         ("replay events.jsonl --mode sometimes", 2, "--mode"),
-        ("replay events.jsonl --budget lots", 2, "--budget"),
+        ("replay events.jsonl --budget lots", 2, "flag detector.budget: expected a share, such as 0.05 or 5%, got"),
+        ("replay events.jsonl --budget 5%%", 2, "expected a share, such as 0.05 or 5%, got"),
+        ("replay events.jsonl --budget 500%", 2, "flag detector.budget: expected less than 1"),
+        ("replay events.jsonl --budget nan", 2, "flag detector.budget: expected"),
         ("replay events.jsonl --budget 1.5", 2, "detector.budget"),
         ("replay events.jsonl --budget 0", 2, "detector.budget"),
         ("replay events.jsonl --now yesterday", 2, "--now yesterday: expected an RFC 3339 time"),
@@ -250,6 +253,9 @@ def test_settings_come_from_the_environment_too(run: Run, monkeypatch: pytest.Mo
 
     assert "observe 20 %" in run("replay events.jsonl").out
     assert "observe 10 %" in run("replay events.jsonl --budget 0.1").out
+    assert "observe 10 %" in run("replay events.jsonl --budget 10%").out
+    monkeypatch.setenv("STREAM_APP_DETECTOR_BUDGET", " 20 % ")
+    assert "observe 20 %" in run("replay events.jsonl").out
 
 
 def test_simulate_writes_what_replay_reads(here: Path, run: Run) -> None:
