@@ -1,14 +1,16 @@
 """Converts times between text and integers: RFC 3339 outside, milliseconds since 1970 UTC inside.
 
 Both directions run at least once per event, so the usual form (`2026-03-01T12:34:56.789Z`) is converted by table
-look-ups; every other form that RFC 3339 section 5.6 allows takes the general path.
+look-ups; every other form that RFC 3339 section 5.6 allows takes the general path. A time without an offset is UTC.
+`foreign_to_time` reads the other forms that clients of OpenLineage write.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -27,12 +29,21 @@ _SECONDS = {f":{second:02}": second * 1000 for second in range(60)}
 _FRACTIONS = {"Z": 0, **{f".{ms:03}Z": ms for ms in range(1000)}}
 
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))?", re.ASCII
 )
+#: Other forms of a time: a space for the T, no seconds, a comma, short offsets, and the zone that Java appends.
+_FOREIGN = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
+    r" ?([Zz]|UTC|GMT|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?(?: ?\[([\w+/-]{1,64})\])?",
+    re.ASCII,
+)
+#: Seconds or milliseconds since 1970, and the largest number that counts as seconds (in the year 5138).
+_EPOCH_TIME = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
+_SECONDS_MAX = 1e11
 
 
 def text_to_time(text: str) -> int:
-    """Reads an RFC 3339 time, which must have an offset.
+    """Reads an RFC 3339 time; without an offset it is UTC.
 
     Digits beyond milliseconds are cut off. A leap second counts as the second after it.
 
@@ -62,6 +73,67 @@ def text_to_time(text: str) -> int:
     if minute is None or second is None or fraction is None:
         return _general(text)
     return minute + second + fraction
+
+
+def foreign_to_time(value: str | float, zone: tzinfo = UTC) -> int:
+    """Reads a time in any of the forms that clients of OpenLineage write.
+
+    These are RFC 3339, ISO 8601 with a space for the `T`, without seconds or with a short offset, the forms of Java's
+    `ZonedDateTime` (`2026-03-01T06:00+01:00[Europe/Berlin]`), and seconds or milliseconds since 1970, as a number or
+    as digits.
+
+    Parameters
+    ----------
+    value
+        The time.
+    zone
+        The time zone of a time that has neither an offset nor the name of a zone.
+
+    Returns
+    -------
+    int
+        Milliseconds since 1970 UTC.
+
+    Raises
+    ------
+    ValueError
+        The value is not such a time, or names a day or a zone that does not exist.
+
+    Examples
+    --------
+    >>> foreign_to_time("1970-01-01 01:00+01"), foreign_to_time(1_772_368_496), foreign_to_time("1772368496789")
+    (0, 1772368496000, 1772368496789)
+    """
+    if not isinstance(value, str) or _EPOCH_TIME.fullmatch(value):
+        number = float(value) if isinstance(value, str) else value
+        if not 0 <= number < LATEST_MS:
+            raise ValueError("no time since 1970")
+        return round(number * 1000) if number < _SECONDS_MAX else int(number)
+    match = _FOREIGN.fullmatch(value)
+    if match is None:
+        raise ValueError("not a time")
+    date, hour_minute, second, fraction, offset, zone_name = match.groups()
+    if second == "60":
+        return foreign_to_time(value.replace(":60", ":59", 1), zone) + 1000
+    read = datetime.fromisoformat(f"{date}T{hour_minute}:{second or '00'}{_offset(offset)}")
+    if read.tzinfo is None:
+        read = read.replace(tzinfo=_zone(zone_name) if zone_name else zone)
+    try:
+        whole_ms = (read - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError as error:
+        raise ValueError("outside of the years 1 to 9999") from error
+    return whole_ms + int((fraction or "0")[:3].ljust(3, "0"))
+
+
+def _offset(text: str | None) -> str:
+    return "+00:00" if text in ("Z", "z", "UTC", "GMT") else text or ""
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError) as error:
+        raise ValueError(f"no time zone {name}") from error
 
 
 def time_to_text(time_ms: int) -> str:

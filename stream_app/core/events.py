@@ -66,6 +66,8 @@ class Event:
         Flat properties of the execution by name.
     id
         The sender's own id of this event, kept for tracing only.
+    dropped
+        Parts of the message that could not be read and that nothing depends on. It is counted and not kept.
     """
 
     time_ms: int
@@ -79,3 +81,4 @@ class Event:
     node_ms: int | None = None
     properties: Properties = field(default_factory=dict)
     id: str | None = None
+    dropped: int = field(default=0, compare=False)

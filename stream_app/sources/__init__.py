@@ -8,16 +8,21 @@ function, enter it in `make_sources`, and let `detect` recognise its keys.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from types import MappingProxyType
 
 import orjson
 
 from stream_app.core.events import Event
+from stream_app.errors import MalformedEvent
 from stream_app.sources import native
+from stream_app.sources.documents import PARSED_BYTES
+from stream_app.sources.envelopes import opened
 from stream_app.sources.openlineage import OpenLineage
 from stream_app.sources.openlineage_rules import Rules
+from stream_app.sources.tolerant_json import VALUE, scan
 
 __all__ = ["NATIVE", "OPENLINEAGE", "SOURCES", "DeadLetter", "Decode", "Sources", "detect", "make_sources"]
 
@@ -29,20 +34,22 @@ Sources = Mapping[str, Decode]
 NATIVE, OPENLINEAGE = "native", "openlineage"
 
 
-def make_sources(openlineage: Rules | None = None) -> Sources:
+def make_sources(openlineage: Rules | None = None, zone: tzinfo = UTC) -> Sources:
     """Makes the decoders of all formats.
 
     Parameters
     ----------
     openlineage
         The rules by which names of OpenLineage are read; by default `Rules()`.
+    zone
+        The time zone of times of OpenLineage that have no offset.
 
     Returns
     -------
     mapping of str to callable
         Format to decoder.
     """
-    return MappingProxyType({NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage).decode})
+    return MappingProxyType({NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage, zone).decode})
 
 
 #: The formats with default rules.
@@ -68,17 +75,32 @@ def detect(message: bytes) -> str:
     >>> detect(b'{"eventTime": "2026-03-01T12:34:56Z"}'), detect(b"[]")
     ('openlineage', 'native')
     """
-    if b'"eventTime"' not in message:  # the usual cases need no second parse
-        return NATIVE
-    if message[:1] == b"{" and message[-1:] == b"}" and b'"execution"' not in message and b"\\u" not in message:
-        return OPENLINEAGE
     try:
-        document = orjson.loads(message)
-    except orjson.JSONDecodeError:
+        message = opened(message)
+        if b'"eventTime"' not in message:  # the usual cases need no second parse
+            return NATIVE
+        if message[:1] == b"{" and message[-1:] == b"}" and b'"execution"' not in message and b"\\u" not in message:
+            return OPENLINEAGE
+        keys = _keys(message)
+    except MalformedEvent:
         return NATIVE
-    if isinstance(document, dict) and "eventTime" in document and "execution" not in document:
-        return OPENLINEAGE
-    return NATIVE
+    return OPENLINEAGE if "eventTime" in keys and "execution" not in keys else NATIVE
+
+
+_KEYS = {"eventTime": VALUE, "execution": VALUE}
+
+
+def _keys(message: bytes) -> Container[str]:
+    """The keys of a JSON object, as far as they tell its format."""
+    if len(message) <= PARSED_BYTES:
+        try:
+            document = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            return document if isinstance(document, dict) else ()
+    found, _ = scan(message, _KEYS)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The native event (docs/events.md, schemas/event.schema.json): one JSON object, checked field by field.
 
 An event returned from here is valid; the core does not check it again. Fields that this version does not know are
-ignored, so that senders may be newer than the detector. `properties` is an exception: all of its keys are the sender's.
+not read, so that senders may be newer than the detector. In `properties` all keys are the sender's.
 
 The usual message (ASCII, no escapes, at most 1,024 bytes) cannot hold a control character or an over-long id. The two
 checks for these, which read every string, are made only for other messages.
@@ -13,7 +13,9 @@ from typing import Any
 
 from stream_app.core.events import STATES, ArtifactRef, Event, Properties
 from stream_app.errors import MalformedEvent
-from stream_app.sources.strict_json import check_structure, parse, shown
+from stream_app.sources.documents import check, read
+from stream_app.sources.strict_json import shown
+from stream_app.sources.tolerant_json import MAP, VALUE, clean
 from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time, time_to_text
 
 #: Characters in an id, a type or the name of a property, and in the text of a property.
@@ -29,9 +31,22 @@ MAX_NODE_SECONDS = 1e12
 _ID = "a non-empty string"
 _NUMBER = f"a number from -{MAX_NUMBER:.0e} to {MAX_NUMBER:.0e}".replace("+", "")
 _NODE_SECONDS = f"a number from 0 to {MAX_NODE_SECONDS:.0e}".replace("+", "")
-_TIME = "an RFC 3339 time with its offset, such as 2026-03-01T12:34:56Z"
+_TIME = "an RFC 3339 time, such as 2026-03-01T12:34:56Z"
 _STATE = "one of " + ", ".join(STATES)
 _STATES = frozenset(STATES)
+_ARTIFACTS = [{"id": VALUE, "type": VALUE, "properties": MAP, "versioned": VALUE}]
+#: What is read.
+_FIELDS = {
+    "time": VALUE,
+    "pipeline": VALUE,
+    "run": VALUE,
+    "execution": {"id": VALUE, "type": VALUE, "state": VALUE},
+    "inputs": _ARTIFACTS,
+    "outputs": _ARTIFACTS,
+    "cost": {"node_seconds": VALUE},
+    "properties": MAP,
+    "id": VALUE,
+}
 
 
 def decode(message: bytes, latest_ms: int | None = None) -> Event:
@@ -40,7 +55,7 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     Parameters
     ----------
     message
-        One JSON object in UTF-8.
+        One JSON object in UTF-8, or a CloudEvent of structured mode whose data is one.
     latest_ms
         The latest time that it may bear, in ms since 1970 UTC; None for no bound but the year 9999.
 
@@ -54,9 +69,8 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     MalformedEvent
         With a reason that names the field and says what is expected there.
     """
-    document = parse(message)
-    if type(document) is not dict:
-        raise MalformedEvent(f"expected a JSON object, got {shown(document)}")
+    read_message = read(message, _FIELDS)
+    document = read_message.fields
     get = document.get
     time_ms = time_of(document, "time", latest_ms)
     pipeline = _id(document, "pipeline")
@@ -87,7 +101,7 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
         properties = properties_of(document)
         keys += len(properties)
     sender_id = _id(document, "id") if "id" in document else None
-    check_structure(message, document, keys)
+    dropped = check(read_message, _FIELDS, keys)
     event = Event(
         time_ms,
         pipeline,
@@ -100,6 +114,7 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
         node_ms,
         properties,
         sender_id,
+        dropped,
     )
     if len(message) > MAX_ID or 0x5C in message or 0x7F in message or not message.isascii():
         _check_strings(event)
@@ -115,6 +130,11 @@ def time_of(document: dict[str, Any], key: str, latest_ms: int | None) -> int:
         time_ms = text_to_time(text)
     except ValueError:
         raise wrong(document, key, _TIME) from None
+    return check_time(document, key, time_ms, latest_ms)
+
+
+def check_time(document: dict[str, Any], key: str, time_ms: int, latest_ms: int | None) -> int:
+    """The time, unless it is not within bounds. Raises MalformedEvent."""
     if time_ms < EARLIEST_MS:
         raise wrong(document, key, "a time in 1990 or after")
     if latest_ms is not None and time_ms > latest_ms:
@@ -222,20 +242,29 @@ def _check_strings(event: Event) -> None:
 
 
 def check_properties(path: str, properties: Properties) -> None:
-    """Refuses over-long texts, and control characters in names of properties. Raises MalformedEvent."""
+    """Refuses over-long texts, and control characters in names of properties. Raises MalformedEvent.
+
+    Lone surrogates in texts are replaced in place.
+    """
     for name, value in properties.items():
         check_id(f"{path}: the name of a property", name)
-        if type(value) is str and len(value) > MAX_TEXT:
-            field = f"{path}.{shown(name)[1:-1]}"
-            raise MalformedEvent(f"{field}: expected at most {MAX_TEXT:,} characters, got {len(value):,}")
+        if type(value) is str:
+            if len(value) > MAX_TEXT:
+                field = f"{path}.{shown(name)[1:-1]}"
+                raise MalformedEvent(f"{field}: expected at most {MAX_TEXT:,} characters, got {len(value):,}")
+            properties[name] = clean(value)
 
 
 def check_id(path: str, value: str) -> None:
-    """Refuses an over-long text, and a text with control characters. Raises MalformedEvent."""
+    """Refuses an over-long text, and one with control characters or lone surrogates. Raises MalformedEvent."""
     if len(value) > MAX_ID:
         raise MalformedEvent(f"{path}: expected at most {MAX_ID:,} characters, got {len(value):,}")
-    if not value.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
+    if value.isprintable():
+        return
+    if any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
         raise MalformedEvent(f"{path}: expected no control characters, got {shown(value)}")
+    if clean(value) != value:
+        raise MalformedEvent(f"{path}: expected text in UTF-8, got {shown(value)}")
 
 
 def wrong(holder: dict[str, Any], key: str, expected: str, prefix: str = "") -> MalformedEvent:

@@ -1,61 +1,21 @@
 """The meaning of OpenLineage's jobs and datasets: their pipeline, their operator, their artifact type.
 
-A pipeline depends on the namespace and the name of a job alone. Every event of a run has these two; facets are in some
-events and not in others, so that a pipeline that depended on them would separate a run's start from its end.
+Rules of the user come first, then what `openlineage_names` reads from names. `openlineage_runs` says which job's name
+gives the pipeline of a run.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from stream_app.core.operators import (
-    ANALYSIS,
-    CUSTOM,
-    DEFAULT_GROUPS,
-    DEPLOY,
-    INGEST,
-    PREPROCESS,
-    RUN,
-    TRAIN,
-    TUNE,
-    VALIDATE,
-)
+from stream_app.core.operators import CUSTOM
+from stream_app.sources.openlineage_names import OPERATORS, Mapped, default_operator, own_name
 
-#: The execution type that stands for a group. A job of group `custom` keeps its own name.
-OPERATORS = {
-    INGEST: "ExampleGen",
-    ANALYSIS: "StatisticsGen",
-    PREPROCESS: "Transform",
-    TUNE: "Tuner",
-    TRAIN: "Trainer",
-    VALIDATE: "Evaluator",
-    DEPLOY: "Pusher",
-    RUN: "PipelineRun",
-}
-
-#: Names of tasks, lower case and without punctuation. Only a whole name matches: `train_test_split` trains nothing.
-_NAMES = {
-    INGEST: "ingest ingestion ingestdata dataingestion examplegen loaddata extract extractdata",
-    ANALYSIS: "statistics datastatistics validatedata datavalidation profiledata schemagen",
-    PREPROCESS: "preprocess preprocessing preparedata datapreparation featureengineering buildfeatures featurize",
-    TUNE: "tune tuning hyperparametertuning tunehyperparameters hyperparametersearch hpo",
-    TRAIN: "train training trainmodel modeltraining retrain retrainmodel fitmodel",
-    VALIDATE: "evaluate evaluation evaluatemodel modelevaluation validatemodel modelvalidation testmodel",
-    DEPLOY: "deploy deployment deploymodel modeldeployment push pushmodel promote promotemodel publishmodel",
-}
-_GROUP_OF_NAME = {
-    **{name.lower(): group for name, group in DEFAULT_GROUPS.items() if "." not in name},
-    **{name: group for group, names in _NAMES.items() for name in names.split()},
-}
-_PUNCTUATION = str.maketrans("", "", "_- ")
-
-#: Job types (the `jobType` facet) of jobs that contain others: whatever their name, and unless the name tells a group.
-_RUNS, _APPLICATION = frozenset(("DAG", "PIPELINE", "WORKFLOW")), "APPLICATION"
-#: Job types whose names end with the name of a table, which does not describe the job.
-_QUERIES = frozenset(("SQL_JOB", "RDD_JOB"))
+__all__ = ["OPERATORS", "DatasetRule", "JobRule", "Rules"]
 
 #: Number of jobs, and of datasets, whose mapping is cached.
 _REMEMBERED = 10_000
@@ -120,6 +80,44 @@ class JobRule:
             return found
         return None
 
+    def to_toml(self) -> str:
+        """The rule as it is written in the settings file.
+
+        Returns
+        -------
+        str
+            A table `[[openlineage.jobs]]`, each line ended.
+
+        Examples
+        --------
+        >>> print(JobRule.of_job("prod", "ads.step_4", "train").to_toml(), end="")
+        [[openlineage.jobs]]
+        namespace = 'prod'
+        name = 'ads\\.step_4'
+        group = 'train'
+        """
+        fields = ("namespace", "name", "job_type", "pipeline", "group")
+        given = {field: getattr(self, field) for field in fields if getattr(self, field) is not None}
+        return "[[openlineage.jobs]]\n" + "".join(f"{field} = {_toml(text)}\n" for field, text in given.items())
+
+    @classmethod
+    def of_job(cls, namespace: str, name: str, group: str) -> JobRule:
+        """The rule that gives one job its group.
+
+        Parameters
+        ----------
+        namespace, name
+            Of the job.
+        group
+            The operator group.
+
+        Returns
+        -------
+        JobRule
+            A rule that holds for this job alone.
+        """
+        return cls(namespace=re.escape(namespace), name=re.escape(name), group=group)
+
 
 @dataclass(frozen=True)
 class DatasetRule:
@@ -176,12 +174,38 @@ class Rules:
     def __init__(self, jobs: Iterable[JobRule] = (), datasets: Iterable[DatasetRule] = ()) -> None:
         self.jobs = tuple(jobs)
         self.datasets = tuple(datasets)
-        self._pipelines: dict[tuple[str, str], str] = {}
-        self._operators: dict[tuple[str, str, str, bool], str] = {}
+        self._pipelines: dict[tuple[str, str], str | None] = {}
+        self._operators: dict[tuple[str, str, str, bool], Mapped] = {}
         self._types: dict[tuple[str, str], str] = {}
+        self._has_pipelines = any(rule.pipeline is not None for rule in self.jobs)
 
-    def pipeline(self, namespace: str, name: str) -> str:
+    def pipeline(self, namespace: str, name: str, *, is_whole: bool = False) -> str:
         """The pipeline of a job.
+
+        Parameters
+        ----------
+        namespace, name
+            Of the job.
+        is_whole
+            Whether the job is known to be the pipeline itself, such as a DAG, whose name may have dots.
+
+        Returns
+        -------
+        str
+            By default the namespace and the part of the name before the first dot, or the whole name.
+
+        Examples
+        --------
+        >>> Rules().pipeline("airflow", "ads.train"), Rules().pipeline("airflow", "team.ads", is_whole=True)
+        ('airflow/ads', 'airflow/team.ads')
+        """
+        found = self.ruled_pipeline(namespace, name)
+        if found is not None:
+            return found
+        return f"{namespace}/{name if is_whole else name.partition('.')[0]}"
+
+    def ruled_pipeline(self, namespace: str, name: str) -> str | None:
+        """The pipeline that a rule gives a job.
 
         Parameters
         ----------
@@ -190,17 +214,15 @@ class Rules:
 
         Returns
         -------
-        str
-            By default the namespace and the part of the name before the first dot.
-
-        Examples
-        --------
-        >>> Rules().pipeline("airflow", "ads.train")
-        'airflow/ads'
+        str or None
+            None when no rule holds.
         """
+        if not self._has_pipelines:
+            return None
         key = (namespace, name)
-        found = self._pipelines.get(key)
-        return found if found is not None else _remember(self._pipelines, key, self._find_pipeline(*key))
+        if key not in self._pipelines:
+            _remember(self._pipelines, key, self._find_pipeline(*key))
+        return self._pipelines[key]
 
     def operator(self, namespace: str, name: str, job_type: str, is_inner: bool) -> str:
         """The execution type of a job.
@@ -221,6 +243,41 @@ class Rules:
         --------
         >>> Rules().operator("airflow", "ads.train_model", "TASK", True)
         'Trainer'
+        """
+        return self.mapped(namespace, name, job_type, is_inner).operator
+
+    def guessed(self, namespace: str, name: str, job_type: str = "", is_inner: bool = False) -> bool:
+        """Whether the group of a job was guessed from its name, so that a person should confirm it.
+
+        Parameters
+        ----------
+        namespace, name, job_type, is_inner
+            As for `operator`.
+
+        Returns
+        -------
+        bool
+            False when a rule, the job type or the name of a known operator decided, and when nothing did.
+
+        Examples
+        --------
+        >>> Rules().guessed("airflow", "ads.xgb_train"), Rules().guessed("airflow", "ads.Trainer")
+        (True, False)
+        """
+        return self.mapped(namespace, name, job_type, is_inner).by == "name"
+
+    def mapped(self, namespace: str, name: str, job_type: str, is_inner: bool) -> Mapped:
+        """The execution type of a job, and what decided on it.
+
+        Parameters
+        ----------
+        namespace, name, job_type, is_inner
+            As for `operator`.
+
+        Returns
+        -------
+        Mapped
+            The type and its reason.
         """
         key = (namespace, name, job_type, is_inner)
         found = self._operators.get(key)
@@ -248,48 +305,30 @@ class Rules:
             found = _remember(self._types, key, next(types, "Dataset"))
         return found
 
-    def _find_pipeline(self, namespace: str, name: str) -> str:
+    def _find_pipeline(self, namespace: str, name: str) -> str | None:
         for rule in self.jobs:
             if rule.pipeline is not None:
                 match = rule.match(namespace, name, "")
                 if match is not None:
                     return match.expand(rule.pipeline)
-        return f"{namespace}/{name.partition('.')[0]}"
+        return None
 
-    def _find_operator(self, namespace: str, name: str, job_type: str, is_inner: bool) -> str:
+    def _find_operator(self, namespace: str, name: str, job_type: str, is_inner: bool) -> Mapped:
         for rule in self.jobs:
             if rule.group is not None and rule.match(namespace, name, job_type):
-                return OPERATORS.get(rule.group) or _own_name(name, job_type)
-        return _default_operator(name, job_type, is_inner)
+                return Mapped(OPERATORS.get(rule.group) or own_name(name, job_type), "rule")
+        return default_operator(name, job_type, is_inner)
 
 
 _Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
-def _remember(known: dict[_Key, str], key: _Key, value: str) -> str:
+def _remember(known: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
     if len(known) >= _REMEMBERED:
         known.clear()
     known[key] = value
     return value
-
-
-def _default_operator(name: str, job_type: str, is_inner: bool) -> str:
-    own_name = _own_name(name, job_type)
-    if job_type in _RUNS:
-        return OPERATORS[RUN]
-    if own_name in DEFAULT_GROUPS:
-        return own_name
-    group = None if job_type in _QUERIES else _GROUP_OF_NAME.get(own_name.translate(_PUNCTUATION).lower())
-    if group is None and job_type == _APPLICATION and not is_inner:
-        group = RUN
-    return OPERATORS[group] if group is not None else own_name
-
-
-def _own_name(name: str, job_type: str) -> str:
-    """The job's own part of its name: without the pipeline, and without the table that a query writes."""
-    parts = name.split(".")
-    own = parts[1] if job_type in _QUERIES and len(parts) > 1 else parts[-1]
-    return own or name
 
 
 def _matcher(*expressions: str | None) -> tuple[re.Pattern[str], ...]:
@@ -297,6 +336,12 @@ def _matcher(*expressions: str | None) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(".*" if each is None else each, re.DOTALL) for each in expressions)
     except re.error as error:
         raise ValueError(f"not a regular expression: {error.pattern!r}: {error}") from None
+
+
+def _toml(text: str) -> str:
+    """A text as a string of TOML: literal unless it has a quotation mark or a control character."""
+    is_literal = "'" not in text and text.isprintable()
+    return f"'{text}'" if is_literal else json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _check_template(pattern: re.Pattern[str], template: str) -> None:

@@ -14,18 +14,21 @@ import orjson
 
 from stream_app.errors import MalformedEvent
 
-MAX_BYTES = 1 << 20
+#: Bytes of the largest message, of any format.
+MAX_BYTES = 16 << 20
 MAX_DEPTH = 32
 #: The most characters of a value that a reason repeats.
 MAX_SHOWN = 80
 
 _SPACE = b" \t\r\n"
 _INDENT = b" " * (2 * MAX_DEPTH)
+#: The reason for a message without content.
+EMPTY = "empty message: expected a JSON object"
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
 def parse(message: bytes) -> Any:
-    """Reads the document in a message of at most 1 MiB; `check_structure` checks the rest.
+    """Reads the document in a message of at most 16 MiB; `check_structure` checks the rest.
 
     Parameters
     ----------
@@ -42,9 +45,25 @@ def parse(message: bytes) -> Any:
     MalformedEvent
         The message is too large or not JSON.
     """
-    if len(message) > MAX_BYTES:
-        raise MalformedEvent(f"message of {len(message):,} bytes: expected at most {MAX_BYTES:,} (1 MiB)")
+    check_size(message)
     return _loads(message)
+
+
+def check_size(message: bytes) -> None:
+    """Refuses a message of more than 16 MiB.
+
+    Parameters
+    ----------
+    message
+        The message.
+
+    Raises
+    ------
+    MalformedEvent
+        The message is too large.
+    """
+    if len(message) > MAX_BYTES:
+        raise MalformedEvent(f"message of {len(message):,} bytes: expected at most {MAX_BYTES:,} (16 MiB)")
 
 
 def parse_batch(message: bytes, entries_max: int) -> list[Any]:
@@ -220,7 +239,7 @@ _KEY_WITHIN = 500
 
 def _why_not_json(message: bytes, error: orjson.JSONDecodeError) -> str:
     if not message.strip(_SPACE):
-        return "empty message: expected a JSON object"
+        return EMPTY
     try:
         text = message.decode()
     except UnicodeDecodeError as fault:
@@ -228,10 +247,32 @@ def _why_not_json(message: bytes, error: orjson.JSONDecodeError) -> str:
         return f"not UTF-8: byte 0x{message[fault.start]:02x} at offset {fault.start}{after}"
     if "limit" in error.msg:
         return _TOO_DEEP
-    here = text[error.pos : error.pos + 16]
+    return not_json(message, len(text[: error.pos].encode()), error.msg)
+
+
+def not_json(message: bytes, offset: int, fault: str) -> str:
+    """The reason for a message that is not JSON, with the place of its fault.
+
+    Parameters
+    ----------
+    message
+        The message.
+    offset
+        Where the fault is, in bytes.
+    fault
+        What is wrong there.
+
+    Returns
+    -------
+    str
+        The reason, with line, column, the text at that place and the key before it.
+    """
+    before = message[:offset]
+    line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+    here = message[offset : offset + 64].decode(errors="replace")[:16]
     at = f", at {shown(here)}" if here else ""
-    after = _last_key(text[: error.pos + 1])
-    return f"not JSON: {error.msg}, line {error.lineno} column {error.colno}{at}{after}"
+    after = _last_key(message[max(0, offset - 4 * _KEY_WITHIN) : offset + 1].decode(errors="replace"))
+    return f"not JSON: {fault}, line {line} column {column}{at}{after}"
 
 
 def _last_key(text: str) -> str:
