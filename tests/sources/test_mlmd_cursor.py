@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stream_app.core.events import COMPLETE, NEW, RUNNING, Event
 from stream_app.errors import StateError
-from stream_app.sources.mlmd import Cursor, Store, follow
+from stream_app.sources.mlmd import Cursor, Store, follow, queries
 from stream_app.sources.mlmd.cursor import ID_WINDOW, Ids
+from stream_app.sources.mlmd.records import Record
 from tests.sources.history import history
 from tests.sources.mlmd_store import OUTPUT, StoreWriter, write_history
 from tests.support.builders import MINUTE, T0
@@ -52,6 +54,26 @@ TRAINER = 1
 
 def test_a_pass_over_an_unchanged_store_says_nothing(followed: Followed) -> None:
     assert followed.passed() == []
+    assert followed.passed() == []
+
+
+def test_the_order_in_which_a_server_returns_properties_is_no_change(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL returns rows of a table in any order."""
+    followed.writer.properties("Execution", TRAINER, {"a": 1, "b": 2})
+    followed.writer.update(20, TRAINER, "COMPLETE")
+    assert followed.passed()
+
+    def backwards(*arguments: Any) -> list[Record]:
+        found = read(*arguments)
+        for record in found:
+            record.properties = dict(reversed(record.properties.items()))
+        return found
+
+    read = queries.records
+    monkeypatch.setattr(queries, "records", backwards)
+
     assert followed.passed() == []
 
 

@@ -267,7 +267,7 @@ def _is_changed(record: Record, events: list[Event], before: Cursor, after: Curs
     recent = changed_ms >= after.frontier_ms - WINDOW_MS
     if known is None and not recent:
         return True
-    encoded = orjson.dumps([event_to_dict(event) for event in events])
+    encoded = orjson.dumps([event_to_dict(event) for event in events], option=orjson.OPT_SORT_KEYS)
     digest = hashlib.blake2b(encoded, digest_size=8).hexdigest()
     if recent:
         after.said[record.id] = (changed_ms, digest)

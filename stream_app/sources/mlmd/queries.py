@@ -211,7 +211,7 @@ def records(connection: Connection, executions: Sequence[int], names: dict[int, 
 
 def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict[int, str], schema: Schema) -> None:
     columns = [_edge.c[each] for each in ("id", "execution_id", "artifact_id", "type", "milliseconds_since_epoch")]
-    query = select(*columns).where(_edge.c.execution_id.in_(list(found)))
+    query = select(*columns).where(_edge.c.execution_id.in_(list(found))).order_by(_edge.c.id)
     edges = connection.execute(query).all()
     artifacts = _artifacts(connection, sorted({edge.artifact_id for edge in edges}), names, schema)
     keys = _keys(connection, sorted(edge.id for edge in edges if edge.type in INPUTS)) if schema.has_paths else {}
@@ -259,11 +259,11 @@ def _artifacts(
 def _properties(
     connection: Connection, of: TableClause, key: str, ids: Sequence[int], schema: Schema
 ) -> dict[int, Properties]:
-    """Properties by owner; a custom property replaces a declared one of its name."""
+    """Properties by owner, always in the same order; a custom property replaces a declared one of its name."""
     columns = [of.c[each] for each in (key, "name", *_VALUES)]
     if schema.has_bools:
         columns.append(of.c.bool_value)
-    query = select(*columns).where(of.c[key].in_(ids)).order_by(of.c.is_custom_property)
+    query = select(*columns).where(of.c[key].in_(ids)).order_by(of.c.is_custom_property, of.c.name)
     found: dict[int, Properties] = defaultdict(dict)
     for owner, text, whole, real, string, *flag in connection.execute(query):
         if flag and flag[0] is not None:

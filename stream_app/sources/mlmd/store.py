@@ -108,10 +108,10 @@ class Store:
             if error.orig is not None and error.orig.args[:1] and error.orig.args[0] in _DENIED:
                 raise OptionsError(f"{self.name}: {error.orig.args[-1]}") from None
             if any(denied in str(error.orig) for denied in _DENIED_TEXTS):
-                raise OptionsError(f"{self.name}: {str(error.orig).strip()}") from None
-            raise StoreUnavailable(f"{self.name}: {error.orig}") from None
+                raise OptionsError(f"{self.name}: {_in_one_line(error)}") from None
+            raise StoreUnavailable(f"{self.name}: {_in_one_line(error)}") from None
         except DBAPIError as error:
-            raise OptionsError(f"{self.name}: is not a store of ML Metadata: {error.orig}") from None
+            raise OptionsError(f"{self.name}: is not a store of ML Metadata: {_in_one_line(error)}") from None
 
 
 def called(url: str) -> str:
@@ -159,6 +159,11 @@ def is_store(path: str) -> bool:
             return found.fetchone() is not None
     except sqlite3.Error:
         return False
+
+
+def _in_one_line(error: DBAPIError) -> str:
+    """What a server says; PostgreSQL adds lines that show the query."""
+    return str(error.orig).strip().partition("\n")[0]
 
 
 def _engine(url: str) -> tuple[str, Engine]:
