@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from stream_app.options import Options
 
 
+#: The exit code after SIGINT (Ctrl-C).
+INTERRUPTED = 130
+
+
 class Mode(StrEnum):
     """What a flag of the detector does."""
 

@@ -1,4 +1,8 @@
-"""The application, and the exit codes of its commands: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+"""The application, and the exit codes of its commands.
+
+0 done, 1 failed, 2 wrong use, 130 after SIGINT (Ctrl-C). After SIGTERM a service (`serve`, `worker`, `follow`) finishes
+what it has in hand and ends with 0; any other command is ended by it, which shells show as 143.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Annotated, cast
 import typer
 
 from stream_app.cli import check, demo, dlq, explain, follow, publish, replay, serve, simulate, topics, worker
+from stream_app.cli.flags import INTERRUPTED
 from stream_app.errors import OptionsError, StreamAppError
 
 app = typer.Typer(
@@ -68,7 +73,7 @@ def main() -> None:
         command = context.command_path if context is not None else "stream-app"
         message = error.format_message().rstrip(".")
         code = _report(f"{message[:1].lower()}{message[1:]}; see {command} --help", 2)
-    if code == 130:
+    if code == INTERRUPTED:
         _report("interrupted", code)
     sys.exit(code)
 

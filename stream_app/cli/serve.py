@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stream_app.cli.assembly import connection_of, names_of, settings_of, sources_of, webhooks_of
-from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag, load_options, need
+from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
 
@@ -62,9 +62,9 @@ def serve(
     if bootstrap_servers is not None:
         if data is not None:
             raise OptionsError("--data is of no use with --bootstrap-servers: the workers keep the state")
-        relay(config, bootstrap_servers, address, chosen, token)
+        end(interrupted=relay(config, bootstrap_servers, address, chosen, token))
         return
-    serve_embedded(
+    interrupted = serve_embedded(
         (data if data is not None else Path("stream-app-data")) / "events.sqlite",
         EmbeddedSettings(settings_of(options), sources_of(options), keep_days=options.serve.keep_days),
         address,
@@ -73,10 +73,17 @@ def serve(
         webhooks_of(options),
         listening,
     )
+    end(interrupted=interrupted)
 
 
-def relay(config: Path | None, servers: str, host: str, port: int, token: str | None) -> None:
-    """Serves in front of workers.
+def end(*, interrupted: bool) -> None:
+    """Ends the command: with 130 after SIGINT, as every command, and with 0 after SIGTERM."""
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def relay(config: Path | None, servers: str, host: str, port: int, token: str | None) -> bool:
+    """Serves in front of workers; returns whether SIGINT ended it.
 
     Parameters
     ----------
@@ -96,7 +103,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
     quieten()
     relayed = RelayedVerdicts()
     workers = Relay(connection_of(options.kafka), names_of(options.kafka), relayed.verdicts.add)
-    serve_relayed(workers, relayed, sources_of(options), host, port, token, webhooks_of(options), listening)
+    return serve_relayed(workers, relayed, sources_of(options), host, port, token, webhooks_of(options), listening)
 
 
 def listening(url: str) -> None:

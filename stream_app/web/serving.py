@@ -40,7 +40,7 @@ def serve_embedded(
     token: str | None,
     webhooks: WebhookSettings | None = None,
     on_listening: Callable[[str], None] = lambda _: None,
-) -> None:
+) -> bool:
     """Serves the embedded detector until SIGTERM or SIGINT.
 
     Parameters
@@ -57,6 +57,11 @@ def serve_embedded(
         Settings of MLflow's webhook; None: there is no such route.
     on_listening
         Called with the address.
+
+    Returns
+    -------
+    bool
+        Whether SIGINT ended it.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def serve_embedded(
         try:
             app = embedded_app(embedded, registry, token, webhooks)
             app.cleanup_ctx.append(_measured(embedded, metrics))
-            asyncio.run(serve(app, host, port, on_listening, embedded.failed))
+            return asyncio.run(serve(app, host, port, on_listening, embedded.failed))
         finally:
             embedded.stop()
     finally:
@@ -92,7 +97,7 @@ def serve_relayed(
     token: str | None,
     webhooks: WebhookSettings | None = None,
     on_listening: Callable[[str], None] = lambda _: None,
-) -> None:
+) -> bool:
     """Serves in front of workers until SIGTERM or SIGINT.
 
     Parameters
@@ -106,6 +111,11 @@ def serve_relayed(
     host, port, token, webhooks, on_listening
         As of `serve_embedded`.
 
+    Returns
+    -------
+    bool
+        Whether SIGINT ended it.
+
     Raises
     ------
     OptionsError
@@ -113,7 +123,7 @@ def serve_relayed(
     """
     registry = make_registry()
     app = relayed_app(workers, relayed, sources, registry, token, webhooks)
-    asyncio.run(serve(app, host, port, on_listening))
+    return asyncio.run(serve(app, host, port, on_listening))
 
 
 def embedded_app(
@@ -140,7 +150,7 @@ async def serve(
     port: int,
     on_listening: Callable[[str], None],
     failed: Future[None] | None = None,
-) -> None:
+) -> bool:
     """Serves an application until SIGTERM or SIGINT; requests in progress are finished.
 
     Parameters
@@ -151,6 +161,11 @@ async def serve(
         As of `serve_embedded`.
     failed
         Ends serving when it is done.
+
+    Returns
+    -------
+    bool
+        Whether SIGINT ended it.
 
     Raises
     ------
@@ -165,15 +180,22 @@ async def serve(
             await site.start()
         except OSError as error:
             raise OptionsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        signals: list[signal.Signals] = []
         stop = asyncio.Event()
+
+        def end(number: signal.Signals) -> None:
+            signals.append(number)
+            stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
         address = runner.addresses[0]
         on_listening(f"http://{address[0]}:{address[1]}")
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
         if failed is not None:
             ends.append(asyncio.wrap_future(failed))
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return signal.SIGINT in signals
     finally:
         await runner.cleanup()
 

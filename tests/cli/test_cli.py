@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -387,24 +385,3 @@ def test_a_reader_that_goes_away_is_no_traceback(here: Path) -> None:
     assert b"Traceback" not in complaint
     assert b"Exception ignored" not in complaint
     process.stderr.close()
-
-
-@pytest.mark.usefixtures("here")
-def test_an_interrupt_is_one_line() -> None:
-    """Ctrl-C in the middle of it ends with 130, as shells expect."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stream_app", "replay", "-", "--verdicts", "-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(b"".join(line + b"\n" for line in fleet_lines()[:400]))
-    process.stdin.flush()
-    assert process.stdout.readline().startswith(b'{"version":2,"id":')
-
-    os.kill(process.pid, signal.SIGINT)
-
-    _, complaint = process.communicate()
-    assert process.returncode == 130
-    assert complaint == b"stream-app: interrupted\n"
