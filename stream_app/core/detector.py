@@ -29,7 +29,7 @@ from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.storage import loading, retention, rows
 from stream_app.core.storage.invariants import check, check_touched
 from stream_app.core.storage.story import StoryEntry, story, story_line
-from stream_app.core.units import DAY_MS
+from stream_app.core.units import DAY_MS, HOUR_MS
 
 #: A stage is dated by its event's time unless the event is later than this, in ms, against the pipeline's clock.
 LAG_MS = 600_000
@@ -49,6 +49,8 @@ class Settings:
         Decides which graphlets are flagged.
     horizon_ms
         Time after its trainer's start, in ms, at which a graphlet without an outcome counts as not pushed.
+    lost_ms
+        Time after the last report, in ms, at which a trainer that reported its progress counts as lost.
     retention_ms
         Time in ms for which an execution or graphlet that no event touches is kept. Not shorter than the horizon.
     lateness_ms
@@ -65,6 +67,7 @@ class Settings:
     operators: Operators = field(default_factory=Operators)
     policy: Policy = field(default_factory=Policy)
     horizon_ms: int = 14 * DAY_MS
+    lost_ms: int = 6 * HOUR_MS
     retention_ms: int = 30 * DAY_MS
     lateness_ms: int = 7 * DAY_MS
     invariants: bool = False
@@ -72,6 +75,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.horizon_ms > self.retention_ms:
             raise ValueError("the horizon must not be longer than the retention: outcomes would be evicted unannounced")
+
+    @property
+    def limits(self) -> outcomes.Limits:
+        """How long the detector waits for an outcome."""
+        return outcomes.Limits(self.horizon_ms, self.lost_ms)
 
     @property
     def keep_ms(self) -> int:
@@ -222,7 +230,7 @@ class Detector:
         changed: list[Graphlet] = []
         if pipeline.work.unsettled:
             runs.update(dict.fromkeys(pipeline.work.runs))
-            changed = outcomes.settle(pipeline, settings.horizon_ms)
+            changed = outcomes.settle(pipeline, settings.limits)
         outputs: list[Output] = []
         if self.learner is not None:
             if execution is not None:
@@ -230,12 +238,12 @@ class Detector:
                     now_ms = event_ms if pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
                     outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
                     if isinstance(stage.subject, Run):
-                        labels.schedule_check(pipeline, stage.subject, settings.horizon_ms)
-                labels.advance_check(pipeline, execution, settings.horizon_ms)
+                        labels.schedule_check(pipeline, stage.subject, settings.limits)
+                labels.advance_check(pipeline, execution, settings.limits)
             if changed or runs:
                 runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
-                labels.schedule(pipeline, changed, runs, settings.horizon_ms)
-            outputs.extend(labels.announce_due(pipeline, settings.horizon_ms, settings.operators.nodes))
+                labels.schedule(pipeline, changed, runs, settings.limits)
+            outputs.extend(labels.announce_due(pipeline, settings.limits, settings.operators.nodes))
         if pipeline.clock.now_ms >= pipeline.timers.next_sweep_ms:
             outputs.extend(self._sweep(pipeline))
         return outputs
@@ -323,8 +331,8 @@ class Detector:
         detector = cls(settings, learner, keep_rows=True)
         for pipeline, names in loading.load(saved, settings.operators):
             detector.renamed.update(names)
-            outcomes.settle(pipeline, settings.horizon_ms)
-            labels.resume(pipeline, settings.horizon_ms)
+            outcomes.settle(pipeline, settings.limits)
+            labels.resume(pipeline, settings.limits)
             pipeline.changes.take()
             detector.pipelines[pipeline.name] = pipeline
         # Rewritten in this version, they are renamed once.

@@ -41,15 +41,19 @@ class Cause(StrEnum):
     """Why a graphlet was not pushed (the first cause that holds), or why compute without a graphlet was wasted."""
 
     FAILED = "failed"
+    LOST = "lost"
+    REFUSED = "refused"
     RUN_ENDED = "run_ended"
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
     NO_TRAINER = "no_trainer"
     EVICTED = "evicted"
+    #: Why the outcome is not known.
+    REGISTRY_GAP = "registry_gap"
 
 
-#: The outcomes of a graphlet.
-OPEN, PUSHED, PRUNED, NOT_PUSHED = "open", "pushed", "pruned", "not_pushed"
+#: The outcomes of a graphlet. Unknown: its source cannot tell whether it was pushed.
+OPEN, PUSHED, PRUNED, NOT_PUSHED, UNKNOWN = "open", "pushed", "pruned", "not_pushed", "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import networkx as nx
 
 from stream_app.core.events import CACHED, CANCELED, COMPLETE, ENDS, FAILED, NEW, RUNNING, Event, Scalar
 from stream_app.core.ids import graphlet_id
-from stream_app.core.operators import ANALYSIS, DEPLOY, INGEST, RUN, TRAIN, Operators
+from stream_app.core.operators import ANALYSIS, CUSTOM, DEPLOY, INGEST, RUN, TRAIN, Operators
 
 #: A node of the graph: ("execution", id), or ("version", artifact id, the writer's id or None).
 Node = tuple[Any, ...]
@@ -35,6 +35,10 @@ class Execution:
     states: set[str]
     start: int
     end: int | None
+    #: (start, end) of each attempt; the last may have no end.
+    attempts: list[tuple[int, int | None]]
+    #: The last RUNNING event.
+    running: int | None
     cost: int
     inputs: set[str]
     outputs: set[str]
@@ -43,6 +47,21 @@ class Execution:
     @property
     def node(self) -> Node:
         return ("execution", self.id)
+
+    @property
+    def over(self) -> bool:
+        """It has ended, and if in failure was not started again."""
+        return self.end is not None and not (self.state in (FAILED, CANCELED) and self.attempts[-1][1] is None)
+
+    @property
+    def reporting(self) -> bool:
+        """It is in an attempt in which it said at least twice that it runs."""
+        return (
+            bool(self.attempts)
+            and not self.over
+            and self.attempts[-1][1] is None
+            and self.attempts[-1][0] != self.running
+        )
 
 
 @dataclass
@@ -71,6 +90,7 @@ def recompute(
     *,
     operators: Operators,
     horizon_ms: int,
+    lost_ms: int = 6 * 3_600_000,
     now: Mapping[str, int] | None = None,
     max_members: int = 10_000,
 ) -> dict[str, Any]:
@@ -87,7 +107,7 @@ def recompute(
     for pipeline, own in sorted(by_pipeline.items()):
         clock = (now or {}).get(pipeline, max(event.time_ms for event in own))
         world = _Pipeline(own, operators, max_members)
-        outcomes = world.outcomes(clock, horizon_ms)
+        outcomes = world.outcomes(clock, horizon_ms, lost_ms)
         for graphlet in world.graphlets:
             graphlets[graphlet_id(pipeline, graphlet.trainer.id)] = world.wire(
                 pipeline, graphlet, outcomes[graphlet.trainer.id]
@@ -124,19 +144,16 @@ class _Pipeline:
         return self._executions_of(nx.ancestors(self._only(kept, trainer), trainer.node))
 
     def _down(self, trainer: Execution) -> set[str]:
-        kept = [
-            x
-            for x in self.executions.values()
-            if x.group != TRAIN and (not self._has_own_trainer(x) or trainer.run == x.run)
-        ]
+        kept = [x for x in self.executions.values() if x.group != TRAIN and self._enters(trainer, x)]
         return self._executions_of(nx.descendants(self._only(kept, trainer), trainer.node))
 
-    def _has_own_trainer(self, x: Execution) -> bool:
-        """Whether x reads a version that a trainer of its own run wrote, one that really trained."""
-        if x.run is None:
-            return False
+    def _enters(self, trainer: Execution, x: Execution) -> bool:
+        """Whether x may be in the down set: not if it reads a model of its own run, or deploys another's."""
         writers = [w for version in self._reads(x) for w in self._writers(version)]
-        return any(w.group == TRAIN and w.state != CACHED and w.run == x.run for w in writers)
+        trainers = [w for w in writers if w.group == TRAIN and w.state != CACHED]
+        if x.run is not None and any(w.run == x.run for w in trainers):
+            return trainer.run == x.run
+        return x.group != DEPLOY or not trainers or trainer.id in {w.id for w in trainers}
 
     def _side(self, trainer: Execution, up: set[str]) -> set[str]:
         members = [self.executions[key] for key in sorted(up)]
@@ -173,30 +190,47 @@ class _Pipeline:
 
     # Outcomes
 
-    def outcomes(self, now: int, horizon_ms: int) -> dict[str, Outcome]:
+    def outcomes(self, now: int, horizon_ms: int, lost_ms: int) -> dict[str, Outcome]:
         """By trainer id."""
         pushes = {g.trainer.id: time for g in self.graphlets if (time := self._push_time(g)) is not None}
-        return {g.trainer.id: self._outcome(g.trainer, pushes, now, horizon_ms) for g in self.graphlets}
+        return {g.trainer.id: self._outcome(g, pushes, now, horizon_ms, lost_ms) for g in self.graphlets}
 
-    def _outcome(self, trainer: Execution, pushes: Mapping[str, int], now: int, horizon_ms: int) -> Outcome:
+    def _outcome(
+        self, graphlet: Graphlet, pushes: Mapping[str, int], now: int, horizon_ms: int, lost_ms: int
+    ) -> Outcome:
+        trainer = graphlet.trainer
         if trainer.id in pushes:
             return Outcome("pushed", None, pushes[trainer.id])
         own_run = [x for x in self.executions.values() if x.group == RUN and x.run is not None and x.run == trainer.run]
         prunes = [x.end for x in (trainer, *own_run) if CANCELED in x.states and "pruned_by" in x.properties]
         if prunes:
             return Outcome("pruned", None, min(end for end in prunes if end is not None))
-        if trainer.state in (FAILED, CANCELED):
+        if "label_unknown" in trainer.properties and _means_yes(trainer.properties["label_unknown"]):
+            return Outcome("unknown", "registry_gap", trainer.end if trainer.over else trainer.start)
+        if trainer.over and trainer.state in (FAILED, CANCELED):
             return Outcome("not_pushed", "failed", trainer.end)
-        ends = [x.end for x in own_run if x.end is not None]
-        if ends:
-            return Outcome("not_pushed", "run_ended", max(ends))
+        if trainer.reporting and trainer.running is not None and now >= trainer.running + lost_ms:
+            return Outcome("not_pushed", "lost", trainer.running)
+        ended = [x for x in own_run if x.end is not None]
+        run_end = max(x.end for x in ended if x.end is not None) if ended and all(x.over for x in ended) else None
+        last = max(trainer.running or 0, trainer.end or 0)
+        expiry = trainer.start + horizon_ms
+        expiry = expiry if last <= expiry else last + horizon_ms
+        deploys = [x for key in graphlet.down if (x := self.executions[key]).group == DEPLOY]
+        refused = deploys and all(COMPLETE in x.states and not self._pushed(x) for x in deploys)
+        if refused and (run_end is not None or now >= expiry):
+            return Outcome("not_pushed", "refused", expiry if run_end is None else run_end)
+        if run_end is not None:
+            return Outcome("not_pushed", "run_ended", run_end)
+        if trainer.reporting:
+            return Outcome("open", None, None)
         later = [
             time for key, time in pushes.items() if (self.executions[key].start, key) > (trainer.start, trainer.id)
         ]
         if later:
             return Outcome("not_pushed", "superseded", min(later))
-        if now >= trainer.start + horizon_ms:
-            return Outcome("not_pushed", "expired", trainer.start + horizon_ms)
+        if now >= expiry:
+            return Outcome("not_pushed", "expired", expiry)
         return Outcome("open", None, None)
 
     def _push_time(self, graphlet: Graphlet) -> int | None:
@@ -217,18 +251,19 @@ class _Pipeline:
 
     def ledger(self, outcomes: Mapping[str, Outcome]) -> dict[str, int]:
         """Node-milliseconds by class; every execution outside group `run` is charged once."""
-        sums = {"useful": 0, "wasted": 0, "pending": 0, "unattributed": 0}
+        sums = {"useful": 0, "wasted": 0, "pending": 0, "unattributed": 0, "unknown": 0}
         graphlets_of: dict[str, set[str]] = defaultdict(set)
         for graphlet in self.graphlets:
             for key in graphlet.members | {graphlet.trainer.id}:
                 graphlets_of[key].add(outcomes[graphlet.trainer.id].outcome)
-        over = {x.run for x in self.executions.values() if x.group == RUN and x.end is not None}
+        runs = [x for x in self.executions.values() if x.group == RUN and x.end is not None]
+        over = {x.run for x in runs} - {x.run for x in runs if not x.over}
         trained = {x.run for x in self.executions.values() if x.group == TRAIN}
         for x in self.executions.values():
             if x.group != RUN:
                 idle = x.run is not None and x.run in over - trained
                 sums[_class(graphlets_of[x.id], idle)] += x.cost
-        return sums
+        return {name: sum_ for name, sum_ in sums.items() if sum_ or name != "unknown"}
 
     def wire(self, pipeline: str, graphlet: Graphlet, outcome: Outcome) -> dict[str, Any]:
         """One graphlet as plain values."""
@@ -256,6 +291,8 @@ def _class(outcomes: set[str], idle: bool) -> str:
         return "useful"
     if "open" in outcomes:
         return "pending"
+    if "unknown" in outcomes:
+        return "unknown"
     return "wasted" if outcomes or idle else "unattributed"
 
 
@@ -266,7 +303,12 @@ def _executions(events: list[Event], operators: Operators) -> dict[str, Executio
     by_id: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         by_id[event.execution_id].append(event)
-    return {key: _execution(key, own, operators) for key, own in sorted(by_id.items())}
+    found = {key: _execution(key, own, operators) for key, own in sorted(by_id.items())}
+    named = {x.run for x in found.values() if x.run not in (None, x.id)}
+    for x in found.values():
+        if x.id in named and x.group != RUN and (x.group == CUSTOM or not x.inputs | x.outputs):
+            x.group, x.run = RUN, x.id
+    return found
 
 
 def _execution(id: str, events: list[Event], operators: Operators) -> Execution:  # noqa: A002
@@ -280,6 +322,7 @@ def _execution(id: str, events: list[Event], operators: Operators) -> Execution:
     running = [event.time_ms for event in events if event.state == RUNNING]
     start = min(running) if running else min(event.time_ms for event in events)
     end = max(ends)[0] if ends else None
+    attempts = _attempts(running, [time for time, _ in ends], start)
     return Execution(
         id=id,
         type=type_,
@@ -289,20 +332,38 @@ def _execution(id: str, events: list[Event], operators: Operators) -> Execution:
         states=states,
         start=start,
         end=end,
-        cost=_cost(events, state, start, end, operators.nodes.get(type_, 1)),
+        attempts=attempts,
+        running=max(running, default=None),
+        cost=_cost(events, state, attempts, max(running, default=0), operators.nodes.get(type_, 1)),
         inputs={ref.id for event in events for ref in event.inputs},
         outputs={ref.id for event in events for ref in event.outputs},
         properties=_joined((event.time_ms, event.properties) for event in events),
     )
 
 
-def _cost(events: list[Event], state: str, start: int, end: int | None, nodes: float) -> int:
+def _attempts(running: list[int], ends: list[int], start: int) -> list[tuple[int, int | None]]:
+    """From the first report that it runs to the first end after that, and so on."""
+    if not running:
+        return [(start if number == 0 else end, end) for number, end in enumerate(sorted(set(ends)))]
+    if len(set(ends)) == 1 and min(running) > ends[0]:
+        return [(ends[0], ends[0])]
+    found: list[tuple[int, int | None]] = []
+    after = -1
+    for end in sorted(set(ends)):
+        first = min((time for time in running if after < time <= end), default=end)
+        found.append((first, end))
+        after = end
+    rest = [time for time in running if time > after]
+    return [*found, (min(rest), None)] if rest else found
+
+
+def _cost(events: list[Event], state: str, attempts: list[tuple[int, int | None]], running: int, nodes: float) -> int:
     if state == CACHED:
         return 0
     told = [event.node_ms for event in events if event.node_ms is not None]
     if told:
         return max(told)
-    return math.floor(max(0, end - start) * nodes) if end is not None else 0
+    return math.floor(sum((running if end is None else end) - start for start, end in attempts) * nodes)
 
 
 def _artifact_properties(events: list[Event]) -> dict[str, dict[str, Scalar]]:

@@ -15,7 +15,7 @@ passed once by each graphlet, not once by each reader.
 from __future__ import annotations
 
 from stream_app.core.operators import ANALYSIS, DEPLOY, INGEST, RUN, TRAIN
-from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version
+from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version, has_graphlet
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.small_sets import with_graphlet, without_graphlet
 
@@ -69,6 +69,9 @@ def spread_write(pipeline: Pipeline, writer: Execution, version: Version) -> Non
     if writer.group == TRAIN:
         if writer.graphlet is not None:
             spread_down(pipeline, writer.graphlet, version)
+            for reader in list(version.all_readers()):
+                if reader.group == DEPLOY:  # kept out while this trainer led to the version only through others
+                    add_down(pipeline, writer.graphlet, reader)
         return
     if version.up:
         for graphlet in list(version.up):
@@ -162,7 +165,9 @@ def add_down(pipeline: Pipeline, graphlet: Graphlet, reader: Execution) -> None:
 def may_enter(graphlet: Graphlet, reader: Execution) -> bool:
     """Whether an execution may enter the down set of a graphlet.
 
-    An execution that reads a model of its own run may enter graphlets of that run only.
+    An execution that reads a model of its own run may enter graphlets of that run only. A deploy execution pushes what
+    it reads: one that reads models of trainers, none of them of its own run, may enter the graphlets of these trainers
+    only, and not that of a baseline against which a validator judged them.
 
     Parameters
     ----------
@@ -174,9 +179,24 @@ def may_enter(graphlet: Graphlet, reader: Execution) -> bool:
     Returns
     -------
     bool
-        Whether the rule lets it enter.
+        Whether the rules let it enter.
     """
-    return not reader.own_trainer or graphlet.trainer.run == reader.run
+    if reader.own_trainer:
+        return graphlet.trainer.run == reader.run
+    if reader.group != DEPLOY:
+        return True
+    read = trainers_read(reader)
+    return graphlet.trainer in read or not (read or (reader.eviction is not None and reader.eviction.read_trainer))
+
+
+def trainers_read(execution: Execution) -> list[Execution]:
+    """The trainers, not CACHED, whose outputs an execution reads."""
+    return [
+        writer
+        for version in execution.reads.values()
+        for writer in version.writers
+        if writer.group == TRAIN and has_graphlet(writer)
+    ]
 
 
 def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from bisect import bisect_left
 from collections.abc import Iterable
 
 from stream_app.core.events import ENDS, NEW, RUNNING, Event, Scalar
-from stream_app.core.state.entities import REPORTS_MAX, STATE_BITS, Artifact, Execution
+from stream_app.core.state.attempts import Reports, known_reports
+from stream_app.core.state.entities import STATE_BITS, Artifact, Execution
 
 
 def join(execution: Execution, event: Event) -> bool:
@@ -18,8 +18,9 @@ def join(execution: Execution, event: Event) -> bool:
     if (time_ms, event.execution_type) < (execution.type_ms, execution.type):
         execution.type_ms, execution.type = time_ms, sys.intern(event.execution_type)
         changed = True
-    if event.run is not None and (execution.run is None or (time_ms, event.run) < (execution.run_ms, execution.run)):
-        execution.run_ms, execution.run = time_ms, event.run
+    known, run = execution.stated_run, event.run
+    if run is not None and (known is None or (time_ms, run) < (execution.stated_run_ms, known)):
+        execution.stated_run_ms, execution.stated_run = time_ms, run
         changed = True
     return join_progress(execution, event) or changed
 
@@ -37,19 +38,18 @@ def join_progress(execution: Execution, event: Event) -> bool:
         changed = True
     if time_ms > execution.last_ms:
         execution.last_ms = time_ms
-    if execution.reports is not None:
-        if state != NEW:
-            add_report(execution.reports, (time_ms, state))
-    elif is_further_report(execution, time_ms, state):
-        execution.reports = execution.earliest_reports()
-        add_report(execution.reports, (time_ms, state))
+    changed |= join_report(execution, time_ms, state)
     if state in ENDS:
         if execution.end_ms is None or (time_ms, state) > (execution.end_ms, execution.end_state):
             execution.end_ms, execution.end_state = time_ms, sys.intern(state)
             changed = True
-    elif state == RUNNING and (execution.running_ms is None or time_ms < execution.running_ms):
-        execution.running_ms = time_ms
-        changed = True
+    elif state == RUNNING:
+        if execution.running_ms is None or time_ms < execution.running_ms:
+            execution.running_ms = time_ms
+            changed = True
+        if execution.last_running_ms is None or time_ms > execution.last_running_ms:
+            execution.last_running_ms = time_ms
+            changed = True
     if event.node_ms is not None and (execution.reported_node_ms is None or event.node_ms > execution.reported_node_ms):
         execution.reported_node_ms = event.node_ms
         changed = True
@@ -60,19 +60,22 @@ def join_progress(execution: Execution, event: Event) -> bool:
     return changed
 
 
+def join_report(execution: Execution, time_ms: int, state: str) -> bool:
+    """Merges a RUNNING or end event into the reports, from which attempts follow; True if it was a further one."""
+    if state == NEW or (execution.reports is None and not is_further_report(execution, time_ms, state)):
+        return False
+    if execution.reports is None:
+        execution.reports = Reports()
+        for report in known_reports(None, execution.running_ms, execution.end_ms, execution.end_state):
+            execution.reports.add(report)
+    return execution.reports.add((time_ms, state))
+
+
 def is_further_report(execution: Execution, time_ms: int, state: str) -> bool:
     """Whether a RUNNING or end event is another than the one that is known."""
     if state in ENDS:
         return execution.end_ms is not None and (time_ms, state) != (execution.end_ms, execution.end_state)
     return state == RUNNING and execution.running_ms is not None and time_ms != execution.running_ms
-
-
-def add_report(reports: list[tuple[int, str]], report: tuple[int, str]) -> None:
-    """Merges a RUNNING or end event into the earliest of them; nothing but attempts follows from it."""
-    position = bisect_left(reports, report)
-    if position == len(reports) or reports[position] != report:
-        reports.insert(position, report)
-        del reports[REPORTS_MAX:]
 
 
 def join_type(artifact: Artifact, artifact_type: str, time_ms: int) -> bool:

@@ -10,11 +10,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
-from stream_app.core.graphlets.membership import spread_from_trainer, spread_read, spread_write
+from stream_app.core.graphlets.membership import may_enter, spread_from_trainer, spread_read, spread_write
 from stream_app.core.graphlets.merging import join, join_progress, join_properties, join_type
 from stream_app.core.graphlets.rebuilding import reads_own_trainer, rebuild, refresh_graphlet
+from stream_app.core.graphlets.roles import count_stated, is_named, role_of
 from stream_app.core.graphlets.versions import add_reader, add_writer, rechoose, remove_reader, unversion, versions_of
-from stream_app.core.operators import RUN, TRAIN, Operators
+from stream_app.core.operators import DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.state.entities import DOWN, NOTHING, Artifact, Execution, Run, Version, has_graphlet
 from stream_app.core.state.pipeline import Pipeline
 
@@ -50,6 +51,9 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
         changed_facts = update(pipeline, execution, event, operators)
     if event.inputs or event.outputs:
         changed_facts |= add_edges(pipeline, execution, event)
+        # A first artifact may show that an execution which others name as their run is a training.
+        if is_named(pipeline, execution) and take_role(pipeline, execution, operators):
+            rechoose(pipeline, execution, execution.start_ms, execution.end_ms)
     keep_alive(pipeline, execution, pipeline.clock.day_of(event.time_ms))
     pipeline.changes.touch(execution)
     return execution, changed_facts
@@ -59,11 +63,12 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     """Makes a new execution from its first event."""
     execution = Execution(event.execution_id)
     execution.type, execution.type_ms = sys.intern(event.execution_type), event.time_ms
-    execution.run, execution.run_ms = event.run, event.time_ms
+    execution.stated_run, execution.stated_run_ms = event.run, event.time_ms
     execution.first_ms = execution.last_ms = event.time_ms
-    execution.group = operators.group(event.execution_type)
     join_progress(execution, event)
     pipeline.executions[execution.id] = execution
+    state_run(pipeline, execution, None, operators)
+    execution.group, execution.run = role_of(pipeline, execution, operators)
     enter_run(pipeline, execution)
     refresh_graphlet(pipeline, execution)
     if execution.graphlet is not None:
@@ -74,17 +79,56 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
 
 def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Operators) -> bool:
     """Merges a further event into a known execution; True if any fact changed."""
-    run, group, start_ms, end_ms = execution.run, execution.group, execution.start_ms, execution.end_ms
+    stated_run, start_ms, end_ms = execution.stated_run, execution.start_ms, execution.end_ms
     had_graphlet = has_graphlet(execution)
     if not join(execution, event):
         return False
     pipeline.work.rebook_one(execution)
-    execution.group = operators.group(execution.type)
-    if execution.run != run or execution.group != group or has_graphlet(execution) != had_graphlet:
-        restructure(pipeline, execution, run)
-    if execution.start_ms != start_ms or execution.end_ms != end_ms or execution.group != group:
+    if execution.stated_run != stated_run:
+        state_run(pipeline, execution, stated_run, operators)
+    changed_role = take_role(pipeline, execution, operators, had_graphlet=had_graphlet)
+    if execution.start_ms != start_ms or execution.end_ms != end_ms or changed_role:
         rechoose(pipeline, execution, start_ms, end_ms)
     return True
+
+
+def state_run(pipeline: Pipeline, execution: Execution, before: str | None, operators: Operators) -> None:
+    """Counts the run that an execution names, instead of the one named before, which may make others runs."""
+    count_stated(pipeline, before, -1)
+    count_stated(pipeline, execution.stated_run, 1)
+    for run in (before, execution.stated_run):
+        other = pipeline.executions.get(run) if run is not None else None
+        if other is not None and other is not execution and take_role(pipeline, other, operators):
+            rechoose(pipeline, other, other.start_ms, other.end_ms)
+
+
+def take_role(
+    pipeline: Pipeline, execution: Execution, operators: Operators, *, had_graphlet: bool | None = None
+) -> bool:
+    """Gives an execution its group and run, and rebuilds around it if they changed.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, which is changed in place.
+    execution
+        The execution.
+    operators
+        Map execution types to groups.
+    had_graphlet
+        Whether it had a graphlet before its facts changed; by default as now.
+
+    Returns
+    -------
+    bool
+        Whether its group or run changed.
+    """
+    before = execution.group, execution.run
+    had_graphlet = has_graphlet(execution) if had_graphlet is None else had_graphlet
+    execution.group, execution.run = after = role_of(pipeline, execution, operators)
+    if after != before or has_graphlet(execution) != had_graphlet:
+        restructure(pipeline, execution, before[1])
+    return after != before
 
 
 def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None) -> None:
@@ -234,26 +278,26 @@ def settle_own_trainers(
 ) -> None:
     """Updates `own_trainer` after new edges, and rebuilds around executions that entered before it held."""
     entered: list[Execution] = []
-    if reads and not execution.own_trainer and reads_own_trainer(execution):
-        execution.own_trainer = True
-        if entered_from_other_run(execution):
+    if reads:
+        execution.own_trainer = execution.own_trainer or reads_own_trainer(execution)
+        if entered_from_other(execution):
             entered.append(execution)
-    if writes and execution.run is not None and has_graphlet(execution):
+    if writes and has_graphlet(execution):
         for version in writes:
-            for reader in version.readers.get(execution.run, ()):
-                if not reader.own_trainer:
+            for reader in version.all_readers():
+                if execution.run is not None and reader.run == execution.run:
                     reader.own_trainer = True
-                    if entered_from_other_run(reader):
-                        entered.append(reader)
+                if entered_from_other(reader):
+                    entered.append(reader)
     if entered:
         rebuild(pipeline, entered, lambda: None)
 
 
-def entered_from_other_run(execution: Execution) -> bool:
-    """Whether an execution is in the down set of a trainer of another run."""
-    return any(
-        bits & DOWN and graphlet.trainer.run != execution.run for graphlet, bits in (execution.members_of or {}).items()
-    )
+def entered_from_other(execution: Execution) -> bool:
+    """Whether an execution is in the down set of a trainer from which it may not be entered (any more)."""
+    if not execution.members_of or not (execution.own_trainer or execution.group == DEPLOY):
+        return False
+    return any(bits & DOWN and not may_enter(graphlet, execution) for graphlet, bits in execution.members_of.items())
 
 
 def merge_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream_app.core.outputs import OPEN, PUSHED, Cause
+from stream_app.core.outputs import OPEN, PUSHED, UNKNOWN, Cause
 from stream_app.core.state.entities import Execution, Graphlet
-from stream_app.core.state.ledger import HINDSIGHT, PENDING, UNATTRIBUTED, USEFUL, WASTED, Charge, Ledger
+from stream_app.core.state.ledger import HINDSIGHT, NOT_KNOWN, PENDING, UNATTRIBUTED, USEFUL, WASTED, Charge, Ledger
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord
 
@@ -59,6 +59,8 @@ def charge_of(pipeline: Pipeline, execution: Execution, nodes_of: Mapping[str, f
         kind, cause = USEFUL, ""
     elif OPEN in kinds:
         kind, cause = PENDING, ""
+    elif UNKNOWN in kinds or (eviction is not None and eviction.cause == Cause.REGISTRY_GAP):
+        kind, cause = NOT_KNOWN, ""
     elif len(graphlets) == 1 and eviction is None:
         kind, cause = WASTED, graphlets[0].cause or graphlets[0].kind
     else:

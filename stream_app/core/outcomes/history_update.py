@@ -23,6 +23,9 @@ from stream_app.core.state.history import (
 )
 from stream_app.core.state.pipeline import Pipeline
 
+#: Causes for which the training itself was no success.
+FAILURES = (Cause.FAILED, Cause.LOST)
+
 
 def record_outcome(
     pipeline: Pipeline, subject: Subject, outcome: Outcome, announced_kind: str, nodes: Mapping[str, float]
@@ -92,7 +95,7 @@ def take_over(history: History, run: str, graphlet: str) -> None:
 
 def count(history: History, entry: int, final: Snapshot, outcome: Outcome, blessed: bool) -> None:
     """Counts a graphlet that is labelled for the first time."""
-    pushed, failed = outcome.kind == PUSHED, outcome.cause == Cause.FAILED
+    pushed, failed = outcome.kind == PUSHED, outcome.cause in FAILURES
     history.labelled += 1
     history.runs_since += 1
     append_bounded(history.subjects, entry)
@@ -126,7 +129,7 @@ def correct(history: History, entry: int, final: Snapshot) -> int | None:
     age = len(history.subjects) - 1 - position
     history.outcomes[position], history.causes[position] = 1, PUSHED
     history.pushed = spread_of([float(value) for value in history.outcomes], history.labelled)
-    history.failed = spread_of([float(cause == Cause.FAILED) for cause in history.causes], history.labelled)
+    history.failed = spread_of([float(cause in FAILURES) for cause in history.causes], history.labelled)
     history.blessed_unpushed = min(history.blessed_unpushed, age)
     return age
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 
 from stream_app.core.features import extraction
 from stream_app.core.outcomes.history_update import record_costs, record_flags, record_outcome
-from stream_app.core.outcomes.outcomes import Outcome, run_horizon_ms, run_outcome
-from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, Cause, Example, StageRecord
+from stream_app.core.outcomes.outcomes import Limits, Outcome, run_horizon_ms, run_outcome
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, UNKNOWN, Cause, Example, StageRecord
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 
 
-def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], horizon_ms: int) -> None:
+def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], limits: Limits) -> None:
     """Schedules the announcement of outcomes that became known.
 
     Parameters
@@ -29,60 +29,61 @@ def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str
         Graphlets whose outcome changed.
     runs
         Ids of runs whose outcome may have changed.
-    horizon_ms
-        Time after its first event, in ms, at which a run without an outcome counts as not pushed.
+    limits
+        How long to wait for an outcome.
     """
     for graphlet in changed:
         graphlet.announce_at(None, pipeline.changes)
-        schedule_subject(pipeline, graphlet, horizon_ms)
+        schedule_subject(pipeline, graphlet, limits)
     for run_id in runs:
         run = pipeline.runs.get(run_id)
         if run is not None and run.predictions is not None:
-            schedule_run(pipeline, run, horizon_ms)
+            schedule_run(pipeline, run, limits)
             release_stages(pipeline, run)
 
 
-def resume(pipeline: Pipeline, horizon_ms: int) -> None:
+def resume(pipeline: Pipeline, limits: Limits) -> None:
     """Schedules after a restart the announcements that were pending before it, each for its own time.
 
     Parameters
     ----------
     pipeline
         The pipeline.
-    horizon_ms
+    limits
         As of `schedule`.
     """
     for graphlet in pipeline.graphlets.values():
-        schedule_subject(pipeline, graphlet, horizon_ms)
+        schedule_subject(pipeline, graphlet, limits)
     for run in pipeline.runs.values():
         if run.predictions is not None:
-            schedule_run(pipeline, run, horizon_ms, resumed=True)
+            schedule_run(pipeline, run, limits, resumed=True)
 
 
-def schedule_run(pipeline: Pipeline, run: Run, horizon_ms: int, *, resumed: bool = False) -> None:
+def schedule_run(pipeline: Pipeline, run: Run, limits: Limits, *, resumed: bool = False) -> None:
     """Schedules a predicted run's check at its horizon, and its announcement if its outcome is new."""
-    schedule_check(pipeline, run, horizon_ms)
-    outcome = run_outcome(pipeline, run, horizon_ms)
+    schedule_check(pipeline, run, limits)
+    outcome = run_outcome(pipeline, run, limits)
     pending = (outcome.kind, outcome.cause, outcome.time_ms)
     if run.pending == pending:
         return
     run.pending = pending
-    if not resumed and outcome.kind not in (OPEN, run.announced_kind):
+    if not resumed and outcome.kind not in (OPEN, UNKNOWN, run.announced_kind):
         run.announce_at(None, pipeline.changes)
-    schedule_subject(pipeline, run, horizon_ms)
+    schedule_subject(pipeline, run, limits)
 
 
-def schedule_subject(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> None:
+def schedule_subject(pipeline: Pipeline, subject: Subject, limits: Limits) -> None:
     """Schedules the announcement of an outcome that was not announced, at once or after a grace.
 
-    After a run's end a push may come as late as past pushes did; a superseded graphlet may run as long as pushed ones.
+    After a run's end a push may come as late as past pushes did; a superseded graphlet, or one whose trainer seems
+    lost, may run as long as pushed ones.
     The time is set once and stored with the subject, so that a restart keeps it.
     """
-    outcome = outcome_of(pipeline, subject, horizon_ms)
-    if outcome.kind in (OPEN, subject.announced_kind):
+    outcome = outcome_of(pipeline, subject, limits)
+    if outcome.kind in (OPEN, UNKNOWN, subject.announced_kind):
         return
     if subject.announce_at_ms is None and outcome.kind == NOT_PUSHED and not subject.announced_kind:
-        if outcome.cause == Cause.SUPERSEDED:
+        if outcome.cause in (Cause.SUPERSEDED, Cause.LOST):
             started_ms = max((trainer.start_ms for trainer in trainers_of(subject)), default=0)
             lead_ms = started_ms + pipeline.history.lead_ms()
             subject.announce_at(max(outcome.time_ms or 0, lead_ms), pipeline.changes)
@@ -91,7 +92,7 @@ def schedule_subject(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> N
     pipeline.timers.add_announcement(subject.announce_at_ms or 0, subject.KIND, subject.name)
 
 
-def schedule_check(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
+def schedule_check(pipeline: Pipeline, run: Run, limits: Limits) -> None:
     """Schedules a check of a predicted run at its horizon, in case the run never ends or never starts a trainer.
 
     A late event may move the horizon to an earlier time; an execution that leaves the run may move it to a later one.
@@ -102,10 +103,10 @@ def schedule_check(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
         The pipeline of the run.
     run
         The run.
-    horizon_ms
+    limits
         As of `schedule`.
     """
-    when_ms = run_horizon_ms(run, horizon_ms)
+    when_ms = run_horizon_ms(run, limits)
     sooner = run.next_check_ms is None or when_ms < run.next_check_ms
     again = run.next_check_ms is not None and run.next_check_ms <= pipeline.clock.now_ms < when_ms
     if not run.announced_kind and (sooner or again):
@@ -113,7 +114,7 @@ def schedule_check(pipeline: Pipeline, run: Run, horizon_ms: int) -> None:
         pipeline.timers.add_announcement(when_ms, run.KIND, run.id)
 
 
-def advance_check(pipeline: Pipeline, execution: Execution, horizon_ms: int) -> None:
+def advance_check(pipeline: Pipeline, execution: Execution, limits: Limits) -> None:
     """Moves the check of an execution's run to an earlier time when an event shows that the run began earlier.
 
     Parameters
@@ -122,22 +123,22 @@ def advance_check(pipeline: Pipeline, execution: Execution, horizon_ms: int) -> 
         The pipeline of the execution.
     execution
         The execution that changed.
-    horizon_ms
+    limits
         As of `schedule`.
     """
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
-    if run is not None and run.next_check_ms is not None and execution.first_ms + horizon_ms < run.next_check_ms:
-        schedule_check(pipeline, run, horizon_ms)
+    if run is not None and run.next_check_ms is not None and execution.first_ms + limits.horizon_ms < run.next_check_ms:
+        schedule_check(pipeline, run, limits)
 
 
-def announce_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]) -> list[Example]:
+def announce_due(pipeline: Pipeline, limits: Limits, nodes: Mapping[str, float]) -> list[Example]:
     """Announces every outcome that is due.
 
     Parameters
     ----------
     pipeline
         The pipeline.
-    horizon_ms
+    limits
         As of `schedule`.
     nodes
         Execution type to number of nodes, for costs.
@@ -154,10 +155,10 @@ def announce_due(pipeline: Pipeline, horizon_ms: int, nodes: Mapping[str, float]
         subject = pipeline.runs.get(name) if kind == Run.KIND else pipeline.graphlets.get(name)
         if subject is None or (isinstance(subject, Run) and subject.predictions is None):
             continue
-        outcome = outcome_of(pipeline, subject, horizon_ms)
-        if outcome.kind == OPEN:
-            if isinstance(subject, Run):
-                schedule_check(pipeline, subject, horizon_ms)
+        outcome = outcome_of(pipeline, subject, limits)
+        if outcome.kind in (OPEN, UNKNOWN):
+            if outcome.kind == OPEN and isinstance(subject, Run):
+                schedule_check(pipeline, subject, limits)
         elif outcome.kind != subject.announced_kind and grace_over(pipeline, subject):
             example = announce(pipeline, subject, outcome, nodes)
             if example is not None:
@@ -170,10 +171,10 @@ def grace_over(pipeline: Pipeline, subject: Subject) -> bool:
     return subject.announce_at_ms is None or subject.announce_at_ms <= pipeline.clock.now_ms
 
 
-def outcome_of(pipeline: Pipeline, subject: Subject, horizon_ms: int) -> Outcome:
+def outcome_of(pipeline: Pipeline, subject: Subject, limits: Limits) -> Outcome:
     """The outcome of a run or of a trainer by the facts."""
     if isinstance(subject, Run):
-        return run_outcome(pipeline, subject, horizon_ms)
+        return run_outcome(pipeline, subject, limits)
     assert isinstance(subject, Graphlet)
     return Outcome(subject.kind, subject.cause, subject.time_ms)
 

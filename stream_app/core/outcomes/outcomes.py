@@ -6,9 +6,10 @@ The rules are those of docs/decisions/0001-graphlets.md. `labels` decides when a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stream_app.core.events import CANCELED, COMPLETE, FAILED
-from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, Cause
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN, Cause
 from stream_app.core.properties import is_true
 from stream_app.core.state.entities import Execution, Graphlet, Run
 from stream_app.core.state.pipeline import Pipeline
@@ -16,6 +17,23 @@ from stream_app.core.state.push_index import Push
 
 #: The property that names the verdict which stopped an execution.
 PRUNED_BY = "pruned_by"
+#: The property of a trainer whose source cannot tell whether it was pushed.
+LABEL_UNKNOWN = "label_unknown"
+
+
+class Limits(NamedTuple):
+    """How long, in ms, the detector waits for an outcome.
+
+    Parameters
+    ----------
+    horizon_ms
+        After its trainer's start, or its last report if that is later, a graphlet without an outcome has expired.
+    lost_ms
+        After the last report of a trainer that has reported its progress, the trainer is lost.
+    """
+
+    horizon_ms: int
+    lost_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +46,19 @@ class Outcome:
 
 
 UNDECIDED = Outcome(OPEN, None, None)
+#: Causes that decide a graphlet whose run has not ended.
+WITHOUT_RUN_END = (Cause.LOST, Cause.REFUSED, Cause.SUPERSEDED, Cause.EXPIRED)
 
 
-def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
+def settle(pipeline: Pipeline, limits: Limits) -> list[Graphlet]:
     """Brings the outcomes of all graphlets on the work list up to date.
 
     Parameters
     ----------
     pipeline
         The pipeline, which is changed in place.
-    horizon_ms
-        Time after its trainer's start, in ms, at which an undecided graphlet has expired.
+    limits
+        How long to wait for an outcome.
 
     Returns
     -------
@@ -54,7 +74,7 @@ def settle(pipeline: Pipeline, horizon_ms: int) -> list[Graphlet]:
             # Later pushes decide earlier graphlets: in this order most are settled once.
             graphlets.sort(key=lambda graphlet: graphlet.trainer.sort_key(), reverse=True)
         for graphlet in graphlets:
-            if settle_one(pipeline, graphlet, horizon_ms):
+            if settle_one(pipeline, graphlet, limits):
                 changed[graphlet] = None
     return list(changed)
 
@@ -72,10 +92,10 @@ def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
             pipeline.work.rebook_one(execution)
 
 
-def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
+def settle_one(pipeline: Pipeline, graphlet: Graphlet, limits: Limits) -> bool:
     """Computes one outcome again and updates what depends on it; True if it changed."""
     alive = graphlet.trainer.graphlet is graphlet
-    outcome = outcome_of(pipeline, graphlet, horizon_ms) if alive else UNDECIDED
+    outcome = outcome_of(pipeline, graphlet, limits) if alive else UNDECIDED
     trainer = graphlet.trainer
     push = (trainer.start_ms, trainer.id, outcome.time_ms or 0) if outcome.kind == PUSHED else None
     move_push(pipeline, graphlet, push)
@@ -86,10 +106,7 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
         return False
     if outcome.kind == OPEN:
         pipeline.open[graphlet] = None
-        expires_ms = trainer.start_ms + horizon_ms
-        if graphlet.horizon_ms is None or graphlet.horizon_ms > expires_ms:
-            graphlet.horizon_ms = expires_ms
-            pipeline.timers.add_horizon(expires_ms, trainer.id)
+    schedule_check(pipeline, graphlet, outcome, limits)
     if (graphlet.kind, graphlet.cause, graphlet.time_ms) == (outcome.kind, outcome.cause, outcome.time_ms):
         return False
     if graphlet.kind != outcome.kind or graphlet.cause != outcome.cause:
@@ -99,7 +116,7 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> bool:
     return True
 
 
-def outcome_of(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> Outcome:
+def outcome_of(pipeline: Pipeline, graphlet: Graphlet, limits: Limits) -> Outcome:
     """The outcome by the facts known now."""
     pushes = [execution.end_ms for execution in graphlet.deploys if pushed(pipeline, execution)]
     if pushes:
@@ -113,17 +130,57 @@ def outcome_of(pipeline: Pipeline, graphlet: Graphlet, horizon_ms: int) -> Outco
     ]
     if prunes:
         return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
-    if trainer.end_ms is not None and trainer.end_state in (FAILED, CANCELED):
+    unknown = trainer.value_of(LABEL_UNKNOWN)
+    if unknown is not None and is_true(unknown):
+        return Outcome(UNKNOWN, Cause.REGISTRY_GAP, trainer.end_ms if trainer.is_over else trainer.start_ms)
+    if trainer.is_over and trainer.end_state in (FAILED, CANCELED):
         return Outcome(NOT_PUSHED, Cause.FAILED, trainer.end_ms)
-    run_end_ms = run.end_ms() if run is not None else None
+    expires_ms, run_end_ms = expiry_ms(trainer, limits), run.end_ms() if run is not None else None
+    expired = pipeline.clock.now_ms >= expires_ms
+    if trainer.reports_progress and pipeline.clock.now_ms >= lost_at_ms(trainer, limits):
+        return Outcome(NOT_PUSHED, Cause.LOST, trainer.last_running_ms)
+    if all_refused(pipeline, graphlet) and (run_end_ms is not None or expired):
+        return Outcome(NOT_PUSHED, Cause.REFUSED, expires_ms if run_end_ms is None else run_end_ms)
     if run_end_ms is not None:
         return Outcome(NOT_PUSHED, Cause.RUN_ENDED, run_end_ms)
+    if trainer.reports_progress:
+        return UNDECIDED
     superseded_ms = pipeline.pushes.superseded_ms(trainer.start_ms, trainer.id)
     if superseded_ms is not None:
         return Outcome(NOT_PUSHED, Cause.SUPERSEDED, superseded_ms)
-    if pipeline.clock.now_ms >= trainer.start_ms + horizon_ms:
-        return Outcome(NOT_PUSHED, Cause.EXPIRED, trainer.start_ms + horizon_ms)
-    return UNDECIDED
+    return Outcome(NOT_PUSHED, Cause.EXPIRED, expires_ms) if expired else UNDECIDED
+
+
+def schedule_check(pipeline: Pipeline, graphlet: Graphlet, outcome: Outcome, limits: Limits) -> None:
+    """Schedules a check for when the clock alone may change an outcome."""
+    trainer = graphlet.trainer
+    if outcome.kind == OPEN and trainer.reports_progress:
+        when_ms = lost_at_ms(trainer, limits)
+    elif outcome.kind == OPEN or (outcome.cause == Cause.SUPERSEDED and all_refused(pipeline, graphlet)):
+        when_ms = expiry_ms(trainer, limits)
+    else:
+        return
+    if graphlet.horizon_ms is None or graphlet.horizon_ms > when_ms:
+        graphlet.horizon_ms = when_ms
+        pipeline.timers.add_horizon(when_ms, trainer.id)
+
+
+def expiry_ms(trainer: Execution, limits: Limits) -> int:
+    """When a graphlet without an outcome has expired; one that trained for longer has another horizon from then on."""
+    expires_ms = trainer.start_ms + limits.horizon_ms
+    reported_ms = max(trainer.last_running_ms or 0, trainer.end_ms or 0)
+    return expires_ms if reported_ms <= expires_ms else reported_ms + limits.horizon_ms
+
+
+def lost_at_ms(trainer: Execution, limits: Limits) -> int:
+    """When a trainer that reports its progress is lost, unless it reports again."""
+    return (trainer.last_running_ms or 0) + limits.lost_ms
+
+
+def all_refused(pipeline: Pipeline, graphlet: Graphlet) -> bool:
+    """Whether the graphlet was to be deployed, and every deploy execution ended without pushing it."""
+    deploys = graphlet.deploys
+    return bool(deploys) and all(each.ever(COMPLETE) and not pushed(pipeline, each) for each in deploys)
 
 
 def pushed(pipeline: Pipeline, execution: Execution) -> bool:
@@ -168,13 +225,13 @@ def expire(pipeline: Pipeline) -> None:
     """
     while (trainer_id := pipeline.timers.pop_horizon(pipeline.clock.now_ms)) is not None:
         graphlet = pipeline.graphlets.get(trainer_id)
-        if graphlet is not None and graphlet.kind == OPEN:
+        if graphlet is not None and (graphlet.kind == OPEN or graphlet.cause == Cause.SUPERSEDED):
             # If its start has moved to a later time since, settling schedules a later check.
             graphlet.horizon_ms = None
             pipeline.work.settle_one(graphlet)
 
 
-def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
+def run_outcome(pipeline: Pipeline, run: Run, limits: Limits) -> Outcome:
     """The outcome of a run's provisional graphlet: whether any trainer of the run is pushed.
 
     A run that never ends is decided with the last of its trainers, or at its own horizon. A run with evicted trainers
@@ -193,6 +250,8 @@ def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
     ]
     if prunes:
         return Outcome(PRUNED, None, min(ms for ms in prunes if ms is not None))
+    if any(graphlet.kind == UNKNOWN for graphlet in graphlets):
+        return Outcome(UNKNOWN, Cause.REGISTRY_GAP, max(g.time_ms or 0 for g in graphlets if g.kind == UNKNOWN))
     pruned = any(graphlet.kind == PRUNED for graphlet in graphlets)
     end_ms = run.end_ms()
     if end_ms is not None:
@@ -200,11 +259,11 @@ def run_outcome(pipeline: Pipeline, run: Run, horizon_ms: int) -> Outcome:
         return not_pushed(pruned, cause, end_ms)
     if any(graphlet.kind == OPEN for graphlet in graphlets):
         return UNDECIDED
-    ended = [graphlet for graphlet in graphlets if graphlet.cause in (Cause.SUPERSEDED, Cause.EXPIRED)]
+    ended = [graphlet for graphlet in graphlets if graphlet.cause in WITHOUT_RUN_END]
     if ended:
         last = max(ended, key=lambda graphlet: graphlet.trainer.sort_key())
         return not_pushed(pruned, last.cause, last.time_ms)
-    expires_ms = run_horizon_ms(run, horizon_ms)
+    expires_ms = run_horizon_ms(run, limits)
     return not_pushed(pruned, Cause.EXPIRED, expires_ms) if pipeline.clock.now_ms >= expires_ms else UNDECIDED
 
 
@@ -213,6 +272,6 @@ def not_pushed(pruned: bool, cause: str | None, time_ms: int | None) -> Outcome:
     return Outcome(PRUNED, None, time_ms) if pruned else Outcome(NOT_PUSHED, cause, time_ms)
 
 
-def run_horizon_ms(run: Run, horizon_ms: int) -> int:
+def run_horizon_ms(run: Run, limits: Limits) -> int:
     """When a run that never ends counts as not pushed, unless one of its trainers is still open."""
-    return min((execution.first_ms for execution in run.executions), default=0) + horizon_ms
+    return min((execution.first_ms for execution in run.executions), default=0) + limits.horizon_ms

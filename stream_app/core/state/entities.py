@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from stream_app.core.events import CACHED, ENDS, NEW, RUNNING, STATES, Scalar
+from stream_app.core.events import CACHED, CANCELED, FAILED, NEW, RUNNING, STATES, Scalar
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.core.operators import CUSTOM, TRAIN
 from stream_app.core.outputs import OPEN
+from stream_app.core.state.attempts import Attempt, Reports, attempts_of, known_reports
 from stream_app.core.state.changes import Changes
 from stream_app.core.state.small_sets import GraphletSet
 from stream_app.core.state.subject import SubjectOf
@@ -25,8 +26,6 @@ UP, DOWN, SIDE = 1, 2, 4
 NOTHING: dict[Any, Any] = {}
 
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
-#: RUNNING and end events kept of an execution. An execution that reports more often keeps its earliest.
-REPORTS_MAX = 32
 
 
 class EvictionSummary(NamedTuple):
@@ -38,17 +37,21 @@ class EvictionSummary(NamedTuple):
     #: Start and id of the latest of their trainers, and why its compute was wasted; "" when no graphlet was evicted.
     latest: tuple[int, str] = (0, "")
     cause: str = ""
-    #: Whether a trainer of the execution's own run, whose model it read, was evicted.
+    #: Whether a trainer of the execution's own run, whose model it read, was evicted; whether any trainer was.
     own_trainer: bool = False
+    read_trainer: bool = False
+    #: Whether another execution that named it as its run was evicted.
+    is_run: bool = False
 
 
 class Execution:
     """One run of an operator: its facts, then the values derived from them."""
 
     __slots__ = (
-        "charged", "end_ms", "end_state", "eviction", "first_ms", "graphlet", "group", "id", "last_ms", "members_of",
-        "own_trainer", "properties", "read_ms", "reads", "reported_node_ms", "reports", "run", "run_ms", "running_ms",
-        "seen", "touched_day", "type", "type_ms", "write_ms", "writes",
+        "charged", "end_ms", "end_state", "eviction", "first_ms", "graphlet", "group", "id", "last_ms",
+        "last_running_ms", "members_of", "own_trainer", "properties", "read_ms", "reads", "reported_node_ms", "reports",
+        "run", "running_ms", "seen", "stated_run", "stated_run_ms", "touched_day", "type", "type_ms", "write_ms",
+        "writes",
     )  # fmt: skip
 
     def __init__(self, execution_id: str) -> None:
@@ -56,14 +59,15 @@ class Execution:
         #: From the earliest event; of two with the same time the smaller.
         self.type = ""
         self.type_ms = 0
-        self.run: str | None = None
-        self.run_ms = 0
+        self.stated_run: str | None = None
+        self.stated_run_ms = 0
         #: Bits of all states seen.
         self.seen = 0
-        #: The earliest and the latest event, the earliest RUNNING event (None: none seen).
+        #: The earliest and the latest event; the earliest and the latest RUNNING event (None: none seen).
         self.first_ms = 0
         self.last_ms = 0
         self.running_ms: int | None = None
+        self.last_running_ms: int | None = None
         #: The end that holds: the latest; of two with the same time the greater name.
         self.end_ms: int | None = None
         self.end_state = ""
@@ -74,9 +78,8 @@ class Execution:
         #: The same ids -> the earliest event that named the edge.
         self.read_ms: dict[str, int] = NOTHING
         self.write_ms: dict[str, int] = NOTHING
-        #: The earliest RUNNING and end events, sorted (time, state), at most REPORTS_MAX; None while there is at most
-        #: one of either, which `running_ms` and `end_ms` tell.
-        self.reports: list[tuple[int, str]] | None = None
+        #: None while there is at most one RUNNING and one end event, which `running_ms` and `end_ms` tell.
+        self.reports: Reports | None = None
         #: Name -> (event time, value); None while there is none.
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Day of the last event of this execution or of a reader of its outputs; retention counts from it.
@@ -84,7 +87,9 @@ class Execution:
         #: None while none of its graphlets and trainers was evicted.
         self.eviction: EvictionSummary | None = None
 
+        #: By its type, unless another execution names it as its run; it is then of group run, and in that run.
         self.group = CUSTOM
+        self.run: str | None = None
         #: Whether it reads a model that a trainer of its own run wrote.
         self.own_trainer = False
         #: Graphlet -> bits UP, DOWN, SIDE.
@@ -116,35 +121,42 @@ class Execution:
         """Whether any event reported this state."""
         return bool(self.seen & STATE_BITS[state])
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended and has not been started again after a failure."""
+        if self.end_ms is None:
+            return False
+        if self.end_state not in (FAILED, CANCELED) or (self.last_running_ms or 0) <= self.end_ms:
+            return True
+        return self.attempts()[-1][1] is not None
+
+    @property
+    def reports_progress(self) -> bool:
+        """Whether it is not over and has reported RUNNING more than once in its last attempt."""
+        if self.is_over or self.running_ms is None or self.last_running_ms == self.running_ms:
+            return False
+        return self.attempts()[-1][0] != self.last_running_ms
+
     def node_ms(self, nodes: float) -> int:
-        """Compute in node-ms: as reported, else the duration times the number of nodes; 0 when CACHED."""
+        """Compute in node-ms: as reported, else the time of its attempts times the number of nodes; 0 when CACHED.
+
+        An attempt without an end counts until its last report. The time between attempts is no compute.
+        """
         if self.end_ms is not None and self.end_state == CACHED:
             return 0
         if self.reported_node_ms is not None:
             return self.reported_node_ms
-        if self.end_ms is None:
-            return 0
-        return max(0, int((self.end_ms - self.start_ms) * nodes))
+        if self.reports is None:
+            return max(0, int((self.end_ms - self.start_ms) * nodes)) if self.end_ms is not None else 0
+        last_ms = self.last_running_ms or 0
+        return int(
+            sum((last_ms if end_ms is None else end_ms) - start_ms for start_ms, end_ms in self.attempts()) * nodes
+        )
 
-    def earliest_reports(self) -> list[tuple[int, str]]:
-        """Time and state of the RUNNING and end events that are kept, sorted."""
-        if self.reports is not None:
-            return self.reports
-        found = [] if self.running_ms is None else [(self.running_ms, RUNNING)]
-        return found if self.end_ms is None else sorted([*found, (self.end_ms, self.end_state)])
-
-    def attempts(self) -> list[tuple[int, int | None]]:
+    def attempts(self) -> list[Attempt]:
         """Start and end of each attempt in ms since 1970 UTC; the end is None while the attempt runs."""
-        found: list[tuple[int, int | None]] = []
-        start_ms: int | None = None
-        # Of a start and an end in one moment the start comes first.
-        for time_ms, state in sorted(self.earliest_reports(), key=lambda report: (report[0], report[1] in ENDS)):
-            if state in ENDS:
-                found.append((time_ms if start_ms is None else start_ms, time_ms))
-                start_ms = None
-            elif start_ms is None:
-                start_ms = time_ms
-        return found if start_ms is None else [*found, (start_ms, None)]
+        reports = known_reports(self.reports, self.running_ms, self.end_ms, self.end_state)
+        return attempts_of(reports, self.first_ms)
 
     def sort_key(self) -> tuple[int, str]:
         """Start and id, the order of executions."""
@@ -365,7 +377,9 @@ class Run(SubjectOf["Execution"]):
         return sorted(self.executions, key=Execution.sort_key)
 
     def end_ms(self) -> int | None:
-        """The latest end of the run in ms since 1970 UTC; None while it has none."""
+        """The latest end of the run in ms since 1970 UTC; None while it has none, or was started again."""
+        if not all(execution.is_over for execution in self.run_executions if execution.end_ms is not None):
+            return None
         return max((e.end_ms for e in self.run_executions if e.end_ms is not None), default=None)
 
     def set_in_history(self, in_history: bool, changes: Changes) -> None:

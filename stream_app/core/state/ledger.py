@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-USEFUL, WASTED, PENDING, UNATTRIBUTED = "useful", "wasted", "pending", "unattributed"
+USEFUL, WASTED, PENDING, UNATTRIBUTED, NOT_KNOWN = "useful", "wasted", "pending", "unattributed", "unknown"
 
 K = TypeVar("K")
 
@@ -27,8 +27,8 @@ class Ledger:
 
     Attributes
     ----------
-    useful, wasted, pending, unattributed
-        Compute by class; they add up to `total`.
+    useful, wasted, pending, unattributed, unknown
+        Compute by class; they add up to `total`. Unknown is that of graphlets whose outcome is not known.
     saved, harmed, undecided
         By policy: flagged compute that turned out to be wasted (avoidable), useful, or is pending.
     wasted_by
@@ -41,6 +41,7 @@ class Ledger:
     wasted: int = 0
     pending: int = 0
     unattributed: int = 0
+    unknown: int = 0
     saved: dict[int, int] = field(default_factory=dict)
     harmed: dict[int, int] = field(default_factory=dict)
     undecided: dict[int, int] = field(default_factory=dict)
@@ -66,9 +67,11 @@ class Ledger:
             add(self.wasted_by, (group, cause), amount)
         elif kind == PENDING:
             self.pending += amount
+        elif kind == NOT_KNOWN:
+            self.unknown += amount
         else:
             self.unattributed += amount
-        if policies and kind != UNATTRIBUTED:
+        if policies and kind in (WASTED, USEFUL, PENDING):
             by_policy = self.saved if kind == WASTED else self.harmed if kind == USEFUL else self.undecided
             while policies:
                 add(by_policy, (policies & -policies).bit_length() - 1, amount)
@@ -92,7 +95,7 @@ class Ledger:
 
     def total(self) -> int:
         """All compute in node-ms."""
-        return self.useful + self.wasted + self.pending + self.unattributed
+        return self.useful + self.wasted + self.pending + self.unattributed + self.unknown
 
 
 def add(sums: dict[K, int], key: K, amount: int) -> None:

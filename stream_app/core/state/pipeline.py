@@ -34,6 +34,8 @@ class Pipeline:
         self.executions: dict[str, Execution] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.runs: dict[str, Run] = {}
+        #: Run -> number of executions whose events name it.
+        self.stated_runs: dict[str, int] = {}
         #: Trainer id -> graphlet.
         self.graphlets: dict[str, Graphlet] = {}
         #: Run -> graphlets that have it among their `runs`.

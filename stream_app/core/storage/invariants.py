@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stream_app.core.graphlets.membership import MEMBERS_MAX, may_enter
 from stream_app.core.graphlets.rebuilding import reads_own_trainer
+from stream_app.core.graphlets.roles import role_of
 from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
 from stream_app.core.outputs import OPEN, PUSHED, Cause
 from stream_app.core.state.entities import DOWN, SIDE, UP, Execution, Graphlet, has_graphlet
@@ -29,7 +30,7 @@ def check(pipeline: Pipeline, operators: Operators) -> None:
     """
     assert not pipeline.work.unsettled, "outcomes are left unsettled"
     for execution in pipeline.executions.values():
-        check_execution(execution, operators)
+        check_execution(pipeline, execution, operators)
     for graphlet in pipeline.graphlets.values():
         check_graphlet(pipeline, graphlet)
     check_ledger(pipeline)
@@ -54,15 +55,15 @@ def check_touched(pipeline: Pipeline, execution: Execution, operators: Operators
     AssertionError
         One does not hold; the message names the entity.
     """
-    check_execution(execution, operators)
+    check_execution(pipeline, execution, operators)
     for graphlet in (execution.graphlet, *(execution.members_of or ())):
         if graphlet is not None:
             check_graphlet(pipeline, graphlet)
 
 
-def check_execution(execution: Execution, operators: Operators) -> None:
+def check_execution(pipeline: Pipeline, execution: Execution, operators: Operators) -> None:
     """Asserts the invariants of one execution."""
-    assert execution.group == operators.group(execution.type), execution.id
+    assert (execution.group, execution.run) == role_of(pipeline, execution, operators), execution.id
     assert (execution.graphlet is not None) == has_graphlet(execution), execution.id
     assert execution.own_trainer == reads_own_trainer(execution) or execution.group == RUN, execution.id
     assert execution.group not in (TRAIN, RUN) or not execution.members_of, execution.id
@@ -101,4 +102,4 @@ def check_ledger(pipeline: Pipeline) -> None:
         if execution.charged is not None:
             total.book(execution.charged, 1)
     assert total == pipeline.ledger, pipeline.name
-    assert min(total.useful, total.wasted, total.pending, total.unattributed, total.avoided) >= 0
+    assert min(total.useful, total.wasted, total.pending, total.unattributed, total.unknown, total.avoided) >= 0

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 import orjson
 
+from stream_app.core.events import RUNNING
 from stream_app.core.graphlets.membership import spread_from_trainer
 from stream_app.core.graphlets.rebuilding import reads_own_trainer, refresh_graphlet
+from stream_app.core.graphlets.roles import count_stated, role_of
 from stream_app.core.graphlets.updating import enter_run
 from stream_app.core.graphlets.versions import add_reader, connect_writer
 from stream_app.core.operators import Operators
+from stream_app.core.state.attempts import Reports
 from stream_app.core.state.entities import (
     NOTHING,
     Artifact,
@@ -100,7 +103,7 @@ def load_pipeline(name: str, rows: list[Row], names: Mapping[str, str], operator
             artifact.unversioned = Unversioned()
             artifact.unversioned.evicted_ends = evicted_ends
             artifact.unversioned.ends = sorted((end_ms, writer_id) for writer_id, end_ms in evicted_ends.items())
-    connect(pipeline, [load_execution(pipeline, *entry, operators) for entry in by_kind.get(EXECUTION, ())])
+    connect(pipeline, [load_execution(pipeline, *entry) for entry in by_kind.get(EXECUTION, ())], operators)
     for entity, value in by_kind.get(GRAPHLET, ()):
         load_graphlet(pipeline, entity, value)
     for entity, value in by_kind.get(RUN, ()):
@@ -165,30 +168,39 @@ def load_properties(row: dict[str, list[Any]] | None) -> dict[str, tuple[int, An
     return None if row is None else {name: (time_ms, value) for name, (time_ms, value) in row.items()}
 
 
-def load_execution(pipeline: Pipeline, name: str, row: list[Any], operators: Operators) -> Ends:
-    """Loads one execution, with the ids of the artifacts at its edges, which are registered once all are known."""
+def load_execution(pipeline: Pipeline, name: str, row: list[Any]) -> Ends:
+    """Loads one execution, with the ids of the artifacts at its edges; its role and edges follow once all are known."""
     execution = pipeline.executions[name] = Execution(name)
     (
-        execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
-        execution.running_ms, execution.end_ms, execution.end_state, execution.reported_node_ms,
+        execution.type, execution.type_ms, execution.stated_run, execution.stated_run_ms, execution.seen,
+        execution.first_ms, execution.running_ms, execution.end_ms, execution.end_state, execution.reported_node_ms,
         inputs, outputs, properties, execution.touched_day, eviction,
         execution.last_ms, input_ms, output_ms, reports,
     ) = row[:19]  # fmt: skip
+    # Rows of 0.2.0 end here.
+    execution.last_running_ms, spans, ends = row[19:22] if len(row) > 19 else (None, [], [])
     execution.read_ms = dict(zip(inputs, input_ms, strict=True)) or NOTHING
     execution.write_ms = dict(zip(outputs, output_ms, strict=True)) or NOTHING
-    execution.reports = None if reports is None else [(time_ms, state) for time_ms, state in reports]
+    if reports is not None:
+        execution.reports = Reports.from_row(reports, spans, ends)
+    if execution.last_running_ms is None and execution.running_ms is not None:
+        execution.last_running_ms = max(
+            (time_ms for time_ms, state in reports or () if state == RUNNING), default=execution.running_ms
+        )
     execution.properties = load_properties(properties)
     if eviction is not None:
-        pushed, policies, (start_ms, trainer), cause, own_trainer = eviction[:5]
-        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), cause, own_trainer)
-    execution.group = operators.group(execution.type)
-    enter_run(pipeline, execution)
-    pipeline.work.rebook_one(execution)
+        pushed, policies, (start_ms, trainer), *further = eviction
+        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), *further[:4])
+    count_stated(pipeline, execution.stated_run, 1)
     return execution, inputs, outputs
 
 
-def connect(pipeline: Pipeline, ends: list[Ends]) -> None:
-    """Registers every edge, then lets every graphlet find its members."""
+def connect(pipeline: Pipeline, ends: list[Ends], operators: Operators) -> None:
+    """Gives every execution its role, registers every edge, then lets every graphlet find its members."""
+    for execution, _, _ in ends:
+        execution.group, execution.run = role_of(pipeline, execution, operators)
+        enter_run(pipeline, execution)
+        pipeline.work.rebook_one(execution)
     for execution, _, outputs in ends:
         for artifact_id in outputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))

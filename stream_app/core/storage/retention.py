@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stream_app.core.graphlets.membership import clear
+from stream_app.core.graphlets.roles import count_stated
 from stream_app.core.graphlets.updating import take_out
 from stream_app.core.graphlets.versions import release, remove_reader
-from stream_app.core.operators import RUN, TRAIN
+from stream_app.core.operators import DEPLOY, RUN, TRAIN
 from stream_app.core.outcomes.accounting import policies_of
 from stream_app.core.outputs import OPEN, PUSHED, Cause
 from stream_app.core.state.entities import EvictionSummary, Execution, Graphlet, Run
@@ -86,7 +87,14 @@ def summarise(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> N
     latest, cause = before.latest, before.cause
     if not cause or graphlet.trainer.sort_key() > latest:
         latest = graphlet.trainer.sort_key()
-        cause = Cause.EVICTED if graphlet.kind == OPEN else graphlet.cause or graphlet.kind
+        # What is not known of one graphlet is not known of its members.
+        cause = (
+            cause
+            if cause == Cause.REGISTRY_GAP
+            else Cause.EVICTED
+            if graphlet.kind == OPEN
+            else graphlet.cause or graphlet.kind
+        )
     summary = before._replace(
         pushed=before.pushed or graphlet.kind == PUSHED,
         policies=before.policies & policies_of(pipeline, execution, graphlet),
@@ -121,11 +129,20 @@ def remove(pipeline: Pipeline, execution: Execution) -> None:
                 if reader.own_trainer:
                     summary = (reader.eviction or EvictionSummary())._replace(own_trainer=True)
                     reader.summarise_eviction(summary, pipeline.changes)
+            for reader in version.all_readers():
+                if reader.group == DEPLOY and not reader.own_trainer:
+                    summary = (reader.eviction or EvictionSummary())._replace(read_trainer=True)
+                    reader.summarise_eviction(summary, pipeline.changes)
     for artifact_id in sorted({*execution.reads, *execution.writes}):
         artifact = pipeline.artifacts.get(artifact_id)
         if artifact is not None and release(pipeline, artifact, execution):
             del pipeline.artifacts[artifact_id]
             pipeline.changes.drop(artifact)
+    count_stated(pipeline, execution.stated_run, -1)
+    of_run = pipeline.executions.get(execution.stated_run) if execution.stated_run is not None else None
+    if of_run is not None and of_run.group == RUN:
+        summary = (of_run.eviction or EvictionSummary())._replace(is_run=True)
+        of_run.summarise_eviction(summary, pipeline.changes)
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is not None:
         remove_from_run(pipeline, run, execution)

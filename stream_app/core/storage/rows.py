@@ -105,14 +105,15 @@ def ledger_row(ledger: Ledger) -> dict[str, Any]:
 
 def execution_row(execution: Execution) -> list[Any]:
     """The facts of an execution."""
-    reads, writes = sorted(execution.reads), sorted(execution.writes)
+    reads, writes, reports = sorted(execution.reads), sorted(execution.writes), execution.reports
     return [
-        execution.type, execution.type_ms, execution.run, execution.run_ms, execution.seen, execution.first_ms,
-        execution.running_ms, execution.end_ms, execution.end_state, execution.reported_node_ms,
+        execution.type, execution.type_ms, execution.stated_run, execution.stated_run_ms, execution.seen,
+        execution.first_ms, execution.running_ms, execution.end_ms, execution.end_state, execution.reported_node_ms,
         reads, writes, execution.properties,
         execution.touched_day, None if execution.eviction is None else list(execution.eviction),
         execution.last_ms, [execution.read_ms[each] for each in reads], [execution.write_ms[each] for each in writes],
-        execution.reports,
+        None if reports is None else reports.earliest, execution.last_running_ms,
+        None if reports is None else reports.spans, None if reports is None else reports.ends,
     ]  # fmt: skip
 
 

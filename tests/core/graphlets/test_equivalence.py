@@ -139,10 +139,13 @@ def _final(detector: Detector, events: Iterable[Event]) -> dict[str, Any]:
             one |= {name: graphlet[name] for name in ("outcome", "cause", "cost")}
             graphlets[graphlet["graphlet"]] = one | {"time": graphlet["time_ms"]}
     ledgers = {pipeline: detector.ledger(pipeline) for pipeline in sorted({e.pipeline for e in events})}
-    classes = ("useful", "wasted", "pending", "unattributed")
+    classes = ("useful", "wasted", "pending", "unattributed", "unknown")
     return {
         "graphlets": graphlets,
-        "ledger": {p: {name: getattr(own, name) for name in classes} for p, own in ledgers.items()},
+        "ledger": {
+            p: {name: sum_ for name in classes if (sum_ := getattr(own, name)) or name != "unknown"}
+            for p, own in ledgers.items()
+        },
     }
 
 

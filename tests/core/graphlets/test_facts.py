@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import COMPLETE, FAILED, NEW, RUNNING, ArtifactRef, Event
-from stream_app.core.state.entities import REPORTS_MAX
+from stream_app.core.state.attempts import REPORTS_MAX
 from tests.support.builders import at, happened
 
 EVENTS = st.builds(
@@ -35,7 +35,8 @@ def facts(detector: Detector) -> dict[str, Any]:
     for pipeline in detector.pipelines.values():
         for execution in pipeline.executions.values():
             found[execution.id] = (
-                execution.last_ms, execution.read_ms, execution.write_ms, execution.reports, execution.attempts(),
+                execution.last_ms, execution.last_running_ms, execution.read_ms, execution.write_ms,
+                execution.attempts(),
             )  # fmt: skip
         for artifact in pipeline.artifacts.values():
             found[f"artifact {artifact.id}"] = (artifact.type, artifact.type_ms)
@@ -72,7 +73,7 @@ def test_order_repetition_and_restarts_do_not_matter(events: list[Event], random
         ([], []),
         ([(1, RUNNING)], [(1, None)]),
         ([(5, RUNNING), (5, COMPLETE)], [(5, 5)]),
-        ([(7, COMPLETE)], [(7, 7)]),
+        ([(7, COMPLETE)], [(0, 7)]),
         ([(1, RUNNING), (3, FAILED), (6, RUNNING), (9, COMPLETE)], [(1, 3), (6, 9)]),
         ([(1, RUNNING), (2, RUNNING), (3, FAILED), (6, RUNNING), (7, RUNNING)], [(1, 3), (6, None)]),
     ],
@@ -95,7 +96,8 @@ def test_reports_are_bounded() -> None:
     detector = detector_of([happened(minute, "a", "Custom", RUNNING) for minute in minutes])
 
     execution = detector.pipelines["p"].executions["a"]
-    assert execution.reports == [(at(minute), RUNNING) for minute in range(1, REPORTS_MAX + 1)]
+    assert execution.reports is not None
+    assert execution.reports.earliest == [(at(minute), RUNNING) for minute in range(1, REPORTS_MAX + 1)]
     assert execution.last_ms == at(198)
 
 

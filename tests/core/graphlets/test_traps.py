@@ -23,7 +23,7 @@ def test_a_pusher_complete_with_pushed_0_is_not_a_push(watch: Watch, said: str |
         ran(1, "push", "Pusher", reads=["model"], writes=[artifact("pushed", pushed=said)]),
         run_ended(3),
     )
-    assert detector.outcome("train") == ("not_pushed", "run_ended", at(3))
+    assert detector.outcome("train") == ("not_pushed", "refused", at(3))
     assert detector.ledger() == {"useful": 0, "wasted": 2 * MINUTE, "pending": 0, "unattributed": 0}
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.events import COMPLETE, FAILED, Event
+from stream_app.core.events import COMPLETE, FAILED, NEW, Event
 from stream_app.core.operators import Operators
 from stream_app.core.outputs import Closed, Example
 from stream_app.core.storage.rows import key
-from tests.support.builders import DAY, HOUR, MINUTE, T0, Ref, artifact, at, ended, ran, run_ended, started
+from tests.support.builders import DAY, HOUR, MINUTE, T0, Ref, artifact, at, ended, happened, ran, run_ended, started
 from tests.support.oracle import recompute
 from tests.support.simulated import fleet_events, wire
 from tests.support.steered import Steered, past, whole_run
@@ -301,7 +301,7 @@ def test_a_closed_push_still_supersedes(watch: Watch) -> None:
         ran(7, "push", "Pusher", run="r1", reads=["m"]),
     )
     for day in range(0, 60, 5):
-        watched.feed(started(day * DAYS + 10, "old", "Trainer", run="r0"))
+        watched.feed(happened(day * DAYS + 10, "old", "Trainer", NEW, run="r0"))
 
     assert [output.graphlet["trainer"] for output in closed(watched)] == ["new"]
     assert watched.outcome("old") == ("not_pushed", "superseded", at(8))

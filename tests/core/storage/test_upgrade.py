@@ -17,7 +17,7 @@ from tests.support.steered import Steered, whole_run
 Rows = dict[bytes, bytes]
 
 #: What version 2 added at the end of a row's value.
-ADDED = {"execution": 4, "artifact": 2}
+ADDED = {"execution": 7, "artifact": 2}
 
 
 def rows_of(detector: Detector) -> Rows:
