@@ -8,20 +8,34 @@ from __future__ import annotations
 from itertools import chain
 
 from stream_app.core.events import STATES
-from stream_app.core.outputs import CONTINUE, NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, STAGES, WARN, Cause
-from stream_app.core.state.ledger import PENDING, UNATTRIBUTED, USEFUL, WASTED
+from stream_app.core.outputs import (
+    CONTINUE,
+    NOT_PUSHED,
+    OPEN,
+    PRUNE,
+    PRUNED,
+    PUSHED,
+    STAGES,
+    UNKNOWN,
+    WARN,
+    Cause,
+)
+from stream_app.core.state.ledger import NOT_KNOWN, PENDING, UNATTRIBUTED, USEFUL, WASTED
 from stream_app.metrics.metric import Label, Metric, Process
 
 DECISIONS = (CONTINUE, WARN, PRUNE)
-OUTCOMES = (PUSHED, NOT_PUSHED, PRUNED)
+OUTCOMES = (PUSHED, NOT_PUSHED, PRUNED, UNKNOWN)
 #: The cause of an outcome -> the outcome.
 CAUSES: dict[str, str] = {
     PUSHED: PUSHED,
     PRUNED: PRUNED,
-    **dict.fromkeys((Cause.FAILED, Cause.RUN_ENDED, Cause.SUPERSEDED, Cause.EXPIRED), NOT_PUSHED),
+    **dict.fromkeys(
+        (Cause.FAILED, Cause.LOST, Cause.REFUSED, Cause.RUN_ENDED, Cause.SUPERSEDED, Cause.EXPIRED), NOT_PUSHED
+    ),
+    Cause.REGISTRY_GAP: UNKNOWN,
 }
 #: What became of compute. Flagged compute is never unattributed.
-CLASSES = (USEFUL, WASTED, PENDING, UNATTRIBUTED)
+CLASSES = (USEFUL, WASTED, PENDING, UNATTRIBUTED, NOT_KNOWN)
 #: Bins of predicted probabilities, named by their upper bounds.
 BINS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
 #: Who predicted: the model, or the past push rate of the pipeline.
@@ -64,6 +78,11 @@ _EVENTS = (
     Metric("events_consumed_total", "counter", "Records read from source topics.", (_TOPIC,), processes=_WORKER),
     Metric(
         "events_ignored_total", "counter", "Records of source topics that describe no execution.", processes=_WORKER
+    ),
+    Metric(
+        "event_parts_dropped_total", "counter",
+        "Parts of events that are not read and were dropped because they are malformed.",
+        processes=_WORKER,
     ),
     Metric(
         "events_dead_lettered_total", "counter", "Records sent to the dead letters, by reason.",
@@ -202,7 +221,7 @@ _VALUE = (
     ),
     Metric(
         "compute_flagged_node_seconds", "gauge", "Compute started after a flag of a policy, by what became of it.",
-        (_FLAGGED_BUDGET, Label("class", CLASSES[:-1])), unit="node_seconds",
+        (_FLAGGED_BUDGET, Label("class", (USEFUL, WASTED, PENDING))), unit="node_seconds",
     ),
     Metric(
         "compute_avoided_node_seconds", "gauge", "Expected compute of pruned runs that was not spent.",

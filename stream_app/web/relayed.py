@@ -6,21 +6,25 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
+import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.service.event_log import Accepted
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
-from stream_app.sources import Sources
+from stream_app.sources import NATIVE, Sources
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.problems import ProblemError
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
+from stream_app.wire import event_to_dict
 
 #: Verdicts kept: the latest.
 VERDICTS_MAX = 200_000
+#: Larger messages are sent in the native form, without what a detector does not read: topics take 1 MiB by default.
+LARGE_MESSAGE = 512 << 10
 
 
 class Workers(Protocol):
@@ -31,7 +35,10 @@ class Workers(Protocol):
         """Why requests cannot be served now; "" when they can."""
 
     async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
-        """Sends messages, each with its pipeline and format, and returns when they are safe; raises StreamAppError."""
+        """Sends messages, each with its pipeline and format, and returns when they are safe.
+
+        Raises MalformedEvent for one that is too large, and another StreamAppError where they cannot be sent now.
+        """
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -60,6 +67,14 @@ class RelayedVerdicts:
         raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
 
 
+def _sent(accepted: Accepted) -> tuple[bytes, str | None, str] | None:
+    """What is sent of a message; None for a large one that describes no execution, of which workers read nothing."""
+    event, message = accepted.event, accepted.message
+    if len(message) <= LARGE_MESSAGE:
+        return message, event.pipeline if event is not None else None, accepted.format
+    return (orjson.dumps(event_to_dict(event)), event.pipeline, NATIVE) if event is not None else None
+
+
 def relayed_app(
     workers: Workers,
     relayed: RelayedVerdicts,
@@ -77,9 +92,7 @@ def relayed_app(
         await asyncio.gather(task, return_exceptions=True)
 
     async def intake(messages: Sequence[Accepted]) -> None:
-        await workers.send(
-            [(each.message, each.event.pipeline if each.event is not None else None, each.format) for each in messages]
-        )
+        await workers.send([sent for each in messages if (sent := _sent(each)) is not None])
 
     routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes()]
     if webhooks is not None:

@@ -148,7 +148,7 @@ def test_a_refused_event_stops_nobody_else(cluster: Cluster, topic: MakeTopic) -
         until(lambda: ready(service))
         assert service.post(orjson.dumps(START)).status == 201
         refused = service.post(orjson.dumps(large))
-        assert (refused.status, "MessageSizeTooLarge" in refused.json["detail"]) == (503, True)
+        assert (refused.status, "max.message.bytes" in refused.json["detail"]) == (413, True)
 
         until(lambda: service.post(orjson.dumps(END)).status == 201)
 

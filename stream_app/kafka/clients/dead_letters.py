@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.errors import OptionsError
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.producer import make_producer, sender
+from stream_app.kafka.clients.producer import READABLE, make_producer, sender
 from stream_app.kafka.clients.topics import Names, find
-from stream_app.kafka.records import Record
-from stream_app.kafka.state.outbox import Message
+from stream_app.kafka.records import FORMAT, Record
+from stream_app.kafka.state.outbox import Headers, Message
 
 _POLL_MS = 500
 
@@ -33,6 +33,8 @@ class DeadLetter:
     time_ms: int
     #: Whether only its beginning was kept.
     truncated: bool
+    #: The headers that it is written back with.
+    headers: Headers = ()
 
 
 async def read(connection: Connection, names: Names, limit: int | None = None) -> list[DeadLetter]:
@@ -90,7 +92,10 @@ async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
     """
     partitions = _partitions(connection, names)
     back = truncated = 0
-    async with _consumer(connection, f"{names.group}-requeue") as consumer, make_producer(connection) as producer:
+    async with (
+        _consumer(connection, f"{names.group}-requeue") as consumer,
+        make_producer(connection, READABLE) as producer,
+    ):
         send = sender(producer)
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -100,7 +105,7 @@ async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
             if letter.truncated:
                 truncated += 1
                 continue
-            await send([Message(letter.topic, letter.key, letter.value)])
+            await send([Message(letter.topic, letter.key, letter.value, letter.headers)])
             back += 1
         if ends:
             await consumer.commit(ends)
@@ -155,4 +160,5 @@ def _letter(record: Record) -> DeadLetter:
         offset=int(headers["offset"]),
         time_ms=record.timestamp,
         truncated="truncated" in headers,
+        headers=tuple(header for header in record.headers if header[0] == FORMAT),
     )

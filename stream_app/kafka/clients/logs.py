@@ -12,6 +12,7 @@ QUIET_SECONDS = 30.0
 
 _CHATTY = (
     "aiokafka",
+    "aiokafka.cluster",
     "aiokafka.consumer.consumer",
     "aiokafka.consumer.fetcher",
     "aiokafka.consumer.group_coordinator",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -17,23 +17,29 @@ from stream_app.kafka.state.outbox import Message
 #: Bytes of a record batch; a group of changed rows larger than this takes several.
 BATCH_BYTES = MAX_MESSAGE_BYTES // 2
 
+#: The codecs of topics that only this program reads, and of those that others read: every client can read gzip, while
+#: kafka-python and others need a further package for each other codec.
+INTERNAL, READABLE = "zstd", "gzip"
+
 Send = Callable[[Iterable[Message]], Awaitable[None]]
 
 
-def make_producer(connection: Connection, **settings: Any) -> AIOKafkaProducer:
+def make_producer(connection: Connection, codec: str = INTERNAL, **settings: Any) -> AIOKafkaProducer:
     """An idempotent producer, not yet started, that repeats requests for as long as the broker is away.
 
     Parameters
     ----------
     connection
         How to reach Kafka.
+    codec
+        The codec of its records: `INTERNAL` or `READABLE`.
     settings
         Further settings of `AIOKafkaProducer`.
     """
     producer = AIOKafkaProducer(
         **connection.client(),
         enable_idempotence=True,
-        compression_type="zstd",
+        compression_type=codec,
         max_batch_size=BATCH_BYTES,
         max_request_size=MAX_MESSAGE_BYTES,
         **settings,
@@ -55,11 +61,23 @@ async def give_up(producer: AIOKafkaProducer) -> None:
     producer._message_accumulator.fail_all(KafkaConnectionError("the connection was given up"))
 
 
-def sender(producer: AIOKafkaProducer) -> Send:
-    """A function that sends messages and returns when Kafka has all of them, or raises KafkaError."""
+def sender(producer: AIOKafkaProducer, of_topic: Mapping[str, AIOKafkaProducer] | None = None) -> Send:
+    """A function that sends messages and returns when Kafka has all of them, or raises KafkaError.
+
+    Parameters
+    ----------
+    producer
+        Sends them.
+    of_topic
+        Topics whose messages another producer sends.
+    """
+    others = of_topic or {}
 
     async def send(messages: Iterable[Message]) -> None:
-        sent = [await producer.send(m.topic, m.value, m.key, headers=list(m.headers)) for m in messages]
+        sent = [
+            await others.get(each.topic, producer).send(each.topic, each.value, each.key, headers=list(each.headers))
+            for each in messages
+        ]
         await asyncio.gather(*sent)
 
     return send

@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream_app import wire
-from stream_app.errors import StreamAppError
+from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.producer import give_up, make_producer
+from stream_app.kafka.clients.producer import READABLE, give_up, make_producer
 from stream_app.kafka.clients.retry import Problem, is_transient, retry
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.records import FORMAT
@@ -88,6 +88,8 @@ class Relay:
         ------
         RelayUnavailableError
             Not all of them are known to be stored; some may be.
+        MalformedEvent
+            One of them is larger than the topic takes; others may be stored.
         """
         if self._producer is None:
             raise RelayUnavailableError(self.unavailable_reason)
@@ -105,10 +107,13 @@ class Relay:
         except KafkaError as error:
             if not is_transient(error):
                 self._refusal = error
+            if isinstance(error, MessageSizeTooLargeError):
+                reason = f"an event is larger than topic {self._topic} takes; see its max.message.bytes"
+                raise MalformedEvent(reason) from error
             raise RelayUnavailableError(f"Kafka does not accept events: {type(error).__name__}") from error
 
     async def _connected(self) -> NoReturn:
-        producer = make_producer(self._connection, linger_ms=5, request_timeout_ms=_REQUEST_MS)
+        producer = make_producer(self._connection, READABLE, linger_ms=5, request_timeout_ms=_REQUEST_MS)
         consumer = AIOKafkaConsumer(
             self._verdicts,
             **self._connection.client(),

@@ -54,6 +54,11 @@ class Names:
         return f"{self.group}-dead-letters"
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The topics that others read."""
+        return (self.verdicts, self.examples, self.alerts, self.dead_letters)
+
+    @property
     def changelog(self) -> str:
         return f"{self.group}-state-changelog"
 
@@ -126,6 +131,15 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
             {key: str(entry["value"]) for key, entry in configs[topic["name"]].items()},
         )
         for topic in described
+    }
+
+
+def find_ids(admin: KafkaAdminClient, names: list[str]) -> dict[str, str]:
+    """The ids of the topics that exist, by name; a topic that is made anew has another id."""
+    return {
+        topic["name"]: str(topic["topic_id"])
+        for topic in admin.describe_topics(names)
+        if topic["error_code"] != _UNKNOWN_TOPIC
     }
 
 

@@ -64,6 +64,8 @@ def make_app(
         broker_max_poll_records=BATCH_RECORDS,
         stream_buffer_maxsize=BUFFERED_BATCHES,
         consumer_auto_offset_reset="earliest",
+        # A topic that was missing when the group looked for it, or has more partitions, is found soon.
+        consumer_metadata_max_age_ms=5_000,
         # With a short session a dead worker is found soon; commits are hints, so losing one costs little.
         broker_session_timeout=session_seconds,
         broker_heartbeat_interval=session_seconds / 5,

@@ -150,6 +150,18 @@ class Assignment:
             self._close(number)
             await self._keep_or_open(number)
 
+    async def begin_again(self, topic: str) -> None:
+        """Reads a source topic from its beginning, because it was deleted and made anew.
+
+        Parameters
+        ----------
+        topic
+            Its name.
+        """
+        consumer = self._app.consumer
+        assert isinstance(consumer, BatchConsumer)
+        await consumer.begin_again(topic)
+
     def positions(self) -> dict[TP, int]:
         """The next offset to read of each open partition."""
         return {TP(self._topic, number): p.table.position for number, p in self.partitions.items()}

@@ -16,11 +16,12 @@ Every private name of Faust that is used is in this module; `tests/kafka/engine/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
@@ -36,6 +37,24 @@ FAUST_VERSION = "0.15.3"
 POSITION_SECONDS = 1.0
 
 Positions = Callable[[], Mapping[TP, int]]
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread in which Faust talks to Kafka.
+
+    Faust crashes when an offset cannot be committed, also where that is because the topic was deleted a moment ago.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        commit = consumer.commit
+
+        async def commit_what_exists(offsets: Mapping[Any, Any]) -> None:
+            with contextlib.suppress(UnknownTopicOrPartitionError):  # Kafka has committed the other offsets
+                await commit(offsets)
+
+        consumer.commit = commit_what_exists
+        return consumer
 
 
 class BatchConsumer(driver.Consumer):
@@ -54,10 +73,33 @@ class BatchConsumer(driver.Consumer):
         self._stuck: set[TP] = set()
         #: Rebalances that had begun when partitions were assigned last.
         self._begun = 0
+        #: Topics that were made anew: committed offsets of theirs are those of the topics before.
+        self._renewed: set[str] = set()
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._begun = self.app.rebalancing_count
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def begin_again(self, topic: str) -> None:
+        """Reads a topic from its beginning after a rebalance, which is begun here.
+
+        The rebalance finishes batches in progress, and lets partitions be assigned that the group has lost sight of.
+
+        Parameters
+        ----------
+        topic
+            Its name.
+        """
+        self._renewed.add(topic)
+        await self._thread.call_thread(self._rejoin)
+
+    async def _rejoin(self) -> None:
+        consumer = self._thread._ensure_consumer()
+        await consumer._client.force_metadata_update()
+        consumer._coordinator.request_rejoin()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
         fetched = await super()._getmany(active_partitions, timeout)
@@ -140,10 +182,22 @@ class BatchConsumer(driver.Consumer):
             # Offsets before these are done. Without this the lag of a quiet partition would not be known, and it would
             # get no ticks, for as long as others are busy.
             self._reached.update(positions)
+        await self._seek_renewed(assigned)
         if self.app.rebalancing_count != self._begun:
             # Partitions were restored, and Faust would now continue to read. But the next rebalance has begun: it has
             # waited for batches in progress, and is going to close partitions. Faust begins again when it is over.
             raise RebalanceAgain("another rebalance has begun")
+
+    async def _seek_renewed(self, assigned: set[TP]) -> None:
+        """Goes to the beginning of topics that were made anew, and commits that, so that a restart does the same."""
+        beginnings = {tp: 0 for tp in assigned if tp.topic in self._renewed}
+        if not beginnings:
+            return
+        await self.seek_wait(beginnings)
+        for tp in beginnings:
+            self._committed_offset.pop(tp, None)
+        if await self._commit(beginnings):
+            self._renewed.clear()
 
 
 class BatchTransport(driver.Transport):

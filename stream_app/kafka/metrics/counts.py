@@ -38,6 +38,7 @@ class Counts:
 
     sources: dict[str, int] = _count_by_label("events_consumed_total")
     ignored: int = _count("events_ignored_total")
+    parts_dropped: int = _count("event_parts_dropped_total")
     reasons: dict[str, int] = _count_by_label("events_dead_lettered_total")
     forwarded: int = _count("events_forwarded_total")
     states: dict[str, int] = _count_by_label("events_processed_total")

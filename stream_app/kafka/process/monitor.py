@@ -42,7 +42,7 @@ class Monitor:
         self.assignment: Assignment | None = None
         self.learning: Learning | None = None
         self.stopping = False
-        #: What the worker cannot start without, and has not yet; "" when there is nothing.
+        #: What the worker cannot work without, and has not; "" when there is nothing.
         self.waiting_for = ""
         self.probes = Probes(self.registry, self.live, self.ready)
         self._metrics = Metrics(self.registry, budgets)
@@ -124,14 +124,15 @@ class Monitor:
         return Probe(lag < LIVE_SECONDS, {"event_loop_lag_seconds": round(lag, 1)})
 
     def ready(self) -> Probe:
-        """Whether partitions are assigned and restored, and the model has caught up."""
+        """Whether all topics are there, partitions are assigned and restored, and the model has caught up."""
         detail: dict[str, object] = {
             "stopping": self.stopping,
             "waiting_for": self.waiting_for,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
             "model_caught_up": self.learning is not None and self.learning.caught_up,
         }
-        ok = not self.stopping and bool(detail["partitions_restored"] and detail["model_caught_up"])
+        waiting = self.stopping or bool(self.waiting_for)
+        ok = not waiting and bool(detail["partitions_restored"] and detail["model_caught_up"])
         return Probe(ok, detail)
 
     def progress(self) -> Progress:

@@ -20,7 +20,7 @@ from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.connection import Connection, UnreachableError
-from stream_app.kafka.clients.producer import make_producer, sender
+from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Found, MissingTopicsError, Names
 from stream_app.kafka.engine.app import add_agent, make_app
@@ -31,6 +31,7 @@ from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.learning import Learning, restore
 from stream_app.kafka.process import probes
 from stream_app.kafka.process.monitor import Monitor
+from stream_app.kafka.process.topic_watch import TopicWatch
 from stream_app.kafka.process.watchdog import Watchdog
 from stream_app.kafka.processing.partition import Detector, Partition
 from stream_app.kafka.processing.rekeying import rekey
@@ -178,16 +179,16 @@ class Worker:
     async def _serve(self, found: dict[str, Found]) -> None:
         settings = self.settings
         learning = self.monitor.learning = await self._restore_model(found)
-        producer = make_producer(settings.connection)
-        await producer.start()
-        try:
+        async with (
+            make_producer(settings.connection) as producer,
+            make_producer(settings.connection, READABLE) as outputs,
+        ):
             self._start(learning.run())
             await self._first(learning.wait())
             if not self._stopping.is_set():
-                await self._serve_partitions(found, producer, learning.learner)
+                send = sender(producer, dict.fromkeys(settings.names.outputs, outputs))
+                await self._serve_partitions(found, producer, send, learning.learner)
             learning.save()
-        finally:
-            await producer.stop()
 
     async def _restore_model(self, found: dict[str, Found]) -> Learning:
         settings, topic = self.settings, self.settings.names.examples
@@ -198,9 +199,10 @@ class Worker:
             settings.connection, topic, checkpoint, settings.detector.learner(), follows=settings.learning
         )
 
-    async def _serve_partitions(self, found: dict[str, Found], producer: AIOKafkaProducer, learner: Learner) -> None:
+    async def _serve_partitions(
+        self, found: dict[str, Found], producer: AIOKafkaProducer, send: Send, learner: Learner
+    ) -> None:
         settings, names = self.settings, self.settings.names
-        send = sender(producer)
         app = make_app(
             settings.connection,
             names,
@@ -209,7 +211,7 @@ class Worker:
             session_seconds=settings.session_seconds,
             instance_id=settings.instance_id,
         )
-        make = partial(self._partition, found, producer, learner)
+        make = partial(self._partition, found, producer, send, learner)
         assignment = self.monitor.assignment = Assignment(app, names.events, make)
 
         async def rekeyed(batch: Batch, owned: Callable[[], bool]) -> None:
@@ -223,6 +225,9 @@ class Worker:
             end_after(_STOP_SECONDS, 1)  # threads that Faust has started would keep the process alive
             raise
         self._start(TickWriter(assignment, names.events, producer, settings.tick_seconds).run())
+        ids = {name: topic.topic_id for name, topic in found.items()}
+        report = partial(setattr, self.monitor, "waiting_for")
+        self._start(TopicWatch(settings.connection, names, ids, report, assignment.begin_again).run())
         await self._first(app.wait_until_stopped())
         self.monitor.stopping = True
         if not self._stopping.is_set():
@@ -236,7 +241,7 @@ class Worker:
         assignment.close()
 
     def _partition(
-        self, found: dict[str, Found], producer: AIOKafkaProducer, learner: Learner, number: int
+        self, found: dict[str, Found], producer: AIOKafkaProducer, send: Send, learner: Learner, number: int
     ) -> Partition:
         settings, names = self.settings, self.settings.names
         changelog, events = found[names.changelog], found[names.events]
@@ -253,7 +258,7 @@ class Worker:
             names,
             table,
             lambda rows: self._load(settings.detector, rows, learner),
-            sender(producer),
+            send,
             self.monitor.counts,
             self.monitor.observe,
             partial(renamed_verdicts, settings.connection.client(), names.verdicts, found[names.verdicts].partitions),

@@ -12,10 +12,11 @@ import orjson
 
 from stream_app import wire
 from stream_app.core.dispatch import Handlers, dispatch
+from stream_app.core.events import Event
 from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.records import Record
+from stream_app.kafka.records import FORMAT, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Headers, Message
 from stream_app.metrics.catalogue import EVICTED, WITHDRAWN
@@ -23,8 +24,10 @@ from stream_app.metrics.outputs import outcome_of
 
 #: Prefix of the key of a row that marks an open alert; the graphlet's id follows.
 ALERT = b"\x00alert/"
-#: Bytes of a dead letter that are kept; only records larger than the largest event have more.
+#: Bytes of a dead letter that are kept: it has to fit into a row of the state.
 MAX_DEAD_LETTER = 4 << 20
+#: Larger messages go to the events topic without what the detector does not read, which leaves 1 MiB at most.
+LARGE_MESSAGE = 512 << 10
 
 _CLOUD_EVENT = (("content-type", b"application/cloudevents+json"),)
 
@@ -112,6 +115,21 @@ class OutputEncoder:
         self._changed[graphlet] = is_open
 
 
+def native_message(event: Event, message: bytes | None = None) -> bytes:
+    """The message of the events topic that an event becomes.
+
+    Parameters
+    ----------
+    event
+        The event.
+    message
+        The native message that it was read from, which is passed on as it is unless it is large.
+    """
+    if message is not None and len(message) <= LARGE_MESSAGE:
+        return message
+    return orjson.dumps(wire.event_to_dict(event))
+
+
 def dead_letter(names: Names, record: Record, reason: str) -> Message:
     """The dead letter of a record that is not an event: its bytes, where it came from, and why.
 
@@ -129,6 +147,7 @@ def dead_letter(names: Names, record: Record, reason: str) -> Message:
         ("topic", record.topic.encode()),
         ("partition", b"%d" % record.partition),
         ("offset", b"%d" % record.offset),
+        *(header for header in record.headers if header[0] == FORMAT),
     )
     value = record.value
     if value is None and record.key is None:

@@ -21,7 +21,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.processing.messages import OutputEncoder, dead_letter
+from stream_app.kafka.processing.messages import OutputEncoder, dead_letter, native_message
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.state.local_store import Row
@@ -213,6 +213,7 @@ class Partition:
         if reason is None:
             if partition_of(event.pipeline, self._partitions) == self.number:
                 outputs = self.detector.step(event, record.timestamp)
+                self.counts.parts_dropped += event.dropped
                 self.counts.states[event.state] += 1
                 self.counts.delay.add((record.timestamp - event.time_ms) / 1000)
                 self.counts.step.add(time.perf_counter() - began)
@@ -220,7 +221,8 @@ class Partition:
             if FORWARDED not in headers:
                 self.counts.forwarded += 1
                 forwarded = (*record.headers, (FORWARDED, b""))
-                outbox.append(Message(self._names.events, event.pipeline.encode(), record.value, forwarded))
+                message = native_message(event, record.value)
+                outbox.append(Message(self._names.events, event.pipeline.encode(), message, forwarded))
                 return []
             kind, reason = (
                 MISPLACED,

@@ -8,17 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import orjson
-
-from stream_app import wire
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.producer import Send
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.processing.messages import dead_letter
+from stream_app.kafka.processing.messages import dead_letter, native_message
 from stream_app.kafka.processing.partition import FUTURE_MS
-from stream_app.kafka.records import Batch, Record
+from stream_app.kafka.records import FORMAT, Batch, Record
 from stream_app.kafka.state.outbox import Message
 from stream_app.metrics.catalogue import MALFORMED
 from stream_app.sources import NATIVE, SOURCES, Sources, detect
@@ -51,7 +48,7 @@ async def rekey(
     KafkaError
         An error that is not transient.
     """
-    found = [rekeyed(record, names, sources) for record in batch.records]
+    found = [rekeyed(record, names, sources, counts) for record in batch.records]
     messages = [message for message in found if message is not None]
 
     async def send_all() -> bool:
@@ -66,8 +63,19 @@ async def rekey(
         batch.done = True
 
 
-def rekeyed(record: Record, names: Names, sources: Sources = SOURCES) -> Message | None:
+def rekeyed(record: Record, names: Names, sources: Sources = SOURCES, counts: Counts | None = None) -> Message | None:
     """The message that a record of a source topic becomes.
+
+    Parameters
+    ----------
+    record
+        The record.
+    names
+        The topics.
+    sources
+        The decoders.
+    counts
+        Where parts of the event that are dropped here are counted.
 
     Returns
     -------
@@ -75,12 +83,15 @@ def rekeyed(record: Record, names: Names, sources: Sources = SOURCES) -> Message
         A native event keyed by its pipeline, or a dead letter; None for a valid message about no execution.
     """
     message = record.value or b""
-    form = detect(message)
+    given = next((value.decode() for name, value in record.headers if name == FORMAT and value), "")
+    form = given if given in sources else detect(message)
     try:
         event = sources[form](message, record.timestamp + FUTURE_MS)
+        if event is None:
+            return None
+        native = native_message(event, message if form == NATIVE else None)
+        if counts is not None and native is not message:  # whoever reads it next finds what it still holds
+            counts.parts_dropped += event.dropped
     except MalformedEvent as error:
         return dead_letter(names, record, str(error))
-    if event is None:
-        return None
-    native = message if form == NATIVE else orjson.dumps(wire.event_to_dict(event))
     return Message(names.events, event.pipeline.encode(), native)

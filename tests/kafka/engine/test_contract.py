@@ -29,6 +29,7 @@ OVERRIDDEN = (
     Consumer._new_offset,
     Consumer.on_partitions_assigned,
     Consumer.perform_seek,
+    driver.Consumer._new_consumer_thread,
 )
 CALLERS = (
     App._on_partitions_assigned,
@@ -67,6 +68,7 @@ HASHES = {
     "Consumer._new_offset": "1d2c7ea89a7a",
     "Consumer.on_partitions_assigned": "29ce96596f05",
     "Consumer.perform_seek": "0e8c130ff4b0",
+    "Consumer._new_consumer_thread": "0870ec53dea7",
     "App._on_partitions_assigned": "de932b7927db",
     "App._on_partitions_revoked": "d5c895bbe57d",
     "App._stop_consumer": "55854a5de12c",
@@ -114,7 +116,7 @@ def test_a_private_part_is_as_it_was_read(function: Any) -> None:
     assert HASHES[function.__qualname__] == digest(function)
 
 
-@pytest.mark.parametrize("name", ["_acked", "_unacked_messages", "_waiting_for_ack"])
+@pytest.mark.parametrize("name", ["_acked", "_committed_offset", "_unacked_messages", "_waiting_for_ack"])
 def test_a_private_attribute_is_still_there(name: str) -> None:
     """The consumer keeps its books under the names that the transport writes to."""
     assert f"self.{name} = " in inspect.getsource(Consumer.__init__)

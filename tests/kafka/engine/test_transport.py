@@ -52,6 +52,9 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
             """Without a transport."""
             self._handed, self._finished, self._reached, self._stuck = {}, {}, {}, set()
             self._begun = 0
+            self._renewed = set()
+            self._committed_offset = {}
+            self.sought, self.committed = [], []
 
         def assignment(self) -> set[TP]:
             return {TP("g-events", 3)}
@@ -60,7 +63,11 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
             return 7
 
         async def seek_wait(self, positions: dict[TP, int]) -> None:
-            """Seeks nothing."""
+            self.sought.append(positions)
+
+        async def _commit(self, offsets: dict[TP, int]) -> bool:
+            self.committed.append(offsets)
+            return True
 
     monkeypatch.setattr(driver.Consumer, "perform_seek", nothing)
     monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", nothing)
@@ -102,3 +109,16 @@ def test_a_partition_knows_how_far_it_is_before_anything_is_read(consumer: Any) 
     asyncio.run(consumer.perform_seek())
 
     assert consumer.lag(tp) == 0
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning_once(consumer: Any) -> None:
+    """Its committed offset is that of the topic before, so the beginning is committed in its place."""
+    tp = TP("source", 0)
+    consumer.assignment = lambda: {tp, TP("g-events", 3)}
+    consumer._begun = 1
+    consumer._renewed, consumer._committed_offset = {"source", "another"}, {tp: 300}
+    for _ in range(2):
+        asyncio.run(consumer.perform_seek())
+
+    assert consumer.sought == consumer.committed == [{tp: 0}]
+    assert consumer._committed_offset == {}

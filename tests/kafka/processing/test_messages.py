@@ -93,7 +93,7 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
     encoder.encode([Closed({"graphlet": "p/t"})])
 
     assert (counts.raised, open_now, encoder.open_flags) == (3, 1, 0)
-    assert counts.flags == {"withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "evicted": 1}
+    assert counts.flags == {"withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "unknown": 0, "evicted": 1}
 
 
 def test_alerts_are_cloud_events() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+import orjson
 import pytest
 from aiokafka.errors import (
     KafkaError,
@@ -18,7 +20,7 @@ from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing import rekeying
 from stream_app.kafka.processing.rekeying import rekeyed
-from stream_app.kafka.records import Batch
+from stream_app.kafka.records import FORMAT, Batch
 from stream_app.kafka.state.outbox import Message
 from tests.support.kafka_records import record
 
@@ -45,6 +47,60 @@ def test_what_is_no_event_is_a_dead_letter() -> None:
 def test_a_tombstone_is_a_dead_letter() -> None:
     """A record without a value says nothing."""
     assert rekeyed(record(0, None), NAMES).topic == "g-dead-letters"
+
+
+#: An event of OpenLineage with a field of its own that native events have too.
+FOREIGN = {
+    "eventTime": "2023-11-14T00:00:00Z", "eventType": "START", "execution": {"cluster": "a"},
+    "run": {"runId": "0197a8c0-0000-7000-8000-000000000001"}, "job": {"namespace": "prod", "name": "vision.train"},
+}  # fmt: skip
+
+
+def test_a_message_is_read_in_the_format_that_its_sender_names() -> None:
+    """Its keys alone would make it a native event."""
+    message = orjson.dumps(FOREIGN)
+    named = replace(record(0, message), headers=((FORMAT, b"openlineage"),))
+
+    assert rekeyed(record(0, message), NAMES).topic == "g-dead-letters"
+    assert rekeyed(named, NAMES).topic == "g-events"
+    assert rekeyed(replace(named, headers=((FORMAT, b"klingon"),)), NAMES).topic == "g-dead-letters"
+
+
+def test_the_format_stays_with_a_dead_letter() -> None:
+    """So that it is read in the same way when it is written back."""
+    header = (FORMAT, b"openlineage")
+
+    assert header in rekeyed(replace(record(0, b"{}"), headers=(header,)), NAMES).headers
+
+
+def test_of_a_large_message_only_what_is_read_goes_on() -> None:
+    """12 MiB of a native event that hold nothing else than a field which nobody knows."""
+    large = EVENT[:-1] + b',"plan":"%s"}' % (b"x" * (12 << 20))
+    counts = Counts()
+    message = rekeyed(record(0, large), NAMES, counts=counts)
+
+    assert (message.topic, message.key, len(message.value) < 1_000) == ("g-events", b"p", True)
+    assert orjson.loads(message.value)["execution"] == {"id": "e", "type": "T", "state": "NEW"}
+
+
+def test_an_event_that_no_row_can_hold_is_a_dead_letter_that_says_so() -> None:
+    """What is read of it is too much; its beginning is kept, and its size."""
+    artifacts = [{"id": str(n), "type": "T", "properties": {"text": "x" * 8_000}} for n in range(1_000)]
+    message = rekeyed(record(0, EVENT[:-1] + b',"inputs":%s}' % orjson.dumps(artifacts)), NAMES)
+
+    assert message.topic == "g-dead-letters"
+    assert "expected at most 1,048,576 in its fields" in dict(message.headers)["reason"].decode()
+    assert (len(message.value), int(dict(message.headers)["truncated"]) > 8_000_000) == (4 << 20, True)
+
+
+def test_parts_that_are_dropped_are_counted_where_they_are_dropped() -> None:
+    """Here, unless the message goes on as it is and is read again."""
+    counts = Counts()
+    bad = orjson.dumps({**FOREIGN, "producer": "x"})[:-1] + b',"facets":{"a":NaN}}'
+    rekeyed(replace(record(0, bad), headers=((FORMAT, b"openlineage"),)), NAMES, counts=counts)
+    rekeyed(record(0, EVENT[:-1] + b',"other":NaN}'), NAMES, counts=counts)
+
+    assert counts.parts_dropped == 1
 
 
 class Kafka:

@@ -1,0 +1,70 @@
+"""What a worker does about topics that were deleted or made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from stream_app.errors import StateError
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.process.topic_watch import TopicWatch
+
+NAMES = Names("g", ("a", "b"))
+#: The ids of the topics when the worker began.
+IDS = {name: f"{name}-1" for name in ("a", "b", "g-events", "g-state-changelog", "g-examples", "g-alerts")}
+
+
+class Watched:
+    """A watch, what it reports, and the topics that it lets begin again."""
+
+    def __init__(self) -> None:
+        self.reported: list[str] = []
+        self.renewed: list[str] = []
+        self.watch = TopicWatch(Connection("localhost:1"), NAMES, IDS, self.reported.append, self._begin_again)
+
+    async def _begin_again(self, topic: str) -> None:
+        self.renewed.append(topic)
+
+    def see(self, *without: str, **ids: str) -> None:
+        """Looks at the topics, of which some are missing and some have other ids."""
+        seen = {**IDS, **ids}
+        asyncio.run(self.watch.compare({name: seen[name] for name in seen if name not in without}))
+
+
+def test_missing_topics_are_reported_each_time_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched()
+    for without in ((), ("a",), ("a",), ()):
+        watched.see(*without)
+
+    text = "topics were deleted: a: make them anew with `stream-app topics apply`"
+    assert watched.reported == ["", text, text, ""]
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        f"{text}; reading goes on when they are there"
+    ]
+
+
+def test_a_source_topic_that_was_made_anew_begins_again_once() -> None:
+    """Each time that it was."""
+    watched = Watched()
+    for topic_id in ("a-2", "a-2", "a-3"):
+        watched.see(a=topic_id)
+
+    assert watched.renewed == ["a", "a"]
+
+
+@pytest.mark.parametrize("topic", ["g-events", "g-state-changelog", "g-examples"])
+def test_a_topic_that_state_depends_on_ends_the_worker(topic: str) -> None:
+    """It starts again with the topics as they are."""
+    with pytest.raises(StateError, match=f"topic {topic} was deleted and made anew"):
+        Watched().see(**{topic: "other"})
+
+
+def test_an_output_topic_that_was_made_anew_is_written_to() -> None:
+    """Only its name counts."""
+    watched = Watched()
+    watched.see(**{"g-alerts": "other"})
+
+    assert (watched.reported, watched.renewed) == ([""], [])
