@@ -117,7 +117,7 @@ def foreign_to_time(value: str | float, zone: tzinfo = UTC) -> int:
         return foreign_to_time(value.replace(":60", ":59", 1), zone) + 1000
     read = datetime.fromisoformat(f"{date}T{hour_minute}:{second or '00'}{_offset(offset)}")
     if read.tzinfo is None:
-        read = read.replace(tzinfo=_zone(zone_name) if zone_name else zone)
+        read = read.replace(tzinfo=zone_of(zone_name) if zone_name else zone)
     try:
         whole_ms = (read - _EPOCH) // timedelta(milliseconds=1)
     except OverflowError as error:
@@ -129,11 +129,30 @@ def _offset(text: str | None) -> str:
     return "+00:00" if text in ("Z", "z", "UTC", "GMT") else text or ""
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str) -> tzinfo:
+    """The time zone of a name.
+
+    Parameters
+    ----------
+    name
+        Of the IANA database, such as `Europe/Berlin`.
+
+    Returns
+    -------
+    tzinfo
+        The time zone.
+
+    Raises
+    ------
+    ValueError
+        There is no such time zone.
+    """
+    if name == "UTC":
+        return UTC
     try:
         return ZoneInfo(name)
-    except (KeyError, OSError) as error:
-        raise ValueError(f"no time zone {name}") from error
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"no time zone {name!r} is known here; expected a name such as Europe/Berlin") from None
 
 
 def time_to_text(time_ms: int) -> str:

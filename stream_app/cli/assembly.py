@@ -162,13 +162,15 @@ def sources_of(options: Options) -> Sources:
     """The decoders of messages."""
     from stream_app.sources import make_sources
     from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
+    from stream_app.times import zone_of
 
     chosen = options.openlineage
     return make_sources(
         Rules(
             [JobRule(**rule.model_dump()) for rule in chosen.jobs],
             [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
-        )
+        ),
+        zone_of(chosen.time_zone),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from stream_app.options.values import FROZEN, TABLE, Group
 from stream_app.sources.openlineage_rules import DatasetRule, JobRule
+from stream_app.times import zone_of
 
 
 class MlmdOptions(BaseModel):
@@ -81,9 +82,19 @@ class DatasetRuleOptions(BaseModel):
 
 
 class OpenLineageOptions(BaseModel):
-    """How names of OpenLineage are read, before the defaults; the first rule that holds decides."""
+    """How names of OpenLineage are read, before the defaults; the first rule that holds decides.
+
+    `time_zone` is the IANA name of the time zone of times without an offset.
+    """
 
     model_config = FROZEN
 
+    time_zone: str = "UTC"
     jobs: Annotated[tuple[JobRuleOptions, ...], *TABLE] = ()
     datasets: Annotated[tuple[DatasetRuleOptions, ...], *TABLE] = ()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        zone_of(name)
+        return name
