@@ -16,6 +16,7 @@ none.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from stream_app.core.events import ArtifactRef, Properties
 from stream_app.errors import MalformedEvent
@@ -37,6 +38,8 @@ from stream_app.sources.strict_json import shown
 ARTIFACT_FACET = "streamApp_artifact"
 #: Names of a dataset that are read besides its own.
 _SYMLINKS = 16
+#: The artifact type of a dataset for which no rule holds.
+_DATASET = "Dataset"
 
 #: Schemes of one store -> the one that is used.
 _SCHEMES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "abfss", "wasbs": "abfss"}
@@ -46,6 +49,7 @@ _OBJECT_STORES = frozenset(("s3", "gs", "abfss"))
 _PATHS = frozenset(("file", "dbfs"))
 
 
+@lru_cache(maxsize=10_000)
 def dataset_id(namespace: str, name: str) -> str:
     """The id of a dataset without its version.
 
@@ -153,16 +157,20 @@ class DatasetReader:
         namespace, name = text_of(entry, "namespace", prefix), text_of(entry, "name", prefix)
         facets = reading.facet(entry, "facets")
         own: Properties = {}
-        given = _describe(own, facets, prefix)
-        for facet in ("dataQualityMetrics", "dataQualityAssertions"):
-            self._measure({facet: facets.get(facet)}, own, properties)
-        self._measure(reading.facet(entry, "inputFacets" if field == "inputs" else "outputFacets"), own, properties)
-        version = self._version(facets, prefix)
-        names = [(namespace, name), *self._symlinks(facets)]
+        given = _describe(own, facets, prefix) if ARTIFACT_FACET in facets else None
+        self._check_quality(facets, own)
+        statistics = reading.facet(entry, "inputFacets" if field == "inputs" else "outputFacets")
+        if statistics:
+            self._measure(statistics, own, properties)
+            self._check_quality(statistics, own)
+        version = self._version(facets, prefix) if "version" in facets else ""
+        names = [(namespace, name)]
+        if "symlinks" in facets:
+            names += self._symlinks(facets)
         types = [self._rules.artifact_type(*each) for each in names]
-        fallback = next((each for each in types if each != types[0]), types[0]) if types[0] == "Dataset" else types[0]
+        known = next((each for each in types if each != _DATASET), _DATASET)
         for each, type_ in zip(names, types, strict=True):
-            kind = given or (type_ if type_ != "Dataset" else fallback)
+            kind = given or (type_ if type_ != _DATASET else known)
             for artifact in self._versions(dataset_id(*each), version, field, kind):
                 if len(artifact.id) > MAX_ID:
                     if each != names[0]:
@@ -200,19 +208,31 @@ class DatasetReader:
         return found
 
     def _measure(self, facets: JsonObject, own: Properties, properties: Properties) -> None:
-        """Adds statistics: of outputs and of quality to the artifact, of inputs to the execution."""
+        """Adds statistics: of outputs to the artifact, of inputs to the execution."""
         reading = self._reading
         _add(own, reading.facet(facets, "outputStatistics"), rowCount="rows", size="bytes", fileCount="files")
         read: Properties = {}
-        statistics = reading.facet(facets, "inputStatistics")
-        _add(read, statistics, rowCount="rows_read", size="bytes_read", fileCount="files_read")
+        _add(
+            read,
+            reading.facet(facets, "inputStatistics"),
+            rowCount="rows_read",
+            size="bytes_read",
+            fileCount="files_read",
+        )
         for key, value in read.items():
             properties[key] = min(MAX_NUMBER, float(properties.get(key, 0)) + float(value))
-        _add(own, reading.facet(facets, "dataQualityMetrics"), rowCount="rows", bytes="bytes", fileCount="files")
-        assertions = reading.facet(facets, "dataQualityAssertions")
-        if type(assertions.get("assertions")) is list:
-            checks = reading.entries(assertions, "assertions", MAX_ARTIFACTS)
-            own["assertions_failed"] = sum(1 for each in checks if each.get("success") is False)
+
+    def _check_quality(self, facets: JsonObject, own: Properties) -> None:
+        """Adds what is known of a dataset's quality to its artifact."""
+        reading = self._reading
+        if "dataQualityMetrics" in facets:
+            metrics = reading.facet(facets, "dataQualityMetrics")
+            _add(own, metrics, rowCount="rows", bytes="bytes", fileCount="files")
+        if "dataQualityAssertions" in facets:
+            assertions = reading.facet(facets, "dataQualityAssertions")
+            if type(assertions.get("assertions")) is list:
+                checks = reading.entries(assertions, "assertions", MAX_ARTIFACTS)
+                own["assertions_failed"] = sum(1 for each in checks if each.get("success") is False)
 
 
 def _describe(own: Properties, facets: JsonObject, prefix: str) -> str | None:
