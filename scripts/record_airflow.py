@@ -24,6 +24,8 @@ RECORDINGS = {
     "dotted": [("team.fraud.v2", "fraud", {}, False), ("team.churn", "churn", {"deploy": "no"}, False)],
     "mapped": [("ranking_search", "search", {}, False)],
     "cleared": [("ltv_training", "cleared", {}, True)],
+    "grouped": [("grouped_training", "grouped", {}, False)],
+    "triggered": [("nightly", "nightly", {}, False)],
 }
 
 

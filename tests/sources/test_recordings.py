@@ -145,6 +145,36 @@ def test_airflow_cleared_run_is_a_second_run_on_the_data_of_the_first(tmp_path: 
     assert found.compute_ms("useful") == node_ms(prepare, trainings[1], evaluate, deploy)
 
 
+def test_airflow_task_groups_are_no_pipelines(tmp_path: Path) -> None:
+    """The names of their tasks have more dots; the last part says what a task does."""
+    events, found = of("airflow/grouped", tmp_path)
+    dag = "grouped_training"
+    tasks = [
+        events.run(f"{dag}.{task}") for task in ("data.prepare", "modeling.gpu.train_model", "release.deploy_model")
+    ]
+    (graphlet,) = found.graphlets.values()
+
+    assert (graphlet["pipeline"], graphlet["run"]) == (f"airflow/{dag}", events.run(dag).id)
+    assert (graphlet["trainer"], graphlet["up"], graphlet["down"]) == (tasks[1].id, [tasks[0].id], [tasks[2].id])
+    assert outcome(graphlet) == ("pushed", None)
+    assert cost_ms(graphlet) == node_ms(*tasks) == found.compute_ms("useful")
+
+
+def test_airflow_dag_that_another_one_triggers_keeps_its_name_and_its_run(tmp_path: Path) -> None:
+    """The DAG that triggers it is the root of its tasks; it only waits, and trains nothing."""
+    events, found = of("airflow/triggered", tmp_path)
+    dag = "pricing_training"
+    names = ("prepare", "train_model", "evaluate", "deploy_model")
+    tasks = {name: events.run(f"{dag}.{name}") for name in names}
+    (graphlet,) = found.graphlets.values()
+
+    assert (graphlet["pipeline"], graphlet["run"]) == (f"airflow/{dag}", events.run(dag).id)
+    assert graphlet["trainer"] == tasks["train_model"].id
+    assert (graphlet["up"], graphlet["down"]) == (ids(tasks["prepare"]), ids(tasks["evaluate"], tasks["deploy_model"]))
+    assert outcome(graphlet) == ("pushed", None)
+    assert cost_ms(graphlet) == node_ms(*tasks.values()) == found.compute_ms("useful")
+
+
 # Airflow and Spark
 
 

@@ -12,7 +12,8 @@ from airflow.exceptions import AirflowSkipException
 from airflow.providers.common.compat.lineage.entities import File
 from airflow.providers.common.compat.openlineage.facet import Dataset
 from airflow.providers.openlineage.extractors import OperatorLineage
-from airflow.sdk import DAG, BaseOperator, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, BaseOperator, TaskGroup, task
 from openlineage.client.facet_v2 import dataset_version_dataset
 
 #: Seconds of work in a task.
@@ -135,9 +136,39 @@ def search(dag_id: str, candidates: int, failing: int, best: int) -> DAG:
     return dag
 
 
+def grouped(dag_id: str) -> DAG:
+    """Makes a DAG whose tasks are in groups, also one in another, so that their ids have dots."""
+    with DAG(dag_id, schedule=None, default_args={"owner": "team-ml"}) as dag:
+        raw, features, model, serving = (f"{dag_id}/{name}" for name in ("raw", "features", "model", "serving"))
+        with TaskGroup("data") as data:
+            Step(task_id="prepare", reads=[raw], writes=[features])
+        with TaskGroup("modeling") as modeling, TaskGroup("gpu"):
+            Step(task_id="train_model", reads=[features], writes=[model])
+        with TaskGroup("release") as release:
+            Step(task_id="deploy_model", reads=[model], writes=[serving])
+        data >> modeling >> release
+    return dag
+
+
+def triggering(dag_id: str, triggered: str) -> DAG:
+    """Makes a DAG that triggers a run of another DAG and waits for it."""
+    with DAG(dag_id, schedule=None, default_args={"owner": "team-ml"}) as dag:
+        TriggerDagRunOperator(
+            task_id="start_training",
+            trigger_dag_id=triggered,
+            trigger_run_id="triggered",
+            wait_for_completion=True,
+            poke_interval=1,
+        )
+    return dag
+
+
 trained = training("fraud_training")
 retried = training("churn_training", failing_try=1, retries=1)
 dotted = training("team.fraud.v2")
 also_dotted = training("team.churn")
 cleared = training("ltv_training", failing_try=1)
 searched = search("ranking_search", candidates=4, failing=1, best=2)
+in_groups = grouped("grouped_training")
+triggered = training("pricing_training")
+nightly = triggering("nightly", "pricing_training")
