@@ -20,7 +20,7 @@ IMPURE_CALLS = {"open", "print", "input", "id", "hash"}
 
 #: A package imports those of its own layer and of the layers before it.
 LAYERS = (
-    ("errors", "times", "runtime", "client", "owners"),
+    ("errors", "extras", "times", "runtime", "client", "owners"),
     ("core",),
     ("wire", "metrics", "simulator", "sources"),
     ("follow", "analysis", "figures", "options"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_app.errors import OptionsError
+from stream_app.extras import MissingExtraError, require
 
 if TYPE_CHECKING:
     from stream_app.options import Options
@@ -109,14 +109,10 @@ def need(extra: str, *packages: str) -> None:
     OptionsError
         A package is missing.
     """
-    missing = [name for name in packages if sys.modules.get(name) is None and importlib.util.find_spec(name) is None]
-    if missing:
-        raise OptionsError(f"this needs more packages ({', '.join(missing)}): {how_to_get(extra)}")
-
-
-def how_to_get(extra: str) -> str:
-    """The command that installs an extra."""
-    return f"pip install '.[{extra}]' in a checkout of stream-app"
+    try:
+        require(extra, *packages)
+    except MissingExtraError as error:
+        raise OptionsError(str(error)) from None
 
 
 def print_json(document: object) -> None:

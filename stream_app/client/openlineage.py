@@ -16,21 +16,25 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-import attr
-from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
-from openlineage.client.facet_v2 import (
-    DatasetFacet,
-    JobFacet,
-    RunFacet,
-    dataset_version_dataset,
-    error_message_run,
-    ownership_job,
-    parent_run,
-)
-from openlineage.client.uuid import generate_new_uuid
-
 from stream_app.client.pruning import pruning_verdict
+from stream_app.extras import missing_extra
+
+try:
+    import attr
+    from openlineage.client import OpenLineageClient
+    from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+    from openlineage.client.facet_v2 import (
+        DatasetFacet,
+        JobFacet,
+        RunFacet,
+        dataset_version_dataset,
+        error_message_run,
+        ownership_job,
+        parent_run,
+    )
+    from openlineage.client.uuid import generate_new_uuid
+except ModuleNotFoundError as error:
+    raise missing_extra(error, "openlineage") from None
 
 log = logging.getLogger(__name__)
 

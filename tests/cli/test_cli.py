@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from stream_app.cli import main
-from stream_app.cli.flags import how_to_get
+from stream_app.extras import how_to_get
 from tests.support.recorded import fleet_lines, write_lines
 
 COMMANDS = ("demo", "simulate", "replay", "check", "explain")
@@ -193,7 +193,7 @@ def test_without_its_extra_a_command_says_so(line: str, extra: str, missing: tup
 
     said = f"stream-app: this needs more packages ({', '.join(missing)}): {how_to_get(extra)}\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", said)
-    assert f"'.[{extra}]'" in said
+    assert f"pip install 'stream-app[{extra}]'" in said
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stream_app.cli.assembly import connection_of, names_of, settings_of, worker_settings
-from stream_app.cli.flags import how_to_get
 from stream_app.core.units import DAY_MS
+from stream_app.extras import how_to_get
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.process.worker import WorkerSettings
