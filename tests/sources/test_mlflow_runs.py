@@ -132,7 +132,7 @@ MODEL = {"mlflow.log-model.history": "[{}]"}
 #: What is known of a run, in the order in which it may become known, and the type that it has then.
 ROLES: list[tuple[dict[str, str], dict[str, bool], str]] = [
     ({}, {}, "Trainer"),
-    ({}, {"is_parent": True}, "PipelineRun"),
+    ({}, {"is_parent": True}, "NestedRun"),
     (MODEL, {"is_parent": True}, "Trainer"),
     (MODEL, {"is_parent": True, "in_search": True}, "Tuner"),
     (MODEL, {"is_parent": True, "in_search": True, "is_registered": True}, "Trainer"),
@@ -143,7 +143,7 @@ ROLES: list[tuple[dict[str, str], dict[str, bool], str]] = [
 def test_what_is_known_later_is_the_type_whichever_was_reported_first(first: int) -> None:
     """The core takes the type of an execution from its earliest event."""
     for tags, known, type_ in ROLES[first:]:
-        earlier = told(run(tags={**ROLES[first][0]}), **ROLES[first][1])
+        earlier = told(run(tags={**CHILD, **ROLES[first][0]}), root="above", **ROLES[first][1])
         later = told(run(tags={**CHILD, **tags}), root="above", **known)
         earliest = min((*earlier, *later), key=lambda event: event.time_ms)
 

@@ -11,6 +11,7 @@ version again; then the time of its creation differs, and is added to the id.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -22,6 +23,13 @@ from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.mlflow.tracking import Tracking, Version
 
 logger = logging.getLogger(__name__)
+
+#: Names of aliases and stages that probably mean a push.
+_IN_PRODUCTION = re.compile(
+    r"(?!.*(pre|non|old|former|previous|shadow))"
+    r".*(?<![a-z])(prod|production|champion|live|serving|deployed|released|online|current)(?![a-z])",
+    re.IGNORECASE,
+)
 
 ARCHIVED = "Archived"
 _NO_STAGE = "None"
@@ -134,7 +142,18 @@ class RegistryPass:
                 "MLflow: aliases (@) and stages (#) that mean no push: %s; see the rules mlflow.pushed_aliases and "
                 "mlflow.pushed_stages",
                 ", ".join(new),
+                extra={"settings": self._settings(new)},  # `check` proposes them
             )
+
+    def _settings(self, ignored: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+        """The settings with which those of the ignored names that speak of production mean a push."""
+        rules, found = self._rules, dict[str, list[str]]()
+        given = {"pushed_aliases": ("@", rules.pushed_aliases), "pushed_stages": ("#", rules.pushed_stages)}
+        for key, (mark, known) in given.items():
+            names = [each[1:] for each in ignored if each[0] == mark and _IN_PRODUCTION.match(each)]
+            if names:
+                found[key] = [*known, *names]
+        return {"mlflow": found} if found else {}
 
     def _push(self, model: str, number: str, by: str) -> None:
         before, after, key = self._before, self._after, f"{model}/{number}{by}"
@@ -208,7 +227,10 @@ class RegistryPass:
             and (version.stage == ARCHIVED or (self._is_first and version.order < limits.get(version.model, 0)))
         ]
         runs = {run_id for version in unknown if (run_id := self._tracking.run_of(version)) is not None}
-        self._found.unknown = runs - self._pushed_runs()
+        self._tracking.fetch(sorted(runs - self._pushed_runs()))
+        self._found.unknown = {
+            run_id for run_id in runs - self._pushed_runs() if self._tracking.run(run_id) is not None
+        }
         new = self._found.unknown.difference(self._before.unknown)
         self._found.runs |= new
         if new:
