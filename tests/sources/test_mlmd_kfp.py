@@ -101,6 +101,13 @@ class TestDags:
 
         assert states_of(writer.path, "r1") == [(RUNNING, 0), (COMPLETE, 12)]
 
+    def test_a_parent_of_zero_is_none(self, writer: KfpWriter) -> None:
+        root = writer.dag(0, parent=0)
+        writer.dag(1, parent=root)
+        writer.update(12, root, "COMPLETE")
+
+        assert states_of(writer.path, "r1") == [(RUNNING, 0), (COMPLETE, 12)]
+
     @pytest.mark.parametrize("state", ["COMPLETE", "FAILED"])
     def test_an_inner_one_that_ends_does_not_end_the_run(self, writer: KfpWriter, state: str) -> None:
         root = writer.dag(0)

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import orjson
 from sqlalchemy import Connection
@@ -113,7 +114,8 @@ def _follow(store: Store, cursor: Cursor, rules: Rules, ignored: _Ignored) -> It
     yield from in_order(changed_pages())
     reason = ignored.reason(rules)
     if reason:
-        logger.warning("%s: ignored: %s", store.name, reason)
+        proposed = {"mlmd": {"pipeline": Path(store.name).stem}} if ignored.unplaced else {}
+        logger.warning("%s: ignored: %s", store.name, reason, extra={"settings": proposed})  # `check` proposes them
     cursor.move_to(changes.cursor)
 
 
@@ -159,7 +161,7 @@ def _add_runs(connection: Connection, records: list[Record], contexts: Contexts,
     dags = {kinds.names[key] for key in kinds.dags}
     found: dict[int, list[Record]] = defaultdict(list)
     for record in records:
-        if record.type in dags and PARENT_DAG not in record.properties:
+        if record.type in dags and not record.properties.get(PARENT_DAG):
             run = kinds.run_of(record.id, contexts)
             if run is not None:
                 found[run].append(record)

@@ -184,8 +184,10 @@ def _with_parent(connection: Connection, dags: Iterable[int]) -> Iterator[int]:
     """Yields the DAGs that are in another one."""
     of = _execution_property
     for page in pages(dags):
-        query = select(of.c.execution_id).where(of.c.execution_id.in_(page), of.c.name == PARENT_DAG)
-        yield from connection.execute(query).scalars()
+        query = select(of.c.execution_id, *(of.c[each] for each in _VALUES))
+        for key, *values in connection.execute(query.where(of.c.execution_id.in_(page), of.c.name == PARENT_DAG)):
+            if any(values):
+                yield key
 
 
 def records(connection: Connection, executions: Sequence[int], names: dict[int, str], schema: Schema) -> list[Record]:
@@ -214,7 +216,7 @@ def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict
     query = select(*columns).where(_edge.c.execution_id.in_(list(found))).order_by(_edge.c.id)
     edges = connection.execute(query).all()
     artifacts = _artifacts(connection, sorted({edge.artifact_id for edge in edges}), names, schema)
-    keys = _keys(connection, sorted(edge.id for edge in edges if edge.type in INPUTS)) if schema.has_paths else {}
+    keys = _keys(connection, list(found)) if schema.has_paths else {}
     for edge, execution, artifact_id, kind, ms in edges:
         record, artifact = found[execution], artifacts.get(artifact_id)
         if ms and not record.created_ms:
@@ -232,14 +234,13 @@ def _add_artifacts(connection: Connection, found: dict[int, Record], names: dict
                 record.outputs.append(artifact)
 
 
-def _keys(connection: Connection, edges: Sequence[int]) -> dict[int, set[str]]:
+def _keys(connection: Connection, executions: Sequence[int]) -> dict[int, set[str]]:
     """Edge -> the keys in its path; TFX writes key and index, several times where an artifact is read as several."""
     found: dict[int, set[str]] = defaultdict(set)
-    for page in pages(edges):
-        query = select(_path.c.event_id, _path.c.step_key).where(_path.c.event_id.in_(page))
-        for edge, key in connection.execute(query):
-            if key:
-                found[edge].add(key)
+    query = select(_path.c.event_id, _path.c.step_key).join(_edge, _edge.c.id == _path.c.event_id)
+    for edge, key in connection.execute(query.where(_edge.c.execution_id.in_(executions))):
+        if key:
+            found[edge].add(key)
     return found
 
 
