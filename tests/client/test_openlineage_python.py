@@ -31,7 +31,7 @@ def check(trained: list[Trained], graphlets: Mapping[str, Mapping[str, Any]]) ->
         assert graphlet["pipeline"] == "lab/digits"
         assert graphlet["run"] == each.run
         assert (len(graphlet["up"]), len(graphlet["down"])) == ((0, 0) if failed else (1, 2))
-        cause = None if each.pushed else "failed" if failed else "run_ended"
+        cause = None if each.pushed else "failed" if failed else "refused"
         assert (graphlet["outcome"], graphlet["cause"]) == ("pushed" if each.pushed else "not_pushed", cause)
 
 
