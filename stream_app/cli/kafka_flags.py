@@ -25,6 +25,11 @@ ServersFlag = Annotated[
     ),
 ]
 
+ReplicationFlag = Annotated[
+    int | None,
+    typer.Option("--replication", min=1, help="Copies of each topic (3 if not set).", show_default=False),
+]
+
 #: The packages of the extra `worker`.
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
 

@@ -9,7 +9,7 @@ import typer
 
 from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag, JsonFlag
-from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options, print_json
+from stream_app.cli.kafka_flags import ReplicationFlag, ServersFlag, kafka_errors, load_kafka_options, print_json
 
 if TYPE_CHECKING:
     from stream_app.kafka.clients.topics import Topic
@@ -19,14 +19,19 @@ topics = typer.Typer(help="Create and check the topics that a worker needs in Ka
 
 
 @topics.command()
-def apply(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json: JsonFlag = False) -> None:
+def apply(
+    config: ConfigFlag = None,
+    bootstrap_servers: ServersFlag = None,
+    replication: ReplicationFlag = None,
+    json: JsonFlag = False,
+) -> None:
     """Create missing topics and correct their settings. A second call finds nothing to do.
 
-    No topic is deleted, and the number of partitions of an existing topic is not changed.
+    No topic is deleted, and the numbers of partitions and copies of an existing topic are not changed.
 
-    [bold]Example:[/]  stream-app topics apply --bootstrap-servers localhost:9092
+    [bold]Example:[/]  stream-app topics apply --bootstrap-servers localhost:9092 --replication 1
     """
-    options = load_kafka_options(config, bootstrap_servers).kafka
+    options = load_kafka_options(config, bootstrap_servers, {"kafka.replication": replication}).kafka
 
     from stream_app.kafka.clients import topics as kafka_topics
 
@@ -40,12 +45,17 @@ def apply(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json
 
 
 @topics.command()
-def check(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, json: JsonFlag = False) -> None:
+def check(
+    config: ConfigFlag = None,
+    bootstrap_servers: ServersFlag = None,
+    replication: ReplicationFlag = None,
+    json: JsonFlag = False,
+) -> None:
     """Check which topics are missing or have other settings. The exit code is 1 when any is; nothing is changed.
 
     [bold]Example:[/]  stream-app topics check --bootstrap-servers localhost:9092
     """
-    options = load_kafka_options(config, bootstrap_servers).kafka
+    options = load_kafka_options(config, bootstrap_servers, {"kafka.replication": replication}).kafka
 
     from stream_app.kafka.clients import topics as kafka_topics
 

@@ -14,7 +14,7 @@ import typer
 
 from stream_app.cli.assembly import worker_settings
 from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag
-from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options
+from stream_app.cli.kafka_flags import ReplicationFlag, ServersFlag, kafka_errors, load_kafka_options
 from stream_app.errors import OptionsError
 
 #: Errors of binding to an address; nothing else in a worker raises them.
@@ -36,6 +36,7 @@ def worker(
         int | None,
         typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
     ] = None,
+    replication: ReplicationFlag = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
 ) -> None:
@@ -48,6 +49,7 @@ def worker(
     flags: dict[str, object] = {
         "kafka.folder": folder,
         "kafka.metrics_port": metrics_port,
+        "kafka.replication": replication,
         "detector.mode": mode.value if mode else None,
         "detector.budget": budget,
     }

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 from kafka.admin import KafkaAdminClient
 
 from stream_app.errors import OptionsError
-from stream_app.kafka.clients.topics import Names, Topic, apply, catalogue, check, find
+from stream_app.kafka.clients.topics import (
+    Names,
+    TooFewBrokersError,
+    Topic,
+    apply,
+    catalogue,
+    check,
+    find,
+    required,
+)
+from tests.broker.broker import Broker
 from tests.broker.conftest import MakeTopic
 
 
@@ -50,3 +65,57 @@ def test_another_number_of_partitions_is_refused(
         apply(admin, wanted, partitions=2, replication=1)
     assert find(admin, [t.name for t in wanted]).keys() == {events}
     assert any("needs 3" in problem for problem in check(admin, wanted))
+
+
+def test_more_copies_than_brokers_are_refused_before_anything_is_made(admin: KafkaAdminClient, prefix: str) -> None:
+    """The default is 3, and the first cluster that somebody tries has one broker."""
+    wanted = catalogue(Names(prefix, (f"{prefix}-source",)), partitions=3, replication=3)
+
+    with pytest.raises(TooFewBrokersError) as refused:
+        apply(admin, wanted, partitions=2, replication=3)
+
+    assert str(refused.value) == (
+        "kafka.replication is 3, but the cluster has 1 broker: set `kafka.replication = 1` (`--replication 1`)"
+    )
+    assert find(admin, [topic.name for topic in wanted]) == {}
+
+
+def test_fewer_copies_than_are_wanted_are_told_in_one_line(admin: KafkaAdminClient, prefix: str) -> None:
+    """How they are mended is in it; nothing is changed, and the source is left to whoever made it."""
+    names = Names(prefix, (f"{prefix}-source",))
+    apply(admin, catalogue(names, partitions=3, replication=1), partitions=2, replication=1)
+    wanted = catalogue(names, partitions=3, replication=3)
+
+    [problem] = check(admin, wanted)
+    with pytest.raises(OptionsError, match=re.escape(problem)):
+        apply(admin, wanted, partitions=2, replication=3)
+    with pytest.raises(OptionsError, match=re.escape(problem)):
+        required(admin, wanted)
+
+    assert problem.startswith(f"kafka.replication is 3, but there is only 1 copy of {names.events}, ")
+    assert problem.endswith(
+        "set `kafka.replication = 1` (`--replication 1`), or add copies with Kafka's kafka-reassign-partitions.sh"
+    )
+    assert names.sources[0] not in problem
+    assert check(admin, catalogue(names, partitions=3, replication=1)) == []
+
+
+def test_the_command_says_in_one_line_how_one_broker_is_enough(broker: Broker, prefix: str) -> None:
+    """Exit code 1, no traceback, no topic; with the flag it works, and so does the check."""
+
+    def topics(*arguments: str) -> tuple[int, str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("STREAM_APP_")}
+        ran = subprocess.run(
+            [sys.executable, "-m", "stream_app", "topics", *arguments, "--bootstrap-servers", broker.bootstrap],
+            capture_output=True,
+            text=True,
+            env=environment | {"STREAM_APP_KAFKA_GROUP": prefix, "STREAM_APP_KAFKA_SOURCES": f'["{prefix}-source"]'},
+        )
+        return ran.returncode, ran.stdout + ran.stderr
+
+    code, said = topics("apply")
+    assert (code, said.count("\n"), "`--replication 1`" in said) == (1, 1, True)
+    assert "created" in topics("apply", "--replication", "1")[1]
+    assert topics("check", "--replication", "1") == (0, "all topics are as they should be\n")
+    code, said = topics("check")
+    assert (code, said.count("\n"), "only 1 copy" in said) == (1, 1, True)

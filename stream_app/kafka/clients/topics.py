@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -17,6 +17,10 @@ MAX_MESSAGE_BYTES = 8 << 20
 _UNKNOWN_TOPIC = 3
 #: How long brokers may take to learn from their controller what was changed.
 _PROPAGATION_SECONDS = 15.0
+
+
+class TooFewBrokersError(StreamAppError):
+    """Topics cannot have as many copies as they are to have; nothing was changed. Exit code 1."""
 
 
 class MissingTopicsError(StreamAppError):
@@ -71,6 +75,8 @@ class Topic:
     #: None: any number.
     partitions: int | None
     config: Mapping[str, str] = field(default_factory=dict)
+    #: Copies of each partition; None: any number.
+    copies: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Found:
     topic_id: str
     partitions: int
     config: Mapping[str, str]
+    #: Copies of the partition that has the fewest.
+    copies: int
 
 
 def catalogue(names: Names, partitions: int, replication: int) -> list[Topic]:
@@ -106,8 +114,7 @@ def catalogue(names: Names, partitions: int, replication: int) -> list[Topic]:
         "segment.bytes": str(64 << 20),
     }
     events = {"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "LogAppendTime"}
-    return [
-        *(Topic(source, None) for source in names.sources),
+    topics = [
         Topic(names.events, partitions, {**keep, **durable, **large, **events}),
         Topic(names.changelog, partitions, {**changelog, **durable, **large}),
         Topic(names.verdicts, None, {"cleanup.policy": "compact", **durable}),
@@ -115,6 +122,8 @@ def catalogue(names: Names, partitions: int, replication: int) -> list[Topic]:
         Topic(names.alerts, None, {**keep, **durable, "retention.ms": str(7 * DAY_MS)}),
         Topic(names.dead_letters, None, {**keep, **durable, **large, "retention.ms": str(30 * DAY_MS)}),
     ]
+    sources = [Topic(source, None) for source in names.sources]
+    return [*sources, *(replace(topic, copies=replication) for topic in topics)]
 
 
 def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
@@ -129,6 +138,7 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
             str(topic["topic_id"]),
             len(topic["partitions"]),
             {key: str(entry["value"]) for key, entry in configs[topic["name"]].items()},
+            min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
         )
         for topic in described
     }
@@ -176,7 +186,9 @@ def required(admin: KafkaAdminClient, topics: list[Topic]) -> dict[str, Found]:
 
 def _wrong(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
     """Faults of the topics that exist."""
-    problems = []
+    problems = _too_few_copies(topics, found)
+    if problems:
+        return problems  # the settings that are to be depend on the number of copies
     for topic in topics:
         there = found.get(topic.name)
         if there is None:
@@ -213,9 +225,14 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
     Raises
     ------
     OptionsError
-        A topic exists with another number of partitions; nothing is changed.
+        A topic exists with another number of partitions, or with fewer copies; nothing is changed.
+    TooFewBrokersError
+        There are fewer brokers than replicas; nothing is changed.
     """
     found = find(admin, [topic.name for topic in topics])
+    few = _too_few_copies(topics, found)
+    if few:
+        raise OptionsError("; ".join(few))
     for topic in topics:
         there = found.get(topic.name)
         if there is not None and topic.partitions not in (None, there.partitions):
@@ -223,6 +240,7 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
     missing = [topic for topic in topics if topic.name not in found]
     done = []
     if missing:
+        _check_brokers(admin, replication)
         new = {
             topic.name: {
                 "num_partitions": topic.partitions or partitions,
@@ -243,6 +261,38 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
     while done and check(admin, topics) and time.monotonic() < end:
         time.sleep(0.1)
     return done
+
+
+def _check_brokers(admin: KafkaAdminClient, replication: int) -> None:
+    """Raises TooFewBrokersError."""
+    brokers = sum(not broker.get("is_fenced") for broker in admin.describe_cluster()["brokers"])
+    if replication > brokers:
+        raise TooFewBrokersError(
+            f"kafka.replication is {replication}, but the cluster has {_count(brokers, 'broker')}: "
+            f"{_set_replication(brokers)}"
+        )
+
+
+def _too_few_copies(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
+    """A line for each number of copies that is too small."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for topic in topics:
+        there = found.get(topic.name)
+        if there is not None and topic.copies is not None and there.copies < topic.copies:
+            names.setdefault((there.copies, topic.copies), []).append(topic.name)
+    return [
+        f"kafka.replication is {wanted}, but there is only {_count(copies, 'copy', 'copies')} of {', '.join(topics_)}: "
+        f"{_set_replication(copies)}, or add copies with Kafka's kafka-reassign-partitions.sh"
+        for (copies, wanted), topics_ in names.items()
+    ]
+
+
+def _set_replication(number: int) -> str:
+    return f"set `kafka.replication = {number}` (`--replication {number}`)"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def _differing(topic: Topic, there: Found) -> dict[str, str]:
