@@ -179,7 +179,7 @@ class TestWhatIsToldWhen:
         ]
 
     def test_outputs_of_what_runs_are_told_when_they_were_registered(self) -> None:
-        """Not as a second RUNNING: that would be a sign of life, and the store has no further ones."""
+        """Not as a second RUNNING: that would be a heartbeat, and a store has none."""
         events = events_of(record(state=RUNNING, outputs=[artifact(2)], wrote_ms=at(20)), Rules())
 
         assert told(events) == [(RUNNING, 0), (NEW, 20)]

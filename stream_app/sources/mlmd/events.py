@@ -8,7 +8,7 @@ the same for each artifact. An execution therefore becomes at most three kinds o
    with the state NEW, which says nothing about whether it still runs;
 3. an output changed later, at that output's last change, also with the state NEW: the execution does not run again.
 
-RUNNING is therefore reported once, at the start, and never as a sign of life, of which a store has none.
+RUNNING is therefore reported once, at the start, and never as a heartbeat, of which a store has none.
 
 A DAG of Kubeflow Pipelines contains executions and computes nothing. The outermost one is the run, and ends it unless
 its state is stale: a run that is retried keeps the FAILED of the first try. Inner ones have no events.
