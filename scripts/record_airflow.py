@@ -3,7 +3,7 @@
     .venv/bin/python scripts/record_airflow.py
 
 Installs Airflow into an environment of its own (some 300 MB), runs its API server, DAG processor and scheduler with two
-processes for tasks, and writes `tests/recordings/airflow/`. It takes some ten minutes.
+processes for tasks, and writes `tests/recordings/airflow/`. It takes some five minutes.
 """
 
 from __future__ import annotations

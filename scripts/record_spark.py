@@ -4,7 +4,7 @@
 
 Needs Java 17. Installs Airflow and Spark into an environment of their own (some 1 GB) and writes
 `tests/recordings/spark/`. Airflow hands the run of its task to Spark as it does for users
-(`spark_inject_parent_job_info`). It takes some ten minutes.
+(`spark_inject_parent_job_info`). It takes some fifteen minutes.
 """
 
 from __future__ import annotations
