@@ -60,7 +60,6 @@ def worker(
     from stream_app.runtime import garbage
 
     given = worker_settings(options)
-    _make_folder(given.folder)
     _configure_logging()
     garbage.tune()
     with kafka_errors():
@@ -73,13 +72,6 @@ def worker(
                 f"metrics and probes at {given.host}:{given.port}: {(error.strerror or '').lower()}"
             ) from error
     raise typer.Exit(code)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionsError(f"kafka.folder {folder}: {(error.strerror or 'cannot be made').lower()}") from None
 
 
 def _configure_logging() -> None:

@@ -18,6 +18,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.extras import how_to_get
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.process.folder_lock import locked
 from stream_app.kafka.process.worker import WorkerSettings
 from stream_app.options import DetectorOptions, KafkaOptions, Options, load
 from tests.cli.test_cli import Ran, Run
@@ -283,3 +284,16 @@ def test_the_documentation_lists_every_setting() -> None:
         return "" if value is None else ",".join(value) if isinstance(value, tuple) else f"{value}".removesuffix(".0")
 
     assert rows == {name: shown(value) for name, value in defaults.items()}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_second_worker_on_a_folder_is_refused_in_one_line(run: Run) -> None:
+    """Before it looks for Kafka, or for a free port."""
+    with locked(Path("state")):
+        ran = run("worker --folder state")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"stream-app: kafka.folder state is in use by another worker (process {os.getpid()}): "
+        "give each worker a folder of its own (--folder)\n"
+    )

@@ -84,6 +84,18 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_page_on_a_simulated_fleet_says_so_first(found: Figures, simulated: bool) -> None:
+    """In the title, the headline and a banner above all figures: nobody may take it for their own fleet."""
+    text = page(dataclasses.replace(found, simulated=simulated))
+    read = Page(text)
+    banner = "Simulated: these pipelines are made up by stream-app simulate ."
+
+    assert [words in text for words in ("simulated pipelines</title>", "simulated pipelines</h1>")] == [simulated] * 2
+    assert (banner in read.text and read.text.index(banner) < read.text.index("events,")) == simulated
+    assert [dict(attributes).get("role") for _, attributes in read.tags].count("note") == simulated
+
+
 @pytest.mark.parametrize("which", ["whole", "nothing"])
 def test_the_page_is_well_formed_and_needs_nothing_else(which: str, found: Figures) -> None:
     """Every tag is closed, ids are unique, and nothing is loaded: no script, no address of anything."""

@@ -30,6 +30,7 @@ from stream_app.kafka.engine.ticks import TickWriter
 from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.learning import Learning, restore
 from stream_app.kafka.process import probes
+from stream_app.kafka.process.folder_lock import locked
 from stream_app.kafka.process.monitor import Monitor
 from stream_app.kafka.process.topic_watch import TopicWatch
 from stream_app.kafka.process.watchdog import Watchdog
@@ -103,7 +104,7 @@ class Worker:
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
-        """Serves until SIGTERM or SIGINT.
+        """Serves until SIGTERM or SIGINT, with the folder for itself.
 
         Returns
         -------
@@ -113,10 +114,14 @@ class Worker:
         Raises
         ------
         OptionsError
-            A topic does not have the settings that it must have.
+            A topic does not have the settings that it must have, or another worker uses the folder.
         OSError
             The port of metrics and probes cannot be bound.
         """
+        with locked(self.settings.folder):
+            return await self._run()
+
+    async def _run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)

@@ -52,7 +52,7 @@ class LocalStore:
     Raises
     ------
     OptionsError
-        Another process has the folder open.
+        The folder is open already, or cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,17 +60,19 @@ class LocalStore:
         self._db = self._open()
 
     def _open(self) -> Rdict:
-        self._folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                return Rdict(str(self._folder), options())
+            except Exception as error:
+                if _is_lock(error):
+                    raise
+            shutil.rmtree(self._folder)  # corrupt: the changelog has it all
+            self._folder.mkdir(parents=True)
             return Rdict(str(self._folder), options())
-        except Exception as error:
-            if "lock" in str(error).lower():
-                raise OptionsError(
-                    f"{self._folder} is open in another process; give each worker a folder of its own"
-                ) from error
-        shutil.rmtree(self._folder)  # corrupt: the changelog has it all
-        self._folder.mkdir(parents=True)
-        return Rdict(str(self._folder), options())
+        except Exception as error:  # rocksdict has no errors of its own
+            why = "it is open already; give each worker a folder of its own" if _is_lock(error) else error
+            raise OptionsError(f"{self._folder}: cannot be opened: {why}") from error
 
     def position(self) -> StorePosition | None:
         """The position of this copy; None when it is empty or too old to be used."""
@@ -121,6 +123,11 @@ class LocalStore:
     def close(self) -> None:
         """Releases the folder."""
         self._db.close()
+
+
+def _is_lock(error: Exception) -> bool:
+    """Whether RocksDB has found its lock taken, by another process or by this one. A damaged `block` is none."""
+    return any(words in str(error) for words in ("While lock file:", "lock hold by current process"))
 
 
 def options() -> Options:

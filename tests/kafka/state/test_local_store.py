@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,3 +67,51 @@ def test_a_corrupt_copy_is_thrown_away(tmp_path: Path) -> None:
     again = LocalStore(tmp_path / "0")
 
     assert (again.rows(), again.position()) == ({}, None)
+
+
+def raising(*errors: str) -> Any:
+    """In the place of RocksDB: the errors of one attempt to open it after the other, then the real one."""
+    left, opened = list(errors), local_store.Rdict
+
+    def open_(*arguments: Any) -> Any:
+        if left:
+            raise Exception(left.pop(0))
+        return opened(*arguments)
+
+    return open_
+
+
+def test_a_damaged_block_is_not_taken_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RocksDB has no codes of errors, only words."""
+    LocalStore(tmp_path / "0").close()
+    monkeypatch.setattr(local_store, "Rdict", raising("Corruption: block checksum mismatch: stored = 1"))
+
+    assert LocalStore(tmp_path / "0").position() is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "IO error: While lock file: /x/LOCK: Resource temporarily unavailable",
+        "IO error: lock hold by current process, acquire time 1 acquiring thread 2: /x/LOCK: No locks available",
+    ],
+)
+def test_a_copy_whose_lock_is_taken_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    """It belongs to somebody who is writing to it."""
+    store = LocalStore(tmp_path / "0")
+    store.write([(b"x", b"1")], POSITION)
+    store.close()
+    monkeypatch.setattr(local_store, "Rdict", raising(error))
+    with pytest.raises(OptionsError, match="open already"):
+        LocalStore(tmp_path / "0")
+
+    assert LocalStore(tmp_path / "0").rows() == {b"x": b"1"}
+
+
+def test_a_copy_that_cannot_be_made_anew_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, with what RocksDB says."""
+    full = "IO error: No space left on device: While appending to file"
+    monkeypatch.setattr(local_store, "Rdict", raising(full, full))
+
+    with pytest.raises(OptionsError, match="cannot be opened: IO error: No space left on device"):
+        LocalStore(tmp_path / "0")
