@@ -102,8 +102,8 @@ _QUALIFIERS = _set(
     batch online offline prod production"""
 )
 _RUNS = _set("run stage script app application")
-#: First words of names: `start_training`.
-_STARTS = _set("run start launch submit execute")
+#: First words of names. `start_training` is none: what it starts trains, under a name of its own.
+_STARTS = _set("run execute")
 
 #: Verbs of training. The noun means a course as often as a model, so that fewer words may stand beside it.
 _TRAINING = _set("train retrain retraining pretrain pretraining finetune finetuning")
