@@ -173,6 +173,41 @@ def test_a_tag_may_say_whether_a_version_was_pushed(value: str, outcome: str) ->
     assert (found["outcome"], found["down"]) == (outcome, ["digits/3", "digits/3?released"])
 
 
+def test_a_tag_may_say_when_a_version_was_pushed() -> None:
+    """A text that is no time is a tag as any other."""
+    texts = ("1699996400", "2199-01-01T00:00:00Z", "once")
+    tags = [
+        told("model_version_tag", "set", name="digits", version="3", key="promoted_at", value=text) for text in texts
+    ]
+
+    found = [decode_webhook(*delivery(tag), SECRET, T0) for tag in tags]
+
+    assert [(event.execution_type, event.time_ms - T0) for event in found if event is not None] == [
+        ("Pusher", -3_600_000),
+        ("Pusher", -500),
+        ("ModelRegistration", -500),
+    ]
+
+
+@pytest.mark.parametrize("alias", ["champion", "Champion", "PRODUCTION"])
+def test_an_alias_matches_in_any_case(alias: str) -> None:
+    event = decode_webhook(*delivery({**ALIAS, "data": {**ALIAS["data"], "alias": alias}}), SECRET, T0)
+
+    assert event is not None
+    assert event.execution_id == f"digits/3@{alias}"
+
+
+def test_what_the_registry_does_costs_nothing() -> None:
+    """Also when a tag is set days after the registration."""
+    created = told("model_version", "created", name="digits", version="3", run_id="t1", tags={})
+    tag = {**told("model_version_tag", "set", name="digits", version="3", key="quality", value="good")}
+    late = {**tag, "timestamp": "2023-11-14T22:13:20+00:00"}
+    early = {**created, "timestamp": "2023-10-27T22:13:20+00:00"}
+    events = [decode_webhook(*delivery(document), SECRET, T0) for document in (early, late, ALIAS)]
+
+    assert [event.node_ms for event in events if event is not None] == [0, 0, 0]
+
+
 def test_the_origin_gives_pipeline_and_run() -> None:
     def origin_of(model: str, version: str) -> Origin:
         assert (model, version) == ("digits", "3")

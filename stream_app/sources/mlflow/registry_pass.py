@@ -76,7 +76,7 @@ class RegistryPass:
         self._is_first = not before.started_ms
         self._found = RegistryChanges()
         self._versions: dict[tuple[str, str], Version] = {}
-        self._told = {} if rules.promotions is None else read_promotions(rules.promotions)
+        self._promotions = {} if rules.promotions is None else read_promotions(rules.promotions)
         #: Model and number of the versions that were ever pushed, as far as is known.
         self._pushed: set[tuple[str, str]] = set()
         self._lost: list[str] = []
@@ -130,7 +130,7 @@ class RegistryPass:
                 ignored.add(f"#{version.stage}")
             if version.promoted is not None and time_of(version.promoted) is not None:
                 found.append((version.model, version.number, f"?{self._rules.promoted_tag}"))
-        found += [(model, number, _PROMOTIONS) for model, number in self._told]
+        found += [(model, number, _PROMOTIONS) for model, number in self._promotions]
         self._report_ignored(ignored)
         return found
 
@@ -182,16 +182,16 @@ class RegistryPass:
 
     def _time(self, version: Version, by: str) -> int:
         """When a version was pushed that was not at the last pass."""
-        told_ms = self._told_ms(version)
-        if told_ms is not None:
-            return min(told_ms, self._now_ms)
+        recorded_ms = self._recorded_ms(version)
+        if recorded_ms is not None:
+            return min(recorded_ms, self._now_ms)
         if by[0] == "@" and not self._is_first:
             return self._now_ms
         return min(version.changed_ms or version.created_ms, self._now_ms)
 
-    def _told_ms(self, version: Version) -> int | None:
-        told = [self._told.get((version.model, version.number)), time_of(version.promoted or "")]
-        return min((ms for ms in told if ms is not None), default=None)
+    def _recorded_ms(self, version: Version) -> int | None:
+        recorded = [self._promotions.get((version.model, version.number)), time_of(version.promoted or "")]
+        return min((ms for ms in recorded if ms is not None), default=None)
 
     def _forget(self, since_ms: int) -> None:
         after = self._after
@@ -212,13 +212,13 @@ class RegistryPass:
     def _find_unknown(self, changed: Iterable[Version], present: set[tuple[str, str]]) -> None:
         """Finds the versions that may have been pushed before the registry was first read."""
         champions: dict[str, int] = {}
-        told: dict[str, int] = {}
+        recorded: dict[str, int] = {}
         for (model, number), version in self._versions.items():
             if (model, number) in present:
                 champions[model] = max(version.order, champions.get(model, 0))
-            if self._told_ms(version) is not None:
-                told[model] = min(version.order, told.get(model, version.order))
-        limits = {model: min(order, told.get(model, order)) for model, order in champions.items()}
+            if self._recorded_ms(version) is not None:
+                recorded[model] = min(version.order, recorded.get(model, version.order))
+        limits = {model: min(order, recorded.get(model, order)) for model, order in champions.items()}
         unknown = [
             version
             for version in changed
