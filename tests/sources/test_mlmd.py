@@ -167,7 +167,7 @@ class TestStoresWithNothingToRead:
         with StoreWriter(tmp_path / "store.sqlite"):
             pass
 
-        with pytest.raises(OptionsError, match="the store has no executions yet"):
+        with pytest.raises(OptionsError, match="it has no execution of a component yet"):
             list(messages(str(tmp_path / "store.sqlite")))
 
 

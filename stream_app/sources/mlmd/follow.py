@@ -199,7 +199,7 @@ def messages(url: str, rules: Rules | None = None) -> Iterator[bytes]:
             found = True
             yield orjson.dumps(event_to_dict(event))
         if not found:
-            reason = ignored.reason(rules) or "the store has no executions yet"
+            reason = ignored.reason(rules) or "it has no execution of a component yet"
             raise OptionsError(f"{store.name}: nothing to read: {reason}")
 
 
