@@ -22,6 +22,7 @@ class Compute:
     wasted: float
     pending: float
     unattributed: float
+    unknown: float
     total: float
     avoided: float
 
@@ -39,6 +40,7 @@ class Money:
     wasted: float
     pending: float
     unattributed: float
+    unknown: float
     total: float
     avoided: float
 
@@ -87,6 +89,7 @@ def compute_of(ledger: Ledger) -> Compute:
         wasted=ledger.wasted / 1000,
         pending=ledger.pending / 1000,
         unattributed=ledger.unattributed / 1000,
+        unknown=ledger.unknown / 1000,
         total=ledger.total() / 1000,
         avoided=ledger.avoided / 1000,
     )
@@ -124,6 +127,7 @@ def money_of(ledgers: Mapping[str, Ledger], priced: Mapping[str, Mapping[Price, 
         wasted=money(fleet, lambda ledger: ledger.wasted),
         pending=money(fleet, lambda ledger: ledger.pending),
         unattributed=money(fleet, lambda ledger: ledger.unattributed),
+        unknown=money(fleet, lambda ledger: ledger.unknown),
         total=money(fleet, Ledger.total),
         avoided=sum(avoided),
     )

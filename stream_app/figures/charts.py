@@ -44,6 +44,8 @@ def compute_bar(spent: Compute) -> Markup:
         ("pending", spent.pending, "quiet"),
         ("unattributed", spent.unattributed, "faint"),
     ]
+    if spent.unknown:
+        parts.append(("of unknown outcome", spent.unknown, "model"))
     scale = Scale(0, spent.total or 1, 0, WIDTH)
     bars, labels, done, y = [], [], 0.0, 48
     for name, amount, look in parts:

@@ -94,10 +94,11 @@ def compute(found: Figures) -> str:
     spent, money, currency = found.compute, found.money, found.rates.currency
     total = cost(spent.total, None if money is None else money.total, currency)
     wasted = cost(spent.wasted, None if money is None else money.wasted, currency)
+    unknown = f", {node_hours(spent.unknown)} of unknown outcome" if spent.unknown else ""
     return (
         f"{total}: {wasted} wasted "
         f"({share_of(found.tradeoff.wasted_share)}), {node_hours(spent.useful)} useful, "
-        f"{node_hours(spent.pending)} pending, {node_hours(spent.unattributed)} unattributed"
+        f"{node_hours(spent.pending)} pending, {node_hours(spent.unattributed)} unattributed{unknown}"
     )
 
 
