@@ -40,7 +40,7 @@ REGISTRY: Registry[Any] = Registry().with_resources(
 Place = tuple[str | int, ...]
 
 #: What the reason holds when no schema could have given it.
-NOT_EXPRESSIBLE = ("appears twice", "nested deeper", "expected at most 1,048,576")
+NOT_EXPRESSIBLE = ("appears twice", "expected at most 16,777,216")
 
 
 def validator(name: str) -> Draft202012Validator:

@@ -116,7 +116,8 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
         sender_id,
         dropped,
     )
-    if len(message) > MAX_ID or 0x5C in message or 0x7F in message or not message.isascii():
+    is_scanned = read_message.dropped is not None
+    if is_scanned or len(message) > MAX_ID or 0x5C in message or 0x7F in message or not message.isascii():
         _check_strings(event)
     return event
 

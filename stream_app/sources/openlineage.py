@@ -102,6 +102,7 @@ _FIELDS: dict[str, Any] = {
             "parentRun": _PARENT,
             "errorMessage": {"message": VALUE},
             **{facet: {} for facet in _OF_AIRFLOW},
+            "airflow": {"taskInstance": {"map_index": VALUE}},
             EXECUTION_FACET: {
                 "operatorGroup": VALUE,
                 "nodeSeconds": VALUE,
@@ -179,6 +180,9 @@ class OpenLineage:
         if len(here.pipeline) > MAX_ID or not here.pipeline:
             raise wrong(document["job"], "name", f"a name whose pipeline has 1 to {MAX_ID:,} characters", "job.")
         properties[JOB] = here.job
+        index = reading.facet(reading.facet(facets, "airflow"), "taskInstance").get("map_index")
+        if type(index) is int and index >= 0:
+            properties["map_index"] = str(index)  # as a number it would count as a metric
         error = reading.text(reading.facet(facets, "errorMessage"), "message")
         if error:
             properties["error"] = clean(error[:_ERROR_CHARACTERS])

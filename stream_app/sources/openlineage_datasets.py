@@ -86,6 +86,8 @@ def _normal(text: str) -> tuple[str, str]:
     lower = scheme.lower()
     if lower in _PATHS and not rest.strip("/"):
         return lower, ""
+    if lower in _PATHS and rest[0] == "/":
+        return f"{lower}:/{rest.strip('/')}", ""
     if lower.startswith("wasb"):
         rest = rest.replace(".blob.core.", ".dfs.core.", 1)
     scheme = _SCHEMES.get(lower, lower)
@@ -210,9 +212,9 @@ class DatasetReader:
     def _measure(self, facets: JsonObject, own: Properties, properties: Properties) -> None:
         """Adds statistics: of outputs to the artifact, of inputs to the execution."""
         reading = self._reading
-        _add(own, reading.facet(facets, "outputStatistics"), rowCount="rows", size="bytes", fileCount="files")
+        self._add(own, reading.facet(facets, "outputStatistics"), rowCount="rows", size="bytes", fileCount="files")
         read: Properties = {}
-        _add(
+        self._add(
             read,
             reading.facet(facets, "inputStatistics"),
             rowCount="rows_read",
@@ -222,12 +224,21 @@ class DatasetReader:
         for key, value in read.items():
             properties[key] = min(MAX_NUMBER, float(properties.get(key, 0)) + float(value))
 
+    def _add(self, properties: Properties, facet: JsonObject, **names: str) -> None:
+        """Adds the numbers of a facet under names of this project."""
+        for key, name in names.items():
+            value = facet.get(key)
+            if (type(value) is int or type(value) is float) and 0 <= value <= MAX_NUMBER:
+                properties[name] = value
+            elif value is not None:
+                self._reading.dropped += 1
+
     def _check_quality(self, facets: JsonObject, own: Properties) -> None:
         """Adds what is known of a dataset's quality to its artifact."""
         reading = self._reading
         if "dataQualityMetrics" in facets:
             metrics = reading.facet(facets, "dataQualityMetrics")
-            _add(own, metrics, rowCount="rows", bytes="bytes", fileCount="files")
+            self._add(own, metrics, rowCount="rows", bytes="bytes", fileCount="files")
         if "dataQualityAssertions" in facets:
             assertions = reading.facet(facets, "dataQualityAssertions")
             if type(assertions.get("assertions")) is list:
@@ -277,10 +288,3 @@ def own_properties(facet: JsonObject, prefix: str) -> Properties:
     properties = dict(properties_of(facet, prefix))
     check_properties(f"{prefix}properties", properties)
     return properties
-
-
-def _add(properties: Properties, facet: JsonObject, **names: str) -> None:
-    for key, name in names.items():
-        value = facet.get(key)
-        if (type(value) is int or type(value) is float) and 0 <= value <= MAX_NUMBER:
-            properties[name] = value

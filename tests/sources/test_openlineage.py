@@ -13,7 +13,7 @@ from stream_app.core.events import ArtifactRef, Event
 from stream_app.sources import native
 from stream_app.sources.openlineage import OpenLineage, decode
 from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
-from stream_app.times import text_to_time, time_to_text
+from stream_app.times import text_to_time, time_to_text, zone_of
 from stream_app.wire import event_to_dict
 from tests.sources import final_graphlets, history, trained
 from tests.sources.openlineage_events import FACET, dataset, job_type, message, run_event, run_id
@@ -47,8 +47,14 @@ def test_a_run_is_an_execution() -> None:
         execution_type="Trainer",
         state="COMPLETE",
         run=run_id("r1"),
-        inputs=(ArtifactRef("s3://bucket/features@7", "Dataset"),),
-        outputs=(ArtifactRef("s3://bucket/model", "Dataset", versioned=False),),
+        inputs=(
+            ArtifactRef("s3://bucket/features@7", "Dataset"),
+            ArtifactRef("s3://bucket/features@", "Dataset", versioned=False),
+        ),
+        outputs=(
+            ArtifactRef("s3://bucket/model", "Dataset", versioned=False),
+            ArtifactRef("s3://bucket/model@", "Dataset", versioned=False),
+        ),
         properties={"job": "prod/vision.train"},
     )
 
@@ -71,18 +77,50 @@ def test_event_types_are_states(event_type: str | None, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "value",
     [
         "2026-03-01T06:12:40.250Z",
         "2026-03-01T06:12:40.250917Z",
         "2026-03-01T06:12:40.25+00:00",
         "2026-03-01T06:12:40.250917+00:00",
         "2026-03-01T07:12:40.250917123+01:00",
+        "2026-03-01T06:12:40.250",
+        "2026-03-01 06:12:40.250",
+        "2026-03-01 06:12:40.250 UTC",
+        "2026-03-01T06:12:40,250Z",
+        "2026-03-01t06:12:40.250z",
+        "2026-03-01T07:12:40.250+0100",
+        "2026-03-01T07:12:40.250+01",
+        "2026-03-01T06:12:40.250Z[Europe/London]",
+        "2026-03-01T07:12:40.250+01:00[Europe/Berlin]",
+        "2026-03-01T07:12:40.250[Europe/Berlin]",
+        1_772_345_560.25,
+        1_772_345_560_250,
+        "1772345560.25",
+        "1772345560250",
     ],
 )
-def test_times_are_read_as_all_clients_write_them(text: str) -> None:
-    """Java, Python and Airflow differ in digits and in how they write the offset."""
-    assert decoded(run_event(time=text)).time_ms == text_to_time("2026-03-01T06:12:40.250Z")
+def test_times_are_read_as_all_clients_write_them(value: str | float) -> None:
+    """They differ in digits, in the offset and whether there is one; some send seconds or ms since 1970."""
+    event = run_event() | {"eventTime": value}
+
+    assert decoded(event).time_ms == text_to_time("2026-03-01T06:12:40.250Z")
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T06:12", "2026-03-01T06:12Z", "2026-03-01T07:12+01:00[Europe/Berlin]"])
+def test_times_may_have_no_seconds(text: str) -> None:
+    """Java leaves them out when they are zero."""
+    assert decoded(run_event(time=text)).time_ms == text_to_time("2026-03-01T06:12:00Z")
+
+
+def test_a_time_without_an_offset_is_of_the_zone_that_is_set() -> None:
+    """One with an offset is not."""
+    source = OpenLineage(zone=zone_of("Europe/Berlin"))
+
+    for text in ("2026-03-01T07:00:00", "2026-03-01T06:00:00Z", "2026-03-01T06:00:00.000000+00:00"):
+        event = source.decode(message(run_event(time=text)))
+        assert event is not None
+        assert event.time_ms == text_to_time("2026-03-01T06:00:00Z")
 
 
 def test_a_uuid_is_one_whatever_its_case() -> None:
@@ -175,7 +213,8 @@ def test_accumulative_events_are_joined() -> None:
         seen.append((*ends, sorted(execution.reads), sorted(execution.writes)))
 
     start_ms, end_ms = (text_to_time(f"2026-03-01T06:{minute}:00Z") for minute in ("00", "10"))
-    expected = ("COMPLETE", start_ms, end_ms, 0.9, ["s3://bucket/a@1", "s3://bucket/b@1"], ["s3://bucket/m@1"])
+    read = [f"s3://bucket/{name}" for name in ("a@", "a@1", "b@", "b@1")]
+    expected = ("COMPLETE", start_ms, end_ms, 0.9, read, ["s3://bucket/m", "s3://bucket/m@1"])
     assert seen == [expected, expected]
 
 
@@ -279,10 +318,11 @@ class TestFacets:
         told_of = {"type": "PushedModel", "pushed": False, "blessed": True, "span": 12, "properties": {"auc": 0.9}}
         event = run_event(outputs=[dataset("m", "3", streamApp_artifact=told_of)])
 
-        (model,) = decoded(event).outputs
+        model, named = decoded(event).outputs
 
         assert (model.id, model.type, model.versioned) == ("s3://bucket/m@3", "PushedModel", True)
         assert model.properties == {"auc": 0.9, "pushed": False, "blessed": True, "span": 12}
+        assert (named.id, named.type, named.versioned, named.properties) == ("s3://bucket/m", "PushedModel", False, {})
 
     def test_of_another_form_are_ignored(self) -> None:
         """A standard facet with other types than the specification's tells nothing, and harms nothing."""
@@ -299,6 +339,7 @@ class TestFacets:
             event["outputs"][0]["outputFacets"] = {"outputStatistics": odd}
 
             assert decoded(event) == plain
+            assert (decoded(event).dropped > 0) == (odd is not None and odd != {})
 
         event = run_event(inputs=[dataset("a")], outputs=[dataset("b")])
         event["run"]["facets"] = event["job"]["facets"] = event["inputs"][0]["facets"] = None

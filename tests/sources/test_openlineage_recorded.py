@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.operators import RUN
 from stream_app.sources.openlineage import decode
+from stream_app.sources.openlineage_datasets import dataset_id
 
 HAND_WRITTEN = Path(__file__).parent / "openlineage"
 FOLDERS = [HAND_WRITTEN, *(Path(each) for each in [os.environ.get("OPENLINEAGE_RECORDED")] if each)]
@@ -32,6 +33,17 @@ def messages(folder: Path) -> Iterator[bytes]:
         yield from text.splitlines() if path.suffix == ".jsonl" else [text]
 
 
+def names_of(dataset: dict[str, Any]) -> list[str]:
+    """The ids of a dataset by its own name and by the names that symlinks give, without versions."""
+    links = (dataset.get("facets") or {}).get("symlinks") or {}
+    return [dataset_id(each["namespace"], each["name"]) for each in (dataset, *links.get("identifiers", ()))]
+
+
+def unversioned(artifacts: Iterable[str]) -> set[str]:
+    """Ids of artifacts without the versions in them."""
+    return {artifact.partition("@")[0] for artifact in artifacts}
+
+
 def named(events: list[dict[str, Any]]) -> tuple[Names, Names, Names]:
     """Run -> its parents, the datasets it reads, and those it writes, as the events name them."""
     parents: Names = defaultdict(set)
@@ -41,8 +53,8 @@ def named(events: list[dict[str, Any]]) -> tuple[Names, Names, Names]:
         run = event["run"]["runId"]
         parent = (event["run"].get("facets") or {}).get("parent")
         parents[run] |= {parent["run"]["runId"]} if parent else set()
-        reads[run] |= {f"{each['namespace']}/{each['name']}" for each in event.get("inputs") or ()}
-        writes[run] |= {f"{each['namespace']}/{each['name']}" for each in event.get("outputs") or ()}
+        reads[run] |= {name for each in event.get("inputs") or () for name in names_of(each)}
+        writes[run] |= {name for each in event.get("outputs") or () for name in names_of(each)}
     return parents, reads, writes
 
 
@@ -63,8 +75,8 @@ def test_the_graph_has_the_runs_parents_and_datasets_that_the_events_name(folder
     parents, reads, writes = named([orjson.loads(message) for message in found])
 
     assert found
-    assert reads == {run: set(execution.reads) for run, execution in executions.items()}
-    assert writes == {run: set(execution.writes) for run, execution in executions.items()}
+    assert reads == {run: unversioned(execution.reads) for run, execution in executions.items()}
+    assert writes == {run: unversioned(execution.writes) for run, execution in executions.items()}
     assert parents == {
         run: {execution.run} - {run} if execution.run is not None else set() for run, execution in executions.items()
     }
