@@ -11,6 +11,8 @@ from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from stream_app.core.events import CANCELED
 from stream_app.errors import OptionsError
@@ -194,23 +196,49 @@ class TestFilesThatAreNoStores:
         with pytest.raises(OptionsError, match="is not a store of ML Metadata"):
             Store(str(path))
 
-    def test_a_login_that_a_server_refuses(self) -> None:
+    @pytest.mark.parametrize(
+        ("code", "text"), [(1045, "Access denied for user 'reader'"), (1049, "Unknown database 'metadb'")]
+    )
+    def test_a_login_that_a_server_refuses(self, code: int, text: str) -> None:
         """In its own words, and without the password."""
         with closing(socket.create_server(("127.0.0.1", 0))) as server:
-            threading.Thread(target=_refuse, args=(server,), daemon=True).start()
+            threading.Thread(target=_refuse, args=(server, code, text), daemon=True).start()
             port = server.getsockname()[1]
 
-            with pytest.raises(OptionsError, match=r"reader:\*\*\*@.*: Access denied for user 'reader'$"):
+            with pytest.raises(OptionsError, match=rf"reader:\*\*\*@.*: {text}$"):
                 Store(f"mysql+pymysql://reader:secret@127.0.0.1:{port}/metadb")
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ('FATAL:  password authentication failed for user "reader"', OptionsError),
+            ('FATAL:  database "metadb" does not exist', OptionsError),
+            ("connection refused\n\tIs the server running on that host?", StoreUnavailable),
+        ],
+    )
+    def test_what_postgresql_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: type[Exception]
+    ) -> None:
+        """Its drivers give no code; a server that is away may come back."""
+
+        def refuse(_: Engine) -> None:
+            raise OperationalError("", None, Exception(text))
+
+        with Store(str(golden_store(tmp_path / "store.sqlite", 10))) as store:
+            monkeypatch.setattr(Engine, "connect", refuse)
+            with pytest.raises(expected) as raised, store.connect():
+                pass
+
+        assert str(raised.value) == f"{store.name}: {text.splitlines()[0]}"
 
     def test_a_url_of_no_database(self) -> None:
         with pytest.raises(OptionsError, match="not the URL of a store"):
             Store("nosuch://host/mlmd")
 
 
-def _refuse(server: socket.socket) -> None:
+def _refuse(server: socket.socket, code: int, text: str) -> None:
     """Answers as MySQL does: a length, a sequence number, and the packet of an error."""
-    error = b"\xff" + (1045).to_bytes(2, "little") + b"#28000Access denied for user 'reader'"
+    error = b"\xff" + code.to_bytes(2, "little") + b"#28000" + text.encode()
     connection, _ = server.accept()
     with connection:
         connection.sendall(len(error).to_bytes(3, "little") + b"\0" + error)

@@ -31,8 +31,8 @@ _BOOLS = 10
 #: Seconds to wait for a writer of a SQLite store.
 _BUSY_S = 5.0
 
-#: MySQL's error codes of a login that is wrong or may not read, which a retry does not solve.
-_DENIED = frozenset((1044, 1045, 1142, 1143))
+#: MySQL's error codes of a login that is wrong or may not read, or of no database, which a retry does not solve.
+_DENIED = frozenset((1044, 1045, 1049, 1142, 1143))
 #: The same of PostgreSQL, whose drivers give a failed login as a text alone.
 _DENIED_TEXTS = ("password authentication failed", "no pg_hba.conf entry", "does not exist")
 
@@ -105,9 +105,8 @@ class Store:
         except OperationalError as error:
             if "no such table" in str(error.orig):
                 raise OptionsError(f"{self.name}: is not a store of ML Metadata") from None
-            if error.orig is not None and error.orig.args[:1] and error.orig.args[0] in _DENIED:
-                raise OptionsError(f"{self.name}: {error.orig.args[-1]}") from None
-            if any(denied in str(error.orig) for denied in _DENIED_TEXTS):
+            code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+            if code in _DENIED or any(denied in str(error.orig) for denied in _DENIED_TEXTS):
                 raise OptionsError(f"{self.name}: {_in_one_line(error)}") from None
             raise StoreUnavailable(f"{self.name}: {_in_one_line(error)}") from None
         except DBAPIError as error:
@@ -162,8 +161,9 @@ def is_store(path: str) -> bool:
 
 
 def _in_one_line(error: DBAPIError) -> str:
-    """What a server says; PostgreSQL adds lines that show the query."""
-    return str(error.orig).strip().partition("\n")[0]
+    """What a server says, without MySQL's number of it and the lines in which PostgreSQL shows the query."""
+    reason = error.orig.args[-1] if error.orig is not None and error.orig.args else error.orig
+    return str(reason).strip().partition("\n")[0]
 
 
 def _engine(url: str) -> tuple[str, Engine]:
