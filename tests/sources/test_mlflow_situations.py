@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from stream_app.core.events import Event
@@ -128,11 +129,26 @@ class TestSearches:
         assert found["cost"] == {"tune": 8 * MINUTE, "train": MINUTE, "deploy": 0}
 
     def test_a_parent_that_logged_a_model_trains_without_a_registration(self, server: Server) -> None:
+        """Before version 3 of MLflow a tag lists what a run logged."""
         search = server.run(0, tags={"mlflow.log-model.history": "[{}]"})
         trained(server, 1, search)
         server.end(search, 25)
 
         assert Followed(server, live=False).outcomes() == {search: "open"}
+
+    def test_a_version_that_is_a_logged_model_is_of_the_run_that_logged_it(self, server: Server) -> None:
+        """Though it does not name the run."""
+        search = server.run(0)
+        trained(server, 1, search)
+        model = server.client.create_logged_model(server.experiment, source_run_id=search)
+        server.client.log_outputs(search, [LoggedModelOutput(model.model_id, 0)])
+        server.client.finalize_logged_model(model.model_id, "READY")
+        server.end(search, 25)
+        source = f"models:/{model.model_id}"
+        version = server.client.create_model_version(server.name, source, model_id=model.model_id).version
+        server.client.set_registered_model_alias(server.name, "champion", str(version))
+
+        assert Followed(server, live=False).outcomes() == {search: "pushed"}
 
     def test_an_old_search_that_is_registered_weeks_later(self, server: Server) -> None:
         """It and its trials are out of the window that a pass reads again."""
