@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from stream_app.cli.flags import need
 from stream_app.errors import OptionsError
-from stream_app.sources.strict_json import shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from stream_app.kafka.clients.topics import Names
     from stream_app.kafka.process.worker import WorkerSettings
     from stream_app.options import KafkaOptions, Options
-    from stream_app.sources import Sources, mlflow, mlmd
+    from stream_app.sources import Sources, mlflow, mlmd, openlineage_rules
     from stream_app.web.webhooks import WebhookSettings
 
 #: Seconds that MLflow's client waits for a response, and how often it repeats a request; its own defaults amount to
@@ -57,6 +56,8 @@ def mlflow_client(uri: str) -> MlflowClient:
     OptionsError
         MLflow is not installed, or it is not an address of a server.
     """
+    from stream_app.sources.strict_json import shown
+
     _refuse_login(uri)
     address = urlsplit(uri)
     if address.scheme not in ("http", "https") or not address.hostname:
@@ -161,16 +162,19 @@ def attribution_of(options: Options) -> Attribution:
 def sources_of(options: Options) -> Sources:
     """The decoders of messages."""
     from stream_app.sources import make_sources
-    from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
     from stream_app.times import zone_of
 
+    return make_sources(openlineage_rules_of(options), zone_of(options.openlineage.time_zone))
+
+
+def openlineage_rules_of(options: Options) -> openlineage_rules.Rules:
+    """How names of OpenLineage are read."""
+    from stream_app.sources.openlineage_rules import DatasetRule, JobRule, Rules
+
     chosen = options.openlineage
-    return make_sources(
-        Rules(
-            [JobRule(**rule.model_dump()) for rule in chosen.jobs],
-            [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
-        ),
-        zone_of(chosen.time_zone),
+    return Rules(
+        [JobRule(**rule.model_dump()) for rule in chosen.jobs],
+        [DatasetRule(**rule.model_dump()) for rule in chosen.datasets],
     )
 
 

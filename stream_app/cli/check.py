@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.cli.assembly import settings_of, sources_of
+from stream_app.cli.assembly import openlineage_rules_of, settings_of, sources_of
 from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, print_json, time_of
 from stream_app.cli.stores import SOURCES_HELP, stores_of
 from stream_app.errors import OptionsError
@@ -47,7 +47,13 @@ def check(
     garbage.tune()
     settings = settings_of(options)
     found = run(
-        [*(files or ()), *(events or ())], settings, format.value, now_ms, sources_of(options), stores_of(options)
+        [*(files or ()), *(events or ())],
+        settings,
+        format.value,
+        now_ms,
+        sources_of(options),
+        stores_of(options),
+        openlineage_rules_of(options),
     )
     if json:
         print_json(found)

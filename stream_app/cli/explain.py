@@ -47,6 +47,7 @@ def explain(
     [bold]Example:[/]  stream-app explain ads/train-1 events.jsonl
     """
     from stream_app.replay.explain import explain as run
+    from stream_app.replay.reading import InputError
     from stream_app.runtime import garbage
 
     options = load_options(config, mode, budget)
@@ -64,9 +65,11 @@ def explain(
     )
     if json:
         print_json(_document(explanation))
-        return
-    for line in _lines(explanation):
-        typer.echo(line)
+    else:
+        for line in _lines(explanation):
+            typer.echo(line)
+    if explanation.faults:
+        raise InputError("; ".join(explanation.faults))
 
 
 def _document(explanation: Explanation) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import orjson
+
 from stream_app.analysis.emptiness import why_nothing
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.events import Event
+from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.outputs import Closed, Output
 from stream_app.core.units import DAY_MS
-from stream_app.errors import MalformedEvent
+from stream_app.errors import MalformedEvent, OptionsError
 from stream_app.replay.clock_outliers import ClockOutliers
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.duplicates import Duplicates
@@ -27,6 +29,7 @@ from stream_app.replay.survey import EXAMPLES, Graph, SplitExecution, Survey, Un
 from stream_app.sources import SOURCES, Sources
 from stream_app.sources.faults import kind_of
 from stream_app.sources.openlineage import JOB
+from stream_app.sources.openlineage_rules import Rules
 from stream_app.times import time_to_text
 
 #: Kinds of reasons, execution types and jobs that are distinguished, and warnings of sources that are kept.
@@ -81,6 +84,8 @@ class Checked:
     duplicates: int = 0
     #: Events that touch only what was evicted.
     dropped: int = 0
+    #: Parts of events that are not read, such as facets with NaN, which were dropped because they are malformed.
+    parts_dropped: int = 0
     pipelines: int = 0
     first: str | None = None
     last: str | None = None
@@ -119,6 +124,7 @@ def check(
     now_ms: int | None = None,
     sources: Sources = SOURCES,
     stores: Stores | None = None,
+    rules: Rules | None = None,
 ) -> Checked:
     """Checks some files and stores.
 
@@ -134,23 +140,30 @@ def check(
         As of `replay`.
     sources, stores
         As of `replay`.
+    rules
+        The rules of OpenLineage with which `sources` were made; by default `Rules()`.
 
     Raises
     ------
     OptionsError, InputError
         As of `MessageReader`.
     """
-    run = _Check(settings)
+    run = _Check(settings, rules or Rules())
     with _warnings_of_sources() as notes:
         reading = MessageReader(files, stores)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
-        for message in reading:
-            try:
-                event = decode(message, source, latest_ms, sources)
-            except MalformedEvent as error:
-                run.fault(str(error), reading.place)
-                continue
-            run.message(message, event, reading.place)
+        try:
+            for message in reading:
+                try:
+                    event = decode(message, source, latest_ms, sources)
+                except MalformedEvent as error:
+                    run.fault(str(error), reading.place)
+                else:
+                    run.message(message, event, reading.place)
+        except OptionsError as error:
+            if not notes.settings:
+                raise
+            notes.lines[str(error)] = None  # the store tells what is to be set before it can be read
     if now_ms is not None:
         run.outputs(run.detector.tick(now_ms))
     run.found.broken_off = reading.faults
@@ -160,8 +173,9 @@ def check(
 class _Check:
     """A check under way."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, rules: Rules) -> None:
         self.found = Checked()
+        self._rules = rules
         self.detector = Detector(settings)
         self._operators = settings.operators
         self._survey = Survey(settings.operators)
@@ -190,12 +204,13 @@ class _Check:
             found.ignored += 1
             return
         found.events += 1
+        found.parts_dropped += event.dropped
         time_ms, name = event.time_ms, event.execution_type
         self._pipelines.add(event.pipeline)
         self._types[name if len(self._types) < _KINDS_MAX or name in self._types else "other types"] += 1
         self._without_run += event.run is None
         if JOB in event.properties:
-            self._note_job(event)
+            self._note_job(event, message)
         self._first_ms = time_ms if self._first_ms is None else min(self._first_ms, time_ms)
         self._last_ms = time_ms if self._last_ms is None else max(self._last_ms, time_ms)
         self._clocks.add(time_ms, place, event.pipeline, event.execution_id)
@@ -208,16 +223,32 @@ class _Check:
             if isinstance(output, Closed):
                 self._survey.add_graphlet(output.graphlet)
 
-    def _note_job(self, event: Event) -> None:
-        name = str(event.properties[JOB])
-        jobs = self.found.jobs
-        if name in jobs or len(jobs) < _KINDS_MAX:
+    def _note_job(self, event: Event, message: bytes) -> None:
+        name, jobs = str(event.properties[JOB]), self.found.jobs
+        if name not in jobs and len(jobs) < _KINDS_MAX:
             group = self._operators.group(event.execution_type)
-            jobs.setdefault(name, Job(event.pipeline, group, event.execution_type)).events += 1
-        self._unversioned += sum(not each.versioned for each in (*event.inputs, *event.outputs))
+            jobs[name] = Job(event.pipeline, group, event.execution_type, self._is_guessed(message, name))
+        if name in jobs:
+            jobs[name].events += 1
+        self._unversioned += len(_unversioned(event.inputs)) + len(_unversioned(event.outputs))
 
-    def finish(self, notes: Sequence[str]) -> Checked:
-        """The result; `notes` are the warnings of the sources."""
+    def _is_guessed(self, message: bytes, job_name: str) -> bool:
+        """Whether the words of a job's name alone decided on its group."""
+        try:
+            document = orjson.loads(message)
+        except orjson.JSONDecodeError:  # NaN in a part that is not read
+            document = None
+        job = document.get("job") if isinstance(document, dict) else None
+        if not isinstance(job, dict):  # in an envelope
+            namespace, _, name = job_name.rpartition("/")
+            return self._rules.guessed(namespace, name)
+        facets = job.get("facets")
+        facet = facets.get("jobType") if isinstance(facets, dict) else None
+        job_type = facet.get("jobType") if isinstance(facet, dict) else None
+        return self._rules.guessed(job["namespace"], job["name"], job_type if isinstance(job_type, str) else "")
+
+    def finish(self, notes: _Notes) -> Checked:
+        """The result."""
         found, survey = self.found, self._survey
         for record in self.detector.graphlets():
             survey.add_graphlet(record)
@@ -238,8 +269,8 @@ class _Check:
         if found.events:
             outcomes = found.graph.outcomes
             found.why = why_nothing(self._types, self._operators, found.graph.graphlets, outcomes.get("pushed", 0))
-        found.rules = to_toml(self._guesses())
-        found.warnings = [*warnings(found, self._without_run, self._unversioned), *notes]
+        found.rules = to_toml(self._guesses(), notes.settings)
+        found.warnings = [*warnings(found, self._without_run, self._unversioned), *notes.lines]
         return found
 
     def _guesses(self) -> list[Guess]:
@@ -263,6 +294,12 @@ class _Check:
         ]
 
 
+def _unversioned(artifacts: Sequence[ArtifactRef]) -> set[str]:
+    """The datasets of a list without a version; a source may name one with a version once more without it."""
+    versioned = {each.id.rpartition("@")[0] for each in artifacts if each.versioned}
+    return {each.id.removesuffix("@") for each in artifacts if not each.versioned} - versioned
+
+
 def _by_group(types: Counter[str], operators: Operators) -> dict[str, dict[str, int]]:
     grouped: dict[str, dict[str, int]] = {}
     for name, count in sorted(types.items(), key=lambda item: (-item[1], item[0])):
@@ -274,27 +311,33 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+class _Notes(logging.Handler):
+    """What sources warn of: settings that match nothing, rows that are not read, and what to set."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: dict[str, None] = {}
+        self.settings: dict[str, dict[str, object]] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.lines) < _NOTES_MAX:
+            self.lines[record.getMessage()] = None
+        for section, table in getattr(record, "settings", {}).items():
+            self.settings.setdefault(section, {}).update(table)
+
+
 @contextmanager
-def _warnings_of_sources() -> Iterator[list[str]]:
-    """Collects what sources warn of instead of logging it: settings that match nothing, rows that are not read."""
-    notes: dict[str, None] = {}
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.WARNING and len(notes) < _NOTES_MAX:
-                notes[record.getMessage()] = None
-
-    logger, collector = logging.getLogger(_SOURCES_LOG), Collector()
+def _warnings_of_sources() -> Iterator[_Notes]:
+    """Collects the warnings of sources instead of logging them."""
+    logger, notes = logging.getLogger(_SOURCES_LOG), _Notes()
     before = logger.propagate
-    logger.addHandler(collector)
+    logger.addHandler(notes)
     logger.propagate = False
-    collected: list[str] = []
     try:
-        yield collected
+        yield notes
     finally:
-        logger.removeHandler(collector)
+        logger.removeHandler(notes)
         logger.propagate = before
-        collected += notes
 
 
 def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
@@ -327,6 +370,8 @@ def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
         lines.append(f"types of no known operator count as custom: {listed}; see {settings} in the settings")
     if not found.graph.complete:
         lines.append(f"more executions than are kept: the graph is that of the first {found.graph.executions:,}")
+    if found.parts_dropped:
+        lines.append(f"{found.parts_dropped:,} parts of events that are not read were malformed and dropped")
     if found.dropped:
         lines.append(f"{found.dropped:,} events came too late: they touch only what was forgotten")
     return lines

@@ -18,7 +18,7 @@ SIMULATED = "simulated"
 _TYPES_MAX = 1000
 
 #: The kind of fault of a line on which a logger has written something before the event.
-PREFIXED = "text before the JSON object: expected a line that is JSON alone"
+PREFIXED = "not JSON alone: text stands before the object"
 _STRIP = "strip it, for instance with `sed 's/^[^{]*//'`"
 
 
@@ -49,7 +49,7 @@ def decode(
         prefix = _prefix(message)
         if prefix is None:
             raise
-        raise MalformedEvent(f"{PREFIXED}, got {shown(prefix)} before it; {_STRIP}") from error
+        raise MalformedEvent(f"{PREFIXED}, got {shown(prefix)}; {_STRIP}") from error
 
 
 class SeenTypes:

@@ -7,7 +7,7 @@ the graphlet's executions.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class Explanation:
     story: list[StoryEntry] = field(default_factory=list)
     #: The events of its members, in the order of the files.
     events: list[Event] = field(default_factory=list)
+    #: Files that break off, where and why.
+    faults: list[str] = field(default_factory=list)
 
     def stages(self) -> dict[tuple[str, str | None], StageRecord]:
         """(stage, validator) -> the record of that stage."""
@@ -89,15 +91,17 @@ def explain(
     collector = _Collector(graphlet)
     handlers = Handlers(collector.verdict, collector.example, collector.closed)
     detector = Detector(settings, learner)
-    for event in _events(files, source, sources, stores):
+    for event in _events(MessageReader(files, stores), source, sources):
         dispatch(detector.step(event), learner, handlers)
     if now_ms is not None:
         dispatch(detector.tick(now_ms), learner, handlers)
     explanation = collector.explanation(detector)
     run = explanation.verdicts[0].run if explanation.record is None else explanation.record["run"]
-    for event in _events(files, source, sources, stores):
+    reading = MessageReader(files, stores)
+    for event in _events(reading, source, sources):
         if event.pipeline == explanation.pipeline and _belongs(event, explanation, run, settings):
             explanation.events.append(event)
+    explanation.faults = reading.faults
     return explanation
 
 
@@ -112,8 +116,8 @@ def _belongs(event: Event, explanation: Explanation, run: str | None, settings: 
     )  # fmt: skip
 
 
-def _events(files: Sequence[str], source: str, sources: Sources, stores: Stores | None) -> Iterator[Event]:
-    for message in MessageReader(files, stores):
+def _events(messages: Iterable[bytes], source: str, sources: Sources) -> Iterator[Event]:
+    for message in messages:
         try:
             event = decode(message, source, sources=sources)
         except MalformedEvent:

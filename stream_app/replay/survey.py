@@ -218,7 +218,8 @@ class Survey:
         names: NearNames | None = None
         found: list[UnwrittenRead] = []
         for pipeline, seen, group in sorted(self._loose(), key=lambda each: (each[2] != DEPLOY, each[0], each[1].name)):
-            missing = sorted(artifact for artifact in seen.reads if not self._is_written(pipeline, artifact))
+            missing = [artifact for artifact in seen.reads if not self._is_written(pipeline, artifact)]
+            missing.sort(key=lambda artifact: (artifact.endswith("@"), artifact))  # a name without its version last
             if not missing or len(missing) < len(seen.reads):
                 continue
             names = names or NearNames(self._written)

@@ -27,7 +27,7 @@ def kind_of(reason: str) -> str:
     'inputs[].id: expected a non-empty string'
     """
     for kind in ("not JSON", "not UTF-8"):
-        if reason.startswith(kind):
+        if reason.startswith(kind) and not reason.startswith("not JSON alone"):
             return kind
     kind = reason.split(", got ", 1)[0]
     return _SIZE.sub("message too large", _INDEX.sub("[]", kind))

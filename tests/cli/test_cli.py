@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sqlite3
 import subprocess
 import sys
@@ -317,6 +318,134 @@ def test_check_names_what_is_missing_for_the_detector(here: Path, run: Run) -> N
     for group in ("train", "deploy", "run"):
         assert f"no execution is of group {group}" in ran.out
     assert "1 events name no run" in ran.out
+
+
+@pytest.mark.usefixtures("here")
+def test_the_former_flag_of_check_still_names_its_files(run: Run) -> None:
+    """Users have it in scripts."""
+    assert run("check --events events.jsonl").out == run("check events.jsonl").out
+    assert run("check --events events.jsonl --events events.jsonl --json").code == 0
+
+
+MINE = [
+    {"time": "2026-03-01T00:00:00Z", "pipeline": "p", "outputs": [{"id": "m", "type": "Model"}],
+     "execution": {"id": "t", "type": "FitModel", "state": "COMPLETE"}},
+    {"time": "2026-03-01T01:00:00Z", "pipeline": "p", "inputs": [{"id": "m", "type": "Model"}],
+     "execution": {"id": "d", "type": "RolloutModel", "state": "COMPLETE"}},
+]  # fmt: skip
+
+
+def test_check_writes_the_rules_with_which_it_finds_what_it_did_not(here: Path, run: Run) -> None:
+    """After the settings that there are; and never over a file."""
+    write_lines(here / "mine.jsonl", [orjson.dumps(each) for each in MINE])
+
+    first = run("check mine.jsonl --config good.toml --write-rules rules.toml")
+    written = (here / "rules.toml").read_text()
+    then = run("check mine.jsonl --config rules.toml --write-rules more.toml")
+    over = run("check mine.jsonl --config good.toml --write-rules rules.toml")
+
+    assert first.code == 0
+    assert '"FitModel" = "train"' in first.out
+    assert "written: rules.toml" in first.out
+    assert 'currency = "EUR"' in written
+    assert "1 graphlet: 1 pushed" in then.out
+    assert "there is nothing to add: more.toml is not written" in then.out
+    assert not (here / "more.toml").exists()
+    assert (over.code, over.out) == (2, "")
+    assert (here / "rules.toml").read_text() == written
+
+
+def test_check_adds_no_rules_to_settings_that_would_not_take_them(here: Path, run: Run) -> None:
+    """It says so instead of writing a file that cannot be read."""
+    write_lines(here / "mine.jsonl", [orjson.dumps(each) for each in MINE])
+    (here / "inline.toml").write_text('operators = { groups = { Other = "ingest" } }\n')
+
+    ran = run("check mine.jsonl --config inline.toml --write-rules rules.toml")
+
+    assert ran.code == 2
+    assert "add them by hand" in ran.err
+    assert not (here / "rules.toml").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_check_as_json_has_the_keys_that_its_page_names(run: Run) -> None:
+    """All of them, and no others."""
+    page = (Path(__file__).parents[2] / "docs" / "check.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)`", page.split("## JSON")[1], re.MULTILINE))
+
+    told = orjson.loads(run("check events.jsonl --json").out)
+
+    assert set(told) == named
+
+
+@pytest.mark.parametrize("command", ["replay", "check", "explain p/t0"])
+def test_an_archive_that_is_cut_is_read_and_told(command: str, here: Path, run: Run) -> None:
+    """The result of what came before is printed, and the command fails."""
+    events = [
+        {
+            "time": f"2026-03-01T{n:02}:00:00Z",
+            "pipeline": "p",
+            "execution": {"id": f"t{n}", "type": "Trainer", "state": "NEW"},
+        }
+        for n in range(24)
+    ]
+    (here / "cut.jsonl.gz").write_bytes(gzip.compress(b"\n".join(map(orjson.dumps, events)) + b"\n")[:-9])
+
+    ran = run(f"{command} cut.jsonl.gz")
+
+    assert ran.code == 1
+    assert "graphlet" in ran.out
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("stream-app: cut.jsonl.gz:")
+    assert "the gzip archive is cut off after this line" in ran.err
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n", '{"eventTime":"2026-03-01T00:00:00Z","job":{"namespace":"a","name":"b"}}\n']
+)
+@pytest.mark.parametrize("command", ["replay", "check"])
+def test_no_event_is_no_success(command: str, content: str, here: Path, run: Run) -> None:
+    """An empty file, an empty line, or an event about a job without a run."""
+    (here / "empty.jsonl").write_text(content)
+
+    ran = run(f"{command} empty.jsonl")
+
+    assert ran.code == 1
+    said = ran.out + ran.err
+    assert any(words in said for words in ("there are no", "none of 1 messages", "0 events"))
+
+
+@pytest.mark.usefixtures("here")
+def test_an_empty_input_is_said_in_json_too(run: Run) -> None:
+    """The document is printed, and the command fails."""
+    Path("empty.jsonl").write_text("")
+
+    ran = run("replay empty.jsonl --json")
+
+    assert (ran.code, orjson.loads(ran.out)["figures"]["events"]) == (1, 0)
+    assert ran.err == "stream-app: there are no events: the input is empty\n"
+
+
+def test_a_replay_without_a_graphlet_or_a_push_says_why(here: Path, run: Run) -> None:
+    """And where to read more."""
+    write_lines(here / "mine.jsonl", [orjson.dumps(each) for each in MINE])
+    write_lines(here / "trained.jsonl", [orjson.dumps(MINE[0]).replace(b"FitModel", b"Trainer")])
+
+    assert (
+        "no graphlet: no execution is of group train (types seen: FitModel, RolloutModel); `stream-app check "
+        "mine.jsonl` shows"
+    ) in " ".join(run("replay mine.jsonl").out.split())
+    assert "no push: no execution is of group deploy (types seen: Trainer)" in run("replay trained.jsonl").out
+    assert "no graphlet" not in run("replay events.jsonl").out
+
+
+def test_a_replay_of_a_simulated_fleet_says_so(here: Path, run: Run) -> None:
+    """Nobody should take its report for one on real pipelines."""
+    write_lines(here / "mine.jsonl", [orjson.dumps(each) for each in MINE])
+
+    assert "simulated: these pipelines are made up" in run("replay events.jsonl").out
+    assert orjson.loads(run("replay events.jsonl --json").out)["figures"]["simulated"] is True
+    assert "simulated" not in run("replay mine.jsonl").out
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

@@ -53,24 +53,26 @@ def test_a_replay_reads_them_and_counts_what_it_passes_over(ran) -> None:  # typ
 
 def test_a_check_shows_what_jobs_become(ran) -> None:  # type: ignore[no-untyped-def]
     """The mapping of each job, and those that no rule or default knows."""
-    found, code = ran("check --events events.jsonl --json")
+    found, code = ran("check events.jsonl --json")
 
     assert (code, found["ignored"]) == (0, 1)
     assert found["jobs"] == {
-        "prod/ads.step_4": {"pipeline": "prod/ads", "group": "custom", "type": "step_4", "events": 2},
-        "prod/ads.train": {"pipeline": "prod/ads", "group": "train", "type": "Trainer", "events": 1},
+        "prod/ads.step_4": {"pipeline": "prod/ads", "group": "custom", "type": "step_4", "guessed": False, "events": 2},
+        "prod/ads.train": {"pipeline": "prod/ads", "group": "train", "type": "Trainer", "guessed": True, "events": 1},
     }
     assert any("step_4; see openlineage.jobs" in words for words in found["warnings"])
-    assert "prod/ads.train: train (Trainer) of prod/ads, 1 event" in ran("check --events events.jsonl")[0]
+    assert "prod/ads.train: train (Trainer, guessed from its name) of prod/ads, 1 event" in ran("check events.jsonl")[0]
 
 
 def test_a_check_follows_the_rules_of_the_settings(ran, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """So that rules can be tried on recorded events."""
     (tmp_path / "rules.toml").write_text('[[openlineage.jobs]]\nname = ".*step_4"\ngroup = "deploy"\npipeline = "ads"')
 
-    found, _ = ran("check --events events.jsonl --config rules.toml --json")
+    found, _ = ran("check events.jsonl --config rules.toml --json")
 
-    assert found["jobs"]["prod/ads.step_4"] == {"pipeline": "ads", "group": "deploy", "type": "Pusher", "events": 2}
+    assert found["jobs"]["prod/ads.step_4"] == {
+        "pipeline": "ads", "group": "deploy", "type": "Pusher", "guessed": False, "events": 2,
+    }  # fmt: skip
 
 
 def test_an_explanation_passes_over_what_a_replay_does(ran) -> None:  # type: ignore[no-untyped-def]
