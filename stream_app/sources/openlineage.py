@@ -187,7 +187,7 @@ class OpenLineage:
         if error:
             properties["error"] = clean(error[:_ERROR_CHARACTERS])
         node_ms = 0 if here.is_free else None
-        datasets = DatasetReader(self.rules, reading, state in ENDS)
+        datasets = DatasetReader(self.rules, reading, state == COMPLETE)
         if job.told is not None:
             told_ms, state = _execution(facets[EXECUTION_FACET], state, properties)
             node_ms = node_ms if told_ms is None else told_ms

@@ -4,8 +4,8 @@ Decoding knows one event, and a dataset may have other names, or no version, in 
 
 - an event reads and writes a dataset under its own name and under each that its `symlinks` facet gives;
 - names are written in one way: `s3a://bucket/` is `s3://bucket`, and slashes at the end do not count;
-- a writer with a version writes `name@version` and `name`; a writer that ends without a version writes `name` and
-  `name@`;
+- a writer with a version writes `name@version` and `name`; a writer that is COMPLETE without a version writes `name`
+  and `name@`;
 - a reader with a version reads `name@version` and `name@`; a reader without a version reads `name`.
 
 `name` and `name@` have no versions: a reader reads the output of the last writer. So a reader without a version reads
@@ -103,14 +103,14 @@ class DatasetReader:
         The rules that tell artifact types.
     reading
         Reads facets.
-    has_ended
-        Whether the event ends its run, so that its outputs are whole.
+    is_complete
+        Whether the event says that its run is COMPLETE, so that a version would be known by now.
     """
 
-    def __init__(self, rules: Rules, reading: FacetReader, has_ended: bool) -> None:
+    def __init__(self, rules: Rules, reading: FacetReader, is_complete: bool) -> None:
         self._rules = rules
         self._reading = reading
-        self._has_ended = has_ended
+        self._is_complete = is_complete
 
     def artifacts(self, document: JsonObject, field: str, properties: Properties) -> tuple[ArtifactRef, ...]:
         """The artifacts in a list of datasets.
@@ -189,7 +189,7 @@ class DatasetReader:
         elif version:
             ids = [(f"{name}@{version}", True), (name, False)]
         else:
-            ids = [(name, False), (f"{name}@", False)] if self._has_ended else [(name, False)]
+            ids = [(name, False), (f"{name}@", False)] if self._is_complete else [(name, False)]
         return [ArtifactRef(id_, kind, {}, is_versioned) for id_, is_versioned in ids]
 
     def _version(self, facets: JsonObject, prefix: str) -> str:
