@@ -164,6 +164,15 @@ class TestStaleStates:
 
         assert states_of(writer.path, "r1") == [(RUNNING, 0)]
 
+    def test_a_task_that_is_not_triggered_begins_nothing(self, writer: KfpWriter) -> None:
+        """The driver still goes through the conditions of a run that has failed."""
+        root = writer.dag(0)
+        writer.task(1, 5, "train-model", "FAILED")
+        writer.update(6, root, "FAILED")
+        writer.task(7, 7, "deploy-model", "CANCELED")
+
+        assert states_of(writer.path, "r1")[-1] == (FAILED, 6)
+
     @pytest.mark.parametrize("state", ["COMPLETE", "CANCELED"])
     def test_other_ends_hold_whatever_is_left_in_flight(self, writer: KfpWriter, state: str) -> None:
         """A container whose pod was killed stays RUNNING for ever."""

@@ -10,7 +10,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, Connection, TableClause, column, or_, select, table
 from sqlalchemy.sql import quoted_name
 
-from stream_app.core.events import Properties
+from stream_app.core.events import CANCELED, Properties
 from stream_app.sources.mlmd.cursor import ID_WINDOW, Ids
 from stream_app.sources.mlmd.records import (
     IN_FLIGHT,
@@ -170,7 +170,7 @@ def runs(connection: Connection, contexts: Iterable[int], dag_types: Collection[
             run.updated_ms = max(run.updated_ms, int(updated_ms or 0))
             if type_id in dag_types:
                 dags[context].append((start_ms, key))
-            else:
+            elif STATES.get(state or 0) != CANCELED:
                 run.started_ms.append(start_ms)
                 run.in_flight |= STATES.get(state or 0) in IN_FLIGHT
     inner = set(_with_parent(connection, [key for each in dags.values() for _, key in each]))

@@ -41,7 +41,7 @@ class RunRecord:
 
     #: The first DAG without a parent, which is the run itself; None: there is none.
     root: int | None = None
-    #: When its executions that are no DAG were created, sorted.
+    #: When its executions that are no DAG were created, sorted; without CANCELED ones, which were not triggered.
     started_ms: list[int] = field(default_factory=list)
     #: Whether one of them is NEW or RUNNING.
     in_flight: bool = False
