@@ -122,6 +122,25 @@ class TestCloudEvents:
 
         assert stored(path) == [message(START)]
 
+    def test_the_structured_mode_is_opened(self, service: Service) -> None:
+        """One event, and a batch of them to either address."""
+        structured = {"specversion": "1.0", "id": "1", "source": "/airflow", "type": "openlineage.run", "data": START}
+        single = {"Content_Type": "application/cloudevents+json; charset=utf-8"}
+        batch = {"Content_Type": "application/cloudevents-batch+json"}
+        finished = json.dumps([structured | {"data": END}, structured | {"data": 7}]).encode()
+
+        assert service.post(json.dumps(structured).encode(), **single).status == 201
+        for target in (BATCH, LINEAGE):
+            answer = service.post(finished, target, **batch)
+            assert (answer.status, answer.json["summary"]["successful"]) == (200, 1)
+            assert [failed["index"] for failed in answer.json["failed_events"]] == [1]
+        applied(service)
+        assert service.get(f"/v1/graphlets/{GRAPHLET}").json["graphlet"]["trainer"] == run_id("t1")
+
+    def test_the_structured_mode_is_no_other_type(self, service: Service) -> None:
+        """A batch needs its own type, and one event its own."""
+        assert service.post(b"[]", BATCH, Content_Type="application/cloudevents+json").status == 415
+
 
 def test_events_about_jobs_are_taken_too(service: Service) -> None:
     """A client that sends them must not see an error."""
@@ -203,6 +222,21 @@ class TestBatch:
         assert failed["index"] == 1
         assert failed["reason"].startswith("eventType: expected one of")
         assert stored(path) == [message(START), message(END)]
+
+    @pytest.mark.parametrize(
+        "bad",
+        [b"nonsense", b'{"a": tru}', b'{"a": "\xff"}', b'{"a": 1, "a": 2}', b"", b'{"b": "]},[\\"", "c": }'],
+        ids=repr,
+    )
+    def test_one_that_is_not_json_is_told_by_index(self, path: Path, bad: bytes) -> None:
+        """It does not take the others with it, whose bytes are kept as they are."""
+        spaced = json.dumps(START, indent=2).encode()
+        with embedded_service(path) as service:
+            answer = service.post(b"[ %s , %s,%s ]" % (spaced, bad, message(END)), BATCH)
+
+        assert (answer.status, answer.json["summary"]) == (200, {"received": 3, "successful": 2, "failed": 1})
+        assert [failed["index"] for failed in answer.json["failed_events"]] == [1]
+        assert stored(path) == [spaced, message(END)]
 
     @pytest.mark.parametrize("body", [b"{}", b"[", b"[7]", b'[{"a":1,"a":1}]', b"[" * 40 + b"]" * 40])
     def test_what_is_no_array_of_events_is_refused(self, service: Service, body: bytes) -> None:

@@ -11,8 +11,10 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from stream_app.kafka.clients.connection import Connection, UnreachableError
-from stream_app.kafka.clients.topics import MAX_MESSAGE_BYTES
+from stream_app.sources.strict_json import MAX_BYTES
 
+#: Bytes of a request: the largest message, its key and its headers. The topic may take less.
+_REQUEST_BYTES = MAX_BYTES + (1 << 20)
 #: Messages between two calls of `progress`.
 _PROGRESS_EVERY = 100
 
@@ -82,7 +84,7 @@ def make_producer(connection: Connection) -> Any:
         enable_idempotence=True,
         linger_ms=20,
         batch_size=1 << 18,
-        max_request_size=MAX_MESSAGE_BYTES,
+        max_request_size=_REQUEST_BYTES,
         max_block_ms=30_000,
     )
 

@@ -14,7 +14,8 @@ from stream_app.errors import OptionsError, StreamAppError
 
 #: Bytes of the largest record batch: what a group of changed rows and a dead letter fit into.
 MAX_MESSAGE_BYTES = 8 << 20
-_UNKNOWN_TOPIC = 3
+#: Codes of errors of a topic: that there is none; and none, or that a partition has no leader at the moment.
+_UNKNOWN_TOPIC, _KNOWN_TOPIC = 3, (0, 5)
 #: How long brokers may take to learn from their controller what was changed.
 _PROPAGATION_SECONDS = 15.0
 
@@ -145,9 +146,9 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
 
 
 def find_ids(admin: KafkaAdminClient, names: list[str]) -> dict[str, str]:
-    """The ids of the topics that exist, by name; a topic that is made anew has another id."""
+    """The ids of the topics that exist, by name; "" where Kafka does not tell. A topic made anew has another id."""
     return {
-        topic["name"]: str(topic["topic_id"])
+        topic["name"]: str(topic["topic_id"]) if topic["error_code"] in _KNOWN_TOPIC else ""
         for topic in admin.describe_topics(names)
         if topic["error_code"] != _UNKNOWN_TOPIC
     }

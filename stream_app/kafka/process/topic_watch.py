@@ -79,7 +79,7 @@ class TopicWatch:
         Parameters
         ----------
         seen
-            Topic -> its id, of those that exist.
+            Topic -> its id, of those that exist; "" where it is not known.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class TopicWatch:
         self._missing = missing
         self._report(text)
         for name, topic_id in seen.items():
-            if topic_id == self._ids[name]:
+            if topic_id in ("", self._ids[name]):
                 continue
             if name in self._names.sources:
                 log.warning("topic %s was deleted and made anew: it is read from its beginning", name)

@@ -109,7 +109,7 @@ class Worker:
         Returns
         -------
         int
-            The exit code: 0 when it was stopped, 1 when it could not continue.
+            The exit code: 0 after SIGTERM, 130 after SIGINT, 1 when it could not continue.
 
         Raises
         ------
@@ -123,8 +123,8 @@ class Worker:
 
     async def _run(self) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self.stop, 128 + signal.SIGINT)
         self.watchdog.start()
         server = probes.serve(self.monitor.probes, self.settings.host, self.settings.port)
         log.info("probes and metrics are at http://%s:%d", *server.server_address[:2])
@@ -141,12 +141,19 @@ class Worker:
             server.server_close()
         return self._exit_code
 
-    def stop(self) -> None:
-        """Finishes the batches in progress and ends; after some seconds they are left to the next owner."""
+    def stop(self, code: int = 0) -> None:
+        """Finishes the batches in progress and ends; after some seconds they are left to the next owner.
+
+        Parameters
+        ----------
+        code
+            The exit code, unless the worker has failed.
+        """
         if not self._stopping.is_set():
             log.info("stopping")
             self.monitor.stopping = True
-            end_after(_STOP_SECONDS, 0)
+            self._exit_code = self._exit_code or code
+            end_after(_STOP_SECONDS, code)
             self._stopping.set()
 
     async def _find_topics(self) -> dict[str, Found] | None:
