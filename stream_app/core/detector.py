@@ -20,21 +20,23 @@ from stream_app.core.graphlets.updating import apply
 from stream_app.core.ids import GraphletName, parse_graphlet_id
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.seen_examples import RETENTION_MS
-from stream_app.core.operators import DEPLOY, RUN, Operators
+from stream_app.core.operators import Operators
 from stream_app.core.outcomes import accounting, labels, outcomes
 from stream_app.core.outputs import Closed, Output
+from stream_app.core.state.clock import fleet_ms
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.storage import loading, retention, rows
 from stream_app.core.storage.invariants import check, check_touched
-from stream_app.core.storage.story import StoryEntry, story, story_line
+from stream_app.core.storage.story import StoryEntry, failure_note, story
 from stream_app.core.units import DAY_MS, HOUR_MS
 
 #: A stage is dated by its event's time unless the event is later than this, in ms, against the pipeline's clock.
 LAG_MS = 600_000
-#: The most stories of graphlets in the note of an error.
-STORIES_MAX = 3
+#: How far one execution may move its pipeline's clock ahead alone, in ms: at least; and at the end of a log.
+LEAP_MIN_MS = 37 * DAY_MS
+LEAP_MAX_MS = 366 * DAY_MS
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Settings:
     def limits(self) -> outcomes.Limits:
         """How long the detector waits for an outcome."""
         return outcomes.Limits(self.horizon_ms, self.lost_ms)
+
+    @property
+    def leap_ms(self) -> int:
+        """How far ahead of its pipeline's clock one execution may move it alone, in ms."""
+        return max(self.keep_ms, LEAP_MIN_MS)
 
     @property
     def keep_ms(self) -> int:
@@ -143,21 +150,21 @@ class Detector:
             The verdicts, examples and closed graphlets that follow from the event, in order.
         """
         pipeline = self._pipeline(event.pipeline)
+        logged_ms = event.time_ms if log_ms is None else log_ms
+        clock_ms = pipeline.clock.record_event(event.time_ms, logged_ms, event.execution_id, self.settings.leap_ms)
         if event.time_ms < pipeline.clock.cutoff_ms and event.execution_id not in pipeline.executions:
             self.dropped += 1
             return []
-        logged_ms = event.time_ms if log_ms is None else log_ms
-        pipeline.clock.record_event(event.time_ms, logged_ms)
         try:
-            outputs = self._advance(pipeline, event.time_ms)
+            outputs = self._advance(pipeline, clock_ms)
             execution, changed_facts = apply(pipeline, event, self.settings.operators)
             if changed_facts:
-                unsettle(pipeline, execution)
+                outcomes.unsettle(pipeline, execution)
             outputs.extend(self._settle(pipeline, execution if changed_facts else None, event.time_ms))
             if self.settings.invariants:
                 check_touched(pipeline, execution, self.settings.operators)
         except Exception as error:  # whatever it is, the log needs to name the event and graphlets
-            error.add_note(note(pipeline, event))
+            error.add_note(failure_note(pipeline, event))
             raise
         return outputs
 
@@ -195,6 +202,27 @@ class Detector:
         outputs: list[Output] = []
         for pipeline in self.pipelines.values():
             outputs.extend(self._advance(pipeline, pipeline.clock.at_tick(log_ms)))
+        return outputs
+
+    def settle_last(self) -> list[Output]:
+        """Moves clocks at the end of a log, for which there will be no ticks.
+
+        The clock of a pipeline that has been silent for longer than the horizon and the lateness moves to the time that
+        the fleet has reached.
+
+        Returns
+        -------
+        list of Output
+            The outputs that became due.
+        """
+        outputs: list[Output] = []
+        for pipeline in self.pipelines.values():
+            outputs.extend(self._advance(pipeline, pipeline.clock.last_ms(LEAP_MAX_MS)))
+        now_ms = fleet_ms([pipeline.clock for pipeline in self.pipelines.values()])
+        silent_ms = self.settings.horizon_ms + self.settings.lateness_ms
+        for pipeline in self.pipelines.values():
+            if pipeline.clock.now_ms + silent_ms < now_ms:
+                outputs.extend(self._advance(pipeline, now_ms))
         return outputs
 
     def _advance(self, pipeline: Pipeline, clock_ms: int) -> list[Output]:
@@ -235,7 +263,7 @@ class Detector:
         if self.learner is not None:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
-                    now_ms = event_ms if pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
+                    now_ms = event_ms if 0 <= pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
                     outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
                     if isinstance(stage.subject, Run):
                         labels.schedule_check(pipeline, stage.subject, settings.limits)
@@ -361,22 +389,3 @@ class Detector:
         for pipeline in self.pipelines.values():
             accounting.settle(pipeline, self.settings.operators.nodes)
             check(pipeline, self.settings.operators)
-
-
-def note(pipeline: Pipeline, event: Event) -> str:
-    """Describes an event on which the detector failed, with the stories of its execution's graphlets."""
-    execution = pipeline.executions.get(event.execution_id)
-    graphlets = [] if execution is None else [execution.graphlet, *(execution.members_of or ())]
-    stories = [story_line(graphlet) for graphlet in graphlets if graphlet is not None][:STORIES_MAX]
-    what = f"{event.execution_type} {event.execution_id!r} {event.state} at {event.time_ms}"
-    return "\n".join([f"at the event {what} of pipeline {event.pipeline!r}, run {event.run!r}", *stories])
-
-
-def unsettle(pipeline: Pipeline, execution: Execution) -> None:
-    """Puts the outcomes that an event of this execution may have decided on the work list."""
-    if execution.graphlet is not None:
-        pipeline.work.settle_one(execution.graphlet)
-    if execution.group == DEPLOY:
-        pipeline.work.settle(execution.members_of or ())
-    elif execution.group == RUN and execution.run is not None:
-        pipeline.work.settle_run(execution.run)

@@ -72,8 +72,9 @@ class Replay:
 
     def step(self, event: Event) -> list[Output]:
         """Applies an event; returns the outputs of the detector."""
-        self.statistics.event(event.time_ms)
         outputs = self.detector.step(event)
+        # A sender whose clock is far ahead does not prolong the period of the report.
+        self.statistics.event(min(event.time_ms, self.detector.pipelines[event.pipeline].clock.now_ms))
         self._attribution.follow(event, self.detector.pipelines[event.pipeline])
         if outputs:
             dispatch(outputs, self._learner, self._handlers)
@@ -82,6 +83,10 @@ class Replay:
     def tick(self, now_ms: int) -> None:
         """Advances every pipeline's clock to a time in ms since 1970 UTC."""
         dispatch(self.detector.tick(now_ms), self._learner, self._handlers)
+
+    def settle_last(self) -> None:
+        """Settles, at the end of the input, the pipelines that went silent while others went on."""
+        dispatch(self.detector.settle_last(), self._learner, self._handlers)
 
     def refuse(self, letter: DeadLetter) -> None:
         """Writes and counts a message that is not an event."""
@@ -148,7 +153,8 @@ def replay(
         See `MessageReader`.
     now_ms
         In ms since 1970 UTC. No event may be more than a day after it, and when the input ends, every pipeline's clock
-        advances to it. None: not bounded, and clocks remain at each pipeline's last event.
+        advances to it. None: not bounded, and clocks remain at each pipeline's last event, but for pipelines that went
+        silent while others went on.
     attribution
         See `Replay`.
     seed
@@ -171,6 +177,8 @@ def replay(
         _read(run, reading, partial(decode, source=source, latest_ms=latest_ms, sources=sources), progress)
         if now_ms is not None:
             run.tick(now_ms)
+        else:
+            run.settle_last()
         found = run.finish(seed)
     seconds = time.monotonic() - began
     return Replayed(found, seconds, found.events / seconds if seconds > 0 else 0.0)

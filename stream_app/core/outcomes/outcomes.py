@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stream_app.core.events import CANCELED, COMPLETE, FAILED
+from stream_app.core.operators import DEPLOY, RUN
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN, Cause
 from stream_app.core.properties import is_true
 from stream_app.core.state.entities import Execution, Graphlet, Run
@@ -77,6 +78,16 @@ def settle(pipeline: Pipeline, limits: Limits) -> list[Graphlet]:
             if settle_one(pipeline, graphlet, limits):
                 changed[graphlet] = None
     return list(changed)
+
+
+def unsettle(pipeline: Pipeline, execution: Execution) -> None:
+    """Puts the outcomes that an event of this execution may have decided on the work list."""
+    if execution.graphlet is not None:
+        pipeline.work.settle_one(execution.graphlet)
+    if execution.group == DEPLOY:
+        pipeline.work.settle(execution.members_of or ())
+    elif execution.group == RUN and execution.run is not None:
+        pipeline.work.settle_run(execution.run)
 
 
 def unsettle_run(pipeline: Pipeline, run_id: str) -> None:

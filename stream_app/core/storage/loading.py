@@ -17,6 +17,7 @@ from stream_app.core.graphlets.updating import enter_run
 from stream_app.core.graphlets.versions import add_reader, connect_writer
 from stream_app.core.operators import Operators
 from stream_app.core.state.attempts import Reports
+from stream_app.core.state.clock import Ahead
 from stream_app.core.state.entities import (
     NOTHING,
     Artifact,
@@ -129,6 +130,9 @@ def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
         clock.now_ms, clock.last_event_ms, clock.last_log_ms, clock.cutoff_ms, pipeline.timers.next_sweep_ms,
         frozen, pushes,
     ) = value[:7]  # fmt: skip
+    if len(value) > 7:  # later than 0.2.0
+        clock.alone, ahead = value[7:9]
+        clock.ahead = None if ahead is None else Ahead(*ahead)
     for ledger in (pipeline.frozen_ledger, pipeline.ledger):
         ledger.merge(load_ledger(frozen))
     pipeline.pushes.pushes = [(start_ms, trainer, push_ms) for start_ms, trainer, push_ms in pushes]

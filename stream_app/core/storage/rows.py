@@ -92,7 +92,8 @@ def pipeline_row(pipeline: Pipeline) -> list[Any]:
     clock = pipeline.clock
     return [
         clock.now_ms, clock.last_event_ms, clock.last_log_ms, clock.cutoff_ms, pipeline.timers.next_sweep_ms,
-        ledger_row(pipeline.frozen_ledger), pipeline.pushes.closed(),
+        ledger_row(pipeline.frozen_ledger), pipeline.pushes.closed(), clock.alone,
+        None if clock.ahead is None else list(clock.ahead),
     ]  # fmt: skip
 
 

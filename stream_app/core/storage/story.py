@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from stream_app.core.events import Event
 from stream_app.core.outputs import OPEN
 from stream_app.core.state.entities import DOWN, SIDE, UP, Graphlet, Run, Subject
+from stream_app.core.state.pipeline import Pipeline
 
 #: The most entries of a story; of a longer one, the first half and the last half are given.
 ENTRIES_MAX = 40
+#: The most stories in the note of an error.
+STORIES_MAX = 3
 
 
 class StoryEntry(NamedTuple):
@@ -86,3 +90,12 @@ def story_line(subject: Subject) -> str:
     """
     entries = (f"{entry.time_ms or '-'} {entry.what}: {entry.detail}" for entry in story(subject))
     return f"{subject.name} of run {subject.run_id}: {'; '.join(entries)}"
+
+
+def failure_note(pipeline: Pipeline, event: Event) -> str:
+    """Describes an event on which the detector failed, with the stories of its execution's graphlets."""
+    execution = pipeline.executions.get(event.execution_id)
+    graphlets = [] if execution is None else [execution.graphlet, *(execution.members_of or ())]
+    stories = [story_line(graphlet) for graphlet in graphlets if graphlet is not None][:STORIES_MAX]
+    what = f"{event.execution_type} {event.execution_id!r} {event.state} at {event.time_ms}"
+    return "\n".join([f"at the event {what} of pipeline {event.pipeline!r}, run {event.run!r}", *stories])

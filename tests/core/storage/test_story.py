@@ -60,7 +60,7 @@ def test_an_error_tells_what_it_happened_to(watch: Watch, monkeypatch: pytest.Mo
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("stream_app.core.detector.unsettle", fail)
+    monkeypatch.setattr("stream_app.core.outcomes.outcomes.unsettle", fail)
     with pytest.raises(ZeroDivisionError) as raised:
         watched.feed(ended(5, "train", "Trainer", writes=[artifact("m")]))
 
