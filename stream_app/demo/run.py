@@ -9,7 +9,7 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import orjson
@@ -145,7 +145,7 @@ def demo(fleet_options: FleetOptions, settings: Settings, folder: str, view: Vie
                 view.show(scene)
         look(scene, run, fleet, time.monotonic() - began)
         view.show(scene)
-    found = run.finish()
+    found = replace(run.finish(), simulated=True)
     path = os.path.join(folder, "report.html")
     write_page(path, found)
     return Replayed(found, scene.seconds, found.events / max(scene.seconds, 1e-9)), path, scene

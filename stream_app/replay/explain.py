@@ -7,20 +7,21 @@ the graphlet's executions.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream_app.analysis.emptiness import why_nothing
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
-from stream_app.core.ids import parse_graphlet_id, run_graphlet_id
+from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id
 from stream_app.core.learning.learner import Learner
-from stream_app.core.operators import RUN
+from stream_app.core.operators import RUN, TRAIN
 from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.core.storage.story import StoryEntry
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
-from stream_app.replay.decoding import decode
+from stream_app.replay.decoding import SeenTypes, decode
 from stream_app.replay.reading import STDIN, MessageReader, Stores
 from stream_app.sources import SOURCES, Sources
 
@@ -75,27 +76,30 @@ def explain(
     Parameters
     ----------
     graphlet
-        `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`.
+        `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`, or the trainer alone where one pipeline has it.
     files, settings, learner, source, now_ms, sources, stores
         As of `replay`, but without standard input.
 
     Raises
     ------
     UnknownGraphletError
-        The files have no such graphlet; the message names similar ones.
+        The files have no such graphlet, or several; the message names similar ones, or these.
     OptionsError, InputError
         As of `MessageReader`.
     """
     if STDIN in files:
         raise OptionsError("explain reads its files twice; give it files instead of standard input")
+    if parse_graphlet_id(graphlet) is None:
+        graphlet = _of_trainer(graphlet, _events(MessageReader(files, stores), source, sources), settings)
     collector = _Collector(graphlet)
     handlers = Handlers(collector.verdict, collector.example, collector.closed)
     detector = Detector(settings, learner)
-    for event in _events(MessageReader(files, stores), source, sources):
+    seen = SeenTypes(sources)
+    for event in _events(MessageReader(files, stores), source, seen.sources):
         dispatch(detector.step(event), learner, handlers)
     if now_ms is not None:
         dispatch(detector.tick(now_ms), learner, handlers)
-    explanation = collector.explanation(detector)
+    explanation = collector.explanation(detector, seen.types)
     run = explanation.verdicts[0].run if explanation.record is None else explanation.record["run"]
     reading = MessageReader(files, stores)
     for event in _events(reading, source, sources):
@@ -103,6 +107,18 @@ def explain(
             explanation.events.append(event)
     explanation.faults = reading.faults
     return explanation
+
+
+def _of_trainer(execution: str, events: Iterable[Event], settings: Settings) -> str:
+    """The id of the graphlet of a trainer, or its own where there is none; raises UnknownGraphletError for several."""
+    group = settings.operators.group
+    pipelines = {
+        event.pipeline for event in events if event.execution_id == execution and group(event.execution_type) == TRAIN
+    }
+    found = sorted(graphlet_id(pipeline, execution) for pipeline in pipelines)
+    if len(found) > 1:
+        raise UnknownGraphletError(f"{execution}: more than one pipeline has such a trainer: give {' or '.join(found)}")
+    return found[0] if found else execution
 
 
 def _belongs(event: Event, explanation: Explanation, run: str | None, settings: Settings) -> bool:
@@ -154,8 +170,8 @@ class _Collector:
         name = parse_graphlet_id(self._graphlet)
         return output.trainer is None and name is not None and name.pipeline == output.pipeline
 
-    def explanation(self, detector: Detector) -> Explanation:
-        """The explanation, still without events; raises UnknownGraphletError."""
+    def explanation(self, detector: Detector, types: Mapping[str, int]) -> Explanation:
+        """The explanation, still without events; raises UnknownGraphletError, which names types where there is none."""
         record, known = self._closed, []
         for kept in detector.graphlets():
             known.append(kept["graphlet"])
@@ -166,13 +182,14 @@ class _Collector:
             names.add(run_graphlet_id(record["pipeline"], record["run"]))
         verdicts = [verdict for verdict in self._verdicts if verdict.graphlet in names]
         if record is None and not verdicts:
-            raise UnknownGraphletError(unknown(self._graphlet, known))
+            why = why_nothing(types, detector.settings.operators, 0, 0)
+            raise UnknownGraphletError(unknown(self._graphlet, known, why or ""))
         pipeline = record["pipeline"] if record is not None else verdicts[0].pipeline
         examples = [example for example in self._examples if example.graphlet in names]
         return Explanation(self._graphlet, pipeline, record, verdicts, examples, detector.story(self._graphlet))
 
 
-def unknown(graphlet: str, known: Sequence[str]) -> str:
+def unknown(graphlet: str, known: Sequence[str], why_none: str) -> str:
     """The message about an unknown graphlet, with similar names.
 
     Parameters
@@ -181,8 +198,10 @@ def unknown(graphlet: str, known: Sequence[str]) -> str:
         The unknown id.
     known
         The ids that there are.
+    why_none
+        Why there is no graphlet at all, if there is none.
     """
     if not known:
-        return f"{graphlet}: no such graphlet; the files have none"
+        return f"{graphlet}: no such graphlet; the files have none ({why_none}); see `stream-app check`"
     alike = difflib.get_close_matches(graphlet, known, _SUGGESTED, cutoff=0.5) or sorted(known)[:_SUGGESTED]
     return f"{graphlet}: no such graphlet; there are, for instance, {', '.join(alike)}"

@@ -114,7 +114,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         ("explain p/t", 2, "missing argument 'SOURCE...'"),
         ("explain p/t -", 2, "reads its files twice"),
         ("explain p/t events.jsonl", 1, "p/t: no such graphlet; there are, for instance"),
-        ("explain p/t log.jsonl", 1, "p/t: no such graphlet; the files have none"),
+        ("explain p/t log.jsonl", 1, "p/t: no such graphlet; the files have none (no graphlet: no execution was seen)"),
         ("simulate", 2, "--out"),
         ("simulate --out e.jsonl --pipelines 0", 2, "at least one pipeline"),
         ("simulate --out e.jsonl --days nan", 2, "days must be a number above 0"),

@@ -151,8 +151,9 @@ def test_help_loads_no_broker_library() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_worker_waits_for_kafka_and_ends_when_told(nobody: str) -> None:
-    """It says once what is wrong, not its password, and SIGTERM ends it with 0."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_worker_waits_for_kafka_and_ends_when_told(nobody: str, number: signal.Signals, code: int) -> None:
+    """It says once what is wrong, not its password; SIGTERM ends it with 0, Ctrl-C with 130."""
     process = subprocess.Popen(
         [sys.executable, "-m", "stream_app", "worker", "--bootstrap-servers", nobody, "--metrics-port", "0"],
         stderr=subprocess.PIPE,
@@ -163,6 +164,7 @@ def test_a_worker_waits_for_kafka_and_ends_when_told(nobody: str) -> None:
             "STREAM_APP_KAFKA_USERNAME": "worker",
             "STREAM_APP_KAFKA_PASSWORD": SECRET,
         },
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
     )
     assert process.stderr is not None
     said = ""
@@ -170,10 +172,10 @@ def test_a_worker_waits_for_kafka_and_ends_when_told(nobody: str) -> None:
         line = process.stderr.readline()
         assert line, said
         said += line
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     said += process.stderr.read()
 
-    assert process.wait() == 0
+    assert process.wait() == code
     process.stderr.close()
     assert f"cannot reach Kafka at {nobody}: Connection refused; trying again" in said
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO stream_app\.kafka\.process\.worker probes and", said)

@@ -99,7 +99,7 @@ class Worker:
         self._load = load
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._exit_code = 0
+        self._exit_code = self._stop_code = 0
         self.monitor = Monitor(settings.names.sources, settings.detector.policy.budgets)
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
@@ -139,7 +139,7 @@ class Worker:
                 task.cancel()
             server.shutdown()
             server.server_close()
-        return self._exit_code
+        return self._exit_code or self._stop_code
 
     def stop(self, code: int = 0) -> None:
         """Finishes the batches in progress and ends; after some seconds they are left to the next owner.
@@ -152,7 +152,7 @@ class Worker:
         if not self._stopping.is_set():
             log.info("stopping")
             self.monitor.stopping = True
-            self._exit_code = self._exit_code or code
+            self._stop_code = code
             end_after(_STOP_SECONDS, code)
             self._stopping.set()
 
