@@ -34,6 +34,10 @@ class Workers(Protocol):
     def unavailable_reason(self) -> str:
         """Why requests cannot be served now; "" when they can."""
 
+    @property
+    def native_only(self) -> bool:
+        """Whether only native events are read where messages are sent to."""
+
     async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
         """Sends messages, each with its pipeline and format, and returns when they are safe.
 
@@ -67,10 +71,10 @@ class RelayedVerdicts:
         raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
 
 
-def _sent(accepted: Accepted) -> tuple[bytes, str | None, str] | None:
-    """What is sent of a message; None for a large one that describes no execution, of which workers read nothing."""
+def _sent(accepted: Accepted, native_only: bool) -> tuple[bytes, str | None, str] | None:
+    """What is sent of a message; None where nothing is left, since it describes no execution."""
     event, message = accepted.event, accepted.message
-    if len(message) <= LARGE_MESSAGE:
+    if len(message) <= LARGE_MESSAGE and (accepted.format == NATIVE or not native_only):
         return message, event.pipeline if event is not None else None, accepted.format
     return (orjson.dumps(event_to_dict(event)), event.pipeline, NATIVE) if event is not None else None
 
@@ -92,7 +96,8 @@ def relayed_app(
         await asyncio.gather(task, return_exceptions=True)
 
     async def intake(messages: Sequence[Accepted]) -> None:
-        await workers.send([sent for each in messages if (sent := _sent(each)) is not None])
+        sent = [_sent(each, workers.native_only) for each in messages]
+        await workers.send([each for each in sent if each is not None])
 
     routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes()]
     if webhooks is not None:

@@ -136,6 +136,7 @@ class _NoWorkers:
     """In the place of workers; the test adds their verdicts."""
 
     unavailable_reason = ""
+    native_only = False
 
     async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
         """Takes everything."""

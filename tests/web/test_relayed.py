@@ -23,6 +23,7 @@ class Workers:
     sent: list[tuple[bytes, str | None, str]] = field(default_factory=list)
     unavailable_reason: str = ""
     too_large: bool = False
+    native_only: bool = False
 
     async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
         if self.too_large:
@@ -69,6 +70,15 @@ def test_of_a_large_message_only_what_is_read_goes_on(service: Service, workers:
     [(sent, pipeline, form)] = workers.sent
     assert (orjson.loads(sent)["execution"]["id"], pipeline, form) == (run_id("t1"), "prod/vision", NATIVE)
     assert len(sent) < 1_000
+
+
+def test_without_a_source_topic_everything_is_sent_in_the_native_form(service: Service, workers: Workers) -> None:
+    """The events topic is read as native events alone."""
+    workers.native_only = True
+    assert service.post(message(run_event("START", "vision.train", "t1", parent=("r1", "vision")))).status == 201
+
+    [(sent, pipeline, form)] = workers.sent
+    assert (orjson.loads(sent)["execution"]["id"], pipeline, form) == (run_id("t1"), "prod/vision", NATIVE)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/lineage", BATCH])

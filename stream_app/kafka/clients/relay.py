@@ -39,7 +39,7 @@ class RelayUnavailableError(StreamAppError):
 
 
 class Relay:
-    """Sends events to the first source topic and reads the verdicts topic from its beginning.
+    """Sends events to the first source topic, or to that of events, and reads the verdicts topic from its beginning.
 
     Parameters
     ----------
@@ -54,6 +54,8 @@ class Relay:
     def __init__(self, connection: Connection, names: Names, on_verdict: Callable[[dict[str, Any], int], None]) -> None:
         self._connection = connection
         self._topic = names.sources[0] if names.sources else names.events
+        #: Whether only native events are read from the topic.
+        self.native_only = not names.sources
         self._verdicts = names.verdicts
         self._on_verdict = on_verdict
         self._producer: AIOKafkaProducer | None = None
