@@ -136,6 +136,8 @@ class Figures:
     dropped: int
     #: Messages that are right but tell of no execution, such as an OpenLineage event about a dataset.
     ignored: int
+    #: Parts of events that are not read, such as facets with NaN, which were dropped because they are malformed.
+    parts_dropped: int
     dead_letters: list[DeadLetters]
     pipelines: int
     first: str | None
@@ -201,6 +203,7 @@ def figures(
         events=statistics.events,
         dropped=detector.dropped,
         ignored=statistics.ignored,
+        parts_dropped=statistics.parts_dropped,
         dead_letters=[DeadLetters(reason, count) for reason, count in by_count(statistics.dead_letters)],
         pipelines=len(ledgers),
         first=time_to_text(first_ms) if first_ms is not None else None,

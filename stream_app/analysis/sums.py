@@ -92,6 +92,8 @@ class ReplayStatistics:
         self.examples = 0
         #: Messages that are right but tell of no execution.
         self.ignored = 0
+        #: Parts of events that nobody reads and that were malformed.
+        self.parts_dropped = 0
         #: Kind of reason -> dead letters.
         self.dead_letters: Counter[str] = Counter()
         self.flag_time_bins = [FlagTimeBin() for _ in range(FLAG_TIME_BINS)]

@@ -74,6 +74,7 @@ class Replay:
         """Applies an event; returns the outputs of the detector."""
         outputs = self.detector.step(event)
         # A sender whose clock is far ahead does not prolong the period of the report.
+        self.statistics.parts_dropped += event.dropped
         self.statistics.event(min(event.time_ms, self.detector.pipelines[event.pipeline].clock.now_ms))
         self._attribution.follow(event, self.detector.pipelines[event.pipeline])
         if outputs:

@@ -59,6 +59,8 @@ def facts(replayed: Replayed) -> list[tuple[str, str]]:
         lines.append(("too late", f"{count(found.dropped)} events touch only what was forgotten"))
     if found.ignored:
         lines.append(("ignored", f"{plural(found.ignored, 'message')} about no execution"))
+    if found.parts_dropped:
+        lines.append(("dropped", f"{plural(found.parts_dropped, 'malformed part')} of events, which nothing depends on"))
     if found.dead_letters:
         lines.append(("dead letters", dead_letters(found)))
     lines.append(("graphlets", graphlets(found)))
