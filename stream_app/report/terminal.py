@@ -60,7 +60,7 @@ def facts(replayed: Replayed) -> list[tuple[str, str]]:
     if found.ignored:
         lines.append(("ignored", f"{plural(found.ignored, 'message')} about no execution"))
     if found.parts_dropped:
-        lines.append(("dropped", f"{plural(found.parts_dropped, 'malformed part')} of events, which nothing depends on"))
+        lines.append(("dropped", f"{plural(found.parts_dropped, 'malformed part')} of events that nothing depends on"))
     if found.dead_letters:
         lines.append(("dead letters", dead_letters(found)))
     lines.append(("graphlets", graphlets(found)))
