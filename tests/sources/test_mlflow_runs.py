@@ -171,7 +171,9 @@ def test_roles(tags: dict[str, str], known: dict[str, bool], type_: str) -> None
 
 def test_a_trial_writes_what_its_search_reads() -> None:
     trial, search = told(run(tags=CHILD), in_search=True), told(run(tags=MODEL), is_parent=True)
+    registered = told(run("RUNNING", CHILD), in_search=True, is_registered=True)
 
+    assert [ref.id for event in registered for ref in event.outputs] == ["above/trials", "t1/model"]
     assert [ref.id for event in trial for ref in event.outputs] == ["above/trials"]
     assert [ref.id for event in search for ref in event.inputs] == ["t1/trials"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, NEW, RUNNING, ArtifactRef, Event, Properties
 from stream_app.core.operators import TRAIN
-from stream_app.sources.mlflow.roles import TRIAL, Role, has_model, parent_of
+from stream_app.sources.mlflow.roles import Role, has_model, parent_of
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.scalars import name, scalar
 from stream_app.times import EARLIEST_MS, LATEST_MS
@@ -182,8 +182,9 @@ def _trials(run_id: str) -> ArtifactRef:
 
 
 def _trials_of_parent(run: Run, role: Role) -> tuple[ArtifactRef, ...]:
+    # Also of a trial that proved to be a training: what was reported of it stays.
     parent = parent_of(run)
-    return (_trials(parent),) if role.in_search and role.type == TRIAL and parent else ()
+    return (_trials(parent),) if role.in_search and role.earlier_ms and parent else ()
 
 
 def _inputs(run: Run, role: Role) -> tuple[ArtifactRef, ...]:
