@@ -164,8 +164,7 @@ def check(
             if not notes.settings:
                 raise
             notes.lines[str(error)] = None  # the store tells what is to be set before it can be read
-    if now_ms is not None:
-        run.outputs(run.detector.tick(now_ms))
+    run.outputs(run.detector.settle_last() if now_ms is None else run.detector.tick(now_ms))
     run.found.broken_off = reading.faults
     return run.finish(notes)
 

@@ -97,8 +97,7 @@ def explain(
     seen = SeenTypes(sources)
     for event in _events(MessageReader(files, stores), source, seen.sources):
         dispatch(detector.step(event), learner, handlers)
-    if now_ms is not None:
-        dispatch(detector.tick(now_ms), learner, handlers)
+    dispatch(detector.settle_last() if now_ms is None else detector.tick(now_ms), learner, handlers)
     explanation = collector.explanation(detector, seen.types)
     run = explanation.verdicts[0].run if explanation.record is None else explanation.record["run"]
     reading = MessageReader(files, stores)
