@@ -71,10 +71,9 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     """
     read_message = read(message, _FIELDS)
     document = read_message.fields
-    get = document.get
     time_ms = time_of(document, "time", latest_ms)
     pipeline = _id(document, "pipeline")
-    execution = get("execution")
+    execution = document.get("execution")
     if type(execution) is not dict:
         raise wrong(document, "execution", "an object")
     execution_id = _id(execution, "id", "execution.")
@@ -102,22 +101,15 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
         keys += len(properties)
     sender_id = _id(document, "id") if "id" in document else None
     dropped = check(read_message, _FIELDS, keys)
-    event = Event(
-        time_ms,
-        pipeline,
-        execution_id,
-        execution_type,
-        state,
-        run,
-        inputs,
-        outputs,
-        node_ms,
-        properties,
-        sender_id,
-        dropped,
-    )
-    is_scanned = read_message.dropped is not None
-    if is_scanned or len(message) > MAX_ID or 0x5C in message or 0x7F in message or not message.isascii():
+    event = Event(time_ms, pipeline, execution_id, execution_type, state, run, inputs, outputs, node_ms, properties)
+    event.id, event.dropped = sender_id, dropped
+    if (
+        read_message.dropped is not None
+        or len(message) > MAX_ID
+        or 0x5C in message
+        or 0x7F in message
+        or not message.isascii()
+    ):
         _check_strings(event)
     return event
 

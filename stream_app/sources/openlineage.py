@@ -18,7 +18,6 @@ from stream_app.core.events import (
     CACHED,
     CANCELED,
     COMPLETE,
-    ENDS,
     FAILED,
     NEW,
     RUNNING,
@@ -188,9 +187,9 @@ class OpenLineage:
             properties["error"] = clean(error[:_ERROR_CHARACTERS])
         node_ms = 0 if here.is_free else None
         datasets = DatasetReader(self.rules, reading, state == COMPLETE)
-        if job.told is not None:
-            told_ms, state = _execution(facets[EXECUTION_FACET], state, properties)
-            node_ms = node_ms if told_ms is None else told_ms
+        if job.reported is not None:
+            reported_ms, state = _execution(facets[EXECUTION_FACET], state, properties)
+            node_ms = node_ms if reported_ms is None else reported_ms
         inputs = datasets.artifacts(document, "inputs", properties)
         outputs = datasets.artifacts(document, "outputs", properties)
         if here.application is not None:
@@ -280,8 +279,8 @@ def _job(document: JsonObject, run_facets: JsonObject, reading: FacetReader) -> 
         or kind.get("integration") == "AIRFLOW"
         or not _OF_AIRFLOW.isdisjoint(run_facets)
     )
-    told = _told_operator(run_facets.get(EXECUTION_FACET), name)
-    return Job(namespace, name, reading.text(kind, "jobType"), is_airflow, told), properties
+    reported = _reported_operator(run_facets.get(EXECUTION_FACET), name)
+    return Job(namespace, name, reading.text(kind, "jobType"), is_airflow, reported), properties
 
 
 def _owner(facet: JsonObject, reading: FacetReader) -> str:
@@ -291,7 +290,7 @@ def _owner(facet: JsonObject, reading: FacetReader) -> str:
     return clean(name[:MAX_ID]) if name.strip("* ") else ""
 
 
-def _told_operator(facet: object, name: str) -> str | None:
+def _reported_operator(facet: object, name: str) -> str | None:
     """The operator that this project's facet tells: "" when it does not, None without the facet."""
     if type(facet) is not dict:
         return None

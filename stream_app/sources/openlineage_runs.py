@@ -52,7 +52,7 @@ class Job(NamedTuple):
     #: Whether Airflow sent the event.
     is_airflow: bool
     #: The operator that the facet of this project tells: "" when it does not, None without the facet.
-    told: str | None
+    reported: str | None
 
 
 @dataclass(slots=True)
@@ -241,12 +241,14 @@ def place(rules: Rules, job: Job, run: str, above: list[RunAbove], facets: JsonO
     own_run = next((each.run for each in above if each.run and _is_of(rules, each, pipeline)), None)
     job_type = job.job_type or ("DAG" if is_dag else "")
     mapped = (
-        Mapped(job.told, "rule") if job.told else rules.mapped(job.namespace, job.name, job_type, own_run is not None)
+        Mapped(job.reported, "rule")
+        if job.reported
+        else rules.mapped(job.namespace, job.name, job_type, own_run is not None)
     )
     outermost = run if mapped.operator == OPERATORS[RUN] else next((each.run for each in above if each.run), None)
     found = Place(pipeline, own_run or outermost, run, mapped.operator, f"{job.namespace}/{job.name}")
     parent = above[-1] if above and above[-1].run and above[-1].name and not above[-1].is_root else None
-    if parent is not None and own_run is not None and not (is_dag or job.told is not None or mapped.by == "rule"):
+    if parent is not None and own_run is not None and not (is_dag or job.reported is not None or mapped.by == "rule"):
         _place_within(rules, job, parent, top, mapped, found)
     return found
 

@@ -13,6 +13,7 @@ from stream_app.errors import OptionsError
 from stream_app.options import load
 from stream_app.sources import OPENLINEAGE
 from stream_app.sources.openlineage_rules import OPERATORS, DatasetRule, JobRule, Rules
+from stream_app.times import text_to_time
 from tests.sources.openlineage_events import dataset, message, run_event
 
 
@@ -115,6 +116,43 @@ def test_a_wrong_rule_is_refused_when_it_is_made(rule: dict[str, str], reason: s
     """Not when the first job comes that it would hold for."""
     with pytest.raises(ValueError, match=re.escape(reason)):
         JobRule(**rule)
+
+
+def test_what_was_guessed_is_known() -> None:
+    """What a rule, a job type or a known operator tells is not guessed; what nothing tells neither."""
+    rules = Rules([JobRule(name="ads.train_model", group="train")])
+
+    assert rules.guessed("prod", "ads.xgb_train")
+    assert rules.guessed("prod", "ads.preprocess")
+    assert not any(rules.guessed("prod", name) for name in ("ads.train_model", "ads.Trainer", "ads.other"))
+    assert not rules.guessed("prod", "train", "DAG")
+
+
+@pytest.mark.parametrize("name", ["ads.step_4", "it's (a) job+", 'say "train"', "a\\b", "é\x7f"])
+def test_a_rule_is_written_as_it_is_read(name: str, tmp_path: Path) -> None:
+    """A rule for one job holds for it alone, after a way through the settings file."""
+    rule = JobRule.of_job("prod.eu", name, "train")
+    path = tmp_path / "stream-app.toml"
+    path.write_text(rule.to_toml() + JobRule(name=r"(\w+)\.x", job_type="TASK", group="custom").to_toml())
+    read = [JobRule(**each.model_dump()) for each in load(path).openlineage.jobs]
+
+    assert read[0] == rule
+    assert read[0].match("prod.eu", name, "")
+    assert not read[0].match("prod_eu", name, "")
+    assert read[1] == JobRule(name=r"(\w+)\.x", job_type="TASK", group="custom")
+
+
+def test_the_time_zone_comes_from_the_settings(tmp_path: Path) -> None:
+    """Of times without an offset; an unknown one is refused."""
+    path = tmp_path / "stream-app.toml"
+    path.write_text('[openlineage]\ntime_zone = "Europe/Berlin"')
+    event = sources_of(load(path))[OPENLINEAGE](message(run_event(time="2026-03-01T07:00:00")), None)
+
+    assert event is not None
+    assert event.time_ms == text_to_time("2026-03-01T06:00:00Z")
+    path.write_text('[openlineage]\ntime_zone = "Mars"')
+    with pytest.raises(OptionsError, match=r"openlineage\.time_zone: no time zone 'Mars' is known here"):
+        load(path)
 
 
 def test_rules_come_from_the_settings(tmp_path: Path) -> None:
