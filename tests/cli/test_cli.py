@@ -439,6 +439,21 @@ def test_a_replay_without_a_graphlet_or_a_push_says_why(here: Path, run: Run) ->
     assert "no graphlet" not in run("replay events.jsonl").out
 
 
+def test_a_replay_counts_the_parts_that_it_drops(here: Path, run: Run) -> None:
+    """A facet that is not read costs itself alone, and is not lost in silence."""
+    event = (
+        b'{"eventTime":"2026-03-01T00:00:00Z","eventType":"START","run":{"runId":"r"},'
+        b'"job":{"namespace":"prod","name":"ads.train","facets":{"mine":{"loss":NaN}}}}'
+    )
+    write_lines(here / "nan.jsonl", [event])
+
+    ran = run("replay nan.jsonl")
+
+    assert ran.code == 0
+    assert "1 malformed part of events that nothing depends on" in ran.out
+    assert "malformed" not in run("replay events.jsonl").out
+
+
 def test_a_replay_of_a_simulated_fleet_says_so(here: Path, run: Run) -> None:
     """Nobody should take its report for one on real pipelines."""
     write_lines(here / "mine.jsonl", [orjson.dumps(each) for each in MINE])
