@@ -15,7 +15,7 @@ import orjson
 from stream_app.core.events import Event
 from stream_app.errors import OptionsError, StateError, StreamAppError
 from stream_app.follow.cursor_file import CursorFile
-from stream_app.sources.strict_json import MAX_BYTES
+from stream_app.sources.tolerant_json import READ_BYTES
 from stream_app.wire import event_to_dict
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _groups(events: Iterator[Event]) -> Iterator[list[Message]]:
     size = 0
     for event in events:
         message = orjson.dumps(event_to_dict(event))
-        if len(message) > MAX_BYTES:
+        if len(message) > READ_BYTES:
             log.error("%s of %s is ignored: %d bytes", event.execution_id, event.pipeline, len(message))
             continue
         if len(group) >= GROUP_MAX or size + len(message) > GROUP_BYTES:
