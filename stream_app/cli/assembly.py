@@ -83,7 +83,9 @@ def prepare_mlflow(uri: str) -> None:
     """
     if uri.startswith(("http://", "https://")):
         _refuse_login(uri)
-    need("mlflow", "mlflow")
+        need("mlflow", "mlflow")
+    else:
+        need("mlflow", "mlflow", "alembic", "sqlalchemy")  # mlflow-skinny alone reads no database
     for name, value in _MLFLOW_CLIENT.items():
         os.environ.setdefault(name, value)
 

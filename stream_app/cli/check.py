@@ -39,6 +39,7 @@ def check(
     [bold]Example:[/]  stream-app check events.jsonl
     """
     from stream_app.replay.check import check as run
+    from stream_app.replay.progress import Progress
     from stream_app.runtime import garbage
 
     options, now_ms = load_options(config), time_of(now)
@@ -46,15 +47,17 @@ def check(
         raise OptionsError(f"--write-rules {write_rules}: is there already; name a new file")
     garbage.tune()
     settings = settings_of(options)
-    found = run(
-        [*(files or ()), *(events or ())],
-        settings,
-        format.value,
-        now_ms,
-        sources_of(options),
-        stores_of(options),
-        openlineage_rules_of(options),
-    )
+    with Progress(quiet=json) as progress:
+        found = run(
+            [*(files or ()), *(events or ())],
+            settings,
+            format.value,
+            now_ms,
+            sources_of(options),
+            stores_of(options),
+            openlineage_rules_of(options),
+            progress.update,
+        )
     if json:
         print_json(found)
     else:

@@ -41,6 +41,8 @@ def stores_of(options: Options) -> Stores:
             return _mlflow(address, options)
         if scheme == "kafka":
             return _topic(address, options)
+        if scheme == "file":
+            return _folder_url(address, options)
         backend = scheme.partition("+")[0]
         if backend in ("sqlite", "mysql", "postgresql") or _is_sqlite(address):
             return _database(address, options)
@@ -65,17 +67,20 @@ def _is_sqlite(path: str) -> bool:
 
 
 def _database(address: str, options: Options) -> Iterator[bytes]:
-    need("mlmd", "sqlalchemy")
-    from stream_app.sources import mlflow, mlmd
+    from stream_app.sources import mlflow
 
     path = address.partition(":///")[2] if address.startswith("sqlite:///") else address
     if "://" not in path:
         if not os.path.isfile(path):
             raise OptionsError(f"{path}: no such file")
-        if mlmd.is_store(path):
-            return mlmd.messages(path, mlmd_rules_of(options))
         if mlflow.is_store(path):
             return _mlflow(address, options)
+    need("mlmd", "sqlalchemy")
+    from stream_app.sources import mlmd
+
+    if "://" not in path:
+        if mlmd.is_store(path):
+            return mlmd.messages(path, mlmd_rules_of(options))
         raise OptionsError(f"{path}: is a database of SQLite, but no store of ML Metadata or MLflow")
     try:
         mlmd.Store(address).close()
@@ -90,6 +95,13 @@ def _folder(path: str, options: Options) -> Iterator[bytes] | None:
     from stream_app.sources import mlflow
 
     return _mlflow(path, options) if mlflow.is_store(path) else None
+
+
+def _folder_url(address: str, options: Options) -> Iterator[bytes]:
+    found = _folder(address, options)
+    if found is None:
+        raise OptionsError(f"{address}: is no folder of MLflow; name a file by its path alone, without file://")
+    return found
 
 
 def _mlflow(uri: str, options: Options) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -34,6 +34,8 @@ from stream_app.times import time_to_text
 
 #: Kinds of reasons, execution types and jobs that are distinguished, and warnings of sources that are kept.
 _KINDS_MAX, _NOTES_MAX = 1000, 100
+#: Messages between two calls of `progress`.
+_PROGRESS_EVERY = 1000
 #: Types named in one warning.
 _LISTED = 5
 #: The loggers of the sources.
@@ -125,6 +127,7 @@ def check(
     sources: Sources = SOURCES,
     stores: Stores | None = None,
     rules: Rules | None = None,
+    progress: Callable[[int, MessageReader], None] | None = None,
 ) -> Checked:
     """Checks some files and stores.
 
@@ -142,6 +145,8 @@ def check(
         As of `replay`.
     rules
         The rules of OpenLineage with which `sources` were made; by default `Rules()`.
+    progress
+        Called now and then with the number of events so far and the files.
 
     Raises
     ------
@@ -153,7 +158,9 @@ def check(
         reading = MessageReader(files, stores)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
         try:
-            for message in reading:
+            for count, message in enumerate(reading, 1):
+                if progress is not None and count % _PROGRESS_EVERY == 0:
+                    progress(run.found.events, reading)
                 try:
                     event = decode(message, source, latest_ms, sources)
                 except MalformedEvent as error:

@@ -90,6 +90,7 @@ def test_files_and_stores_are_read_together(tmp_path: Path, run: Run) -> None:  
         ("ftp://host/events.jsonl", "ftp://: no address that is read; expected a file, http(s)://, sqlite:///"),
         ("oracle://host/db", "oracle://: no address that is read"),
         ("sqlite:///gone.db", "gone.db: no such file"),
+        ("file:///gone/events.jsonl", "name a file by its path alone, without file://"),
         ("kafka:///topic", "expected kafka://host:port/topic"),
         ("kafka://host:9092", "expected kafka://host:port/topic"),
         ("kafka://host:9092/a/b", "expected kafka://host:port/topic"),

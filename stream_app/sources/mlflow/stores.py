@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 
 from stream_app.errors import OptionsError
+from stream_app.extras import how_to_get
 from stream_app.sources.mlflow.cursor import Cursor
 from stream_app.sources.mlflow.follow import TrackingUnavailable, follow
 from stream_app.sources.mlflow.rules import Rules
@@ -114,7 +115,7 @@ def _opened(uri: str) -> Iterator[MlflowClient]:
 
             client = MlflowClient(address, address)
         except ImportError as error:
-            raise OptionsError(f"{_shown(uri)}: reading it needs the whole package mlflow ({error})") from None
+            raise OptionsError(f"{_shown(uri)}: {error}: {how_to_get('mlflow')}") from None
         except MlflowException as error:
             raise OptionsError(f"{_shown(uri)}: {error.message}") from None
         try:
@@ -249,7 +250,7 @@ def _check_version(address: str, shown: str) -> None:
         import sqlalchemy
         from mlflow.store.db import utils
     except ImportError as error:
-        raise OptionsError(f"{shown}: reading a database of MLflow needs the whole package mlflow ({error})") from None
+        raise OptionsError(f"{shown}: {error}: {how_to_get('mlflow')}") from None
     try:
         engine = sqlalchemy.create_engine(address)
         try:
