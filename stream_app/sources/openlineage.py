@@ -28,12 +28,13 @@ from stream_app.core.events import (
 from stream_app.core.operators import CUSTOM, GROUPS
 from stream_app.errors import MalformedEvent
 from stream_app.sources.documents import check, read
-from stream_app.sources.native import MAX_ID, MAX_NODE_SECONDS, MAX_PROPERTIES, check_time, wrong
+from stream_app.sources.native import MAX_ID, MAX_NODE_SECONDS, MAX_PROPERTIES, MAX_TEXT, check_time, wrong
 from stream_app.sources.openlineage_datasets import ARTIFACT_FACET, DatasetReader, own_properties
 from stream_app.sources.openlineage_facets import FacetReader, JsonObject
 from stream_app.sources.openlineage_rules import OPERATORS, Rules
 from stream_app.sources.openlineage_runs import (
     Job,
+    Place,
     RunAbove,
     has_placeholder,
     place,
@@ -102,6 +103,7 @@ _FIELDS: dict[str, Any] = {
             "errorMessage": {"message": VALUE},
             **{facet: {} for facet in _OF_AIRFLOW},
             "airflow": {"taskInstance": {"map_index": VALUE}},
+            "airflowState": {"tasksState": MAP},
             EXECUTION_FACET: {
                 "operatorGroup": VALUE,
                 "nodeSeconds": VALUE,
@@ -179,9 +181,7 @@ class OpenLineage:
         if len(here.pipeline) > MAX_ID or not here.pipeline:
             raise wrong(document["job"], "name", f"a name whose pipeline has 1 to {MAX_ID:,} characters", "job.")
         properties[JOB] = here.job
-        index = reading.facet(reading.facet(facets, "airflow"), "taskInstance").get("map_index")
-        if type(index) is int and index >= 0:
-            properties["map_index"] = str(index)  # as a number it would count as a metric
+        _add_airflow(facets, here, properties, reading)
         error = reading.text(reading.facet(facets, "errorMessage"), "message")
         if error:
             properties["error"] = clean(error[:_ERROR_CHARACTERS])
@@ -281,6 +281,25 @@ def _job(document: JsonObject, run_facets: JsonObject, reading: FacetReader) -> 
     )
     reported = _reported_operator(run_facets.get(EXECUTION_FACET), name)
     return Job(namespace, name, reading.text(kind, "jobType"), is_airflow, reported), properties
+
+
+def _add_airflow(facets: JsonObject, here: Place, properties: Properties, reading: FacetReader) -> None:
+    """Adds the names by which Airflow knows a task in its run, and the tasks that a run skipped."""
+    if here.task and not here.is_within:
+        properties["task"] = here.task
+    if "airflow" in facets:
+        index = reading.facet(reading.facet(facets, "airflow"), "taskInstance").get("map_index")
+        if type(index) is int and index >= 0:
+            properties["map_index"] = str(index)  # as a number it would count as a metric
+    if "airflowState" in facets:
+        states = reading.facet(reading.facet(facets, "airflowState"), "tasksState")
+        skipped = sorted(clean(task) for task, state in states.items() if state == "skipped" and task)
+        text = ",".join(skipped)
+        if len(text) > MAX_TEXT:  # names alone that fit as a whole
+            text = text[: MAX_TEXT + 1].rpartition(",")[0]
+            reading.dropped += 1
+        if text:
+            properties["skipped_tasks"] = text
 
 
 def _owner(facet: JsonObject, reading: FacetReader) -> str:

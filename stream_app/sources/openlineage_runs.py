@@ -77,6 +77,8 @@ class Place:
         Whether a task's duration contains that of the run.
     application
         The application within which the execution runs, or which runs within it; None without one.
+    task
+        The name of Airflow's task in its DAG; "" when it is none.
     """
 
     pipeline: str
@@ -87,6 +89,7 @@ class Place:
     is_within: bool = False
     is_free: bool = False
     application: str | None = None
+    task: str = ""
 
 
 def run_id_of(run: JsonObject, prefix: str) -> str:
@@ -247,6 +250,8 @@ def place(rules: Rules, job: Job, run: str, above: list[RunAbove], facets: JsonO
     )
     outermost = run if mapped.operator == OPERATORS[RUN] else next((each.run for each in above if each.run), None)
     found = Place(pipeline, own_run or outermost, run, mapped.operator, f"{job.namespace}/{job.name}")
+    if job.is_airflow and top in holders and top is not None:
+        found.task = job.name[len(top.name) + 1 :]
     parent = above[-1] if above and above[-1].run and above[-1].name and not above[-1].is_root else None
     if parent is not None and own_run is not None and not (is_dag or job.reported is not None or mapped.by == "rule"):
         _place_within(rules, job, parent, top, mapped, found)

@@ -213,8 +213,31 @@ def test_every_execution_tells_its_job() -> None:
         assert str(decoded(event).properties["job"]).startswith("prod/")
 
 
-def test_tasks_of_a_mapped_task_tell_their_index() -> None:
-    """Airflow gives them one name."""
-    event = run_event(run_facets={"airflow": {"taskInstance": {"map_index": 3, "try_number": 1}}})
+def test_tasks_of_airflow_tell_what_their_dag_calls_them() -> None:
+    """Mapped ones have one name, and an index each."""
+    facets = {"airflow": {"taskInstance": {"map_index": 3, "try_number": 1}}}
+    mapped = decoded(run_event(name="team.ads.group.train", parent=("r", "team.ads"), run_facets=facets))
+    plain = decoded(run_event(name="ads.train", parent=("r", "ads"), job_facets=job_type("TASK")))
 
-    assert decoded(event).properties["map_index"] == "3"
+    assert (mapped.properties["task"], mapped.properties["map_index"]) == ("group.train", "3")
+    assert set(plain.properties) == {"job"}
+
+
+def test_a_run_of_airflow_tells_which_tasks_it_skipped() -> None:
+    """Their own events say COMPLETE. More names than a text may hold are cut between two names."""
+    states = {"train": "success", "push": "skipped", "group.notify": "skipped"}
+    many = {f"task_{number:05}": "skipped" for number in range(1000)}
+    found = [
+        decoded(
+            run_event(
+                "COMPLETE", "ads", "r", job_facets=job_type("DAG"), run_facets={"airflowState": {"tasksState": each}}
+            )
+        )
+        for each in (states, many, {"train": "success"}, 7)
+    ]
+
+    assert found[0].properties["skipped_tasks"] == "group.notify,push"
+    names = str(found[1].properties["skipped_tasks"]).split(",")
+    assert names == sorted(many)[: len(names)]
+    assert len(names) > 700
+    assert ["skipped_tasks" in each.properties for each in found[2:]] == [False, False]
