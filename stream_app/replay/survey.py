@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
 
-from stream_app.core.events import ENDS, Event
+from stream_app.core.events import CACHED, ENDS, Event
 from stream_app.core.operators import DEPLOY, TRAIN, Operators
 from stream_app.replay.near_names import NearNames
 from stream_app.replay.rule_guesses import group_of_words
@@ -20,6 +20,8 @@ from stream_app.sources.openlineage import JOB
 EXECUTIONS_MAX, ARTIFACTS_MAX = 500_000, 1_000_000
 #: Examples of each finding that are kept.
 EXAMPLES = 10
+#: The share of a type's executions from which halves are taken for executions that were split.
+_SPLIT_SHARE = 0.1
 
 
 @dataclass(slots=True)
@@ -30,6 +32,8 @@ class Seen:
     type: str
     #: The job of OpenLineage, whose runs have ids that say nothing; "" of other sources.
     job: str
+    run: str | None = None
+    cached: bool = False
     start_ms: int | None = None
     end_ms: int | None = None
     in_graphlet: bool = False
@@ -125,6 +129,9 @@ class Survey:
                 return
             job = intern(str(event.properties.get(JOB, "")))
             seen = self._executions[key] = Seen(event.execution_id, intern(event.execution_type), job)
+        if event.run is not None:
+            seen.run = intern(event.run)
+        seen.cached |= event.state == CACHED
         if event.state in ENDS:
             seen.end_ms = max(seen.end_ms or 0, event.time_ms)
         else:
@@ -196,22 +203,26 @@ class Survey:
     def split(self) -> list[SplitExecution]:
         """Executions that started under one id and ended under another.
 
-        A start without an end is matched with the first later end without a start of its pipeline and type.
+        A start without an end is matched with the first later end without a start of its pipeline, type and run. What
+        was cached has no start. Few such pairs among many executions are rather messages that were lost.
         """
-        halves: dict[tuple[str, str], list[tuple[int, bool, str]]] = {}
+        totals = Counter((pipeline, seen.type) for (pipeline, _), seen in self._executions.items())
+        halves: dict[tuple[str, str, str | None], list[tuple[int, bool, str]]] = {}
         for (pipeline, _), seen in self._executions.items():
-            if (seen.start_ms is None) != (seen.end_ms is None):
+            if (seen.start_ms is None) != (seen.end_ms is None) and not seen.cached:
                 time_ms = seen.end_ms if seen.start_ms is None else seen.start_ms
-                halves.setdefault((pipeline, seen.type), []).append((time_ms or 0, seen.start_ms is None, seen.name))
-        found: list[SplitExecution] = []
-        for (pipeline, name), times in halves.items():
+                key = (pipeline, seen.type, seen.run)
+                halves.setdefault(key, []).append((time_ms or 0, seen.start_ms is None, seen.name))
+        pairs: dict[tuple[str, str], list[SplitExecution]] = {}
+        for (pipeline, name, _), times in halves.items():
             starts: list[str] = []
             for _, is_end, execution in sorted(times):
                 if not is_end:
                     starts.append(execution)
                 elif starts:
-                    found.append(SplitExecution(pipeline, name, starts.pop(0), execution))
-        return found
+                    pair = SplitExecution(pipeline, name, starts.pop(0), execution)
+                    pairs.setdefault((pipeline, name), []).append(pair)
+        return [pair for key, some in pairs.items() if len(some) >= _SPLIT_SHARE * totals[key] for pair in some]
 
     def unwritten(self) -> list[UnwrittenRead]:
         """What deploys, then trainers, read although no execution of their pipeline wrote it; at most `EXAMPLES`."""

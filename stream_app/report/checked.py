@@ -82,7 +82,12 @@ def _graph(graph: Graph, why: str | None) -> Iterable[str]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{count(part)} of {count(whole)} ({part / whole:.0%})" if whole else "0"
+    if not whole:
+        return "0"
+    share = f"{part / whole:.0%}"
+    if part < whole and share == "100%":
+        share = "over 99%"
+    return f"{count(part)} of {count(whole)} ({share})"
 
 
 def _unwritten(reads: Sequence[UnwrittenRead]) -> Iterable[str]:

@@ -287,7 +287,7 @@ class TestExecutions:
         assert found.ended_as.endswith("902 (prod/d.train)")
 
     def test_each_end_belongs_to_one_start(self, tmp_path: Path) -> None:
-        """Of the same pipeline and type, and before it."""
+        """Of the same pipeline, type and run, and before it; what was cached has none."""
         lines = [
             native(0, "end before", "Trainer"),
             native(10, "s1", "Trainer", "RUNNING"),
@@ -295,9 +295,20 @@ class TestExecutions:
             native(20, "e1", "Trainer"),
             native(21, "other type", "Tuner"),
             native(22, "other pipeline", "Trainer", pipeline="q"),
+            native(23, "other run", "Trainer", run="r"),
+            native(24, "s3", "Trainer", "RUNNING", run="r2"),
+            native(25, "cached", "Trainer", "CACHED", run="r2"),
         ]
 
         assert [(each.started_as, each.ended_as) for each in checked(tmp_path, lines).split] == [("s1", "e1")]
+
+    def test_a_start_and_an_end_that_were_lost_are_no_halves(self, tmp_path: Path) -> None:
+        """A sender that changes ids does so more often than messages are lost."""
+        whole = [native(n, f"t{n // 2}", "Trainer", ("RUNNING", "COMPLETE")[n % 2]) for n in range(60)]
+
+        found = checked(tmp_path, [*whole, native(90, "start", "Trainer", "RUNNING"), native(91, "end", "Trainer")])
+
+        assert found.split == []
 
     def test_events_that_only_end_are_no_halves(self, tmp_path: Path) -> None:
         assert checked(tmp_path, PUSHED).split == []
