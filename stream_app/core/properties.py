@@ -1,8 +1,17 @@
-"""How the values of properties are read."""
+"""The properties that the core reads, and how their values are read."""
 
 from __future__ import annotations
 
 from stream_app.core.events import Scalar
+
+#: The property that names the verdict which stopped an execution.
+PRUNED_BY = "pruned_by"
+#: The property of a trainer whose source cannot tell whether it was pushed.
+LABEL_UNKNOWN = "label_unknown"
+#: The properties of a task: its job, its name in the run, and its place where one task runs several times in a run.
+JOB, TASK, MAP_INDEX = "job", "task", "map_index"
+#: The property of a run that lists, separated by commas, the tasks that were skipped although they say COMPLETE.
+SKIPPED_TASKS = "skipped_tasks"
 
 #: Texts that count as false, in lower case.
 _FALSE = frozenset(("", "0", "0.0", "false", "no", "off", "n", "f", "none", "null"))

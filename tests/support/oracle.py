@@ -124,10 +124,11 @@ class _Pipeline:
         self.artifact_properties = _artifact_properties(events)
         unversioned = {ref.id for event in events for ref in (*event.inputs, *event.outputs) if not ref.versioned}
         self.graph = _graph(self.executions, unversioned)
+        self.last_try = _last_tries(list(self.executions.values()))
         self.graphlets = [
             self._graphlet(execution, max_members)
             for execution in self.executions.values()
-            if execution.group == TRAIN and execution.state != CACHED
+            if execution.group == TRAIN and execution.state != CACHED and execution.id not in self.last_try
         ]
 
     # Membership
@@ -140,8 +141,11 @@ class _Pipeline:
         return graphlet
 
     def _up(self, trainer: Execution) -> set[str]:
-        kept = [x for x in self.executions.values() if x.group != TRAIN]
-        return self._executions_of(nx.ancestors(self._only(kept, trainer), trainer.node))
+        tries = [x for x in self.executions.values() if self.last_try.get(x.id) == trainer.id]
+        kept = [x for x in self.executions.values() if x.group != TRAIN] + tries
+        graph = nx.DiGraph(self._only(kept, trainer))
+        graph.add_edges_from((x.node, trainer.node) for x in tries)
+        return self._executions_of(nx.ancestors(graph, trainer.node))
 
     def _down(self, trainer: Execution) -> set[str]:
         kept = [x for x in self.executions.values() if x.group != TRAIN and self._enters(trainer, x)]
@@ -150,7 +154,7 @@ class _Pipeline:
     def _enters(self, trainer: Execution, x: Execution) -> bool:
         """Whether x may be in the down set: not if it reads a model of its own run, or deploys another's."""
         writers = [w for version in self._reads(x) for w in self._writers(version)]
-        trainers = [w for w in writers if w.group == TRAIN and w.state != CACHED]
+        trainers = [w for w in writers if w.group == TRAIN and w.state != CACHED and w.id not in self.last_try]
         if x.run is not None and any(w.run == x.run for w in trainers):
             return trainer.run == x.run
         return x.group != DEPLOY or not trainers or trainer.id in {w.id for w in trainers}
@@ -309,6 +313,32 @@ def _executions(events: list[Event], operators: Operators) -> dict[str, Executio
         if x.id in named and x.group != RUN and (x.group == CUSTOM or not x.inputs | x.outputs):
             x.group, x.run = RUN, x.id
     return found
+
+
+def _last_tries(executions: list[Execution]) -> dict[str, str]:
+    """Each failed trainer that was tried again -> the last try: same job and place in the same run, started after."""
+    trainers = sorted((x for x in executions if x.group == TRAIN and x.run is not None), key=lambda x: (x.start, x.id))
+    following: dict[str, str] = {}
+    for x in trainers:
+        if x.over and x.state in (FAILED, CANCELED) and "pruned_by" not in x.properties and "job" in x.properties:
+            own = [x.run, x.properties["job"], x.properties.get("map_index")]
+            later = [
+                y.id
+                for y in trainers
+                if [y.run, y.properties.get("job"), y.properties.get("map_index")] == own
+                and (y.start, y.id) > (x.start, x.id)
+                and x.end is not None
+                and y.start >= x.end
+            ]
+            if later:
+                following[x.id] = later[0]
+    last: dict[str, str] = {}
+    for key in following:
+        end = key
+        while end in following:
+            end = following[end]
+        last[key] = end
+    return last
 
 
 def _execution(id: str, events: list[Event], operators: Operators) -> Execution:  # noqa: A002

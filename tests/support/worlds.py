@@ -62,7 +62,10 @@ _LEADS = (
     _Role("p2", "Pusher", "r2", ("c",)),
 )
 _IDS = ("e1", "e2", "e3", "e4", "e5", "e6")
-_PROPERTIES: tuple[dict[str, str], ...] = ({}, {}, {}, {}, {}, {"pruned_by": "v#1"})
+_PROPERTIES: tuple[dict[str, str], ...] = (
+    {}, {}, {}, {"job": "train"}, {"job": "train"}, {"job": "train", "map_index": "1"}, {"pruned_by": "v#1"},
+    {"label_unknown": "true"},
+)  # fmt: skip
 _COSTS = (None, None, None, None, None, None, None, 0, 70_000, 500_000)
 #: What an event says beside its role: another type, run or pipeline.
 _SLIPS = ("", "", "", "", "", "", "", "", "Trainer", "Evaluator", "StatisticsGen", "r1", "r2", "q")

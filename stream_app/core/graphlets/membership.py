@@ -42,9 +42,7 @@ def connect_write(artifact_id: str, version: Version, writer: Execution) -> None
 def spread_read(pipeline: Pipeline, version: Version, reader: Execution) -> None:
     """Spreads graphlets over a registered edge from a version to its reader."""
     if reader.group == TRAIN:
-        if reader.graphlet is not None:
-            spread_up(pipeline, reader.graphlet, version)
-            spread_reach(pipeline, reader.graphlet, version)
+        spread_read_of_trainer(pipeline, version, reader)
         return
     if reader.members_of:
         for graphlet, bits in list(reader.members_of.items()):
@@ -64,6 +62,15 @@ def spread_read(pipeline: Pipeline, version: Version, reader: Execution) -> None
                 add_side(pipeline, graphlet, reader)
 
 
+def spread_read_of_trainer(pipeline: Pipeline, version: Version, trainer: Execution) -> None:
+    """Spreads a trainer's graphlet, or that of its last try, over a registered edge from a version to the trainer."""
+    if trainer.graphlet is not None:
+        spread_up(pipeline, trainer.graphlet, version)
+        spread_reach(pipeline, trainer.graphlet, version)
+    for graphlet in list(trainer.members_of or ()):
+        spread_up(pipeline, graphlet, version)
+
+
 def spread_write(pipeline: Pipeline, writer: Execution, version: Version) -> None:
     """Spreads graphlets over a registered edge from a writer to a version."""
     if writer.group == TRAIN:
@@ -72,6 +79,8 @@ def spread_write(pipeline: Pipeline, writer: Execution, version: Version) -> Non
             for reader in list(version.all_readers()):
                 if reader.group == DEPLOY:  # kept out while this trainer led to the version only through others
                     add_down(pipeline, writer.graphlet, reader)
+        for graphlet in list(writer.members_of or ()):  # of an earlier try
+            spread_reach(pipeline, graphlet, version)
         return
     if version.up:
         for graphlet in list(version.up):
@@ -105,6 +114,10 @@ def spread_from_trainer(pipeline: Pipeline, graphlet: Graphlet) -> None:
         spread_reach(pipeline, graphlet, version)
     for version in trainer.writes.values():
         spread_down(pipeline, graphlet, version)
+    run = pipeline.runs.get(trainer.run) if trainer.run is not None else None
+    for each in run.trainers if run is not None else ():
+        if each.last_try is trainer:
+            add_up(pipeline, graphlet, each)
 
 
 def spread_up(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:
@@ -266,7 +279,9 @@ def add_run(pipeline: Pipeline, graphlet: Graphlet, run: str) -> None:
 
 def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit: int) -> bool:
     """Adds one bit of membership; False when the execution has it already or cannot be a member."""
-    if execution.group in (TRAIN, RUN) or graphlet.oversized:
+    if graphlet.oversized or execution.group == RUN:
+        return False
+    if execution.group == TRAIN and (bit != UP or execution.last_try is not graphlet.trainer):
         return False
     bits = graphlet.members.get(execution, 0)
     if bits & bit:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
@@ -14,6 +14,7 @@ from stream_app.core.graphlets.membership import may_enter, spread_from_trainer,
 from stream_app.core.graphlets.merging import join, join_progress, join_properties, join_type
 from stream_app.core.graphlets.rebuilding import reads_own_trainer, rebuild, refresh_graphlet
 from stream_app.core.graphlets.roles import count_stated, is_named, role_of
+from stream_app.core.graphlets.tries import last_tries
 from stream_app.core.graphlets.versions import add_reader, add_writer, rechoose, remove_reader, unversion, versions_of
 from stream_app.core.operators import DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.state.entities import DOWN, NOTHING, Artifact, Execution, Run, Version, has_graphlet
@@ -54,6 +55,8 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
         # A first artifact may show that an execution which others name as their run is a training.
         if is_named(pipeline, execution) and take_role(pipeline, execution, operators):
             rechoose(pipeline, execution, execution.start_ms, execution.end_ms)
+    if execution.group == TRAIN:
+        settle_tries(pipeline, execution.run)
     keep_alive(pipeline, execution, pipeline.clock.day_of(event.time_ms))
     pipeline.changes.touch(execution)
     return execution, changed_facts
@@ -144,6 +147,30 @@ def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None
             version.readers.setdefault(execution.run, []).append(execution)
 
     rebuild(pipeline, [execution], move)
+    if execution.last_try is not None:  # of the run that it left
+        retry(pipeline, {execution: None})
+    settle_tries(pipeline, run_before)
+    settle_tries(pipeline, execution.run)
+
+
+def settle_tries(pipeline: Pipeline, run_id: str | None) -> None:
+    """Finds the tries of a run's trainers again, and rebuilds around those that changed."""
+    run = pipeline.runs.get(run_id) if run_id is not None else None
+    if run is not None and len(run.trainers) > 1:
+        retry(pipeline, {each: last for each, last in last_tries(run).items() if each.last_try is not last})
+    elif run is not None and run.trainers and run.trainers[0].last_try is not None:
+        retry(pipeline, {run.trainers[0]: None})
+
+
+def retry(pipeline: Pipeline, changed: Mapping[Execution, Execution | None]) -> None:
+    """Gives trainers another last try."""
+
+    def move() -> None:
+        for execution, last in changed.items():
+            execution.last_try = last
+
+    if changed:
+        rebuild(pipeline, [*changed, *(last for last in changed.values() if last is not None)], move)
 
 
 def enter_run(pipeline: Pipeline, execution: Execution) -> None:

@@ -11,15 +11,10 @@ from typing import NamedTuple
 from stream_app.core.events import CANCELED, COMPLETE, FAILED
 from stream_app.core.operators import DEPLOY, RUN
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN, Cause
-from stream_app.core.properties import is_true
+from stream_app.core.properties import LABEL_UNKNOWN, PRUNED_BY, SKIPPED_TASKS, TASK, is_true
 from stream_app.core.state.entities import Execution, Graphlet, Run
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.push_index import Push
-
-#: The property that names the verdict which stopped an execution.
-PRUNED_BY = "pruned_by"
-#: The property of a trainer whose source cannot tell whether it was pushed.
-LABEL_UNKNOWN = "label_unknown"
 
 
 class Limits(NamedTuple):
@@ -197,9 +192,10 @@ def all_refused(pipeline: Pipeline, graphlet: Graphlet) -> bool:
 def pushed(pipeline: Pipeline, execution: Execution) -> bool:
     """Whether a deploy execution pushed: it was ever COMPLETE and its outputs do not say otherwise.
 
-    TFX's Pusher ends COMPLETE and writes `pushed` = 0 when it refused to push.
+    TFX's Pusher ends COMPLETE and writes `pushed` = 0 when it refused to push. A task that Airflow skips ends COMPLETE
+    too; only its run tells.
     """
-    if not execution.ever(COMPLETE):
+    if not execution.ever(COMPLETE) or is_skipped(pipeline, execution):
         return False
     reported = [
         value
@@ -207,6 +203,16 @@ def pushed(pipeline: Pipeline, execution: Execution) -> bool:
         if (value := pipeline.artifacts[artifact_id].value_of("pushed")) is not None
     ]
     return not reported or any(is_true(value) for value in reported)
+
+
+def is_skipped(pipeline: Pipeline, execution: Execution) -> bool:
+    """Whether the run of an execution says that its task was skipped."""
+    task = execution.value_of(TASK)
+    run = pipeline.runs.get(execution.run) if execution.run is not None else None
+    if task is None or run is None:
+        return False
+    listed = (each.value_of(SKIPPED_TASKS) for each in run.run_executions)
+    return any(task in str(skipped).split(",") for skipped in listed if skipped is not None)
 
 
 def move_push(pipeline: Pipeline, graphlet: Graphlet, push: Push | None) -> None:

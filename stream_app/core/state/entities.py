@@ -40,8 +40,9 @@ class EvictionSummary(NamedTuple):
     #: Whether a trainer of the execution's own run, whose model it read, was evicted; whether any trainer was.
     own_trainer: bool = False
     read_trainer: bool = False
-    #: Whether another execution that named it as its run was evicted.
+    #: Whether another execution that named it as its run was evicted; whether the last try of its task was.
     is_run: bool = False
+    retried: bool = False
 
 
 class Execution:
@@ -49,9 +50,9 @@ class Execution:
 
     __slots__ = (
         "charged", "end_ms", "end_state", "eviction", "first_ms", "graphlet", "group", "id", "last_ms",
-        "last_running_ms", "members_of", "own_trainer", "properties", "read_ms", "reads", "reported_node_ms", "reports",
-        "run", "running_ms", "seen", "stated_run", "stated_run_ms", "touched_day", "type", "type_ms", "write_ms",
-        "writes",
+        "last_running_ms", "last_try", "members_of", "own_trainer", "properties", "read_ms", "reads",
+        "reported_node_ms", "reports", "run", "running_ms", "seen", "stated_run", "stated_run_ms", "touched_day",
+        "type", "type_ms", "write_ms", "writes",
     )  # fmt: skip
 
     def __init__(self, execution_id: str) -> None:
@@ -80,8 +81,7 @@ class Execution:
         self.write_ms: dict[str, int] = NOTHING
         #: None while there is at most one RUNNING and one end event, which `running_ms` and `end_ms` tell.
         self.reports: Reports | None = None
-        #: Name -> (event time, value); None while there is none.
-        self.properties: dict[str, tuple[int, Scalar]] | None = None
+        self.properties: dict[str, tuple[int, Scalar]] | None = None  # name -> (event time, value)
         #: Day of the last event of this execution or of a reader of its outputs; retention counts from it.
         self.touched_day = 0
         #: None while none of its graphlets and trainers was evicted.
@@ -94,9 +94,11 @@ class Execution:
         self.own_trainer = False
         #: Graphlet -> bits UP, DOWN, SIDE.
         self.members_of: dict[Graphlet, int] | None = None
-        #: The graphlet of a trainer that is not CACHED.
+        #: The last try of a failed trainer's task, to whose graphlet it belongs; None of all other executions.
+        self.last_try: Execution | None = None
+        #: The graphlet of a trainer that is not CACHED and the last try of its task.
         self.graphlet: Graphlet | None = None
-        #: The charge under which it is booked now (see `ledger`).
+        #: How it is booked now (see `ledger`).
         self.charged: tuple[Any, ...] | None = None
 
     @property
@@ -142,7 +144,7 @@ class Execution:
 
         An attempt without an end counts until its last report. The time between attempts is no compute.
         """
-        if self.end_ms is not None and self.end_state == CACHED:
+        if self.end_state == CACHED:
             return 0
         if self.reported_node_ms is not None:
             return self.reported_node_ms
@@ -208,8 +210,7 @@ class Artifact:
 
     def __init__(self, artifact_id: str, artifact_type: str = "", type_ms: int = 0) -> None:
         self.id = artifact_id
-        #: From the earliest event; of two with the same time the smaller.
-        self.type = artifact_type
+        self.type = artifact_type  # from the earliest event; of two with the same time the smaller
         self.type_ms = type_ms
         self.properties: dict[str, tuple[int, Scalar]] | None = None
         #: Of a versioned artifact.
@@ -378,9 +379,8 @@ class Run(SubjectOf["Execution"]):
 
     def end_ms(self) -> int | None:
         """The latest end of the run in ms since 1970 UTC; None while it has none, or was started again."""
-        if not all(execution.is_over for execution in self.run_executions if execution.end_ms is not None):
-            return None
-        return max((e.end_ms for e in self.run_executions if e.end_ms is not None), default=None)
+        ended = [(e.end_ms, e.is_over) for e in self.run_executions if e.end_ms is not None]
+        return max(ended)[0] if ended and all(is_over for _, is_over in ended) else None
 
     def set_in_history(self, in_history: bool, changes: Changes) -> None:
         """Records whether the history counts the run itself."""
@@ -394,5 +394,7 @@ class Run(SubjectOf["Execution"]):
 
 
 def has_graphlet(execution: Execution) -> bool:
-    """Whether an execution has a graphlet: it is a trainer that did not end CACHED."""
-    return execution.group == TRAIN and not (execution.end_ms is not None and execution.end_state == CACHED)
+    """Whether an execution has a graphlet: it is a trainer, did not end CACHED, and no further try followed it."""
+    if execution.group != TRAIN or execution.last_try is not None or execution.end_state == CACHED:
+        return False
+    return execution.eviction is None or not execution.eviction.retried

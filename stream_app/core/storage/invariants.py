@@ -66,7 +66,8 @@ def check_execution(pipeline: Pipeline, execution: Execution, operators: Operato
     assert (execution.group, execution.run) == role_of(pipeline, execution, operators), execution.id
     assert (execution.graphlet is not None) == has_graphlet(execution), execution.id
     assert execution.own_trainer == reads_own_trainer(execution) or execution.group == RUN, execution.id
-    assert execution.group not in (TRAIN, RUN) or not execution.members_of, execution.id
+    is_try = execution.last_try is not None or (execution.eviction is not None and execution.eviction.retried)
+    assert (execution.group == TRAIN and is_try) or execution.group not in (TRAIN, RUN) or not execution.members_of
     for graphlet, bits in (execution.members_of or {}).items():
         assert graphlet.members[execution] == bits, execution.id
 
@@ -88,7 +89,8 @@ def check_graphlet(pipeline: Pipeline, graphlet: Graphlet) -> None:
             assert execution.group == ANALYSIS, (story_line(graphlet), execution.id)
             assert execution.run is None or execution.run in graphlet.runs, (story_line(graphlet), execution.id)
         if bits & UP:
-            assert any(graphlet in version.up for version in execution.writes.values()), (
+            leads = any(graphlet in version.up for version in execution.writes.values())
+            assert leads or execution.last_try is graphlet.trainer, (
                 story_line(graphlet),
                 execution.id,
             )

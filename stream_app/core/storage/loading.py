@@ -13,6 +13,7 @@ from stream_app.core.events import RUNNING
 from stream_app.core.graphlets.membership import spread_from_trainer
 from stream_app.core.graphlets.rebuilding import reads_own_trainer, refresh_graphlet
 from stream_app.core.graphlets.roles import count_stated, role_of
+from stream_app.core.graphlets.tries import last_tries
 from stream_app.core.graphlets.updating import enter_run
 from stream_app.core.graphlets.versions import add_reader, connect_writer
 from stream_app.core.operators import Operators
@@ -194,7 +195,7 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any]) -> Ends:
     execution.properties = load_properties(properties)
     if eviction is not None:
         pushed, policies, (start_ms, trainer), *further = eviction
-        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), *further[:4])
+        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), *further[:5])
     count_stated(pipeline, execution.stated_run, 1)
     return execution, inputs, outputs
 
@@ -205,6 +206,9 @@ def connect(pipeline: Pipeline, ends: list[Ends], operators: Operators) -> None:
         execution.group, execution.run = role_of(pipeline, execution, operators)
         enter_run(pipeline, execution)
         pipeline.work.rebook_one(execution)
+    for run in pipeline.runs.values():
+        for trainer, last in last_tries(run).items():
+            trainer.last_try = last
     for execution, _, outputs in ends:
         for artifact_id in outputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))

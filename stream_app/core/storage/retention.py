@@ -16,7 +16,7 @@ from stream_app.core.graphlets.versions import release, remove_reader
 from stream_app.core.operators import DEPLOY, RUN, TRAIN
 from stream_app.core.outcomes.accounting import policies_of
 from stream_app.core.outputs import OPEN, PUSHED, Cause
-from stream_app.core.state.entities import EvictionSummary, Execution, Graphlet, Run
+from stream_app.core.state.entities import EvictionSummary, Execution, Graphlet, Run, Version
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.units import DAY_MS
 
@@ -125,27 +125,41 @@ def remove(pipeline: Pipeline, execution: Execution) -> None:
     for version in execution.writes.values():
         version.writers.remove(execution)
         if execution.group == TRAIN:
-            for reader in version.readers.get(execution.run, ()):
-                if reader.own_trainer:
-                    summary = (reader.eviction or EvictionSummary())._replace(own_trainer=True)
-                    reader.summarise_eviction(summary, pipeline.changes)
-            for reader in version.all_readers():
-                if reader.group == DEPLOY and not reader.own_trainer:
-                    summary = (reader.eviction or EvictionSummary())._replace(read_trainer=True)
-                    reader.summarise_eviction(summary, pipeline.changes)
+            tell_readers(pipeline, version, execution)
     for artifact_id in sorted({*execution.reads, *execution.writes}):
         artifact = pipeline.artifacts.get(artifact_id)
         if artifact is not None and release(pipeline, artifact, execution):
             del pipeline.artifacts[artifact_id]
             pipeline.changes.drop(artifact)
+    leave_run(pipeline, execution)
+
+
+def tell_readers(pipeline: Pipeline, version: Version, trainer: Execution) -> None:
+    """Records on the readers of an evicted trainer's output that they read it."""
+    for reader in version.all_readers():
+        before = reader.eviction or EvictionSummary()
+        if reader.own_trainer and reader.run == trainer.run:
+            reader.summarise_eviction(before._replace(own_trainer=True), pipeline.changes)
+        elif reader.group == DEPLOY and not reader.own_trainer:
+            reader.summarise_eviction(before._replace(read_trainer=True), pipeline.changes)
+
+
+def leave_run(pipeline: Pipeline, execution: Execution) -> None:
+    """Removes an execution from its run, and tells the run's own execution and earlier tries what they lose with it."""
     count_stated(pipeline, execution.stated_run, -1)
     of_run = pipeline.executions.get(execution.stated_run) if execution.stated_run is not None else None
     if of_run is not None and of_run.group == RUN:
         summary = (of_run.eviction or EvictionSummary())._replace(is_run=True)
         of_run.summarise_eviction(summary, pipeline.changes)
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
-    if run is not None:
-        remove_from_run(pipeline, run, execution)
+    if run is None:
+        return
+    for trainer in run.trainers:
+        if trainer.last_try is execution:
+            trainer.last_try = None
+            summary = (trainer.eviction or EvictionSummary())._replace(retried=True)
+            trainer.summarise_eviction(summary, pipeline.changes)
+    remove_from_run(pipeline, run, execution)
 
 
 def remove_from_run(pipeline: Pipeline, run: Run, execution: Execution) -> None:
