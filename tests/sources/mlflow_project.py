@@ -53,7 +53,9 @@ class Server:
 
     def register(self, run: str, model: str | None = None) -> str:
         """Registers a run's model; returns its version."""
-        return str(self.client.create_model_version(model or self.name, f"runs:/{run}/model", run).version)
+        # By its place: a client that is given `runs:/...` opens a store of its own in the working directory.
+        source = f"{self.client.get_run(run).info.artifact_uri}/model"
+        return str(self.client.create_model_version(model or self.name, source, run).version)
 
     def follow(self, cursor: Cursor, rules: Rules | None = None) -> list[Event]:
         """One pass; the cursor is written and read after it."""

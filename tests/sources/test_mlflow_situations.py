@@ -144,8 +144,9 @@ class TestSearches:
         server.client.log_outputs(search, [LoggedModelOutput(model.model_id, 0)])
         server.client.finalize_logged_model(model.model_id, "READY")
         server.end(search, 25)
-        source = f"models:/{model.model_id}"
-        version = server.client.create_model_version(server.name, source, model_id=model.model_id).version
+        version = server.client.create_model_version(
+            server.name, model.artifact_location, model_id=model.model_id
+        ).version
         server.client.set_registered_model_alias(server.name, "champion", str(version))
 
         assert Followed(server, live=False).outcomes() == {search: "pushed"}

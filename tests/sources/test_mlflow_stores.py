@@ -177,16 +177,20 @@ class TestDatabases:
 def test_a_folder_is_read_and_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As MLflow wrote it before it kept everything in a database; what its store would create there it does not."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    folder = tmp_path / "mlruns"
+    folder, elsewhere = tmp_path / "mlruns", tmp_path / "elsewhere"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", folder.as_uri())
     client = MlflowClient(folder.as_uri(), folder.as_uri())
     server = Server(client, str(client.create_experiment("digits")), "digits", now_ms() - 12 * 60 * MINUTE)
     client.create_registered_model("digits")
     search, other = promoted(server)
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     shutil.rmtree(folder / ".trash")
-    before = contents(folder)
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    before = contents(tmp_path)
 
     for form in (str(folder), folder.as_uri()):
         assert is_store(form)
         assert outcomes(list(messages(form))) == {search: "pushed", other: "not_pushed"}
-    assert contents(folder) == before
+    assert contents(tmp_path) == before

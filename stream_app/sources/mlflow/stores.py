@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,6 @@ _READ_ONLY = {
     "postgresql": ("options", "-c default_transaction_read_only=on"),
     "mysql": ("init_command", "SET SESSION TRANSACTION READ ONLY"),
 }
-_ALLOW_FOLDERS = "MLFLOW_ALLOW_FILE_STORE"
 
 
 def is_store(address: str) -> bool:
@@ -147,18 +146,28 @@ def _mirrored(path: Path) -> Iterator[str]:
     """The URI of a folder that has links to what is in another one, and what MLflow would create there."""
     if not any(_is_experiment(each) for each in path.iterdir()):
         raise OptionsError(f"{path}: is no folder of MLflow: no folder in it has a meta.yaml")
-    allowed = os.environ.get(_ALLOW_FOLDERS)
     with tempfile.TemporaryDirectory(prefix="stream-app-") as mirror:
         for each in path.iterdir():
             (Path(mirror) / each.name).symlink_to(each.resolve(), each.is_dir())
-        os.environ[_ALLOW_FOLDERS] = "true"
-        try:
-            yield Path(mirror).as_uri()
-        finally:
-            if allowed is None:
-                del os.environ[_ALLOW_FOLDERS]
+        uri = Path(mirror).as_uri()
+        # The registry of a folder asks whatever store the environment names for logged models, by default one that it
+        # creates in the working directory.
+        with _environment({"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_TRACKING_URI": uri}):
+            yield uri
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {key: os.environ.get(key) for key in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
             else:
-                os.environ[_ALLOW_FOLDERS] = allowed
+                os.environ[key] = value
 
 
 # Databases
