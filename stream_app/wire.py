@@ -34,7 +34,7 @@ _STAGE_TYPES = {
 }
 
 
-_LABELS: Mapping[str, bool | None] = {"pushed": True, "not_pushed": False, "pruned": None}
+_LABELS: Mapping[str, bool | None] = {"pushed": True, "not_pushed": False, "pruned": None, "unknown": None}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
