@@ -211,7 +211,7 @@ def test_a_pusher_once_complete_stays_a_push_at_its_last_end() -> None:
 
 
 def test_facts_are_joins_over_events() -> None:
-    """Earliest type and run, latest end, and duration times nodes, rounded down, where no cost was told."""
+    """Earliest type and run, latest end, and time up to the first end times nodes, where no cost was told."""
     result = _recompute(
         happened(3, "t", "Zzz", COMPLETE, run="r9"),
         happened(2, "t", "Trainer", "NEW", run=None),
@@ -226,7 +226,7 @@ def test_facts_are_joins_over_events() -> None:
     )
     assert result["graphlets"]["p/t"]["run"] == "r1"
     assert _sets(result, "t") == {"up": ["ga", "gb"], "down": [], "side": []}
-    assert result["graphlets"]["p/t"]["cost"] == {"train": 30_000, "ingest": 3 + 120_000}
+    assert result["graphlets"]["p/t"]["cost"] == {"train": 30_000, "ingest": 3 + 60_000}
 
 
 def test_the_ledger_charges_each_execution_once_to_the_best_of_its_graphlets() -> None:
