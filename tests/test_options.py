@@ -42,7 +42,8 @@ def test_nothing_needs_to_be_set() -> None:
         options.detector.retention_days,
         options.detector.lateness_days,
         options.detector.horizon_days,
-    ) == (30, 7, 14)
+        options.detector.lost_hours,
+    ) == (30, 7, 14, 6)
     assert (options.rates.node_hour, options.rates.currency) == (None, "USD")
 
 

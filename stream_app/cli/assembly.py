@@ -134,15 +134,18 @@ def settings_of(options: Options) -> Settings:
     """The settings of a detector."""
     from stream_app.core.decisions.policy import Policy
     from stream_app.core.detector import Settings
-    from stream_app.core.units import DAY_MS
+    from stream_app.core.units import DAY_MS, HOUR_MS
+    from stream_app.options import read_owners
 
-    chosen = options.detector
+    chosen, owners = options.detector, read_owners(options.owners)
     return Settings(
         operators=operators_of(options),
         policy=Policy(mode=chosen.mode, budget=chosen.budget, salt=chosen.salt),
         horizon_ms=chosen.horizon_days * DAY_MS,
         retention_ms=chosen.retention_days * DAY_MS,
         lateness_ms=chosen.lateness_days * DAY_MS,
+        lost_ms=round(chosen.lost_hours * HOUR_MS),
+        owner_of=owners.find if owners.rules else None,
     )
 
 

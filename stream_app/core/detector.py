@@ -57,6 +57,8 @@ class Settings:
         Time in ms for which an execution or graphlet that no event touches is kept. Not shorter than the horizon.
     lateness_ms
         The most that an event may be behind its pipeline's clock, in ms.
+    owner_of
+        The owner, by pipeline and properties, of graphlets whose events name none; None: it remains empty.
     invariants
         Whether each step checks the invariants of the execution that it changed.
 
@@ -72,6 +74,7 @@ class Settings:
     lost_ms: int = 6 * HOUR_MS
     retention_ms: int = 30 * DAY_MS
     lateness_ms: int = 7 * DAY_MS
+    owner_of: labels.OwnerOf | None = None
     invariants: bool = False
 
     def __post_init__(self) -> None:
@@ -271,7 +274,7 @@ class Detector:
             if changed or runs:
                 runs.update(dict.fromkeys(g.trainer.run for g in changed if g.trainer.run is not None))
                 labels.schedule(pipeline, changed, runs, settings.limits)
-            outputs.extend(labels.announce_due(pipeline, settings.limits, settings.operators.nodes))
+            outputs.extend(labels.announce_due(pipeline, settings.limits, settings.operators.nodes, settings.owner_of))
         if pipeline.clock.now_ms >= pipeline.timers.next_sweep_ms:
             outputs.extend(self._sweep(pipeline))
         return outputs

@@ -37,6 +37,8 @@ class DetectorOptions(BaseModel):
     retention_days: int = Field(default=30, ge=1, le=3650)
     #: Days that an event may be behind its pipeline's clock.
     lateness_days: int = Field(default=7, ge=0, le=365)
+    #: Hours after its last report at which a training that reported its progress counts as lost.
+    lost_hours: float = Field(default=6.0, gt=0, le=8760)
     #: Days after a trainer's start at which a graphlet without an outcome has expired.
     horizon_days: int = Field(default=14, ge=1, le=365)
 

@@ -7,7 +7,7 @@ after "not pushed" is announced as a correction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from stream_app.core.features import extraction
 from stream_app.core.outcomes.history_update import record_costs, record_flags, record_outcome
@@ -16,6 +16,9 @@ from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, UNK
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
+
+#: Pipeline and properties -> owner, "" where it is not known.
+OwnerOf = Callable[[str, Mapping[str, str]], str]
 
 
 def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], limits: Limits) -> None:
@@ -131,7 +134,9 @@ def advance_check(pipeline: Pipeline, execution: Execution, limits: Limits) -> N
         schedule_check(pipeline, run, limits)
 
 
-def announce_due(pipeline: Pipeline, limits: Limits, nodes: Mapping[str, float]) -> list[Example]:
+def announce_due(
+    pipeline: Pipeline, limits: Limits, nodes: Mapping[str, float], owner_of: OwnerOf | None = None
+) -> list[Example]:
     """Announces every outcome that is due.
 
     Parameters
@@ -142,6 +147,8 @@ def announce_due(pipeline: Pipeline, limits: Limits, nodes: Mapping[str, float])
         As of `schedule`.
     nodes
         Execution type to number of nodes, for costs.
+    owner_of
+        Finds the owner of a graphlet whose executions report none.
 
     Returns
     -------
@@ -160,7 +167,7 @@ def announce_due(pipeline: Pipeline, limits: Limits, nodes: Mapping[str, float])
             if outcome.kind == OPEN and isinstance(subject, Run):
                 schedule_check(pipeline, subject, limits)
         elif outcome.kind != subject.announced_kind and grace_over(pipeline, subject):
-            example = announce(pipeline, subject, outcome, nodes)
+            example = announce(pipeline, subject, outcome, nodes, owner_of)
             if example is not None:
                 examples.append(example)
     return examples
@@ -186,7 +193,9 @@ def trainers_of(subject: Subject) -> tuple[Execution, ...]:
     return (subject.trainer,) if subject.trainer is not None else ()
 
 
-def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapping[str, float]) -> Example | None:
+def announce(
+    pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapping[str, float], owner_of: OwnerOf | None = None
+) -> Example | None:
     """Announces an outcome: of a trainer, or of a run, whether any of its trainers was pushed.
 
     Returns None when no stage was ever predicted, so that nothing can be learned from it.
@@ -220,7 +229,7 @@ def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapp
         pipeline=pipeline.name,
         run=subject.run_id,
         trainer=trainer.id if trainer is not None else None,
-        owner=extraction.text_property(subject.own_executions(), "owner"),
+        owner=owner(pipeline, subject, owner_of),
         pushed=None if outcome.kind == PRUNED else outcome.kind == PUSHED,
         cause=outcome.cause or outcome.kind,
         time_ms=outcome.time_ms or 0,
@@ -229,6 +238,16 @@ def announce(pipeline: Pipeline, subject: Subject, outcome: Outcome, nodes: Mapp
         stages=stages,
         inherited=before,
     )
+
+
+def owner(pipeline: Pipeline, subject: Subject, owner_of: OwnerOf | None) -> str:
+    """The owner that the executions report, else the one that `owner_of` finds by their properties."""
+    executions = subject.own_executions()
+    found = extraction.text_property(executions, "owner")
+    if found or owner_of is None:
+        return found
+    properties = {name: str(value) for each in executions for name, (_, value) in (each.properties or {}).items()}
+    return owner_of(pipeline.name, properties)
 
 
 def prunable(subject: Subject) -> list[Execution]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -662,3 +662,20 @@ def test_what_is_said_does_not_depend_on_a_restart() -> None:
     assert [(e.graphlet, e.pushed, e.announced_ms) for e in after if isinstance(e, Example)] == [
         ("p/train", False, at(70))
     ]
+
+
+def test_an_owner_that_no_event_names_is_looked_up_by_pipeline_and_properties(watch: Watch) -> None:
+    """What events say of an owner holds before it."""
+    asked: list[tuple[str, str | None]] = []
+
+    def owner_of(pipeline: str, properties: Mapping[str, str]) -> str:
+        asked.append((pipeline, properties.get("team")))
+        return "ads"
+
+    watched = watch(Steered(), owner_of=owner_of).feed(
+        ran(0, "a", "Trainer", properties={"team": "x"}), run_ended(1),
+        ran(2, "b", "Trainer", run="r2", properties={"owner": "ann"}), run_ended(3, "r2"), clock(DAYS),
+    )  # fmt: skip
+
+    assert {(example.trainer, example.owner) for example in examples(watched)} == {("a", "ads"), ("b", "ann")}
+    assert set(asked) == {("p", "x")}
