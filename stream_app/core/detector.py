@@ -154,7 +154,12 @@ class Detector:
         """
         pipeline = self._pipeline(event.pipeline)
         logged_ms = event.time_ms if log_ms is None else log_ms
+        before_ms = pipeline.clock.now_ms
         clock_ms = pipeline.clock.record_event(event.time_ms, logged_ms, event.execution_id, self.settings.leap_ms)
+        if pipeline.clock.now_ms < before_ms:  # the sweep was due by the time that was taken back
+            pipeline.timers.next_sweep_ms = clock_ms
+        if self.keep_rows:
+            self._touched[pipeline] = None
         if event.time_ms < pipeline.clock.cutoff_ms and event.execution_id not in pipeline.executions:
             self.dropped += 1
             return []

@@ -86,13 +86,20 @@ def unsettle(pipeline: Pipeline, execution: Execution) -> None:
 
 
 def unsettle_run(pipeline: Pipeline, run_id: str) -> None:
-    """Has the trainers of a run settled again, or its executions booked again when it has no trainer."""
+    """Has what a run's own executions may decide derived again.
+
+    That is the outcomes of its trainers, those of the graphlets, also of other runs, that its deploy executions may
+    have pushed, and the charges of its executions when it has no trainer.
+    """
     run = pipeline.runs.get(run_id)
     if run is None:
         return
     for trainer in run.trainers:
         if trainer.graphlet is not None:
             pipeline.work.settle_one(trainer.graphlet)
+    for execution in run.executions:
+        if execution.group == DEPLOY:
+            pipeline.work.settle(execution.members_of or ())
     if not run.trainers:
         for execution in run.executions:
             pipeline.work.rebook_one(execution)
@@ -160,15 +167,20 @@ def outcome_of(pipeline: Pipeline, graphlet: Graphlet, limits: Limits) -> Outcom
 def schedule_check(pipeline: Pipeline, graphlet: Graphlet, outcome: Outcome, limits: Limits) -> None:
     """Schedules a check for when the clock alone may change an outcome."""
     trainer = graphlet.trainer
-    if outcome.kind == OPEN and trainer.reports_progress:
-        when_ms = lost_at_ms(trainer, limits)
-    elif outcome.kind == OPEN or (outcome.cause == Cause.SUPERSEDED and all_refused(pipeline, graphlet)):
-        when_ms = expiry_ms(trainer, limits)
-    else:
-        return
+    reporting = trainer.reports_progress
+    if reporting and (outcome.kind == OPEN or outcome.cause in (Cause.REFUSED, Cause.RUN_ENDED)):
+        add_check(pipeline, graphlet, lost_at_ms(trainer, limits))
+    if (outcome.kind == OPEN and not reporting) or (
+        (outcome.kind == OPEN or outcome.cause == Cause.SUPERSEDED) and all_refused(pipeline, graphlet)
+    ):
+        add_check(pipeline, graphlet, expiry_ms(trainer, limits))
+
+
+def add_check(pipeline: Pipeline, graphlet: Graphlet, when_ms: int) -> None:
+    """Schedules a check of a graphlet, unless an earlier one is scheduled, after which it is scheduled again."""
     if graphlet.horizon_ms is None or graphlet.horizon_ms > when_ms:
         graphlet.horizon_ms = when_ms
-        pipeline.timers.add_horizon(when_ms, trainer.id)
+        pipeline.timers.add_horizon(when_ms, graphlet.trainer.id)
 
 
 def expiry_ms(trainer: Execution, limits: Limits) -> int:
@@ -233,7 +245,7 @@ def move_push(pipeline: Pipeline, graphlet: Graphlet, push: Push | None) -> None
 
 
 def expire(pipeline: Pipeline) -> None:
-    """Puts graphlets whose horizon the clock has passed on the work list.
+    """Puts graphlets whose check is due on the work list.
 
     Parameters
     ----------
@@ -242,8 +254,8 @@ def expire(pipeline: Pipeline) -> None:
     """
     while (trainer_id := pipeline.timers.pop_horizon(pipeline.clock.now_ms)) is not None:
         graphlet = pipeline.graphlets.get(trainer_id)
-        if graphlet is not None and (graphlet.kind == OPEN or graphlet.cause == Cause.SUPERSEDED):
-            # If its start has moved to a later time since, settling schedules a later check.
+        if graphlet is not None:
+            # If a later time decides, as after a further report, settling schedules a later check.
             graphlet.horizon_ms = None
             pipeline.work.settle_one(graphlet)
 

@@ -8,7 +8,7 @@ a stored value takes the pipeline's `Changes` and records its entity there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from stream_app.core.events import CACHED, CANCELED, FAILED, NEW, RUNNING, STATES, Scalar
 from stream_app.core.ids import graphlet_id, run_graphlet_id
@@ -16,6 +16,7 @@ from stream_app.core.operators import CUSTOM, TRAIN
 from stream_app.core.outputs import OPEN
 from stream_app.core.state.attempts import Attempt, Reports, attempts_of, known_reports
 from stream_app.core.state.changes import Changes
+from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.small_sets import GraphletSet
 from stream_app.core.state.subject import SubjectOf
 
@@ -26,23 +27,6 @@ UP, DOWN, SIDE = 1, 2, 4
 NOTHING: dict[Any, Any] = {}
 
 STATE_BITS = {state: 1 << position for position, state in enumerate(STATES)}
-
-
-class EvictionSummary(NamedTuple):
-    """What an execution keeps of graphlets and trainers that were evicted before it."""
-
-    #: Whether one of the graphlets was pushed; bits of the policies that had flagged all of them when it began.
-    pushed: bool = False
-    policies: int = -1
-    #: Start and id of the latest of their trainers, and why its compute was wasted; "" when no graphlet was evicted.
-    latest: tuple[int, str] = (0, "")
-    cause: str = ""
-    #: Whether a trainer of the execution's own run, whose model it read, was evicted; whether any trainer was.
-    own_trainer: bool = False
-    read_trainer: bool = False
-    #: Whether another execution that named it as its run was evicted; whether the last try of its task was.
-    is_run: bool = False
-    retried: bool = False
 
 
 class Execution:
@@ -137,7 +121,7 @@ class Execution:
         """Whether it is not over and has reported RUNNING more than once in its last attempt."""
         if self.is_over or self.running_ms is None or self.last_running_ms == self.running_ms:
             return False
-        return self.attempts()[-1][0] != self.last_running_ms
+        return self.end_ms is None or self.attempts()[-1][0] != self.last_running_ms
 
     def node_ms(self, nodes: float) -> int:
         """Compute in node-ms: as reported, else the time of its attempts times the number of nodes; 0 when CACHED.
@@ -151,6 +135,8 @@ class Execution:
         if self.reports is None:
             return max(0, int((self.end_ms - self.start_ms) * nodes)) if self.end_ms is not None else 0
         last_ms = self.last_running_ms or 0
+        if self.end_ms is None:
+            return int((last_ms - (self.running_ms or 0)) * nodes)
         return int(
             sum((last_ms if end_ms is None else end_ms) - start_ms for start_ms, end_ms in self.attempts()) * nodes
         )

@@ -17,18 +17,18 @@ from stream_app.core.graphlets.tries import last_tries
 from stream_app.core.graphlets.updating import enter_run
 from stream_app.core.graphlets.versions import add_reader, connect_writer
 from stream_app.core.operators import Operators
-from stream_app.core.state.attempts import Reports
+from stream_app.core.state.attempts import REPORTS_MAX, Reports
 from stream_app.core.state.clock import Ahead
 from stream_app.core.state.entities import (
     NOTHING,
     Artifact,
-    EvictionSummary,
     Execution,
     Graphlet,
     Run,
     Subject,
     Unversioned,
 )  # fmt: skip
+from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.history import History, Snapshot, Spread
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
@@ -189,9 +189,10 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any]) -> Ends:
     if reports is not None:
         execution.reports = Reports.from_row(reports, spans, ends)
     if execution.last_running_ms is None and execution.running_ms is not None:
-        execution.last_running_ms = max(
-            (time_ms for time_ms, state in reports or () if state == RUNNING), default=execution.running_ms
-        )
+        known_ms = [time_ms for time_ms, state in reports or () if state == RUNNING]
+        if len(reports or ()) == REPORTS_MAX and execution.last_ms > (execution.end_ms or 0):
+            known_ms.append(execution.last_ms)  # 0.2.0 kept the earliest reports alone
+        execution.last_running_ms = max(known_ms, default=execution.running_ms)
     execution.properties = load_properties(properties)
     if eviction is not None:
         pushed, policies, (start_ms, trainer), *further = eviction

@@ -16,7 +16,8 @@ from stream_app.core.graphlets.versions import release, remove_reader
 from stream_app.core.operators import DEPLOY, RUN, TRAIN
 from stream_app.core.outcomes.accounting import policies_of
 from stream_app.core.outputs import OPEN, PUSHED, Cause
-from stream_app.core.state.entities import EvictionSummary, Execution, Graphlet, Run, Version
+from stream_app.core.state.entities import Execution, Graphlet, Run, Version
+from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.units import DAY_MS
 
@@ -85,16 +86,12 @@ def summarise(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> N
     """Records on a member how its compute is charged once the graphlet is evicted."""
     before = execution.eviction or EvictionSummary()
     latest, cause = before.latest, before.cause
-    if not cause or graphlet.trainer.sort_key() > latest:
-        latest = graphlet.trainer.sort_key()
+    own_cause = Cause.EVICTED if graphlet.kind == OPEN else graphlet.cause or graphlet.kind
+    if own_cause == Cause.REGISTRY_GAP or cause == Cause.REGISTRY_GAP:
         # What is not known of one graphlet is not known of its members.
-        cause = (
-            cause
-            if cause == Cause.REGISTRY_GAP
-            else Cause.EVICTED
-            if graphlet.kind == OPEN
-            else graphlet.cause or graphlet.kind
-        )
+        cause = Cause.REGISTRY_GAP
+    elif not cause or graphlet.trainer.sort_key() > latest:
+        latest, cause = graphlet.trainer.sort_key(), own_cause
     summary = before._replace(
         pushed=before.pushed or graphlet.kind == PUSHED,
         policies=before.policies & policies_of(pipeline, execution, graphlet),

@@ -113,7 +113,7 @@ def execution_row(execution: Execution) -> list[Any]:
         reads, writes, execution.properties,
         execution.touched_day, None if execution.eviction is None else list(execution.eviction),
         execution.last_ms, [execution.read_ms[each] for each in reads], [execution.write_ms[each] for each in writes],
-        None if reports is None else reports.earliest, execution.last_running_ms,
+        None if reports is None else reports.few, execution.last_running_ms,
         None if reports is None else reports.spans, None if reports is None else reports.ends,
     ]  # fmt: skip
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import COMPLETE, FAILED, NEW, RUNNING, ArtifactRef, Event
-from stream_app.core.state.attempts import REPORTS_MAX
-from tests.support.builders import at, happened
+from stream_app.core.state.attempts import REPORTS_MAX, SPANS_MAX, Reports
+from tests.support.builders import HOUR, MINUTE, at, happened
 
 EVENTS = st.builds(
     lambda minute, name, kind, state, run, reads, writes: Event(
@@ -90,15 +90,58 @@ def test_an_attempt_lasts_from_its_first_report_to_its_end(
     assert execution.last_ms == at(max([0, *(minute for minute, _ in reports)]))
 
 
-def test_reports_are_bounded() -> None:
-    """An execution that reports each minute keeps its earliest reports, whatever their order."""
-    minutes = [*range(100, 200, 2), *range(1, 100)]
-    detector = detector_of([happened(minute, "a", "Custom", RUNNING) for minute in minutes])
+def reports_of(found: list[tuple[float, str]]) -> Reports:
+    """The reports of an execution, in this order; times are in hours."""
+    reports = Reports()
+    for hours, state in found:
+        reports.add((round(hours * HOUR), state))
+    return reports
 
-    execution = detector.pipelines["p"].executions["a"]
-    assert execution.reports is not None
-    assert execution.reports.earliest == [(at(minute), RUNNING) for minute in range(1, REPORTS_MAX + 1)]
-    assert execution.last_ms == at(198)
+
+def known(reports: Reports) -> tuple[Any, ...]:
+    return reports.few, reports.spans, reports.ends
+
+
+def test_reports_are_few_however_often_an_execution_reports() -> None:
+    """A report a minute for ten days, and one in three hours for a year."""
+    often = reports_of([(minute / 60, RUNNING) for minute in range(14_400)])
+    seldom = reports_of([(3 * number, state) for number in range(3_000) for state in (RUNNING, FAILED)])
+
+    assert known(often) == ([], [(0, 14_399 * MINUTE)], [])
+    assert len(seldom.spans) <= SPANS_MAX
+    assert len(seldom.ends) == REPORTS_MAX
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2_000), st.sampled_from([RUNNING, RUNNING, FAILED])), min_size=34, max_size=300),
+    st.randoms(use_true_random=False),
+)
+def test_many_reports_are_kept_the_same_in_any_order(found: list[tuple[float, str]], random: Any) -> None:
+    """Also if the first ones came from far apart, and the ones between them late."""
+    again = [*found, *random.sample(found, len(found) // 2)]
+    random.shuffle(again)
+
+    assert known(reports_of(again)) == known(reports_of(found))
+
+
+def test_a_report_that_is_known_changes_nothing() -> None:
+    """Neither one of few, nor one within a span."""
+    few, many = (reports_of([(number, RUNNING) for number in range(count)]) for count in (3, 100))
+
+    assert not few.add((2 * HOUR, RUNNING))
+    assert not many.add((50 * HOUR + 1, RUNNING))
+
+
+def test_an_execution_that_reports_seldom_is_running_again_after_a_failure() -> None:
+    """After a week of a report each three hours."""
+    hours = [(3 * 60 * number, RUNNING) for number in range(56)]
+    again = [(200 * 60, FAILED), (203 * 60, RUNNING), (206 * 60, RUNNING)]
+    execution = detector_of([happened(minute, "a", "Custom", state) for minute, state in [*hours, *again]])
+    found = execution.pipelines["p"].executions["a"]
+
+    assert not found.is_over
+    assert found.reports_progress
+    assert found.attempts() == [(at(0), at(200 * 60)), (at(203 * 60), None)]
 
 
 def test_an_edge_counts_from_the_first_event_that_names_it() -> None:

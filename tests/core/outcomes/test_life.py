@@ -67,6 +67,26 @@ def test_a_later_report_finds_a_lost_training_again(watch: Watch) -> None:
     assert cost(watched) == 11 * HOUR
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_training_that_falls_silent_after_the_end_of_its_run_is_lost_too(watch: Watch, refuses: bool) -> None:
+    """Killed with its run: the clock alone tells, whatever its outcome was before."""
+    before = refused() if refuses else []
+    watched = watch().feed(started(0, "t", "Trainer"), ended(1, "t", "Trainer", state=RUNNING, writes=["m"]), before)
+    watched.feed(run_ended(5), clock(6 * HOURS))
+    assert watched.outcome("t")[1] == ("refused" if refuses else "run_ended")
+
+    assert watched.feed(clock(6 * HOURS + 1)).outcome("t") == ("not_pushed", "lost", at(1))
+
+
+def test_a_refusal_at_the_horizon_needs_no_event_of_a_training_that_reports(watch: Watch) -> None:
+    """The clock alone tells, also after a restart."""
+    watched = watch(lost_ms=30 * DAY).feed(heartbeats(HOURS, HOURS))
+    watched.feed(ended(62, "t", "Trainer", state=RUNNING, writes=["m"]), refused(63))
+    watched = watched.restarted().feed(clock(14 * DAYS))
+
+    assert watched.outcome("t") == ("not_pushed", "refused", at(14 * DAYS))
+
+
 def test_a_sender_without_heartbeats_loses_no_training(watch: Watch) -> None:
     """Only its start was reported: it may run for days."""
     watched = watch().feed(started(0, "t", "Trainer"), happened(5, "t", "Trainer", NEW), clock(3 * DAYS))
@@ -253,6 +273,18 @@ def test_a_task_that_its_run_calls_skipped_pushed_nothing(watch: Watch) -> None:
     watched.feed(happened(5, "r1", "PipelineRun", COMPLETE, properties={"skipped_tasks": "report,deploy_model"}))
 
     assert watched.outcome("t")[0] == "not_pushed"
+
+
+@pytest.mark.parametrize("first", ["the push", "the run"])
+def test_the_run_of_a_push_tells_what_was_skipped_whichever_run_trained(watch: Watch, first: str) -> None:
+    """Models are often deployed by a pipeline run of their own."""
+    told: list[Event] = [
+        ended(3, "push", "Pusher", run="deploy", reads=["m"], properties={"task": "deploy_model"}),
+        happened(5, "deploy", "PipelineRun", COMPLETE, run="deploy", properties={"skipped_tasks": "deploy_model"}),
+    ]
+    watched = watch().feed(ran(0, "t", "Trainer", writes=["m"]), told if first == "the push" else told[::-1])
+
+    assert watched.outcome("t")[0] == "open"
 
 
 @pytest.mark.parametrize("said", [True, 1, "true"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import orjson
 import pytest
 
 from stream_app.core.detector import Settings
 from stream_app.core.events import Event
 from stream_app.core.outputs import Closed
-from tests.support.builders import DAY, MINUTE, ended, ran, started
+from tests.support.builders import DAY, MINUTE, at, ended, ran, started
 from tests.support.watched import Watched
 
 Watch = Callable[..., Watched]
@@ -53,6 +54,26 @@ def test_it_does_so_after_a_restart(watch: Watch) -> None:
     watched.feed(*rest)
 
     assert [watched.outcome(f"t{day}")[0] for day in range(4)] == ["pushed"] * 4
+
+
+def test_what_is_not_touched_is_evicted_after_a_broken_clock_came_first(watch: Watch) -> None:
+    """The daily sweep falls due by the time that the pipeline has, not by the one taken back."""
+    watched = watch().feed(ended(36 * YEARS, "broken", "Custom", run=None), *daily(100))
+
+    assert len(closed(watched)) > 50
+    assert len(watched.detector.pipelines["p"].executions) < 100
+
+
+def test_an_event_that_is_dropped_is_in_the_clock_after_a_restart(watch: Watch) -> None:
+    """It still tells that an event far ahead stands alone."""
+    watched = watch().feed(*daily(60), ended(120 * DAYS, "broken", "Custom", run=None))
+    watched.detector.take_rows()
+    watched.feed(started(1, "old", "Custom", run=None))
+
+    row = dict(watched.detector.take_rows())[b"pipeline\x00p\x00"]
+    assert watched.detector.dropped == 1
+    assert row is not None
+    assert orjson.loads(row)[1][8] == [at(120 * DAYS), at(120 * DAYS), "broken", True]
 
 
 def test_a_pipeline_that_wakes_after_months_has_the_new_time_from_its_second_execution_on(watch: Watch) -> None:

@@ -328,6 +328,25 @@ def test_waste_is_booked_by_the_latest_trainer_whichever_graphlet_leaves_first(w
     assert watched.detector.ledger("p").wasted_by["ingest", "failed"] == 7
 
 
+def test_what_is_not_known_stays_so_whichever_graphlet_leaves_first(watch: Watch) -> None:
+    """The later one failed and was forgotten first; of the earlier one nobody knows whether it was pushed."""
+    watched = watch().feed(
+        ran(0, "gen", "CsvExampleGen", run="g", writes=["a"], node_ms=7),
+        ran(5, "early", "Trainer", reads=["a"], writes=["m"], properties={"label_unknown": True}),
+        started(10, "late", "Trainer", run="r2", reads=["a"]),
+        ended(11, "late", "Trainer", run="r2", state=FAILED),
+    )
+    for day in range(7, 120, 7):
+        watched.feed(started(day * DAYS, f"look{day}", "Custom", run=None, reads=["a"]))
+        if day < 60:
+            watched.feed(started(day * DAYS, f"eval{day}", "Evaluator", run=None, reads=["m"]))
+
+    assert [output.graphlet["trainer"] for output in closed(watched)] == ["late", "early"]
+    assert "gen" in watched.detector.pipelines["p"].executions
+    assert watched.detector.ledger("p").wasted_by.get(("ingest", "failed")) is None
+    assert watched.detector.ledger("p").unknown == 7 + MINUTE
+
+
 def table_read_by_one() -> list[Event]:
     """Two writers of one unversioned table and a reader of the later one; the first and the reader are touched on."""
     table = artifact("table", versioned=False)

@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import RUNNING
 from stream_app.core.outputs import Example
 from stream_app.core.storage.upgrade import Row, upgrade
-from tests.support.builders import ended, started
+from tests.support.builders import at, ended, started
 from tests.support.simulated import ledgers, usual_events
 from tests.support.steered import Steered, whole_run
 
@@ -120,3 +121,19 @@ def test_a_row_of_this_version_passes_as_it_is() -> None:
     row = Row("execution", "p", "e", 2, ["anything", "more"])
 
     assert upgrade(row) is row
+
+
+def test_a_training_that_reported_often_to_0_2_0_is_not_lost() -> None:
+    """That release kept the first 32 reports of an execution, and the time of its last event."""
+    detector = Detector(Settings(), keep_rows=True)
+    for minute in range(1_000):
+        detector.step(started(minute, "t", "Trainer"))
+    rows = rows_of(detector)
+    row_key = b"execution\x00p\x00t"
+    version, value = orjson.loads(rows[row_key])
+    rows[row_key] = orjson.dumps([version, [*value[:18], [[at(minute), RUNNING] for minute in range(32)]]])
+
+    loaded = Detector.load(detector.settings, rows)
+    loaded.step(started(1_001, "other", "Custom", run=None))
+
+    assert [graphlet["outcome"] for graphlet in loaded.graphlets()] == ["open"]
