@@ -7,6 +7,7 @@ one the body is the event, and in the structured one the decoder unwraps it.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
 import time
 from typing import Any
@@ -142,6 +143,7 @@ def _check_brackets(body: bytes) -> None:
 
 def _split(body: bytes) -> list[bytes]:
     """The messages of an array; raises MalformedEvent."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     _check_brackets(body)
     try:
         documents = parse_batch(body, BATCH_EVENTS)

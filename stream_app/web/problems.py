@@ -11,6 +11,9 @@ from aiohttp import web
 
 log = logging.getLogger(__name__)
 
+#: A client that was given another address than it needs posts to some other path.
+NO_PATH = "there is no such path; OpenLineage events are posted to /api/v1/lineage, native events to /v1/events"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -50,7 +53,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(error.status, str(error), error.headers)
     except web.HTTPException as error:
         allowed = error.headers.get("Allow")
-        return problem(error.status, error.reason, {"Allow": allowed} if allowed else None)
+        if allowed:
+            return problem(error.status, f"expected {allowed}, got {request.method}", {"Allow": allowed})
+        return problem(error.status, NO_PATH if error.status == HTTPStatus.NOT_FOUND else error.reason)
     except Exception:
         log.exception("a request failed: %s %s", request.method, request.rel_url.path)
         return problem(500, "the service failed on this request")

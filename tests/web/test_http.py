@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import zlib
@@ -201,6 +202,14 @@ def test_every_refusal_is_a_problem(service: Service, method: str, target: str, 
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
 
 
+def test_what_the_router_refuses_says_what_is_expected(service: Service) -> None:
+    """A client whose address has a path of its own learns which one to leave out."""
+    nowhere, wrong = service.post(b"{}", "/"), service.ask("GET", LINEAGE)
+
+    assert "events are posted to /api/v1/lineage, native events to /v1/events" in nowhere.json["detail"]
+    assert (wrong.json["detail"], wrong.headers["Allow"]) == ("expected POST, got GET", "POST")
+
+
 class TestBatch:
     """Many events in one array."""
 
@@ -211,6 +220,15 @@ class TestBatch:
         assert (answer.status, answer.json["status"]) == (200, "success")
         assert answer.json["summary"] == {"received": 2, "successful": 2, "failed": 0}
         assert stored(path) == [message(START), message(END)]
+
+    def test_a_byte_order_mark_is_left_out(self, path: Path) -> None:
+        """As before one event."""
+        with embedded_service(path) as service:
+            one = service.post(codecs.BOM_UTF8 + json.dumps(START).encode())
+            batch = service.post(codecs.BOM_UTF8 + json.dumps([END]).encode(), BATCH)
+
+        assert (one.status, batch.status) == (201, 200)
+        assert stored(path)[1] == message(END)
 
     def test_those_that_are_none_are_told_by_index(self, path: Path) -> None:
         """The others are kept."""
