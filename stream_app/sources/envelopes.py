@@ -91,8 +91,8 @@ def opened(message: bytes) -> bytes:
     if encoded is None:
         raise MalformedEvent("data: missing, expected the event as the data of the CloudEvent")
     try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, TypeError, ValueError):
+        return base64.b64decode("".join(encoded.split()), validate=True)  # MIME's base64 has lines
+    except (binascii.Error, AttributeError, ValueError):
         raise MalformedEvent(f"data_base64: expected base64, got {shown(encoded)}") from None
 
 

@@ -42,7 +42,7 @@ _SYMLINKS = 16
 _DATASET = "Dataset"
 
 #: Schemes of one store -> the one that is used.
-_SCHEMES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "abfss", "wasbs": "abfss"}
+_SCHEMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfs": "abfss", "wasb": "abfss", "wasbs": "abfss"}
 #: Schemes whose names are keys of an object store, where a slash at the beginning does not count.
 _OBJECT_STORES = frozenset(("s3", "gs", "abfss"))
 #: Namespaces of paths, which are also written as a URI.
@@ -72,8 +72,8 @@ def dataset_id(namespace: str, name: str) -> str:
     name, _ = _normal(name)
     if scheme in _OBJECT_STORES:
         name = name.removeprefix(namespace + "/").lstrip("/")
-    elif namespace in _PATHS and name.startswith(namespace + ":"):
-        name = "/" + name[len(namespace) + 1 :].lstrip("/")
+    elif namespace in _PATHS and (scheme or name.startswith(namespace + ":")):
+        name = "/" + name.removeprefix(namespace + ":").lstrip("/")
     return f"{namespace}/{name}".replace("@", "%40")
 
 
@@ -85,7 +85,7 @@ def _normal(text: str) -> tuple[str, str]:
         return (bare[:-1], "") if bare[:-1] in _PATHS and bare[-1] == ":" else (bare, "")
     lower = scheme.lower()
     if lower in _PATHS and not rest.strip("/"):
-        return lower, ""
+        return lower, lower
     if lower in _PATHS and rest[0] == "/":
         return f"{lower}:/{rest.strip('/')}", ""
     if lower.startswith("wasb"):
@@ -143,6 +143,8 @@ class DatasetReader:
             raise MalformedEvent(f"{field}: expected at most {MAX_ARTIFACTS:,} datasets, got {len(entries):,}")
         artifacts: dict[str, ArtifactRef] = {}
         for index, entry in enumerate(entries):
+            if entry is None:
+                continue
             if type(entry) is not dict:
                 raise MalformedEvent(f"{field}[{index}]: expected an object, got {shown(entry)}")
             for artifact in self._dataset(entry, field, f"{field}[{index}].", properties):

@@ -39,6 +39,8 @@ OPERATORS = {
 RUN_TYPES, _APPLICATION = frozenset(("DAG", "PIPELINE", "WORKFLOW")), "APPLICATION"
 #: Job types whose names end with the name of a table, which does not describe the job.
 QUERY_TYPES = frozenset(("SQL_JOB", "RDD_JOB"))
+#: Job types of Spark's applications and of what runs in them.
+SPARK_TYPES = QUERY_TYPES | {_APPLICATION}
 
 #: Whole names, lower case and without punctuation.
 _NAMES = {

@@ -8,7 +8,9 @@ the pipeline is named by the first that holds:
 3. the outermost run above whose job's name, with a dot, begins the job's own (`team.fraud` of `team.fraud.train`), when
    the event is one of a task or names no root;
 4. the root, also in another namespace: an Airflow task starts a Spark application;
-5. the part of the job's name before the first dot.
+5. the parent, when the event names no root and neither name has a dot, as those of a workflow and its steps: such a
+   job's name tells no pipeline, and a parent with a dot is rather a task; an application of Spark may have any parent;
+6. the part of the job's name before the first dot.
 
 A job that a task of the pipeline starts, such as a Spark application, runs within the task: it reports on the task's
 execution. The queries of an application are executions of their own without compute, since the task's duration
@@ -25,7 +27,7 @@ from stream_app.core.operators import CUSTOM, DEFAULT_GROUPS, RUN
 from stream_app.errors import MalformedEvent
 from stream_app.sources.native import MAX_ID, check_id, wrong
 from stream_app.sources.openlineage_facets import FacetReader, JsonObject
-from stream_app.sources.openlineage_names import OPERATORS, QUERY_TYPES, RUN_TYPES, Mapped
+from stream_app.sources.openlineage_names import OPERATORS, QUERY_TYPES, RUN_TYPES, SPARK_TYPES, Mapped
 from stream_app.sources.openlineage_rules import Rules
 
 _TEXT = "a non-empty string"
@@ -271,10 +273,17 @@ def _top(job: Job, above: list[RunAbove], holders: list[RunAbove]) -> RunAbove |
     """The run above whose job names the pipeline: the root, but for tasks of a DAG that another one triggered."""
     root = above[0] if above and above[0].is_root and above[0].name else None
     if not holders:
-        return root
+        return root or _workflow(job, above)
     # A task's name has one word more than its DAG's, that of a query of Spark two.
     is_task = not job.job_type and "." not in job.name[len(holders[0].name) + 1 :]
     return holders[0] if root is None or is_task or job.is_airflow or job.job_type == "TASK" else root
+
+
+def _workflow(job: Job, above: list[RunAbove]) -> RunAbove | None:
+    """The parent of a step whose name tells no pipeline; not of Spark's applications, whose queries do not have it."""
+    if "." in job.name or job.job_type in SPARK_TYPES:
+        return None
+    return next((each for each in above if each.name and "." not in each.name and not each.is_root), None)
 
 
 def _is_of(rules: Rules, each: RunAbove, pipeline: str) -> bool:

@@ -26,11 +26,12 @@ def structured(source: str, form: str) -> bytes:
         return orjson.dumps(ATTRIBUTES | {"datacontenttype": "application/json", "data": orjson.loads(data)})
     if form == "text":
         return json.dumps(ATTRIBUTES | {"data": data.decode()}).encode()
-    return orjson.dumps({"data_base64": base64.b64encode(data).decode()} | ATTRIBUTES)
+    encode = base64.encodebytes if form == "base64 in lines" else base64.b64encode
+    return orjson.dumps({"data_base64": encode(data).decode()} | ATTRIBUTES)
 
 
 @pytest.mark.parametrize("source", [NATIVE, OPENLINEAGE])
-@pytest.mark.parametrize("form", ["object", "text", "base64"])
+@pytest.mark.parametrize("form", ["object", "text", "base64", "base64 in lines"])
 def test_structured_mode_is_opened(source: str, form: str) -> None:
     """The format is that of the data."""
     envelope = structured(source, form)

@@ -169,7 +169,7 @@ def test_without_a_run_above_there_is_no_run(parent: Any) -> None:
         ("inputs", {"name": "a"}),
         ("inputs", "a"),
         ("inputs", ["a"]),
-        ("outputs", [None]),
+        ("outputs", [[]]),
         (f"{RUN_FACET}.operatorGroup", "training"),
         (f"{RUN_FACET}.operatorGroup", ["train"]),
         (f"{RUN_FACET}.nodeSeconds", -1),

@@ -72,12 +72,14 @@ class TestNames:
             (("s3://b", "m"), ("S3://b", "m//")),
             (("s3://b", "m"), ("s3a://b", "s3a://b/m")),
             (("gs://b", "m/x"), ("gs://b/", "/m/x/")),
+            (("gs://b", "m"), ("gcs://b", "m")),
             (("abfss://c@acc.dfs.core.windows.net", "m"), ("wasbs://c@acc.blob.core.windows.net", "m/")),
             (("abfss://c@acc.dfs.core.windows.net", "m"), ("abfs://c@acc.dfs.core.windows.net/", "/m")),
             (("file", "/tmp/m"), ("file:", "/tmp/m/")),
             (("file", "/tmp/m"), ("file://", "file:///tmp/m")),
             (("file", "/tmp/m"), ("file:///", "file:/tmp/m")),
             (("file:/tmp", "m"), ("file:///tmp/", "m")),
+            (("file", "/tmp/m"), ("file:///", "tmp/m")),
             (("dbfs", "/m"), ("dbfs:", "dbfs:/m")),
         ],
     )
@@ -203,3 +205,14 @@ def test_a_list_that_is_null_is_empty() -> None:
 
     assert found is not None
     assert (found.inputs, found.outputs) == ((), ())
+
+
+def test_a_null_in_a_list_is_as_good_as_nothing() -> None:
+    """The datasets beside it are read."""
+    event = run_event("COMPLETE", inputs=[dataset("examples")])
+    event["inputs"].insert(0, None)
+    event["outputs"] = [None]
+    found = decode(message(event))
+
+    assert found is not None
+    assert ([each.id for each in found.inputs], found.outputs) == (["s3://bucket/examples"], ())

@@ -69,6 +69,25 @@ class TestPipelines:
 
         assert place(event) == ("prod/ml", run_id("r1"))
 
+    @pytest.mark.parametrize("namespace", ["prod", "flows"])
+    def test_the_parent_names_the_pipeline_of_steps_whose_names_have_no_dot(self, namespace: str) -> None:
+        """As workflows of Argo or Prefect do, whose own events name no parent."""
+        step = run_event(name="train-model", parent=("r1", "fraud-workflow"))
+        step["run"]["facets"]["parent"]["job"]["namespace"] = namespace
+        workflow = run_event("COMPLETE", "fraud-workflow", "r1", namespace=namespace)
+
+        assert place(step) == (f"{namespace}/fraud-workflow", run_id("r1"))
+        assert place(workflow) == (f"{namespace}/fraud-workflow", None)
+
+    def test_a_parent_is_no_pipeline_where_it_may_be_a_task(self) -> None:
+        """A name with a dot is one of a task, and applications of Spark may name any step as their parent."""
+        of_task = run_event(name="ads_app", namespace="spark", parent=("t1", "ml.submit"))
+        of_spark = run_event(
+            name="ads_app", namespace="spark", parent=("t1", "submit"), job_facets=job_type("APPLICATION")
+        )
+
+        assert {place(of_task)[0], place(of_spark)[0]} == {"spark/ads_app"}
+
     @pytest.mark.parametrize("sign", ["producer", "job type", "facet"])
     def test_a_dag_that_another_one_triggers_keeps_its_pipeline(self, sign: str) -> None:
         """Its tasks name the triggering DAG as their root."""
