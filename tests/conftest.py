@@ -23,6 +23,7 @@ MLFLOW_FILES = {
     "tests/follow/test_follow.py",
     "tests/sources/test_mlflow.py",
     "tests/sources/test_mlflow_orders.py",
+    "tests/sources/test_mlflow_servers.py",
     "tests/sources/test_mlflow_situations.py",
     "tests/sources/test_mlflow_stores.py",
     "tests/web/test_webhooks.py",

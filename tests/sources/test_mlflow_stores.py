@@ -87,7 +87,7 @@ class TestServers:
         assert [event.time_ms for event in pushes] == [told_ms]
 
     def test_no_runs_are_an_error_that_names_the_setting(self, mlflow_url: str) -> None:
-        with pytest.raises(OptionsError, match=r"no runs in its experiments; see mlflow\.experiments"):
+        with pytest.raises(OptionsError, match=r"no runs in its experiments nowhere; see mlflow\.experiments"):
             list(messages(mlflow_url, Rules(experiments=("nowhere",))))
 
     def test_a_server_that_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ See docs/mlflow.md.
 from __future__ import annotations
 
 from stream_app.sources.mlflow.cursor import Cursor
-from stream_app.sources.mlflow.follow import TrackingUnavailable, follow, origins
+from stream_app.sources.mlflow.errors import TrackingUnavailable
+from stream_app.sources.mlflow.follow import follow, origins
 from stream_app.sources.mlflow.registry import Origin
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.mlflow.stores import is_store, messages

@@ -45,7 +45,7 @@ class Cursor:
     pushes: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: Push that an alias or a line of the promotions named at the last pass -> when its version was created.
     named: dict[str, int] = field(default_factory=dict)
-    #: Aliases and stages that mean nothing, and were reported.
+    #: Aliases (`@`) and stages (`#`) that mean nothing, and experiments (`=`) that do not exist, and were reported.
     ignored: list[str] = field(default_factory=list)
 
     def move_to(self, other: Cursor) -> None:

@@ -8,14 +8,15 @@ of model versions that are new. The first pass reads all runs, page by page.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import orjson
 
 from stream_app.core.events import Event
-from stream_app.errors import StreamAppError
 from stream_app.sources.mlflow.cursor import OPEN_MAX_MS, WINDOW_MS, Cursor
+from stream_app.sources.mlflow.errors import unavailable
 from stream_app.sources.mlflow.family import Family
 from stream_app.sources.mlflow.registry import Origin
 from stream_app.sources.mlflow.registry_pass import RegistryChanges, RegistryPass
@@ -29,10 +30,6 @@ from stream_app.wire import event_to_dict
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-
-class TrackingUnavailable(StreamAppError):  # noqa: N818 - it names a state, which may pass
-    """The tracking server does not answer, or refuses. The cursor has not moved; try again."""
 
 
 def follow(client: MlflowClient, cursor: Cursor, now_ms: int, rules: Rules | None = None) -> Iterator[Event]:
@@ -60,7 +57,9 @@ def follow(client: MlflowClient, cursor: Cursor, now_ms: int, rules: Rules | Non
     Raises
     ------
     TrackingUnavailable
-        The cursor has not moved.
+        The server does not answer; the cursor has not moved.
+    OptionsError
+        The server refuses the login, or the file of promotions cannot be read; the cursor has not moved.
     """
     from mlflow.exceptions import MlflowException
 
@@ -68,7 +67,7 @@ def follow(client: MlflowClient, cursor: Cursor, now_ms: int, rules: Rules | Non
     try:
         yield from in_order(following.pages())
     except MlflowException as error:
-        raise TrackingUnavailable(f"MLflow: {error.message}") from None
+        raise unavailable(error) from None
     cursor.move_to(following.moved())
 
 
@@ -85,7 +84,8 @@ def origins(client: MlflowClient, rules: Rules | None = None) -> Callable[[str, 
     Returns
     -------
     callable
-        A function of (model, version). It raises TrackingUnavailable when the server does not answer.
+        A function of (model, version). It raises TrackingUnavailable when the server does not answer, and OptionsError
+        when it refuses the login.
     """
     from mlflow.exceptions import MlflowException
 
@@ -95,9 +95,12 @@ def origins(client: MlflowClient, rules: Rules | None = None) -> Callable[[str, 
             found = tracking.version(model, version)
             return None if found is None else tracking.origin(found)
         except MlflowException as error:
-            raise TrackingUnavailable(f"MLflow: {error.message}") from None
+            raise unavailable(error) from None
 
     return origin_of
+
+
+logger = logging.getLogger(__name__)
 
 
 class _Following:
@@ -116,6 +119,7 @@ class _Following:
         before = self._before
         self._tracking = Tracking(self._client, self._rules)
         registry = RegistryPass(self._tracking, before, self._after, self._now_ms, self._rules).read()
+        self._report_missing()
         yield 0, registry.pushes
         self._family = Family(self._tracking, self._rules, before.parents, registry.registered.union(before.registered))
         self._unknown |= registry.unknown
@@ -124,11 +128,24 @@ class _Following:
             yield 0, list(self._changed_events(registry))
             return
         self._family.read_all()
+        deleted = self._tracking.deleted_runs(self._family.parents | self._family.registered)
+        self._family.add(deleted)
+        yield 0, [event for run in deleted for event in self._events(run)]
         for page in self._tracking.runs():
             self._tracking.know(page, forget=True)
             self._family.add(page)
             earliest_ms = min((run.info.start_time or 0 for run in page), default=0) - EARLIER_MAX
             yield max(0, earliest_ms), [event for run in page for event in self._events(run)]
+
+    def _report_missing(self) -> None:
+        """Names each experiment of the rules that does not exist once."""
+        new = sorted({f"={name}" for name in self._tracking.missing}.difference(self._before.ignored))
+        self._after.ignored += new
+        if new:
+            logger.warning(
+                "MLflow: experiments that do not exist, or are deleted: %s; see the rule mlflow.experiments",
+                ", ".join(each[1:] for each in new),
+            )
 
     def moved(self) -> Cursor:
         """The cursor after the pass."""

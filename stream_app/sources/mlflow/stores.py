@@ -22,7 +22,8 @@ import orjson
 from stream_app.errors import OptionsError
 from stream_app.extras import how_to_get
 from stream_app.sources.mlflow.cursor import Cursor
-from stream_app.sources.mlflow.follow import TrackingUnavailable, follow
+from stream_app.sources.mlflow.errors import TrackingUnavailable
+from stream_app.sources.mlflow.follow import follow
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.wire import event_to_dict
 
@@ -90,8 +91,12 @@ def messages(uri: str, rules: Rules | None = None, now_ms: int | None = None) ->
             found = True
             yield orjson.dumps(event_to_dict(event))
     if not found:
+        named = ", ".join(rules.experiments) if rules is not None else ""
+        is_server = uri.startswith(("http://", "https://"))
         raise OptionsError(
-            f"{_shown(uri)}: there are no runs in its experiments; see mlflow.experiments in the settings"
+            f"{_shown(uri)}: there are no runs in its experiments"
+            + (f" {named}; see mlflow.experiments in the settings" if named else "")
+            + ("; is it the address of a tracking server?" if is_server and not named else "")
         )
 
 

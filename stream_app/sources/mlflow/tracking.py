@@ -6,6 +6,7 @@ import heapq
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ PAGE, IDS, EXPERIMENTS, GENERATIONS = 1000, 100, 100, 16
 _PAGE_MIN, _VERSIONS = 50, 1000
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,255}", re.ASCII)
-_MISSING = "RESOURCE_DOES_NOT_EXIST"
+_MISSING, _NOT_UNDERSTOOD = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"
+#: Views of a search.
+_ACTIVE, _DELETED, _ALL = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,47 +56,70 @@ class Tracking:
     def __init__(self, client: MlflowClient, rules: Rules) -> None:
         self._client, self._rules = client, rules
         #: Experiment id -> pipeline, of the experiments that are read.
-        self.pipelines: dict[str, str] = {
-            experiment.experiment_id: rules.pipelines.get(experiment.name, experiment.name)
-            for experiment in _all(client.search_experiments)
-            if not rules.experiments or experiment.name in rules.experiments
-        }
+        self.pipelines: dict[str, str] = {}
+        #: Experiments that the rules name, and that do not exist.
+        self.missing = set(rules.experiments)
+        for experiment in _all(client.search_experiments):
+            if not rules.experiments or experiment.name in rules.experiments:
+                self.pipelines[experiment.experiment_id] = rules.pipelines.get(experiment.name, experiment.name)
+                self.missing.discard(experiment.name)
         self._runs: dict[str, Run | None] = {}
+        #: Whether the server searches for runs by their ids. Before MLflow 2.3 none does.
+        self._searches_ids = True
 
     # Runs
 
-    def runs(self, condition: str = "") -> Iterator[list[Run]]:
+    def runs(self, condition: str = "", view: int = _ACTIVE) -> Iterator[list[Run]]:
         """Yields pages of runs that meet a condition, in the order of their starts."""
         chunks = list(_chunks(self.pipelines, EXPERIMENTS))
         if len(chunks) == 1:
-            yield from self._pages(chunks[0], condition, PAGE)
+            yield from self._pages(chunks[0], condition, PAGE, view)
         elif chunks:
             size = max(PAGE // len(chunks), min(PAGE, _PAGE_MIN))
-            queries = ((run for page in self._pages(each, condition, size) for run in page) for each in chunks)
+            queries = ((run for page in self._pages(each, condition, size, view) for run in page) for each in chunks)
             merged = heapq.merge(*queries, key=lambda run: run.info.start_time or 0)
             while page := list(islice(merged, PAGE)):
                 yield page
 
-    def _pages(self, experiments: list[str], condition: str, size: int) -> Iterator[list[Run]]:
+    def _pages(self, experiments: list[str], condition: str, size: int, view: int) -> Iterator[list[Run]]:
         token: str | None = None
         while True:
             page = self._client.search_runs(
-                experiments, condition, max_results=size, order_by=["attributes.start_time ASC"], page_token=token
+                experiments, condition, view, size, order_by=["attributes.start_time ASC"], page_token=token
             )
             yield list(page)
             token = page.token
             if not token:
                 return
 
+    def deleted_runs(self, ids: Collection[str]) -> list[Run]:
+        """Those of some runs that are deleted, as long as the server still has them."""
+        return [run for page in self.runs(view=_DELETED) for run in page if run.info.run_id in ids] if ids else []
+
     def runs_by_id(self, ids: Iterable[str]) -> Iterator[Run]:
-        """Yields runs by their ids; deleted runs are omitted."""
+        """Yields runs by their ids, also deleted ones."""
         for chunk in _chunks(ids, IDS):
-            if condition := _among("attributes.run_id", chunk):
-                for page in self.runs(condition):
-                    yield from page
+            yield from self._searched(chunk) if self._searches_ids else self._got(chunk)
+
+    def _searched(self, ids: list[str]) -> list[Run]:
+        from mlflow.exceptions import MlflowException
+
+        condition = _among("attributes.run_id", ids)
+        try:
+            return [run for page in self.runs(condition, _ALL) for run in page] if condition else []
+        except MlflowException as error:
+            if error.error_code != _NOT_UNDERSTOOD:
+                raise
+            self._searches_ids = False
+            return self._got(ids)
+
+    def _got(self, ids: list[str]) -> list[Run]:
+        """Runs one by one."""
+        found = [_or_none(partial(self._client.get_run, each)) for each in ids if _RUN_ID.fullmatch(each)]
+        return [run for run in found if run is not None and run.info.experiment_id in self.pipelines]
 
     def run(self, run_id: str) -> Run | None:
-        """One run; None when it is deleted, or in no experiment that is read."""
+        """One run; None when the server does not have it, or it is in no experiment that is read."""
         if run_id not in self._runs:
             self.fetch([run_id])
         return self._runs[run_id]
