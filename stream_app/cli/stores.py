@@ -36,13 +36,13 @@ def stores_of(options: Options) -> Stores:
     """
 
     def messages(address: str) -> Iterator[bytes] | None:
+        if address.startswith("file:"):
+            return _folder_url(address, options)
         scheme = address.partition("://")[0].lower() if "://" in address else ""
         if scheme in ("http", "https"):
             return _mlflow(address, options)
         if scheme == "kafka":
             return _topic(address, options)
-        if scheme == "file":
-            return _folder_url(address, options)
         backend = scheme.partition("+")[0]
         if backend in ("sqlite", "mysql", "postgresql") or _is_sqlite(address):
             return _database(address, options)

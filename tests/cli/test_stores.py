@@ -91,6 +91,7 @@ def test_files_and_stores_are_read_together(tmp_path: Path, run: Run) -> None:  
         ("oracle://host/db", "oracle://: no address that is read"),
         ("sqlite:///gone.db", "gone.db: no such file"),
         ("file:///gone/events.jsonl", "name a file by its path alone, without file://"),
+        ("file:/gone/mlruns", "is no folder of MLflow"),
         ("kafka:///topic", "expected kafka://host:port/topic"),
         ("kafka://host:9092", "expected kafka://host:port/topic"),
         ("kafka://host:9092/a/b", "expected kafka://host:port/topic"),
@@ -106,6 +107,34 @@ def test_an_address_that_is_not_read_is_one_line(address: str, says: str) -> Non
 
     assert says in str(caught.value)
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["{}", "{}/", "file://{}", "file:{}", "file://localhost{}", "mlruns", "file:mlruns"])
+def test_a_folder_of_mlflow_is_named_in_each_form_that_mlflow_takes(
+    form: str,
+    folder_of_mlflow: Path,
+    run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder_of_mlflow.parent)
+    source = form.format(folder_of_mlflow)
+
+    assert "1 graphlet: 1 open" in run(f"check {source}").out
+    assert "1 still open" in run(f"replay {source}").out
+
+
+@pytest.fixture(scope="module")
+def folder_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As MLflow wrote it before it kept everything in a database."""
+    from mlflow import MlflowClient
+
+    folder = tmp_path_factory.mktemp("folder") / "mlruns"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        client = MlflowClient(folder.as_uri(), folder.as_uri())
+        client.set_terminated(client.create_run(client.create_experiment("churn")).info.run_id)
+    return folder
 
 
 def test_what_is_no_store_is_a_file(tmp_path: Path) -> None:
