@@ -32,12 +32,26 @@ PUSH = "tfx.components.pusher.component.Pusher"
         ("mlmd.Train", "mlmd.Train", "train"),
         ("system.ImporterExecution", "Importer", "ingest"),
         ("trailing.", "trailing.", "custom"),
+        ("tfx.components.trainer.component.Trainer@v2", "Trainer", "train"),
+        ("Pusher:1.4.0", "Pusher", "deploy"),
+        ("components.Train model@sha256=0f3c9a", "Trainer", "train"),
+        ("components.Fit@sha256=0f3c9a", "Fit", "custom"),
+        ("my.pkg:Special", "pkg:Special", "custom"),
     ],
 )
 def test_a_class_path_is_its_last_part(store_type: str, expected: str, group: str) -> None:
     found = Rules().execution_type(store_type)
 
     assert (found, Operators().group(found)) == (expected, group)
+
+
+def test_a_version_does_not_hide_a_name_that_the_settings_know() -> None:
+    """Kubeflow Pipelines 1 has a type for each version of a component; a setting for one of them still counts."""
+    rules = Rules(Operators({"Fit": "train", "components.Fit@sha256=bad1": "custom"}))
+
+    found = [rules.execution_type(f"components.Fit@sha256={digest}") for digest in ("0f3c", "77ab", "bad1")]
+
+    assert found == ["Fit", "Fit", "components.Fit@sha256=bad1"]
 
 
 def test_a_full_name_that_the_settings_know_holds_before_its_last_part() -> None:

@@ -12,6 +12,8 @@ from stream_app.sources.scalars import name
 
 #: Kubeflow Pipelines numbers tasks of the same component: `train-model`, `train-model-2`.
 _NUMBER = re.compile(r"-\d+$")
+#: The metadata writer of Kubeflow Pipelines 1 appends the digest of a component: `components.Train@sha256=0f3c`.
+_VERSION = re.compile(r"[@:](?:sha256[=:]|v?\d)[\w.=-]*$", re.ASCII)
 _NOT_IN_TASKS = re.compile(r"[^a-z0-9]+")
 #: Types of Kubeflow Pipelines that are operators without a task name of their own meaning.
 _SYSTEM_TYPES = {"system.ImporterExecution": "Importer", "system.ImporterWorkspaceExecution": "Importer"}
@@ -63,8 +65,9 @@ class Rules:
         Returns
         -------
         str
-            The name as it is where the operators know it. Else the last part of a class path; of a task, its name
-            without the number of a repeated task, or the operator that its name tells.
+            The name as it is where the operators know it. Else the last part of a class path, without a version; of a
+            task or a component with a version, its name without the number of a repeated task, or the operator that
+            its name tells.
 
         Examples
         --------
@@ -79,7 +82,13 @@ class Rules:
         if full in known:
             return full
         if task is None:
-            return name(last_part(full))
+            unversioned = _VERSION.sub("", full)
+            part = last_part(unversioned)
+            if unversioned in known:
+                return unversioned
+            if unversioned == full or part in known:
+                return name(part)
+            task = part
         tasks: Mapping[str, str] = self._tasks  # type: ignore[attr-defined]
         numbered = _task(task)
         plain = _NUMBER.sub("", numbered)
