@@ -242,7 +242,7 @@ class _Pipeline:
         return min((end for end in ends if end is not None), default=None)
 
     def _pushed(self, x: Execution) -> bool:
-        if x.group != DEPLOY or COMPLETE not in x.states:
+        if x.group != DEPLOY or COMPLETE not in x.states or self._skipped(x):
             return False
         told = [
             self.artifact_properties[key]["pushed"]
@@ -250,6 +250,12 @@ class _Pipeline:
             if "pushed" in self.artifact_properties[key]
         ]
         return not told or any(_means_yes(value) for value in told)
+
+    def _skipped(self, x: Execution) -> bool:
+        """Whether its run lists its task among those that were skipped."""
+        runs = [y for y in self.executions.values() if y.group == RUN and y.run is not None and y.run == x.run]
+        lists = [str(y.properties["skipped_tasks"]).split(",") for y in runs if "skipped_tasks" in y.properties]
+        return any(x.properties.get("task") in names for names in lists)
 
     # Sums
 
@@ -322,6 +328,8 @@ def _last_tries(executions: list[Execution]) -> dict[str, str]:
     for x in trainers:
         if x.over and x.state in (FAILED, CANCELED) and "pruned_by" not in x.properties and "job" in x.properties:
             own = [x.run, x.properties["job"], x.properties.get("map_index")]
+            if sum(own == [y.run, y.properties.get("job"), y.properties.get("map_index")] for y in trainers) > 100:
+                continue
             later = [
                 y.id
                 for y in trainers

@@ -21,6 +21,8 @@ OPERATORS = Operators(
     groups={"Lint": ANALYSIS, "Fit": TRAIN, "Notify": CUSTOM},
     nodes={"Trainer": 4, "Transform": 2.5, "Fit": 0.3},
 )
+#: Minutes of silence after which a training is lost.
+LOST = (2, 4, 360)
 #: Minutes. Logs span up to about 60: graphlets expire in some worlds and not in others.
 HORIZONS = (5, 8, 10, 40, 14 * 24 * 60)
 
@@ -64,11 +66,11 @@ _LEADS = (
 _IDS = ("e1", "e2", "e3", "e4", "e5", "e6")
 _PROPERTIES: tuple[dict[str, str], ...] = (
     {}, {}, {}, {"job": "train"}, {"job": "train"}, {"job": "train", "map_index": "1"}, {"pruned_by": "v#1"},
-    {"label_unknown": "true"},
+    {"label_unknown": "true"}, {"task": "deploy"}, {"task": "deploy"}, {"skipped_tasks": "report,deploy"},
 )  # fmt: skip
 _COSTS = (None, None, None, None, None, None, None, 0, 70_000, 500_000)
-#: What an event says beside its role: another type, run or pipeline.
-_SLIPS = ("", "", "", "", "", "", "", "", "Trainer", "Evaluator", "StatisticsGen", "r1", "r2", "q")
+#: What an event says beside its role: another type, run (which may be a step or a training) or pipeline.
+_SLIPS = ("", "", "", "", "", "", "", "", "Trainer", "Evaluator", "StatisticsGen", "r1", "r2", "e1", "t1", "q")
 
 
 def _few_refs() -> st.SearchStrategy[tuple[Ref, ...]]:
@@ -116,7 +118,7 @@ def _noisy(
         role.execution_id,
         slip if slip in TYPES else role.type,
         state,
-        run=slip if slip in ("r1", "r2") else role.run,
+        run=slip if slip in ("r1", "r2", "e1", "t1") else role.run,
         reads=role.reads + reads,
         writes=role.writes + writes,
         node_ms=node_ms,
@@ -155,9 +157,12 @@ SHAPES = (
     "resolver", "shared spans", "warm start",
 )  # fmt: skip
 #: ... and what is seen less often.
-QUIRKS = ("runless", "unversioned", "cycle", "self-edge", "late pusher", "lint")
+QUIRKS = (
+    "runless", "unversioned", "cycle", "self-edge", "late pusher", "lint", "tried again", "reports", "own deploy run",
+    "run as a job", "skips", "unknown label",
+)  # fmt: skip
 PUSHES = ("yes", "yes", "refused", "said yes", "unclear", "failed", None, None)
-TRAINER_MANNERS = ("both", "both", "costed", "failed", "cached", "start only")
+TRAINER_MANNERS = ("both", "both", "costed", "failed", "cached", "start only", "reports only", "reports only")
 MANNERS = (
     "both",
     "both",
@@ -181,7 +186,7 @@ def _runs(draw: st.DrawFn, pipeline: str, number: int, always: frozenset[str]) -
         number,
         start=5 * number + draw(st.integers(0, 8)),
         shapes=frozenset(shape for bit, shape in enumerate(SHAPES) if habits >> bit & 1)
-        | frozenset(draw(st.lists(st.sampled_from(QUIRKS), max_size=2)))
+        | frozenset(draw(st.lists(st.sampled_from(QUIRKS), max_size=3)))
         | always,
         trainers=draw(st.lists(trainer, min_size=draw(st.sampled_from((1, 1, 0))), max_size=2)),
         end=draw(st.sampled_from((None, None, None, None, COMPLETE, CANCELED, "retried", "pruned"))),
@@ -251,7 +256,11 @@ def _train_and_deploy(run: _Run, steps: _Steps, data: list[Ref], judged_with: li
         # A cached trainer hands out the model that an earlier run trained.
         models.append(before if manner == "cached" else f"model{n}{letter}")
         warm: list[Ref] = [before] if "warm start" in shapes else []
-        steps.add(f"train{letter}", "Trainer" if letter == "a" else "Fit", [*data, *warm], models[-1:], manner)
+        type_ = "Trainer" if letter == "a" else "Fit"
+        if "tried again" in shapes:
+            steps.add(f"try{letter}", type_, [*data, *warm], [], "failed", properties={"job": letter})
+        told = {"job": letter} | ({"label_unknown": True} if "unknown label" in shapes else {})
+        steps.add(f"train{letter}", type_, [*data, *warm], models[-1:], manner, properties=told)
         steps.minute -= 1
     steps.minute += 1
     verdicts: list[Ref] = []
@@ -261,15 +270,21 @@ def _train_and_deploy(run: _Run, steps: _Steps, data: list[Ref], judged_with: li
     if "cycle" in shapes:
         steps.add("feedback", "Notify", [*models, *verdicts], [f"span{n}", f"params{n}"])
     steps.minute += 12 if "late pusher" in shapes else 0
+    if "own deploy run" in shapes:
+        steps.run_id = f"deploy{n}"
     for letter, model, (_, push) in zip("ab", models, run.trainers, strict=False):
         if push is not None:
             said = {"refused": 0, "said yes": 1, "unclear": "no"}.get(push)
             out = artifact(f"out{n}{letter}") if said is None else artifact(f"out{n}{letter}", pushed=said)
             manner = "failed" if push == "failed" else "both"
-            steps.add(f"push{letter}", "Pusher", [model, *verdicts], [out], manner)
+            steps.add(
+                f"push{letter}", "Pusher", [model, *verdicts], [out], manner, properties={"task": f"push{letter}"}
+            )
         if push == "unclear":
             # At the same time it also says that it did not push: one of the two wins, whichever comes first.
             run.events.append(replace(run.events[-1], outputs=(artifact(f"out{n}{letter}", pushed=0),)))
+    if "skips" in shapes:
+        steps.end_run("skipped")
 
 
 class _Steps:
@@ -277,6 +292,7 @@ class _Steps:
 
     def __init__(self, run: _Run) -> None:
         self.run = run
+        self.run_id = run.id
         self.minute = run.start
         self._manners = self._in_turn()
 
@@ -284,14 +300,23 @@ class _Steps:
         while True:
             yield from self.run.manners
 
-    def add(self, name: str, type_: str, reads: list[Ref], writes: list[Ref], manner: str | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        type_: str,
+        reads: list[Ref],
+        writes: list[Ref],
+        manner: str | None = None,
+        properties: dict[str, Any] | None = None,
+    ) -> None:
         """One step; costs are told only in manner `costed` and `retried`."""
         manner = manner or next(self._manners)
         self_edge: list[Ref] = writes[:1] if "self-edge" in self.run.shapes else []
         where: dict[str, Any] = {
-            "run": self.run.id,
+            "run": self.run_id,
             "pipeline": self.run.pipeline,
             "reads": [*reads, *self_edge],
+            "properties": properties,
         }
         id_, minute = f"{name}{self.run.number}", self.minute
         state = {"cached": CACHED, "failed": FAILED}.get(manner, COMPLETE)
@@ -301,9 +326,11 @@ class _Steps:
         )  # fmt: skip
         if manner not in ("end only", "cached"):
             self.run.events.append(happened(minute + (5 if manner == "end first" else 0), id_, type_, RUNNING, **where))
+        if "reports" in self.run.shapes or manner == "reports only":
+            self.run.events += [happened(minute + each / 4, id_, type_, RUNNING, **where) for each in range(1, 4)]
         if manner == "retried":
             self.run.events.append(happened(minute + 1, id_, type_, FAILED, node_ms=30_000, **where))
-        if manner != "start only":
+        if manner not in ("start only", "reports only"):
             self.run.events.append(end)
         self.minute += 1
 
@@ -311,10 +338,12 @@ class _Steps:
         """The run's own end; a run that lists its datasets must not join everything it contains."""
         n, run = self.run.number, self.run
         where: dict[str, Any] = {
-            "run": run.id, "pipeline": run.pipeline,
+            "run": self.run_id, "pipeline": run.pipeline,
             "reads": ["schema", f"model{n - 1}a"], "writes": [f"span{n}"],
         }  # fmt: skip
-        if how == "retried":
+        if how == "skipped":
+            self._ended(self.run_id or f"r{n}", COMPLETE, where, properties={"skipped_tasks": "pusha"})
+        elif how == "retried":
             self._ended(f"r{n}", FAILED, where)
             self._ended(f"r{n}-again", COMPLETE, where)
         elif how == "pruned":
@@ -330,9 +359,10 @@ class _Steps:
         id_: str,
         state: str,
         where: dict[str, Any],
-        type_: str = "PipelineRun",
+        type_: str | None = None,
         properties: dict[str, str] | None = None,
     ) -> None:
+        type_ = type_ or ("Dag" if "run as a job" in self.run.shapes else "PipelineRun")
         self.run.events.append(happened(self.minute, id_, type_, state, properties=properties, **where))
         self.minute += 1
 

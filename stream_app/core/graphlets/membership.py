@@ -15,7 +15,7 @@ passed once by each graphlet, not once by each reader.
 from __future__ import annotations
 
 from stream_app.core.operators import ANALYSIS, DEPLOY, INGEST, RUN, TRAIN
-from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version, has_graphlet
+from stream_app.core.state.entities import DOWN, NOTHING, SIDE, UP, Execution, Graphlet, Version
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.small_sets import with_graphlet, without_graphlet
 
@@ -115,7 +115,7 @@ def spread_from_trainer(pipeline: Pipeline, graphlet: Graphlet) -> None:
     for version in trainer.writes.values():
         spread_down(pipeline, graphlet, version)
     run = pipeline.runs.get(trainer.run) if trainer.run is not None else None
-    for each in run.trainers if run is not None else ():
+    for each in run.tasks.trainers(run.tasks.of(trainer)) if run is not None else ():
         if each.last_try is trainer:
             add_up(pipeline, graphlet, each)
 
@@ -196,20 +196,13 @@ def may_enter(graphlet: Graphlet, reader: Execution) -> bool:
     """
     if reader.own_trainer:
         return graphlet.trainer.run == reader.run
-    if reader.group != DEPLOY:
-        return True
-    read = trainers_read(reader)
-    return graphlet.trainer in read or not (read or (reader.eviction is not None and reader.eviction.read_trainer))
+    return reader.group != DEPLOY or not reader.reads_trainer or reads_from(reader, graphlet.trainer)
 
 
-def trainers_read(execution: Execution) -> list[Execution]:
-    """The trainers, not CACHED, whose outputs an execution reads."""
-    return [
-        writer
-        for version in execution.reads.values()
-        for writer in version.writers
-        if writer.group == TRAIN and has_graphlet(writer)
-    ]
+def reads_from(reader: Execution, writer: Execution) -> bool:
+    """Whether an execution reads an output of another, found over the shorter of the two lists."""
+    shorter, longer = sorted((reader.reads, writer.writes), key=len)
+    return any(longer.get(artifact_id) is version for artifact_id, version in shorter.items())
 
 
 def spread_reach(pipeline: Pipeline, graphlet: Graphlet, version: Version) -> None:

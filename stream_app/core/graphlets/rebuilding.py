@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from stream_app.core.graphlets.membership import clear, spread_from_trainer, spread_read, spread_write
-from stream_app.core.operators import RUN, TRAIN
+from stream_app.core.operators import DEPLOY, RUN, TRAIN
 from stream_app.core.state.entities import Execution, Graphlet, has_graphlet
+from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.pipeline import Pipeline
 
 
@@ -24,7 +25,7 @@ def rebuild(pipeline: Pipeline, changed: Iterable[Execution], change: Callable[[
     for execution in neighbourhood(changed):
         executions[execution] = None
     for execution in executions:
-        execution.own_trainer = reads_own_trainer(execution)
+        execution.reads_trainer, execution.own_trainer = trainers_read(execution)
         refresh_graphlet(pipeline, execution)
     for graphlet in concerned:
         if graphlet.trainer.graphlet is graphlet:
@@ -34,7 +35,7 @@ def rebuild(pipeline: Pipeline, changed: Iterable[Execution], change: Callable[[
 
 
 def neighbourhood(changed: Iterable[Execution]) -> dict[Execution, None]:
-    """The executions and the readers of their outputs, whose `own_trainer` may change with them."""
+    """The executions and the readers of their outputs, of which other trainers may be read with them."""
     executions = dict.fromkeys(changed)
     for execution in list(executions):
         for version in execution.writes.values():
@@ -54,8 +55,8 @@ def respread(pipeline: Pipeline, execution: Execution) -> None:
         spread_write(pipeline, execution, version)
 
 
-def reads_own_trainer(execution: Execution) -> bool:
-    """Whether an execution reads a version written by a trainer of its own run that is not CACHED.
+def trainers_read(execution: Execution) -> tuple[bool, bool]:
+    """Whether an execution reads a version written by a trainer with a graphlet, and by one of its own run.
 
     Parameters
     ----------
@@ -64,19 +65,18 @@ def reads_own_trainer(execution: Execution) -> bool:
 
     Returns
     -------
-    bool
-        True also where that trainer was evicted.
+    tuple of bool
+        True also where that trainer was evicted. The first is found for deploy executions alone.
     """
-    if execution.eviction is not None and execution.eviction.own_trainer:
-        return True
-    run = execution.run
-    if run is None:
-        return False
-    for version in execution.reads.values():
-        for writer in version.writers:
-            if writer.group == TRAIN and writer.run == run and has_graphlet(writer):
-                return True
-    return False
+    evicted = execution.eviction or EvictionSummary()
+    runs = {
+        writer.run
+        for version in execution.reads.values()
+        for writer in version.writers
+        if writer.group == TRAIN and has_graphlet(writer)
+    }
+    own_read = evicted.own_trainer or (execution.run is not None and execution.run in runs)
+    return execution.group == DEPLOY and (evicted.read_trainer or bool(runs)), own_read
 
 
 def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.graphlets.membership import may_enter, spread_from_trainer, spread_read, spread_write
 from stream_app.core.graphlets.merging import join, join_progress, join_properties, join_type
-from stream_app.core.graphlets.rebuilding import reads_own_trainer, rebuild, refresh_graphlet
+from stream_app.core.graphlets.rebuilding import rebuild, refresh_graphlet, trainers_read
 from stream_app.core.graphlets.roles import count_stated, is_named, role_of
-from stream_app.core.graphlets.tries import last_tries
+from stream_app.core.graphlets.tries import retry, settle_task, settle_tries, task_of
 from stream_app.core.graphlets.versions import add_reader, add_writer, rechoose, remove_reader, unversion, versions_of
 from stream_app.core.operators import DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.state.entities import DOWN, NOTHING, Artifact, Execution, Run, Version, has_graphlet
@@ -56,7 +56,7 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
         if is_named(pipeline, execution) and take_role(pipeline, execution, operators):
             rechoose(pipeline, execution, execution.start_ms, execution.end_ms)
     if execution.group == TRAIN:
-        settle_tries(pipeline, execution.run)
+        settle_tries(pipeline, execution)
     keep_alive(pipeline, execution, pipeline.clock.day_of(event.time_ms))
     pipeline.changes.touch(execution)
     return execution, changed_facts
@@ -136,6 +136,8 @@ def take_role(
 
 def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None) -> None:
     """Rebuilds around an execution whose run, group or having of a graphlet changed."""
+    left = pipeline.runs[run_before] if run_before is not None else None
+    task = left.tasks.of(execution) if left is not None else None
 
     def move() -> None:
         leave_run(pipeline, execution, run_before)
@@ -149,28 +151,9 @@ def restructure(pipeline: Pipeline, execution: Execution, run_before: str | None
     rebuild(pipeline, [execution], move)
     if execution.last_try is not None:  # of the run that it left
         retry(pipeline, {execution: None})
-    settle_tries(pipeline, run_before)
-    settle_tries(pipeline, execution.run)
-
-
-def settle_tries(pipeline: Pipeline, run_id: str | None) -> None:
-    """Finds the tries of a run's trainers again, and rebuilds around those that changed."""
-    run = pipeline.runs.get(run_id) if run_id is not None else None
-    if run is not None and len(run.trainers) > 1:
-        retry(pipeline, {each: last for each, last in last_tries(run).items() if each.last_try is not last})
-    elif run is not None and run.trainers and run.trainers[0].last_try is not None:
-        retry(pipeline, {run.trainers[0]: None})
-
-
-def retry(pipeline: Pipeline, changed: Mapping[Execution, Execution | None]) -> None:
-    """Gives trainers another last try."""
-
-    def move() -> None:
-        for execution, last in changed.items():
-            execution.last_try = last
-
-    if changed:
-        rebuild(pipeline, [*changed, *(last for last in changed.values() if last is not None)], move)
+    if left is not None:
+        settle_task(pipeline, left, task)
+    settle_tries(pipeline, execution)
 
 
 def enter_run(pipeline: Pipeline, execution: Execution) -> None:
@@ -194,6 +177,7 @@ def enter_run(pipeline: Pipeline, execution: Execution) -> None:
         run.run_executions += (execution,)
     elif execution.group == TRAIN:
         run.trainers += (execution,)
+        run.tasks.place(execution, task_of(execution))
         if len(run.trainers) == 1:
             restale(pipeline, run)
 
@@ -221,6 +205,7 @@ def take_out(run: Run, execution: Execution) -> None:
     run.executions.remove(execution)
     run.run_executions = without(run.run_executions, execution)
     run.trainers = without(run.trainers, execution)
+    run.tasks.remove(execution)
 
 
 def without(executions: tuple[Execution, ...], execution: Execution) -> tuple[Execution, ...]:
@@ -254,7 +239,7 @@ def add_edges(pipeline: Pipeline, execution: Execution, event: Event) -> bool:
     changed_facts |= changed_more
     if not (reads or writes) or execution.group == RUN:
         return changed_facts or bool(reads or writes)
-    settle_own_trainers(pipeline, execution, reads.values(), writes)
+    settle_trainers_read(pipeline, execution, reads.values(), writes)
     for artifact_id, version in reads.items():
         # An output of this event may have changed which version of an unversioned artifact is read.
         if execution.reads[artifact_id] is version:
@@ -300,31 +285,35 @@ def add_writes(pipeline: Pipeline, execution: Execution, event: Event) -> tuple[
     return writes, changed_facts
 
 
-def settle_own_trainers(
+def settle_trainers_read(
     pipeline: Pipeline, execution: Execution, reads: Collection[Version], writes: list[Version]
 ) -> None:
-    """Updates `own_trainer` after new edges, and rebuilds around executions that entered before it held."""
-    entered: list[Execution] = []
-    if reads:
-        execution.own_trainer = execution.own_trainer or reads_own_trainer(execution)
-        if entered_from_other(execution):
-            entered.append(execution)
+    """Updates what is known of trainers read after new edges, and rebuilds around executions that entered before."""
+    changed: list[Execution] = []
+    if reads and read_trainers(execution, *trainers_read(execution)):
+        changed.append(execution)
     if writes and has_graphlet(execution):
         for version in writes:
             for reader in version.all_readers():
-                if execution.run is not None and reader.run == execution.run:
-                    reader.own_trainer = True
-                if entered_from_other(reader):
-                    entered.append(reader)
+                own_read = reader.own_trainer or (execution.run is not None and reader.run == execution.run)
+                if read_trainers(reader, reader.group == DEPLOY, own_read):
+                    changed.append(reader)
+    entered = [each for each in changed if entered_from_other(each)]
     if entered:
         rebuild(pipeline, entered, lambda: None)
 
 
+def read_trainers(execution: Execution, any_read: bool, own_read: bool) -> bool:
+    """Sets whether an execution reads a trainer's output, and one of its own run's; True if that changed."""
+    before = execution.reads_trainer, execution.own_trainer
+    execution.reads_trainer, execution.own_trainer = after = any_read, own_read
+    return after != before
+
+
 def entered_from_other(execution: Execution) -> bool:
     """Whether an execution is in the down set of a trainer from which it may not be entered (any more)."""
-    if not execution.members_of or not (execution.own_trainer or execution.group == DEPLOY):
-        return False
-    return any(bits & DOWN and not may_enter(graphlet, execution) for graphlet, bits in execution.members_of.items())
+    entered = (execution.members_of or {}).items()
+    return any(bits & DOWN and not may_enter(graphlet, execution) for graphlet, bits in entered)
 
 
 def merge_artifact(pipeline: Pipeline, reference: ArtifactRef, time_ms: int) -> bool:

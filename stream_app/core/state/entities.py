@@ -19,6 +19,7 @@ from stream_app.core.state.changes import Changes
 from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.small_sets import GraphletSet
 from stream_app.core.state.subject import SubjectOf
+from stream_app.core.state.tasks import Tasks
 
 #: How an execution belongs to a graphlet; an execution may have several bits.
 UP, DOWN, SIDE = 1, 2, 4
@@ -35,8 +36,8 @@ class Execution:
     __slots__ = (
         "charged", "end_ms", "end_state", "eviction", "first_ms", "graphlet", "group", "id", "last_ms",
         "last_running_ms", "last_try", "members_of", "own_trainer", "properties", "read_ms", "reads",
-        "reported_node_ms", "reports", "run", "running_ms", "seen", "stated_run", "stated_run_ms", "touched_day",
-        "type", "type_ms", "write_ms", "writes",
+        "reads_trainer", "reported_node_ms", "reports", "run", "running_ms", "seen", "stated_run", "stated_run_ms",
+        "touched_day", "type", "type_ms", "write_ms", "writes",
     )  # fmt: skip
 
     def __init__(self, execution_id: str) -> None:
@@ -74,7 +75,8 @@ class Execution:
         #: By its type, unless another execution names it as its run; it is then of group run, and in that run.
         self.group = CUSTOM
         self.run: str | None = None
-        #: Whether it reads a model that a trainer of its own run wrote.
+        #: Whether it is a deploy execution that reads a trainer's output; whether it reads one of its own run's.
+        self.reads_trainer = False
         self.own_trainer = False
         #: Graphlet -> bits UP, DOWN, SIDE.
         self.members_of: dict[Graphlet, int] | None = None
@@ -314,7 +316,8 @@ class Run(SubjectOf["Execution"]):
     """One run of a pipeline: its executions so far, and the predictions about its provisional graphlet."""
 
     __slots__ = (
-        "executions", "had_trainer", "id", "in_history", "next_check_ms", "pending", "run_executions", "trainers",
+        "executions", "had_trainer", "id", "in_history", "next_check_ms", "pending", "run_executions", "tasks",
+        "trainers",
     )  # fmt: skip
 
     KIND = 1
@@ -326,6 +329,7 @@ class Run(SubjectOf["Execution"]):
         #: Those of group run, and those of group train.
         self.run_executions: tuple[Execution, ...] = ()
         self.trainers: tuple[Execution, ...] = ()
+        self.tasks: Tasks[Execution] = Tasks()
         #: Whether a trainer of the run was evicted: all outcomes of the run but a push were announced before.
         self.had_trainer = False
         #: Whether the history counts the run itself, because it was labelled when it had no trainer.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_app.core.graphlets.membership import MEMBERS_MAX, may_enter
-from stream_app.core.graphlets.rebuilding import reads_own_trainer
+from stream_app.core.graphlets.rebuilding import trainers_read
 from stream_app.core.graphlets.roles import role_of
 from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
 from stream_app.core.outputs import OPEN, PUSHED, Cause
@@ -65,7 +65,8 @@ def check_execution(pipeline: Pipeline, execution: Execution, operators: Operato
     """Asserts the invariants of one execution."""
     assert (execution.group, execution.run) == role_of(pipeline, execution, operators), execution.id
     assert (execution.graphlet is not None) == has_graphlet(execution), execution.id
-    assert execution.own_trainer == reads_own_trainer(execution) or execution.group == RUN, execution.id
+    known = execution.reads_trainer, execution.own_trainer
+    assert known == trainers_read(execution) or execution.group == RUN, execution.id
     is_try = execution.last_try is not None or (execution.eviction is not None and execution.eviction.retried)
     assert (execution.group == TRAIN and is_try) or execution.group not in (TRAIN, RUN) or not execution.members_of
     for graphlet, bits in (execution.members_of or {}).items():

@@ -11,9 +11,9 @@ import orjson
 
 from stream_app.core.events import RUNNING
 from stream_app.core.graphlets.membership import spread_from_trainer
-from stream_app.core.graphlets.rebuilding import reads_own_trainer, refresh_graphlet
+from stream_app.core.graphlets.rebuilding import refresh_graphlet, trainers_read
 from stream_app.core.graphlets.roles import count_stated, role_of
-from stream_app.core.graphlets.tries import last_tries
+from stream_app.core.graphlets.tries import load_tries
 from stream_app.core.graphlets.updating import enter_run
 from stream_app.core.graphlets.versions import add_reader, connect_writer
 from stream_app.core.operators import Operators
@@ -208,8 +208,7 @@ def connect(pipeline: Pipeline, ends: list[Ends], operators: Operators) -> None:
         enter_run(pipeline, execution)
         pipeline.work.rebook_one(execution)
     for run in pipeline.runs.values():
-        for trainer, last in last_tries(run).items():
-            trainer.last_try = last
+        load_tries(run)
     for execution, _, outputs in ends:
         for artifact_id in outputs:
             artifact = pipeline.artifacts.setdefault(artifact_id, Artifact(artifact_id))
@@ -226,7 +225,7 @@ def connect(pipeline: Pipeline, ends: list[Ends], operators: Operators) -> None:
             # A reader may have been touched since by what it wrote, which touches no writer of what it read.
             version.touched_day = min(version.touched_day, execution.touched_day)
     for execution, _, _ in ends:
-        execution.own_trainer = reads_own_trainer(execution)
+        execution.reads_trainer, execution.own_trainer = trainers_read(execution)
         refresh_graphlet(pipeline, execution)
     for graphlet in pipeline.graphlets.values():
         spread_from_trainer(pipeline, graphlet)

@@ -13,10 +13,10 @@ from stream_app.core.graphlets.membership import clear
 from stream_app.core.graphlets.roles import count_stated
 from stream_app.core.graphlets.updating import take_out
 from stream_app.core.graphlets.versions import release, remove_reader
-from stream_app.core.operators import DEPLOY, RUN, TRAIN
+from stream_app.core.operators import DEPLOY, RUN
 from stream_app.core.outcomes.accounting import policies_of
 from stream_app.core.outputs import OPEN, PUSHED, Cause
-from stream_app.core.state.entities import Execution, Graphlet, Run, Version
+from stream_app.core.state.entities import Execution, Graphlet, Run, Version, has_graphlet
 from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.units import DAY_MS
@@ -121,7 +121,7 @@ def remove(pipeline: Pipeline, execution: Execution) -> None:
         remove_reader(version, execution, execution.run)
     for version in execution.writes.values():
         version.writers.remove(execution)
-        if execution.group == TRAIN:
+        if has_graphlet(execution):
             tell_readers(pipeline, version, execution)
     for artifact_id in sorted({*execution.reads, *execution.writes}):
         artifact = pipeline.artifacts.get(artifact_id)
@@ -151,7 +151,7 @@ def leave_run(pipeline: Pipeline, execution: Execution) -> None:
     run = pipeline.runs.get(execution.run) if execution.run is not None else None
     if run is None:
         return
-    for trainer in run.trainers:
+    for trainer in run.tasks.trainers(run.tasks.of(execution)):
         if trainer.last_try is execution:
             trainer.last_try = None
             summary = (trainer.eviction or EvictionSummary())._replace(retried=True)

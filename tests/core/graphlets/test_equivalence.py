@@ -19,40 +19,42 @@ from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.learning.learner import Learner
 from stream_app.core.operators import Operators
 from tests.support.arrivals import any_arrival, cuts, duplicated, late, shuffled
-from tests.support.builders import MINUTE, T0, artifact, ran, run_ended, run_pruned
+from tests.support.builders import HOUR, MINUTE, T0, artifact, ran, run_ended, run_pruned
 from tests.support.oracle import recompute
-from tests.support.worlds import HORIZONS, OPERATORS, fleets, logs, noise
+from tests.support.worlds import HORIZONS, LOST, OPERATORS, fleets, logs, noise
 
 #: 1,170 cases in the normal run; the profile `deep` takes many more.
 MORE = settings().max_examples // 100
 HORIZON_MS = st.sampled_from(HORIZONS).map(lambda minutes: minutes * MINUTE)
+LOST_MS = st.sampled_from(LOST).map(lambda minutes: minutes * MINUTE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [fleets, noise])
 @pytest.mark.parametrize("arrival", [shuffled, duplicated, late])
 @settings(max_examples=140 * MORE)
-@given(data=st.data(), horizon_ms=HORIZON_MS)
+@given(data=st.data(), horizon_ms=HORIZON_MS, lost_ms=LOST_MS)
 def test_the_order_and_number_of_events_do_not_matter(
     world: Callable[[], st.SearchStrategy[list[Event]]],
     arrival: Callable[[list[Event]], st.SearchStrategy[list[Event]]],
     data: st.DataObject,
     horizon_ms: int,
+    lost_ms: int,
 ) -> None:
     """Shuffled, doubled or dropped and sent late: graphlets, outcomes and ledger equal the oracle's."""
     events = data.draw(world(), label="log")
     arrived = data.draw(arrival(events), label="arrived")
-    detector = Detector(_settings(horizon_ms), learner=None)
+    detector = Detector(_settings(horizon_ms, lost_ms), learner=None)
     for event in arrived:
         detector.step(event)
-    _assert_equal(detector, events, arrived, horizon_ms)
+    _assert_equal(detector, events, arrived, horizon_ms, lost_ms)
 
 
 @pytest.mark.slow
 @settings(max_examples=270 * MORE)
-@given(data=st.data(), horizon_ms=HORIZON_MS, predicting=st.booleans())
+@given(data=st.data(), horizon_ms=HORIZON_MS, lost_ms=LOST_MS, predicting=st.booleans())
 def test_a_log_may_be_cut_anywhere_with_the_state_saved_and_loaded_between(
-    data: st.DataObject, horizon_ms: int, predicting: bool
+    data: st.DataObject, horizon_ms: int, lost_ms: int, predicting: bool
 ) -> None:
     """Each part is done by a detector that knows nothing but the rows before it, whether it predicts or not."""
     events = data.draw(logs(), label="log")
@@ -61,27 +63,29 @@ def test_a_log_may_be_cut_anywhere_with_the_state_saved_and_loaded_between(
     rows: dict[bytes, bytes] = {}
     for first, last in zip([0, *places], [*places, len(arrived)], strict=True):
         learner = Learner() if predicting else None
-        detector = Detector.load(_settings(horizon_ms), dict(rows), learner)
+        detector = Detector.load(_settings(horizon_ms, lost_ms), dict(rows), learner)
         for event in arrived[first:last]:
             detector.step(event)
         _save(detector, rows)
-    _assert_equal(detector, events, arrived, horizon_ms)
-    reloaded = Detector.load(_settings(horizon_ms), rows)
+    _assert_equal(detector, events, arrived, horizon_ms, lost_ms)
+    reloaded = Detector.load(_settings(horizon_ms, lost_ms), rows)
     reloaded.validate()
-    _assert_equal(reloaded, events, arrived, horizon_ms)
+    _assert_equal(reloaded, events, arrived, horizon_ms, lost_ms)
 
 
 @pytest.mark.slow
 @settings(max_examples=60 * MORE)
-@given(data=st.data(), horizon_ms=HORIZON_MS)
-def test_the_state_is_right_and_its_invariants_hold_after_every_event(data: st.DataObject, horizon_ms: int) -> None:
+@given(data=st.data(), horizon_ms=HORIZON_MS, lost_ms=LOST_MS)
+def test_the_state_is_right_and_its_invariants_hold_after_every_event(
+    data: st.DataObject, horizon_ms: int, lost_ms: int
+) -> None:
     """A detector is never wrong on the way either."""
     arrived = data.draw(logs().flatmap(any_arrival), label="arrived")
-    detector = Detector(_settings(horizon_ms), learner=None)
+    detector = Detector(_settings(horizon_ms, lost_ms), learner=None)
     for done, event in enumerate(arrived, 1):
         detector.step(event)
         detector.validate()
-        _assert_equal(detector, arrived[:done], arrived[:done], horizon_ms)
+        _assert_equal(detector, arrived[:done], arrived[:done], horizon_ms, lost_ms)
 
 
 @pytest.mark.slow
@@ -109,8 +113,8 @@ def test_a_graphlet_of_more_than_ten_thousand_executions_keeps_no_members() -> N
     assert expected["ledger"]["p"] == {"useful": 0, "wasted": 0, "pending": 5, "unattributed": 10_001}
 
 
-def _settings(horizon_ms: int) -> Settings:
-    return Settings(operators=OPERATORS, horizon_ms=horizon_ms)
+def _settings(horizon_ms: int, lost_ms: int = 6 * HOUR) -> Settings:
+    return Settings(operators=OPERATORS, horizon_ms=horizon_ms, lost_ms=lost_ms)
 
 
 def _save(detector: Detector, rows: dict[bytes, bytes]) -> None:
@@ -122,10 +126,12 @@ def _save(detector: Detector, rows: dict[bytes, bytes]) -> None:
             rows[key] = value
 
 
-def _assert_equal(detector: Detector, events: list[Event], arrived: list[Event], horizon_ms: int) -> None:
+def _assert_equal(
+    detector: Detector, events: list[Event], arrived: list[Event], horizon_ms: int, lost_ms: int = 6 * HOUR
+) -> None:
     if currently_in_test_context():
-        note(f"horizon {horizon_ms // MINUTE} minutes; the events as they arrived:\n{_script(arrived)}")
-    expected = recompute(events, operators=OPERATORS, horizon_ms=horizon_ms)
+        note(f"horizon {horizon_ms // MINUTE}, lost {lost_ms // MINUTE} minutes; as they arrived:\n{_script(arrived)}")
+    expected = recompute(events, operators=OPERATORS, horizon_ms=horizon_ms, lost_ms=lost_ms)
     differences = _differences(expected, _final(detector, events))
     assert not differences, "\n".join(["detector and oracle differ:", *differences])
 
