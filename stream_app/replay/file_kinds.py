@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from stream_app.sources.envelopes import foreign_format
+
 #: How many first bytes `unreadable` looks at.
 HEAD = 512
 
@@ -33,7 +35,7 @@ _UTF32_MARKS = {b"\xff\xfe\0\0": "UTF-32LE", b"\0\0\xfe\xff": "UTF-32BE"}
 _MOSTLY = 0.7
 
 
-def unreadable(head: bytes, name: str) -> str | None:
+def unreadable(head: bytes, name: str, is_gzipped: bool = False) -> str | None:
     """What is wrong with a file that is no text in UTF-8.
 
     Parameters
@@ -42,6 +44,8 @@ def unreadable(head: bytes, name: str) -> str | None:
         Its first `HEAD` bytes, decompressed if it is gzipped.
     name
         Its name, for the commands that convert it.
+    is_gzipped
+        Whether the file is a gzip archive of it.
 
     Returns
     -------
@@ -58,15 +62,25 @@ def unreadable(head: bytes, name: str) -> str | None:
     encoding = _encoding(head)
     quoted = shlex.quote(name)
     if encoding is not None:
-        hint = " (Windows PowerShell writes it)" if encoding.startswith("UTF-16") else ""
-        command = f"iconv -f {encoding} -t UTF-8 {quoted} > utf8.jsonl"
+        hint = " (Windows PowerShell writes it)" if encoding == "UTF-16LE" else ""
+        iconv = f"iconv -f {encoding} -t UTF-8"
+        command = f"zcat {quoted} | {iconv} > utf8.jsonl" if is_gzipped else f"{iconv} {quoted} > utf8.jsonl"
         return f"is text in {encoding}{hint}, expected UTF-8; convert it: `{command}`"
     for mark, kind, remedy in _KINDS:
         if head.startswith(mark) and (mark not in _TEXT_LIKE or not _is_text(head)):
-            return f"is {kind}; {remedy.format(quoted)}"
+            return (
+                f"is {kind}, gzipped; unpack it with gunzip first"
+                if is_gzipped
+                else f"is {kind}; {remedy.format(quoted)}"
+            )
+    if is_gzipped and head.startswith(b"\x1f\x8b"):
+        return f"is gzipped twice; `zcat {quoted} | stream-app replay -`"
     if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
         return f"is a tar archive; unpack it first, or `tar -xOf {quoted} | stream-app replay -`"
     if b"\0" in head:
+        foreign = foreign_format(head)
+        if foreign is not None:
+            return f"is {foreign}"
         return "is binary data; expected JSON lines, a JSON document or array, gzipped or not"
     return None
 

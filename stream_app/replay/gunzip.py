@@ -30,6 +30,7 @@ class Gunzip(io.RawIOBase):
         self._stream = stream
         self._member = zlib.decompressobj(_GZIP_BITS)
         self._waiting = b""
+        self._before_damage = io.BytesIO()
         #: What is wrong with the data; None so far.
         self.fault: str | None = None
 
@@ -57,16 +58,18 @@ class Gunzip(io.RawIOBase):
             if not compressed:
                 self.fault = "the gzip archive is cut off"
                 break
+            before = self._member.copy()
             try:
                 data = self._member.decompress(compressed, len(buffer))
             except zlib.error:
                 self.fault = "the gzip archive is damaged"
+                self._before_damage = io.BytesIO(_data_before_damage(before, compressed))
                 break
             self._waiting = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             if data:
                 buffer[: len(data)] = data
                 return len(data)
-        return 0
+        return self._before_damage.readinto(buffer)
 
     def _next_member(self) -> bool:
         """Begins the next member; False at the end of the data. Zero bytes between members are padding."""
@@ -83,3 +86,14 @@ class Gunzip(io.RawIOBase):
             return False
         self._member, self._waiting = zlib.decompressobj(_GZIP_BITS), rest
         return True
+
+
+def _data_before_damage(member: zlib._Decompress, compressed: bytes) -> bytes:
+    """What can be had of data in which a fault is, byte by byte."""
+    data = bytearray()
+    try:
+        for place in range(len(compressed)):
+            data += member.decompress(compressed[place : place + 1])
+    except zlib.error:
+        pass
+    return bytes(data)

@@ -1,5 +1,8 @@
 """Reads messages from files and stores: JSON lines, JSON arrays and documents, gzipped or not, `-` for stdin.
 
+The first line tells the form: the beginning of an array, the beginning of a document over lines, else lines. A line may
+hold an array, or objects one after the other, as some collectors write them; blank lines hold nothing.
+
 A message is bytes that a source decodes. Faults of single messages are found by the decoder; errors here concern whole
 files. Memory is bounded by the longest message, which is bounded by `MESSAGE_MAX`.
 """
@@ -47,8 +50,8 @@ class MessageReader:
     Parameters
     ----------
     files
-        Paths, `-` for standard input, or addresses of stores. Files contain one message a line; those whose names end
-        in `.json` or `.json.gz` may also contain one document or an array.
+        Paths, `-` for standard input, or addresses of stores. Files contain one message a line, documents over lines,
+        or arrays.
     stores
         Reads stores; None: only files are read.
 
@@ -108,7 +111,8 @@ class MessageReader:
                 except _BrokenOffError as error:
                     fault = f"{self._file}: {error}"
                 if text.fault is not None:
-                    fault = f"{self.place}: {text.fault} after this line"
+                    after = f"{self.place}: {text.fault} after this line"
+                    fault = after if self._line else f"{self._file}: {text.fault} before the end of its first line"
                 if fault:
                     self.faults.append(fault)
                 self._bytes_before = self.bytes_read
@@ -177,7 +181,7 @@ class _Text:
         elif name.endswith(".gz") and raw.peek(1):
             raise _UnreadableError("is not gzip data, although its name ends in .gz")
         head = self._stream.peek(HEAD)[:HEAD]
-        reason = unreadable(head, name)
+        reason = unreadable(head, name, self._gunzip is not None)
         if reason is not None:
             raise _UnreadableError(reason)
         self._stream.read(byte_order_mark(head))
@@ -190,38 +194,50 @@ class _Text:
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """The messages, each with the number of its (first) line; half a last line of a text that broke off is none."""
         is_json = self._name.removesuffix(".gz").endswith(".json")
-        for number, message in _document_or_lines(self._stream) if is_json else _lines(self._stream):
+        half: tuple[int, bytes] | None = None
+        for number, message in _messages(self._stream, is_json):
+            if half is not None:  # another follows, so it was whole
+                yield half
+                half = None
             if self.fault is not None and not _is_json(message):
-                return
-            yield number, message
+                half = number, message
+            else:
+                yield number, message
 
 
-def _lines(stream: IO[bytes], number: int = 0) -> Iterator[tuple[int, bytes]]:
-    while line := stream.readline(MESSAGE_MAX):
-        number += 1
-        if line[-1:] == b"\n":
-            line = line[:-2] if line[-2:-1] == b"\r" else line[:-1]
-        elif len(line) == MESSAGE_MAX:
-            while (rest := stream.readline(MESSAGE_MAX)) and rest[-1:] != b"\n":
-                pass
-        yield number, line
-
-
-def _document_or_lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
-    """A file whose name says JSON: an array, lines when the first is whole by itself, else one document."""
+def _messages(stream: io.BufferedReader, is_json: bool) -> Iterator[tuple[int, bytes]]:
+    """The messages of a text, by the form of its first line; `is_json`: the name of the file says JSON."""
     first, number = b"", 0
     while not first.strip(_SPACE):
         first = stream.readline(MESSAGE_MAX)
         number += 1
         if not first:
             return
-    if first.lstrip(_SPACE)[:1] == b"[":
+    begins_document = _BEGIN.match(first) if not is_json else first.lstrip(_SPACE)[:1] in (b"[", b"{")
+    if not begins_document or (first[-1:] == b"\n" and _is_json(first)):
+        yield from _lines(stream, first, number)
+    elif first.lstrip(_SPACE)[:1] == b"[":
         yield from _elements(stream, first, number)
-    elif _is_json(first):
-        yield number, first.rstrip(b"\r\n")
-        yield from _lines(stream, number)
     else:
-        yield number, (first + stream.read(max(0, MESSAGE_MAX - len(first)))).rstrip(_SPACE)
+        yield from _documents(stream, first, number)
+
+
+def _lines(stream: IO[bytes], line: bytes, number: int) -> Iterator[tuple[int, bytes]]:
+    """The messages of lines, from one that was read on."""
+    while line:
+        is_cut = len(line) == MESSAGE_MAX and line[-1:] != b"\n"
+        line = line.rstrip(b"\r\n")
+        # Between objects on one line stands what valid JSON has in strings alone.
+        if (b"}{" in line or b"} {" in line or b"}\r{" in line) and not _is_json(line):
+            yield from _documents(stream if is_cut else io.BytesIO(), line, number)
+        elif line[:1] == b"[" and _is_json(line):
+            yield from _elements(io.BytesIO(), line, number)
+        elif line.strip(_SPACE):
+            yield number, line[:-1] if line[-2:] == b"}," else line
+        while is_cut and (rest := stream.readline(MESSAGE_MAX)):
+            is_cut = rest[-1:] != b"\n"
+        line = stream.readline(MESSAGE_MAX)
+        number += 1
 
 
 def _is_json(line: bytes) -> bool:
@@ -232,6 +248,8 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
+#: The first line of an array or of a document over lines. Loggers begin their lines with a bracket, too.
+_BEGIN = re.compile(rb"\s*(\{\s*$|\[\s*(\{|\]|$))")
 #: A string (with its closing quote, unless the buffer ends first), or a character that delimits values.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
 
@@ -269,6 +287,39 @@ def _elements(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int
         if not more:
             line += buffer[start:].count(b"\n")
             raise _BrokenOffError(f"the array breaks off at line {line}: it is never closed")
+        buffer, place, start = buffer[start:] + more, place - start, 0
+
+
+def _documents(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int, bytes]]:
+    """Objects one after the other, each perhaps over lines, with or without commas; what is none, as it stands."""
+    start = place = depth = 0
+    while True:
+        for token in _TOKEN.finditer(buffer, place):
+            mark = token[0]
+            if mark[:1] == b'"' and not token[1]:
+                place = token.start()
+                break
+            place = token.end()
+            if mark in (b"[", b"{"):
+                depth += 1
+            elif mark in (b"]", b"}"):
+                depth -= 1
+            if depth <= 0 and mark[:1] != b'"':
+                element, depth = buffer[start:place], 0
+                message = element.removesuffix(b",").strip(_SPACE)
+                if message:
+                    yield line + _newlines_before(element), message
+                line += element.count(b"\n")
+                start = place
+        else:
+            place = len(buffer)
+        if len(buffer) - start > MESSAGE_MAX:
+            raise _BrokenOffError(f"the document at line {line} does not end within {MESSAGE_MAX:,} bytes")
+        more = stream.read(_CHUNK)
+        if not more:
+            if buffer[start:].strip(_SPACE):
+                yield line + _newlines_before(buffer[start:]), buffer[start:].strip(_SPACE)
+            return
         buffer, place, start = buffer[start:] + more, place - start, 0
 
 

@@ -40,8 +40,12 @@ def read(path: Path, content: bytes) -> list[tuple[bytes, str]]:
         pytest.param(b'{"a":1}\n{"b":2}\n', [(b'{"a":1}', "1"), (b'{"b":2}', "2")], id="lines"),
         pytest.param(b'{"a":1}\n{"b":2}', [(b'{"a":1}', "1"), (b'{"b":2}', "2")], id="no newline at the end"),
         pytest.param(b'{"a":1}\r\n{"b":2}\r\n', [(b'{"a":1}', "1"), (b'{"b":2}', "2")], id="Windows line ends"),
-        pytest.param(b"1\n\n2\n", [(b"1", "1"), (b"", "2"), (b"2", "3")], id="an empty line is a message"),
-        pytest.param(b"[1,2]\n", [(b"[1,2]", "1")], id="an array on a line is one message"),
+        pytest.param(b"\n1\n\n \t\r\n2\n\n", [(b"1", "2"), (b"2", "5")], id="blank lines hold nothing"),
+        pytest.param(b'{"a":1},\n{"b":2},\n', [(b'{"a":1}', "1"), (b'{"b":2}', "2")], id="a comma ends each line"),
+        pytest.param(b"[oops\n[1, 2 \n", [(b"[oops", "1"), (b"[1, 2 ", "2")], id="a bracket begins no array"),
+        pytest.param(
+            b'{"a":"}{"}\n{"a" }{', [(b'{"a":"}{"}', "1"), (b'{"a" }', "2"), (b"{", "2")], id="braces in text"
+        ),
         pytest.param(b"\xff\xfe\n", [(b"\xff\xfe", "1")], id="bad UTF-8 is for the decoder to refuse"),
         pytest.param(b"", [], id="empty"),
     ],
@@ -49,6 +53,64 @@ def read(path: Path, content: bytes) -> list[tuple[bytes, str]]:
 def test_a_file_of_lines_has_a_message_a_line(tmp_path: Path, content: bytes, messages: list[Any]) -> None:
     """Lines lose their ends and nothing else; each has its number."""
     assert read(tmp_path / "events.jsonl", content) == messages
+
+
+TWO = [(b'{"a": 1}', "1"), (b'{"b": {}}', "1")]
+
+
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        pytest.param(b'{"a": 1}{"b": {}}\n{"c": 3}\n', [*TWO, (b'{"c": 3}', "2")], id="objects without a newline"),
+        pytest.param(b'{"a": 1} {"b": {}}', TWO, id="objects between spaces"),
+        pytest.param(b'{"a": 1}\r{"b": {}}\r', [TWO[0], (b'{"b": {}}', "1")], id="line ends of old Macs"),
+        pytest.param(b'[{"a": 1}, {"b": {}}]\n', TWO, id="an array on a line"),
+        pytest.param(b'[{"a": 1}]\n[]\n[{"b": {}}]\n', [TWO[0], (TWO[1][0], "3")], id="an array on each line"),
+        pytest.param(b'[\n{"a": 1},\n{"b": {}}\n]\n', [(TWO[0][0], "2"), (TWO[1][0], "3")], id="an array of lines"),
+        pytest.param(
+            b'{\n "a": "}{"\n}\n{\n "b": [\n{}]\n}\n',
+            [(b'{\n "a": "}{"\n}', "1"), (b'{\n "b": [\n{}]\n}', "4")],
+            id="documents over lines",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["events.jsonl", "events.json", "events.log"])
+def test_the_content_tells_the_form(tmp_path: Path, name: str, content: bytes, messages: list[Any]) -> None:
+    """Whatever the name says: collectors leave newlines out, exporters write arrays, `jq` writes over lines."""
+    assert read(tmp_path / name, content) == messages
+    assert read(tmp_path / name, gzip.compress(content)) == messages
+
+
+@pytest.mark.parametrize("content", [b'[{"a": 1},\n {"b": {}}]', b'{\n"a": 1\n}\n{\n"b": {}}'])
+def test_standard_input_may_be_an_array_or_documents(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """It has no name that would tell."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+
+    assert [json.loads(message) for message in MessageReader(["-"])] == [{"a": 1}, {"b": {}}]
+
+
+@given(st.lists(st.dictionaries(st.text(), _JSON), max_size=8), st.integers(1, 40), st.sampled_from([None, 1]))
+def test_documents_are_cut_where_a_parser_cuts_them(documents: list[Any], chunk: int, indent: int | None) -> None:
+    """However small the pieces they are read in."""
+    text = b"".join(json.dumps(each, indent=indent, ensure_ascii=False).encode(errors="replace") for each in documents)
+    rest = io.BytesIO(text[1:])
+
+    class Pieces(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return rest.read(min(size, chunk) if size >= 0 else chunk)
+
+    found = [message for _, message in reading._documents(Pieces(), text[:1], 1)]  # type: ignore[arg-type]
+
+    assert b"".join(found) == text.strip()
+    assert len(found) == len(documents)
+
+
+def test_a_line_of_objects_may_be_longer_than_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Firehose writes them: only each of the objects is bounded."""
+    monkeypatch.setattr(reading, "MESSAGE_MAX", 20)
+    objects = [b'{"a":%d}' % number for number in range(10, 60)]
+
+    assert [message for message, _ in read(tmp_path / "e.jsonl", b"".join(objects) + b"\n")] == objects
 
 
 @pytest.mark.parametrize(
@@ -64,7 +126,7 @@ def test_a_file_of_lines_has_a_message_a_line(tmp_path: Path, content: bytes, me
         pytest.param(b'[{"a":"],[{\\"}"}, 7]', [(b'{"a":"],[{\\"}"}', "1"), (b"7", "1")], id="brackets in strings"),
         pytest.param(b"[1,,2]", [(b"1", "1"), (b"", "1"), (b"2", "1")], id="a missing element is a message"),
         pytest.param(b"[]", [], id="an empty array"),
-        pytest.param(b"[1]\n oops", [(b"1", "1"), (b"oops", "2")], id="what follows an array is a message"),
+        pytest.param(b"[1]\n oops", [(b"1", "1"), (b" oops", "2")], id="what follows an array is a message"),
         pytest.param(b" \n\n", [], id="blank"),
     ],
 )
@@ -178,7 +240,7 @@ def test_the_files_after_one_that_breaks_off_are_read(tmp_path: Path) -> None:
             "e.jsonl.gz",
             b"\x1f\x8b" + b"?" * 40,
             [],
-            ":0: the gzip archive is damaged",
+            ": the gzip archive is damaged before the end of its first line",
             id="damaged from its beginning",
         ),
         pytest.param(
@@ -209,6 +271,24 @@ def test_a_file_that_breaks_off_is_told_with_its_place(
     assert says in faults[0]
 
 
+def test_what_comes_before_damage_is_read(tmp_path: Path) -> None:
+    """Also in the same piece of the archive; the check sum at its end comes after all."""
+    archive = gzip.compress(LINES)
+    damaged = archive[:-8] + b"\0\0\0\0" + archive[-4:]
+
+    messages, faults = read_off(tmp_path / "e.jsonl.gz", damaged)
+
+    assert messages == LINES.splitlines()
+    assert faults == [f"{tmp_path / 'e.jsonl.gz'}:{len(messages)}: the gzip archive is damaged after this line"]
+
+
+def test_a_line_before_damage_that_is_no_json_is_for_the_decoder(tmp_path: Path) -> None:
+    """Only the last line may be half of one."""
+    archive = gzip.compress(b'oops\n{"a":NaN}\n{"b":')[:-8]
+
+    assert read_off(tmp_path / "e.jsonl.gz", archive)[0] == [b"oops", b'{"a":NaN}']
+
+
 @pytest.mark.parametrize("padding", [b"", b"\0" * 700])
 def test_archives_that_were_appended_are_one(tmp_path: Path, padding: bytes) -> None:
     """As log rotation does; zero bytes between them are padding."""
@@ -236,17 +316,35 @@ TEXT = '{"time": "2026-03-01T00:00:00Z", "pipeline": "größe"}\r\n'
         pytest.param(b"Obj\x01\x04\x14avro.codec\0", "is an Avro file", id="Avro"),
         pytest.param(b"e.jsonl" + b"\0" * 250 + b"ustar\0" + b"\0" * 200, "is a tar archive", id="tar"),
         pytest.param(b"SQLite format 3\0" + b"\0" * 90, "is a database of SQLite", id="SQLite"),
+        pytest.param(b"\0\0\0\0\x2a{}", "is framed for a Schema Registry (schema 42)", id="Schema Registry"),
         pytest.param(b"\x7fELF\x02\x01\x01\0", "is binary data", id="something else"),
     ],
 )
-@pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.jsonl.gz"])
+@pytest.mark.parametrize("name", ["e.jsonl", "e.json"])
 def test_a_file_that_is_no_text_in_utf8_is_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:
-    """Inside a gzip archive too; the line says how to get at the text."""
+    """The line says how to get at the text."""
     with pytest.raises(InputError) as caught:
-        read(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
+        read(tmp_path / name, content)
 
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (TEXT.encode("utf-16"), "convert it: `zcat {} | iconv -f UTF-16LE -t UTF-8 > utf8.jsonl`"),
+        (b"PK\x03\x04\x14\0\0", "is a zip archive, gzipped; unpack it with gunzip first"),
+        (gzip.compress(b"1"), "is gzipped twice; `zcat {} | stream-app replay -`"),
+        (b"e.jsonl" + b"\0" * 250 + b"ustar\0" + b"\0" * 200, "`tar -xOf {} | stream-app replay -`"),
+    ],
+)
+def test_what_is_no_text_in_an_archive_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    """The command takes it out of the archive first."""
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / "e.jsonl.gz", gzip.compress(content))
+
+    assert says.format(tmp_path / "e.jsonl.gz") in str(caught.value)
 
 
 def test_a_file_that_is_gzip_by_its_name_alone_is_refused(tmp_path: Path) -> None:

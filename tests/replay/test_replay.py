@@ -166,7 +166,8 @@ def test_evicted_graphlets_are_written_with_those_that_are_kept(tmp_path: Path) 
 
 def test_bad_input_goes_to_the_dead_letters_and_changes_nothing_else(tmp_path: Path, plain: dict[str, bytes]) -> None:
     """Every kind of bad input, strewn among the events: each is told with its bytes, place and reason."""
-    bad = [each for each in BAD_INPUT if b"\n" not in each.message and b"\0" not in each.message]
+    of_files = ("empty", "a list of events", "two objects")  # a message holds one event, a line any number
+    bad = [each for each in BAD_INPUT if not {10, 0} & set(each.message) and each.name not in of_files]
     lines, places = [], {}
     for number, line in enumerate(LINES):
         if number % 10 == 5 and number // 10 < len(bad):
