@@ -35,7 +35,7 @@ PUSH = "tfx.components.pusher.component.Pusher"
         ("tfx.components.trainer.component.Trainer@v2", "Trainer", "train"),
         ("Pusher:1.4.0", "Pusher", "deploy"),
         ("components.Train model@sha256=0f3c9a", "Trainer", "train"),
-        ("components.Fit@sha256=0f3c9a", "Fit", "custom"),
+        ("components.Xgb step@sha256=0f3c9a", "Xgb step", "custom"),
         ("my.pkg:Special", "pkg:Special", "custom"),
     ],
 )
