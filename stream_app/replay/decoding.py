@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
+from typing import Any
 
 import orjson
 
@@ -19,7 +22,11 @@ _TYPES_MAX = 1000
 
 #: The kind of fault of a line on which a logger has written something before the event.
 PREFIXED = "not JSON alone: text stands before the object"
-_STRIP = "strip it, for instance with `sed 's/^[^{]*//'`"
+_STRIP = "strip it, for instance with `grep -o '{ *\".*'`"
+#: Where an object begins. Loggers write braces before it, such as `{console.py:29}`, but no key.
+_OBJECT = re.compile(rb'\{ *"')
+#: Objects that a line may begin with before the event's, and fields of a message in which an event is looked for.
+_TRIED = 100
 
 
 def decode(
@@ -47,9 +54,12 @@ def decode(
         return sources[detect(message) if source == AUTO else source](message, latest_ms)
     except MalformedEvent as error:
         prefix = _prefix(message)
-        if prefix is None:
+        if prefix is not None:
+            raise MalformedEvent(f"{PREFIXED}, got {shown(prefix)}; {_STRIP}") from error
+        wrapped = _wrapped(message)
+        if wrapped is None:
             raise
-        raise MalformedEvent(f"{PREFIXED}, got {shown(prefix)}; {_STRIP}") from error
+        raise MalformedEvent(wrapped) from error
 
 
 class SeenTypes:
@@ -85,11 +95,37 @@ class SeenTypes:
 
 def _prefix(message: bytes) -> str | None:
     """What a logger has written before the JSON object of a line; None where it is not that."""
-    start = message.find(b"{")
-    if start <= 0 or not message[:start].strip():
+    if _OBJECT.match(message.lstrip()) or _parsed(message) is not None:
         return None
+    for found in itertools.islice(_OBJECT.finditer(message), _TRIED):
+        if _parsed(message[found.start() :]) is not None:
+            return message[: found.start()].decode(errors="replace")
+    return None
+
+
+def _parsed(text: bytes | str) -> Any:
+    """The JSON of a text; None where it is none."""
     try:
-        orjson.loads(message[start:])
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return message[:start].decode(errors="replace")
+
+
+def _wrapped(message: bytes) -> str | None:
+    """Where a message of another program has an event in it, and how to take it out; None where there is none."""
+    document = _parsed(message)
+    if type(document) is str and _is_event(document):
+        return "the event is text in quotation marks; unquote it, for instance with `jq -r .`"
+    for key, value in itertools.islice(document.items() if type(document) is dict else (), _TRIED):
+        if _is_event(value):
+            field = f".{key}" if key.isidentifier() and key.isascii() else f".[{shown(key)}]"
+            command = f"jq -{'r' if type(value) is str else 'c'} '{field}'"
+            return f"the event is in the field {shown(key)} of the message; take it out, for instance with `{command}`"
+    return None
+
+
+def _is_event(value: object) -> bool:
+    """Whether a value, or the JSON in a text, looks like an event of some format."""
+    if type(value) is str:
+        value = _parsed(value)
+    return isinstance(value, dict) and ({"eventTime", "run"} <= value.keys() or {"time", "execution"} <= value.keys())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -351,16 +352,55 @@ class TestExecutions:
 class TestFaults:
     """What is no event."""
 
-    def test_a_prefix_before_the_json_is_told(self, tmp_path: Path) -> None:
-        """As loggers write it; each line is one that is no event."""
-        lines = [b"INFO 2026-03-01 lineage: " + orjson.dumps(line) for line in PUSHED]
+    @pytest.mark.parametrize(
+        "prefix",
+        [
+            "INFO 2026-03-01 lineage: ",
+            "[2026-03-01, 06:00:00 UTC] {console.py:29} INFO - ",
+            "data: ",
+            "prod/ads\t",
+            "{lineage} [] ",
+        ],
+    )
+    def test_a_prefix_before_the_json_is_told(self, prefix: str, tmp_path: Path) -> None:
+        """As loggers, streams and consoles write it, with brackets of their own; the command takes out the events."""
+        lines = [prefix.encode() + orjson.dumps(line) for line in PUSHED]
 
         found = checked(tmp_path, lines)
 
         [fault] = found.faults
         assert (found.events, fault.messages) == (0, 3)
         assert fault.kind == "not JSON alone: text stands before the object"
-        assert 'got "INFO 2026-03-01 lineage: "; strip it, for instance with `sed' in fault.reason
+        assert f"got {orjson.dumps(prefix).decode()}; strip it, for instance with `grep -o " in fault.reason
+        command = fault.reason.split("`")[1]
+        stripped = subprocess.run(command, shell=True, input=b"\n".join(lines), stdout=subprocess.PIPE, check=True)
+        assert [orjson.loads(line) for line in stripped.stdout.splitlines()] == PUSHED
+
+    @pytest.mark.parametrize(
+        ("wrap", "says"),
+        [
+            (
+                lambda event: {"log": orjson.dumps(event).decode() + "\n"},
+                "in the field \"log\" of the message; take it out, for instance with `jq -r '.log'`",
+            ),
+            (lambda event: {"@message": orjson.dumps(event).decode()}, "`jq -r '.[\"@message\"]'`"),
+            (lambda event: {"topic": "t", "payload": event}, "`jq -c '.payload'`"),
+            (
+                lambda event: orjson.dumps(event).decode(),
+                "text in quotation marks; unquote it, for instance with `jq -r .`",
+            ),
+        ],
+        ids=["of a container", "of a log shipper", "of a topic", "quoted"],
+    )
+    @pytest.mark.parametrize("event", [PUSHED[0], lineage(0, "ads.train")], ids=["native", "OpenLineage"])
+    def test_an_event_in_a_message_of_another_program_is_told(
+        self, wrap: Callable[[Line], Any], says: str, event: Line, tmp_path: Path
+    ) -> None:
+        """With the command that takes it out, instead of a field that the other program does not have."""
+        [fault] = checked(tmp_path, [wrap(event)]).faults
+
+        assert fault.kind.startswith("the event is ")
+        assert says in fault.reason
 
     @pytest.mark.parametrize("line", [b"oops {", b"oops", b'{"a": oops {}}', b"[{}]", b'"{"', b"   {oops"])
     def test_a_line_that_is_no_json_behind_a_prefix_is_not_told_so(self, line: bytes, tmp_path: Path) -> None:
