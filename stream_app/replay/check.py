@@ -20,7 +20,7 @@ from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.outputs import Closed, Output
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError
-from stream_app.replay.clock_outliers import ClockOutliers
+from stream_app.replay.clock_outliers import ClockOutliers, Dated
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.duplicates import Duplicates
 from stream_app.replay.reading import MessageReader, Stores
@@ -65,8 +65,8 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class LateEvent:
-    """An event dated more than a day after all others, by a broken clock."""
+class OutlyingEvent:
+    """An event dated more than a day after, or before, all others, probably by a broken clock."""
 
     time: str
     place: str
@@ -103,7 +103,8 @@ class Checked:
     unwritten: list[UnwrittenRead] = field(default_factory=list)
     split: list[SplitExecution] = field(default_factory=list)
     unended: list[Unended] = field(default_factory=list)
-    late: list[LateEvent] = field(default_factory=list)
+    late: list[OutlyingEvent] = field(default_factory=list)
+    early: list[OutlyingEvent] = field(default_factory=list)
     #: The most frequent first.
     faults: list[Fault] = field(default_factory=list)
     #: Files that break off, where and why.
@@ -268,10 +269,7 @@ class _Check:
         found.graph = survey.graph()
         found.unwritten, found.split = survey.unwritten(), survey.split()[:EXAMPLES]
         found.unended = survey.unended()[:EXAMPLES]
-        found.late = [
-            LateEvent(time_to_text(each.time_ms), each.place, each.pipeline, each.execution)
-            for each in self._clocks.found()[:EXAMPLES]
-        ]
+        found.late, found.early = _outlying(self._clocks.ahead()), _outlying(self._clocks.behind())
         if found.events:
             outcomes = found.graph.outcomes
             found.why = why_nothing(self._types, self._operators, found.graph.graphlets, outcomes.get("pushed", 0))
@@ -298,6 +296,13 @@ class _Check:
             Guess(name, group, _one_line(why), tuple(of_jobs.get(name, ())))
             for name, (group, why) in sorted(words.items())
         ]
+
+
+def _outlying(events: Sequence[Dated]) -> list[OutlyingEvent]:
+    return [
+        OutlyingEvent(time_to_text(each.time_ms), each.place, each.pipeline, each.execution)
+        for each in events[:EXAMPLES]
+    ]
 
 
 def _unversioned(artifacts: Sequence[ArtifactRef]) -> set[str]:

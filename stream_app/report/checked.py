@@ -41,9 +41,10 @@ def lines_of(found: Checked) -> Iterable[str]:
     yield from _unwritten(found.unwritten)
     yield from _split(found.split)
     yield from _unended(found.unended)
-    if found.late:
-        yield "a broken clock dated these more than a day after all others:"
-        for each in found.late:
+    for events, side in ((found.late, "after"), (found.early, "before")):
+        if events:
+            yield f"a clock was probably wrong: these are dated more than a day {side} all others:"
+        for each in events:
             yield f"  {each.time} at {each.place}: {each.execution} of {each.pipeline}"
     if found.duplicates:
         yield f"{plural(found.duplicates, 'message')} repeat another one, which changes nothing"

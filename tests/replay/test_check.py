@@ -330,6 +330,21 @@ class TestExecutions:
 
         assert (found.execution, found.place) == ("x", f"{tmp_path / 'e.jsonl'}:4")
 
+    def test_a_clock_that_runs_ahead_in_a_pipeline_that_says_no_more(self, tmp_path: Path) -> None:
+        """Others go on around it."""
+        broken = {**native(0, "x", "Evaluator", pipeline="q"), "time": "2062-03-02T00:00:00Z"}
+        lines = [*PUSHED, broken, *(native(20 + n, f"t{n}", "Trainer") for n in range(9))]
+
+        assert [each.execution for each in checked(tmp_path, lines).late] == ["x"]
+
+    def test_a_clock_that_runs_behind(self, tmp_path: Path) -> None:
+        """By years, or by a day and a month that were swapped."""
+        broken = {**native(0, "x", "Evaluator"), "time": "2026-01-03T00:00:00Z"}
+        found = checked(tmp_path, [*PUSHED, broken, *(native(20 + n, f"t{n}", "Trainer") for n in range(9))])
+
+        [event] = found.early
+        assert (event.execution, event.place, found.late) == ("x", f"{tmp_path / 'e.jsonl'}:4", [])
+
     @pytest.mark.parametrize(
         "lines",
         [
@@ -338,10 +353,30 @@ class TestExecutions:
             pytest.param(
                 [native(1440 * 9 + n, f"b{n}", "Trainer") for n in range(9)] + PUSHED, id="files in the wrong order"
             ),
+            pytest.param(
+                [native(1440 * 7 * n, f"{name}{n}", "Trainer", pipeline=name) for name in "abc" for n in range(4)]
+                + [native(1440 * 7 * n + 4000, f"d{n}", "Trainer", pipeline="d") for n in range(3)],
+                id="a file for each pipeline",
+            ),
+            pytest.param(
+                [*(native(1440 * 5 * n, f"a{n}", "Trainer", pipeline="a") for n in range(6)), *PUSHED[1:]],
+                id="a longer file first",
+            ),
+            pytest.param(
+                [
+                    native(1440 * 9, "a", "Trainer", pipeline="a"),
+                    *(native(1440 * 3 + n, f"t{n}", "Trainer") for n in range(9)),
+                    native(0, "z", "Trainer", pipeline="z"),
+                ],
+                id="an older file last",
+            ),
         ],
     )
     def test_pauses_are_no_broken_clocks(self, lines: list[Line], tmp_path: Path) -> None:
-        assert checked(tmp_path, lines).late == []
+        """Nor is the end of a file that another one follows."""
+        found = checked(tmp_path, lines)
+
+        assert (found.late, found.early) == ([], [])
 
     def test_messages_that_are_repeated(self, tmp_path: Path) -> None:
         found = checked(tmp_path, [*PUSHED, *PUSHED[:2]])
