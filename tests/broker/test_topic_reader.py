@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from stream_app.errors import OptionsError
+from stream_app.kafka.clients import topic_reader
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topic_reader import messages
 from stream_app.kafka.processing.partitioner import TICK
@@ -44,6 +45,22 @@ def test_partitions_are_merged_by_time(broker: Broker, topic: MakeTopic) -> None
     write(broker, name, *shuffled)
 
     assert read(broker, name) == [value for _, _, value in records]
+
+
+def test_partitions_that_hold_more_than_one_fetch_are_read_to_their_ends(
+    broker: Broker, topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for others again and again, since the times of some are far behind."""
+    monkeypatch.setattr(topic_reader, "_SILENCE_S", 5.0)
+    name = topic("events", partitions=4)
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=50)
+    for number in range(24_000):
+        partition = number % 4
+        time_ms = T0 + number * (1, 1, 3, 7)[partition]
+        producer.send(name, b"%d" % number + b"." * 300, partition=partition, timestamp_ms=time_ms)
+    producer.close()
+
+    assert len(read(broker, name)) == 24_000
 
 
 def test_what_is_no_message_is_left_out(broker: Broker, topic: MakeTopic) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.topics import find
 
 _POLL_MS = 500
-#: Records that one poll returns.
-_POLL_RECORDS = 2_000
+#: Records that one poll returns: all that were fetched, whose bytes are bounded. kafka-python never returns the rest of
+#: a partition that was paused when some of its fetched records had been returned.
+_POLL_RECORDS = sys.maxsize
 #: Seconds without any record after which Kafka counts as gone.
 _SILENCE_S = 30.0
 
