@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector, Settings
@@ -115,9 +115,13 @@ def test_a_late_event_does_not_hold_time_up(watch: Watch) -> None:
     assert clock_ms(watched) == at(100)
 
 
+@example(moves=[(False, 10**6, 0), (True, 0, 10), (False, 0, 20)])
 @given(moves=st.lists(st.tuples(st.booleans(), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=30))
 def test_no_tick_and_no_event_moves_a_clock_back(moves: list[tuple[bool, int, int]]) -> None:
-    """In whatever order they come, and however wrong the log's own clock is. A first event far ahead is taken back."""
+    """In whatever order they come, and however wrong the log's own clock is.
+
+    A first event far ahead is taken back, with the ticks after it.
+    """
     detector = Detector(Settings())
     before = 0
     for is_tick, minute, log_minute in moves:
@@ -127,7 +131,7 @@ def test_no_tick_and_no_event_moves_a_clock_back(moves: list[tuple[bool, int, in
             detector.step(started(minute, f"e{minute}", "Custom", run=None), at(log_minute))
         clock = detector.pipelines["p"].clock if detector.pipelines else Clock()
         after = clock.now_ms
-        assert after >= before or (clock.ahead is not None and clock.ahead.time_ms == before)
+        assert after >= before or (clock.ahead is not None and clock.ahead.time_ms > after + Settings().leap_ms)
         before = after
 
 

@@ -76,7 +76,8 @@ def trainers_read(execution: Execution) -> tuple[bool, bool]:
         if writer.group == TRAIN and has_graphlet(writer)
     }
     own_read = evicted.own_trainer or (execution.run is not None and execution.run in runs)
-    return execution.group == DEPLOY and (evicted.read_trainer or bool(runs)), own_read
+    any_read = own_read or evicted.read_trainer or bool(runs)
+    return execution.group == DEPLOY and any_read, own_read
 
 
 def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:

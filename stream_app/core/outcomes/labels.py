@@ -13,6 +13,7 @@ from stream_app.core.features import extraction
 from stream_app.core.outcomes.history_update import record_costs, record_flags, record_outcome
 from stream_app.core.outcomes.outcomes import Limits, Outcome, run_horizon_ms, run_outcome
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, UNKNOWN, Cause, Example, StageRecord
+from stream_app.core.properties import JOB
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
@@ -79,20 +80,27 @@ def schedule_subject(pipeline: Pipeline, subject: Subject, limits: Limits) -> No
     """Schedules the announcement of an outcome that was not announced, at once or after a grace.
 
     After a run's end a push may come as late as past pushes did; a superseded graphlet, or one whose trainer seems
-    lost, may run as long as pushed ones.
+    lost or may be tried again, may run as long as pushed ones.
     The time is set once and stored with the subject, so that a restart keeps it.
     """
     outcome = outcome_of(pipeline, subject, limits)
     if outcome.kind in (OPEN, UNKNOWN, subject.announced_kind):
         return
     if subject.announce_at_ms is None and outcome.kind == NOT_PUSHED and not subject.announced_kind:
-        if outcome.cause in (Cause.SUPERSEDED, Cause.LOST):
+        if outcome.cause in (Cause.SUPERSEDED, Cause.LOST) or may_be_tried_again(subject, outcome):
             started_ms = max((trainer.start_ms for trainer in trainers_of(subject)), default=0)
             lead_ms = started_ms + pipeline.history.lead_ms()
             subject.announce_at(max(outcome.time_ms or 0, lead_ms), pipeline.changes)
         elif outcome.cause == Cause.RUN_ENDED or subject.trainer is None:
             subject.announce_at((outcome.time_ms or 0) + pipeline.history.grace_ms(), pipeline.changes)
     pipeline.timers.add_announcement(subject.announce_at_ms or 0, subject.KIND, subject.name)
+
+
+def may_be_tried_again(subject: Subject, outcome: Outcome) -> bool:
+    """Whether a failed trainer is a try of a task, which another may follow: its graphlet then has no outcome."""
+    if outcome.cause != Cause.FAILED or subject.trainer is None or subject.run_id is None:
+        return False
+    return subject.trainer.value_of(JOB) is not None
 
 
 def schedule_check(pipeline: Pipeline, run: Run, limits: Limits) -> None:

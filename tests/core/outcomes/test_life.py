@@ -209,6 +209,21 @@ def test_failed_tries_belong_to_the_graphlet_of_the_last_try(watch: Watch) -> No
     assert cost(watched, "try3") == 12 * MINUTE
 
 
+def test_a_failed_try_teaches_nothing_of_its_own(watch: Watch) -> None:
+    """What is learned is what became of its task."""
+    watched = watch(Steered()).feed(past(3), tried(300, "try1", FAILED), tried(310, "try2", COMPLETE))
+    watched.feed(ran(320, "push", "Pusher", reads=["m-try2"]), run_ended(330), clock(30 * DAYS))
+
+    assert (watched.labels("try1"), watched.labels("try2")) == ([], [(1, True)])
+
+
+def test_a_failed_task_that_nobody_tries_again_is_a_negative(watch: Watch) -> None:
+    """Once its push would have come."""
+    watched = watch(Steered()).feed(past(3), tried(300, "try1", FAILED), clock(30 * DAYS))
+
+    assert watched.labels("try1") == [(1, False)]
+
+
 def test_trainings_of_a_mapped_task_are_not_tries_of_each_other(watch: Watch) -> None:
     """One failed just before another one started."""
     watched = watch().feed(tried(0, "a", FAILED, index=1), tried(5, "b", COMPLETE, index=2), run_ended(20))

@@ -10,7 +10,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from stream_app.core.detector import Detector, Settings
-from stream_app.core.events import COMPLETE, FAILED, NEW, Event
+from stream_app.core.events import CACHED, COMPLETE, FAILED, NEW, Event
 from stream_app.core.operators import Operators
 from stream_app.core.outputs import Closed, Example
 from stream_app.core.storage.rows import key
@@ -513,6 +513,33 @@ def test_a_validator_stays_out_of_its_baselines_graphlet_when_its_trainer_has_le
 
     assert watched.members("base") == ([], ["e20"], [])
     assert watched.restarted().members("base") == ([], ["e20"], [])
+
+
+def test_the_state_is_whole_when_a_deploy_execution_outlives_its_trainer(watch: Watch) -> None:
+    """What is known of trainers read is what would be found anew, before and after a restart."""
+    watched = watch().feed(ran(0, "t", "Trainer", writes=["m"]), ran(2, "push", "Pusher", reads=["m"], writes=["out"]))
+    watched.feed(ran(30 * DAYS, "late", "Custom", run="r9", reads=["out"]), clock(40))
+
+    assert "t" not in watched.detector.pipelines["p"].executions
+    assert "push" in watched.detector.pipelines["p"].executions
+    watched.detector.validate()
+    watched.restarted().detector.validate()
+
+
+def test_a_cached_trainer_that_leaves_was_not_one_that_was_read(watch: Watch) -> None:
+    """A push of what it passed on belongs to what led to it, whatever is forgotten."""
+    watched = watch().feed(
+        ran(0, "old", "Trainer", run="r0", writes=["m0"]),
+        ended(1, "cached", "Trainer", run="r2", state=CACHED, writes=["copy"]),
+        ran(2, "eval", "Evaluator", run="e", reads=["m0"], writes=["bless"]),
+        started(4, "push", "Pusher", run="d", reads=["copy", "bless"]),
+    )
+    for day in range(3, 75, 3):
+        watched.feed(started(day * DAYS, f"e{day}", "Evaluator", run=f"e{day}", reads=["m0"]))
+
+    assert "cached" not in watched.detector.pipelines["p"].executions
+    assert "push" in watched.members("old")[1]
+    assert "push" in watched.restarted().members("old")[1]
 
 
 def test_a_restart_does_not_shorten_the_retention(watch: Watch) -> None:
