@@ -5,10 +5,8 @@ Events go through a detector without a learner, so that graphlets and outcomes a
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -20,26 +18,28 @@ from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.outputs import Closed, Output
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError
+from stream_app.figures.numbers import plural
 from stream_app.replay.clock_outliers import ClockOutliers, Dated
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.duplicates import Duplicates
 from stream_app.replay.reading import MessageReader, Stores
 from stream_app.replay.rule_guesses import Guess, group_of_words, to_toml
-from stream_app.replay.survey import EXAMPLES, Graph, SplitExecution, Survey, Unended, UnwrittenRead
+from stream_app.replay.source_notes import SourceNotes, notes_of_sources
+from stream_app.replay.survey import EXAMPLES, Graph, SplitExecution, SpreadRun, Survey, Unended, UnwrittenRead
 from stream_app.sources import SOURCES, Sources
 from stream_app.sources.faults import kind_of
 from stream_app.sources.openlineage import JOB
 from stream_app.sources.openlineage_rules import Rules
 from stream_app.times import time_to_text
 
-#: Kinds of reasons, execution types and jobs that are distinguished, and warnings of sources that are kept.
-_KINDS_MAX, _NOTES_MAX = 1000, 100
+#: Kinds of reasons, execution types and jobs that are distinguished.
+_KINDS_MAX = 1000
 #: Messages between two calls of `progress`.
 _PROGRESS_EVERY = 1000
-#: Types named in one warning.
+#: Types named in one reason or note.
 _LISTED = 5
-#: The loggers of the sources.
-_SOURCES_LOG = "stream_app.sources"
+#: Types that are listed for a person to tell which of them trains.
+_OPEN = 20
 
 
 @dataclass(slots=True)
@@ -102,6 +102,7 @@ class Checked:
     #: The first of each; the deploys that read what nobody wrote come before the trainers.
     unwritten: list[UnwrittenRead] = field(default_factory=list)
     split: list[SplitExecution] = field(default_factory=list)
+    spread: list[SpreadRun] = field(default_factory=list)
     unended: list[Unended] = field(default_factory=list)
     late: list[OutlyingEvent] = field(default_factory=list)
     early: list[OutlyingEvent] = field(default_factory=list)
@@ -155,7 +156,7 @@ def check(
         As of `MessageReader`.
     """
     run = _Check(settings, rules or Rules())
-    with _warnings_of_sources() as notes:
+    with notes_of_sources() as notes:
         reading = MessageReader(files, stores)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
         try:
@@ -254,7 +255,7 @@ class _Check:
         job_type = facet.get("jobType") if isinstance(facet, dict) else None
         return self._rules.guessed(job["namespace"], job["name"], job_type if isinstance(job_type, str) else "")
 
-    def finish(self, notes: _Notes) -> Checked:
+    def finish(self, notes: SourceNotes) -> Checked:
         """The result."""
         found, survey = self.found, self._survey
         for record in self.detector.graphlets():
@@ -263,25 +264,31 @@ class _Check:
         found.first = time_to_text(self._first_ms) if self._first_ms is not None else None
         found.last = time_to_text(self._last_ms) if self._last_ms is not None else None
         found.types = _by_group(self._types, self._operators)
-        found.executions = _by_group(survey.types(), self._operators)
+        for (group, name), number in sorted(survey.groups().items(), key=lambda item: (-item[1], item[0][1])):
+            found.executions.setdefault(group, {})[name] = number
+        for job in survey.jobs_of_runs() & found.jobs.keys():
+            found.jobs[job].group, found.jobs[job].guessed = RUN, False
         found.faults = sorted(self._faults.values(), key=lambda fault: (-fault.messages, fault.kind))
         found.jobs = dict(sorted(found.jobs.items(), key=lambda item: (item[1].pipeline, item[0])))
         found.graph = survey.graph()
         found.unwritten, found.split = survey.unwritten(), survey.split()[:EXAMPLES]
-        found.unended = survey.unended()[:EXAMPLES]
+        spread = survey.spread()
+        found.unended, found.spread = survey.unended()[:EXAMPLES], spread[:EXAMPLES]
         found.late, found.early = _outlying(self._clocks.ahead()), _outlying(self._clocks.behind())
         if found.events:
             outcomes = found.graph.outcomes
             found.why = why_nothing(self._types, self._operators, found.graph.graphlets, outcomes.get("pushed", 0))
-        found.rules = to_toml(self._guesses(), notes.settings)
-        found.warnings = [*warnings(found, self._without_run, self._unversioned), *notes.lines]
+        found.rules = to_toml([*self._guesses(), *_rules_of_runs(spread)], notes.settings)
+        found.warnings = [*_notes(found, self._without_run, self._unversioned), *notes.lines]
         return found
 
     def _guesses(self) -> list[Guess]:
-        """Groups for the types of no known operator."""
-        unknown = [name for name in self.found.types.get(CUSTOM, {}) if name not in self._operators.groups]
+        """Groups for the types of no known operator; without a trainer, also those that nothing tells."""
+        unknown = [name for name in self.found.executions.get(CUSTOM, {}) if name not in self._operators.groups]
         guesses = {name: guess for name in unknown if (guess := group_of_words(name)) is not None}
-        words = {name: (group, f"its name says {word!r}") for name, (group, word) in guesses.items()}
+        words: dict[str, tuple[str | None, str]] = {
+            name: (group, f"its name says {word!r}") for name, (group, word) in guesses.items()
+        }
         if TRAIN not in self.found.types and TRAIN not in {group for group, _ in words.values()}:
             deploys = [
                 *self.found.types.get(DEPLOY, {}),
@@ -289,6 +296,8 @@ class _Check:
             ]
             for name in sorted(self._survey.writers(deploys) & set(unknown)):
                 words[name] = (TRAIN, f"writes what {', '.join(sorted(deploys)[:_LISTED])} reads")
+            if TRAIN not in {group for group, _ in words.values()}:
+                words |= {name: (None, "") for name in unknown[:_OPEN] if name not in words}
         of_jobs: dict[str, list[str]] = {}
         for name, job in self.found.jobs.items():
             of_jobs.setdefault(job.type, []).append(name)
@@ -296,6 +305,15 @@ class _Check:
             Guess(name, group, _one_line(why), tuple(of_jobs.get(name, ())))
             for name, (group, why) in sorted(words.items())
         ]
+
+
+def _rules_of_runs(spread: Sequence[SpreadRun]) -> list[Guess]:
+    """Rules for jobs, such as DAGs with dots, whose tasks name them as their pipeline, but whose own events do not."""
+    jobs = {each.job: each for each in spread if each.is_named and each.other == each.job}
+    return [
+        Guess(job, RUN, f"such as run {each.run}, which its tasks name", (job,), pipeline=each.other)
+        for job, each in jobs.items()
+    ]
 
 
 def _outlying(events: Sequence[Dated]) -> list[OutlyingEvent]:
@@ -322,59 +340,24 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-class _Notes(logging.Handler):
-    """What sources warn of: settings that match nothing, rows that are not read, and what to set."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: dict[str, None] = {}
-        self.settings: dict[str, dict[str, object]] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if len(self.lines) < _NOTES_MAX:
-            self.lines[record.getMessage()] = None
-        for section, table in getattr(record, "settings", {}).items():
-            self.settings.setdefault(section, {}).update(table)
-
-
-@contextmanager
-def _warnings_of_sources() -> Iterator[_Notes]:
-    """Collects the warnings of sources instead of logging them."""
-    logger, notes = logging.getLogger(_SOURCES_LOG), _Notes()
-    before = logger.propagate
-    logger.addHandler(notes)
-    logger.propagate = False
-    try:
-        yield notes
-    finally:
-        logger.removeHandler(notes)
-        logger.propagate = before
-
-
-def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
-    """Properties of the valid events with which the detector knows less than it could.
-
-    Parameters
-    ----------
-    found
-        The result so far.
-    without_run
-        Events that name no run.
-    unversioned
-        Datasets that were named without a version.
-    """
+def _notes(found: Checked, without_run: int, unversioned: int) -> list[str]:
+    """Properties of the valid events with which the detector knows less than it could."""
     if not found.events:
         return []
     lines = []
     if DEPLOY not in found.types and not found.graph.graphlets:
         lines.append("no execution is of group deploy: nothing will count as pushed")
-    if RUN not in found.types:
+    if RUN not in found.executions:
         lines.append("no execution is of group run: outcomes wait for a later push or for the horizon")
     if without_run:
-        lines.append(f"{without_run:,} events name no run: their graphlets stand alone")
+        lines.append(
+            _agree(without_run, "event", "names no run: its graphlet stands", "name no run: their graphlets stand")
+            + " alone"
+        )
     if unversioned:
-        lines.append(f"{unversioned:,} datasets were named without a version: who reads one reads its last writer's")
-    custom = sorted(found.types.get(CUSTOM, {}))
+        named = _agree(unversioned, "dataset", "was", "were")
+        lines.append(f"{named} named without a version: who reads one reads its last writer's")
+    custom = sorted(found.executions.get(CUSTOM, {}))
     if custom:
         settings = "openlineage.jobs" if found.jobs else "operators.groups"
         listed = ", ".join(custom[:_LISTED]) + (", ..." if len(custom) > _LISTED else "")
@@ -382,7 +365,15 @@ def warnings(found: Checked, without_run: int, unversioned: int) -> list[str]:
     if not found.graph.complete:
         lines.append(f"more executions than are kept: the graph is that of the first {found.graph.executions:,}")
     if found.parts_dropped:
-        lines.append(f"{found.parts_dropped:,} parts of events that are not read were malformed and dropped")
+        dropped = _agree(found.parts_dropped, "part", "of an event was", "of events were")
+        lines.append(f"{dropped} malformed or too large, and not read")
     if found.dropped:
-        lines.append(f"{found.dropped:,} events came too late: they touch only what was forgotten")
+        lines.append(
+            _agree(found.dropped, "event", "came too late: it touches", "came too late: they touch")
+            + " only what was forgotten"
+        )
     return lines
+
+
+def _agree(number: int, noun: str, one: str, many: str) -> str:
+    return f"{plural(number, noun)} {one if number == 1 else many}"

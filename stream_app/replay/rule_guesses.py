@@ -14,14 +14,20 @@ from dataclasses import dataclass
 from stream_app.core.operators import DEPLOY, PREPROCESS, TRAIN, TUNE, VALIDATE
 from stream_app.errors import OptionsError
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zß-öø-ÿ]+|[^\W\d_]+")
+#: What stands before rules for names that do not tell.
+_UNTOLD = "# Which of these trains, and which deploys? Uncomment it, with its group."
 
 #: Words of names of operators; the first group of which one is there holds. A word before a `+` counts only beside one
 #: of the words after it.
 _WORDS = {
     TUNE: "tune tuner tuning hpo hyperparameter hyperparameters sweep gridsearch",
-    TRAIN: "train trains trainer training retrain retraining fit fits fitting finetune finetuning",
-    DEPLOY: "deploy deploys deployer deployment promote promotes promoter promotion rollout pusher",
+    TRAIN: "train trains trainer training retrain retraining fit fits fitting finetune finetuning "
+    "entrainer entraîner entrainement entraînement trainieren entrenar entrenamiento treinar treinamento addestra "
+    "addestrare addestramento обучение обучить",
+    DEPLOY: "deploy deploys deployer deployment promote promotes promoter promotion rollout pusher "
+    "déployer déploiement deploiement ausrollen bereitstellen bereitstellung desplegar despliegue implantar "
+    "развертывание публикация",
     VALIDATE: "evaluate evaluates evaluator evaluation eval backtest",
     PREPROCESS: "preprocess preprocessing featurize featurization vectorize",
 }
@@ -30,6 +36,8 @@ _PAIRS = {
     VALIDATE: ("validate validation test score", "model models"),
     PREPROCESS: ("build compute create make engineering prepare", "feature features"),
 }
+#: Words of languages that leave no space between words.
+_UNSPACED = {TRAIN: "学習 训练 訓練 학습", DEPLOY: "デプロイ 部署 배포"}
 #: Words beside which an operator does something about trainings or deployments instead: `train_test_split`.
 _OTHERWISE = (
     "alert await check cleanup data dataset datasets delete drift list log logs metrics monitor notify report sensor "
@@ -39,13 +47,15 @@ _OTHERWISE = (
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The group that an unknown operator probably has, and why."""
+    """The group that an unknown operator probably has, and why; None where nothing tells, which a person should."""
 
     type: str
-    group: str
+    group: str | None
     why: str
     #: Names of its jobs of OpenLineage; empty for an operator of another source.
     jobs: tuple[str, ...] = ()
+    #: The pipeline that its only job is of; None where it need not be told.
+    pipeline: str | None = None
 
 
 def group_of_words(name: str) -> tuple[str, str] | None:
@@ -77,6 +87,10 @@ def group_of_words(name: str) -> tuple[str, str] | None:
         if found is not None:
             otherwise = known & set(_OTHERWISE.split())
             return None if otherwise and group in (TRAIN, DEPLOY) else (group, found)
+    for group, listed in _UNSPACED.items():
+        for word in listed.split():
+            if word in name:
+                return group, word
     return None
 
 
@@ -101,17 +115,25 @@ def to_toml(guesses: Iterable[Guess], other: Mapping[str, Mapping[str, object]] 
     for section, table in (other or {}).items():
         lines += [f"[{section}]", *(f"{key} = {_value(value)}" for key, value in table.items()), ""]
     if types:
-        lines.append("[operators.groups]")
-        lines += [f"{_value(each.type)} = {_value(each.group)}  # {each.why}" for each in types]
-        lines.append("")
+        told = [f"{_value(each.type)} = {_value(each.group)}  # {each.why}" for each in types if each.group is not None]
+        untold = [f"# {_value(each.type)} = {_value(TRAIN)}" for each in types if each.group is None]
+        lines += ["[operators.groups]", *told, *([_UNTOLD, *untold] if untold else ()), ""]
     for each in jobs:
-        lines += [
-            "[[openlineage.jobs]]",
-            f"name = {_value(_pattern(each))}",
-            f"group = {_value(each.group)}  # {each.why}",
-            "",
-        ]
-    return "\n".join(lines)
+        if each.group is not None:
+            lines += [*_job(each), ""]
+    untold = [f"# {line}" for each in jobs if each.group is None for line in _job(each)]
+    return "\n".join([*lines, _UNTOLD, *untold, ""] if untold else lines)
+
+
+def _job(guess: Guess) -> list[str]:
+    """The rule for the jobs of an operator."""
+    pipeline = [] if guess.pipeline is None else [f"pipeline = {_value(guess.pipeline.replace(chr(92), chr(92) * 2))}"]
+    return [
+        "[[openlineage.jobs]]",
+        f"name = {_value(_pattern(guess))}",
+        *pipeline,
+        f"group = {_value(guess.group or TRAIN)}" + (f"  # {guess.why}" if guess.why else ""),
+    ]
 
 
 def merged(settings: str, rules: str) -> str:
@@ -151,6 +173,8 @@ def merged(settings: str, rules: str) -> str:
 
 def _pattern(guess: Guess) -> str:
     """A regular expression for the names of an operator's jobs."""
+    if guess.pipeline is not None:
+        return re.escape(guess.type.rpartition("/")[2])
     own = re.escape(guess.type)
     if all(name.endswith((f".{guess.type}", f"/{guess.type}")) for name in guess.jobs):
         return rf"(.*\.)?{own}"

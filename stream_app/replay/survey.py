@@ -12,7 +12,7 @@ from sys import intern
 from typing import Any
 
 from stream_app.core.events import CACHED, ENDS, Event
-from stream_app.core.operators import DEPLOY, TRAIN, Operators
+from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.replay.near_names import NearNames
 from stream_app.replay.rule_guesses import group_of_words
 from stream_app.sources.openlineage import JOB
@@ -34,6 +34,7 @@ class Seen:
     job: str
     run: str | None = None
     cached: bool = False
+    has_artifacts: bool = False
     start_ms: int | None = None
     end_ms: int | None = None
     in_graphlet: bool = False
@@ -65,6 +66,18 @@ class SplitExecution:
     type: str
     started_as: str
     ended_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadRun:
+    """A run of OpenLineage whose events are in one pipeline, and what runs in it, or other events of it, in another."""
+
+    run: str
+    job: str
+    pipeline: str
+    other: str
+    #: Whether other executions name it as their run there; its own events are there else.
+    is_named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,8 @@ class Survey:
         #: Artifact -> its pipeline and the type of its writer.
         self._written: dict[str, tuple[str, str]] = {}
         self._also_written: set[tuple[str, str]] = set()
+        #: Pipeline and run that an execution names as its own.
+        self._named_runs: set[tuple[str, str]] = set()
         self._graph = Graph()
         #: Type -> whether what its executions read is kept.
         self._kept_reads: dict[str, bool] = {}
@@ -131,7 +146,10 @@ class Survey:
             seen = self._executions[key] = Seen(event.execution_id, intern(event.execution_type), job)
         if event.run is not None:
             seen.run = intern(event.run)
+            if event.run != event.execution_id:
+                self._named_runs.add((intern(event.pipeline), seen.run))
         seen.cached |= event.state == CACHED
+        seen.has_artifacts |= bool(event.inputs or event.outputs)
         if event.state in ENDS:
             seen.end_ms = max(seen.end_ms or 0, event.time_ms)
         else:
@@ -169,6 +187,12 @@ class Survey:
         seen.in_graphlet = True
         return self._operators.group(seen.type)
 
+    def _group(self, pipeline: str, seen: Seen) -> str:
+        """The group of an execution; what others name as their run is one, as in `core.graphlets.roles`."""
+        group = self._operators.group(seen.type)
+        is_step = group == RUN or (group != CUSTOM and seen.has_artifacts)
+        return group if is_step or (pipeline, seen.id) not in self._named_runs else RUN
+
     def _keeps_reads(self, name: str) -> bool:
         keeps = self._kept_reads.get(name)
         if keeps is None:
@@ -177,9 +201,30 @@ class Survey:
             self._kept_reads[name] = keeps
         return keeps
 
-    def types(self) -> Counter[str]:
-        """The number of executions of each type."""
-        return Counter(seen.type for seen in self._executions.values())
+    def groups(self) -> Counter[tuple[str, str]]:
+        """The number of executions of each group and type."""
+        return Counter((self._group(pipeline, seen), seen.type) for (pipeline, _), seen in self._executions.items())
+
+    def jobs_of_runs(self) -> set[str]:
+        """The jobs of OpenLineage whose executions are runs, whatever their types."""
+        return {seen.job for (pipeline, _), seen in self._executions.items() if self._group(pipeline, seen) == RUN} - {
+            ""
+        }
+
+    def spread(self) -> list[SpreadRun]:
+        """Runs of OpenLineage, whose ids are unique, that are in two pipelines; at most `EXAMPLES`."""
+        places: dict[str, list[str]] = {}
+        for (pipeline, execution), seen in self._executions.items():
+            if seen.job:
+                places.setdefault(execution, []).append(pipeline)
+        found: list[SpreadRun] = []
+        for run, (pipeline, *others) in places.items():
+            found += [SpreadRun(run, self._executions[pipeline, run].job, pipeline, each, False) for each in others]
+        for other, run in self._named_runs:
+            if run in places and (other, run) not in self._executions:
+                pipeline = places[run][0]
+                found.append(SpreadRun(run, self._executions[pipeline, run].job, pipeline, other, True))
+        return sorted(found, key=lambda each: (each.pipeline, each.job, each.other, each.run))
 
     def graph(self) -> Graph:
         """How much of the graph is connected; call it once all graphlets are noted."""

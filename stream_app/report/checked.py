@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from stream_app.core.operators import DEPLOY
 from stream_app.figures.numbers import count, plural
 from stream_app.replay.check import Checked, Job
-from stream_app.replay.survey import Graph, SplitExecution, Unended, UnwrittenRead
+from stream_app.replay.survey import Graph, SplitExecution, SpreadRun, Unended, UnwrittenRead
 
 #: Jobs listed; `--json` has all.
 _JOBS = 50
@@ -40,6 +40,7 @@ def lines_of(found: Checked) -> Iterable[str]:
         yield from _graph(found.graph, found.why)
     yield from _unwritten(found.unwritten)
     yield from _split(found.split)
+    yield from _spread(found.spread)
     yield from _unended(found.unended)
     for events, side in ((found.late, "after"), (found.early, "before")):
         if events:
@@ -47,14 +48,16 @@ def lines_of(found: Checked) -> Iterable[str]:
         for each in events:
             yield f"  {each.time} at {each.place}: {each.execution} of {each.pipeline}"
     if found.duplicates:
-        yield f"{plural(found.duplicates, 'message')} repeat another one, which changes nothing"
+        repeat = "repeats" if found.duplicates == 1 else "repeat"
+        yield f"{plural(found.duplicates, 'message')} {repeat} another one, which changes nothing"
     for warning in found.warnings:
         yield f"note: {warning}"
     if found.rules:
         yield "settings to add, if the names mean what they say (--write-rules FILE writes them):"
         yield from (f"  {line}".rstrip() for line in found.rules.rstrip("\n").split("\n"))
     if found.ignored:
-        yield f"{plural(found.ignored, 'message')} are about no execution and are ignored"
+        are = "is about no execution and is" if found.ignored == 1 else "are about no execution and are"
+        yield f"{plural(found.ignored, 'message')} {are} ignored"
     yield from _faults(found)
 
 
@@ -62,7 +65,7 @@ def _jobs(jobs: dict[str, Job]) -> Iterable[str]:
     yield "jobs:"
     for job, became in list(jobs.items())[:_JOBS]:
         guessed = ", guessed from its name" if became.guessed else ""
-        yield f"  {job}: {became.group} ({became.type}{guessed}) of {became.pipeline}, {count(became.events)} events"
+        yield f"  {job}: {became.group} ({became.type}{guessed}) of {became.pipeline}, {plural(became.events, 'event')}"
     if len(jobs) > _JOBS:
         yield f"  and {count(len(jobs) - _JOBS)} more"
 
@@ -100,7 +103,7 @@ def _unwritten(reads: Sequence[UnwrittenRead]) -> Iterable[str]:
         if each.near == each.artifact:
             near = f"; it was written in another {each.differs}"
         elif each.near is not None:
-            near = f"; written was {each.near} ({each.differs} differs)"
+            near = f"; written was {each.near}, which differs in {each.differs}"
         yield f"  {each.execution} ({each.group}) of {each.pipeline} read {each.artifact}{near}"
 
 
@@ -110,6 +113,15 @@ def _split(found: Sequence[SplitExecution]) -> Iterable[str]:
     yield "these started under one id and probably ended under another:"
     for each in found[:_EXAMPLES]:
         yield f"  {each.type} of {each.pipeline}: {each.started_as}, then {each.ended_as}"
+
+
+def _spread(found: Sequence[SpreadRun]) -> Iterable[str]:
+    if not found:
+        return
+    yield "these runs are in two pipelines, neither of which knows the whole run:"
+    for each in found[:_EXAMPLES]:
+        what = "what runs in it is" if each.is_named else "some of its events are"
+        yield f"  {each.run} ({each.job}) is in {each.pipeline}, {what} in {each.other}"
 
 
 def _unended(found: Sequence[Unended]) -> Iterable[str]:
@@ -122,7 +134,11 @@ def _unended(found: Sequence[Unended]) -> Iterable[str]:
 
 def _faults(found: Checked) -> Iterable[str]:
     if found.dead_letters:
-        yield f"{plural(found.dead_letters, 'message')} are not events:"
+        yield (
+            "1 message is not an event:"
+            if found.dead_letters == 1
+            else f"{count(found.dead_letters)} messages are not events:"
+        )
         for fault in found.faults:
             yield f"  {count(fault.messages)} x {fault.kind}"
             yield f"      first at {fault.place}: {fault.reason}"

@@ -317,7 +317,7 @@ def test_check_names_what_is_missing_for_the_detector(here: Path, run: Run) -> N
     assert ran.code == 0
     for group in ("train", "deploy", "run"):
         assert f"no execution is of group {group}" in ran.out
-    assert "1 events name no run" in ran.out
+    assert "1 event names no run" in ran.out
 
 
 @pytest.mark.usefixtures("here")

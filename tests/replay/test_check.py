@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ FACET = {"_producer": "urn:test", "_schemaURL": "urn:test"}
 _runs = itertools.count(1000)
 
 
+def run_id(number: int) -> str:
+    """The id of a run of OpenLineage."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
 def lineage(
     minute: int, job: str, state: str = "COMPLETE", reads: Sequence[str] = (), writes: Sequence[str] = (), run: int = 0
 ) -> Line:
@@ -82,7 +88,7 @@ def lineage(
     return {
         "eventTime": f"2026-03-01T{minute // 60:02}:{minute % 60:02}:00Z",
         "eventType": state,
-        "run": {"runId": f"00000000-0000-4000-8000-{run or next(_runs):012}"},
+        "run": {"runId": run_id(run or next(_runs))},
         "job": {"namespace": "prod", "name": job},
         "inputs": datasets(reads),
         "outputs": datasets(writes),
@@ -206,7 +212,7 @@ class TestJobs:
 
         found = checked(tmp_path, [event, lineage(1, "ads.push", reads=["m"])])
 
-        assert "1 datasets were named without a version: who reads one reads its last writer's" in found.warnings
+        assert "1 dataset was named without a version: who reads one reads its last writer's" in found.warnings
 
     def test_parts_that_were_dropped_are_counted(self, tmp_path: Path) -> None:
         event = orjson.dumps(lineage(0, "ads.train")).replace(b'"job":{', b'"job":{"facets":{"x":{"y":NaN}},')
@@ -313,6 +319,59 @@ class TestExecutions:
 
     def test_events_that_only_end_are_no_halves(self, tmp_path: Path) -> None:
         assert checked(tmp_path, PUSHED).split == []
+
+    def test_what_others_name_as_their_run_is_one(self, tmp_path: Path) -> None:
+        """As the detector takes it: no rule is missing for it."""
+        named = {
+            "facets": {"parent": {**FACET, "run": {"runId": run_id(1)}, "job": {"namespace": "prod", "name": "ads"}}}
+        }
+        step = lineage(1, "ads.train", writes=["m"])
+        step["run"] |= named
+        found = checked(tmp_path, [lineage(0, "ads", "START", run=1), step, lineage(2, "ads", run=1)])
+
+        assert found.executions == {"run": {"ads": 1}, "train": {"Trainer": 1}}
+        assert found.jobs["prod/ads"].group == "run"
+        assert not any("group run" in note or "custom" in note for note in found.warnings)
+        assert found.rules == ""
+
+    def test_a_dag_with_dots_that_does_not_tell_that_it_is_one(self, tmp_path: Path) -> None:
+        """Its tasks name it as their pipeline; its own events are read as those of a task. A rule helps."""
+        named = {
+            "facets": {
+                "parent": {**FACET, "run": {"runId": run_id(1)}, "job": {"namespace": "prod", "name": "team.ads"}}
+            }
+        }
+        step = lineage(1, "team.ads.train", writes=["m"])
+        step["run"] |= named
+        lines = [lineage(0, "team.ads", "START", run=1), step, lineage(2, "team.ads", run=1)]
+
+        found = checked(tmp_path, lines)
+
+        [spread] = found.spread
+        assert (spread.run, spread.pipeline, spread.other) == (run_id(1), "prod/team", "prod/team.ads")
+        file = tmp_path / "rules.toml"
+        file.write_text(found.rules)
+        again = checked(tmp_path, lines, load(file))
+        assert (again.pipelines, again.spread, again.rules) == (1, [], "")
+        assert again.executions == {"run": {"PipelineRun": 1}, "train": {"Trainer": 1}}
+
+    def test_a_run_of_which_only_some_events_name_their_parent(self, tmp_path: Path) -> None:
+        """Its start and its end are in two pipelines."""
+        start = lineage(0, "train", "START", run=2)
+        start["run"]["facets"] = {
+            "parent": {**FACET, "run": {"runId": run_id(1)}, "job": {"namespace": "prod", "name": "ads"}}
+        }
+
+        [spread] = checked(tmp_path, [start, lineage(1, "train", run=2)]).spread
+
+        assert (spread.run, {spread.pipeline, spread.other}) == (run_id(2), {"prod/ads", "prod/train"})
+
+    def test_ids_of_other_sources_are_unique_in_a_pipeline_only(self, tmp_path: Path) -> None:
+        lines = [native(0, "t", "Trainer", pipeline=name, run="r") for name in "pq"] + [
+            native(0, "r", "X", pipeline="s")
+        ]
+
+        assert checked(tmp_path, lines).spread == []
 
     def test_executions_without_an_end_by_type(self, tmp_path: Path) -> None:
         lines = [native(n, f"t{n}", "Trainer", "RUNNING") for n in range(3)] + [native(4, "x", "Tuner", "NEW"), *PUSHED]
@@ -521,7 +580,21 @@ class TestRules:
 
         found = checked(tmp_path, [native(n, f"e{n}", name) for n, name in enumerate(names)])
 
-        assert found.rules == ""
+        assert tomllib.loads(found.rules) == {"operators": {"groups": {}}}
+
+    def test_where_no_name_tells_the_names_are_listed(self, tmp_path: Path) -> None:
+        """For a person to choose the one that trains, in words of any language."""
+        lines = [lineage(0, "ads.modell_bauen", writes=["m"]), lineage(1, "ads.hochladen", reads=["m"])]
+        rules = checked(tmp_path, lines).rules
+
+        assert tomllib.loads(rules) == {}
+        chosen = rules.replace(
+            '# [[openlineage.jobs]]\n# name = "(.*\\\\.)?modell_bauen"\n# group',
+            '[[openlineage.jobs]]\nname = "(.*\\\\.)?modell_bauen"\ngroup',
+        )
+        file = tmp_path / "rules.toml"
+        file.write_text(chosen)
+        assert "train" in checked(tmp_path, lines, load(file)).executions
 
     def test_a_type_that_the_settings_name_is_not_guessed(self, tmp_path: Path) -> None:
         """Its group may be custom on purpose."""

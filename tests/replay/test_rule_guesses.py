@@ -40,7 +40,13 @@ from stream_app.replay.rule_guesses import Guess, group_of_words, merged, to_tom
         ("constraint", None),
         ("Resolver", None),
         ("", None),
-        ("学習", None),
+        ("学習", "train"),
+        ("モデルのデプロイ", "deploy"),
+        ("部署模型", "deploy"),
+        ("entraîner_modele", "train"),
+        ("обучение модели", "train"),
+        ("modell_ausrollen", "deploy"),
+        ("données", None),
     ],
 )
 def test_the_words_of_a_name_tell_its_group(name: str, group: str | None) -> None:
