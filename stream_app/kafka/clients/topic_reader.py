@@ -69,9 +69,12 @@ def _merged(consumer: Any, topic: str) -> Iterator[Any]:
     consumer.seek_to_beginning(*partitions)
     ends = consumer.end_offsets(partitions)
     waiting: dict[Any, deque[Any]] = {partition: deque() for partition in partitions}
+    unread = set(partitions)
     heard = time.monotonic()
     while True:
-        behind = [each for each in partitions if not waiting[each] and consumer.position(each) < ends[each]]
+        empty = [each for each in unread if not waiting[each]]
+        behind = [each for each in empty if consumer.position(each) < ends[each]]
+        unread.difference_update(each for each in empty if each not in behind)
         if behind:
             consumer.pause(*(each for each in partitions if each not in behind))
             consumer.resume(*behind)
