@@ -194,7 +194,7 @@ class _Check:
         self._clocks = ClockOutliers()
         self._first_ms: int | None = None
         self._last_ms: int | None = None
-        self._without_run = self._unversioned = 0
+        self._unversioned = 0
 
     def fault(self, reason: str, place: str) -> None:
         """Counts a message that is not an event."""
@@ -216,7 +216,6 @@ class _Check:
         time_ms, name = event.time_ms, event.execution_type
         self._pipelines.add(event.pipeline)
         self._types[name if len(self._types) < _KINDS_MAX or name in self._types else "other types"] += 1
-        self._without_run += event.run is None
         if JOB in event.properties:
             self._note_job(event, message)
         self._first_ms = time_ms if self._first_ms is None else min(self._first_ms, time_ms)
@@ -279,12 +278,13 @@ class _Check:
             outcomes = found.graph.outcomes
             found.why = why_nothing(self._types, self._operators, found.graph.graphlets, outcomes.get("pushed", 0))
         found.rules = to_toml([*self._guesses(), *_rules_of_runs(spread)], notes.settings)
-        found.warnings = [*_notes(found, self._without_run, self._unversioned), *notes.lines]
+        found.warnings = [*_notes(found, survey.without_run(), self._unversioned), *notes.lines]
         return found
 
     def _guesses(self) -> list[Guess]:
         """Groups for the types of no known operator; without a trainer, also those that nothing tells."""
-        unknown = [name for name in self.found.executions.get(CUSTOM, {}) if name not in self._operators.groups]
+        runs = self.found.executions.get(RUN, {}).keys() | self._operators.groups.keys()
+        unknown = [name for name in self.found.executions.get(CUSTOM, {}) if name not in runs]
         guesses = {name: guess for name in unknown if (guess := group_of_words(name)) is not None}
         words: dict[str, tuple[str | None, str]] = {
             name: (group, f"its name says {word!r}") for name, (group, word) in guesses.items()
@@ -357,7 +357,7 @@ def _notes(found: Checked, without_run: int, unversioned: int) -> list[str]:
     if unversioned:
         named = _agree(unversioned, "dataset", "was", "were")
         lines.append(f"{named} named without a version: who reads one reads its last writer's")
-    custom = sorted(found.executions.get(CUSTOM, {}))
+    custom = sorted(found.executions.get(CUSTOM, {}).keys() - found.executions.get(RUN, {}).keys())
     if custom:
         settings = "openlineage.jobs" if found.jobs else "operators.groups"
         listed = ", ".join(custom[:_LISTED]) + (", ..." if len(custom) > _LISTED else "")

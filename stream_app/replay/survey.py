@@ -32,6 +32,7 @@ class Seen:
     type: str
     #: The job of OpenLineage, whose runs have ids that say nothing; "" of other sources.
     job: str
+    events: int = 0
     run: str | None = None
     cached: bool = False
     has_artifacts: bool = False
@@ -144,6 +145,7 @@ class Survey:
                 return
             job = intern(str(event.properties.get(JOB, "")))
             seen = self._executions[key] = Seen(event.execution_id, intern(event.execution_type), job)
+        seen.events += 1
         if event.run is not None:
             seen.run = intern(event.run)
             if event.run != event.execution_id:
@@ -204,6 +206,14 @@ class Survey:
     def groups(self) -> Counter[tuple[str, str]]:
         """The number of executions of each group and type."""
         return Counter((self._group(pipeline, seen), seen.type) for (pipeline, _), seen in self._executions.items())
+
+    def without_run(self) -> int:
+        """The number of events of executions that are in no run, and are none."""
+        return sum(
+            seen.events
+            for (pipeline, _), seen in self._executions.items()
+            if seen.run is None and self._group(pipeline, seen) != RUN
+        )
 
     def jobs_of_runs(self) -> set[str]:
         """The jobs of OpenLineage whose executions are runs, whatever their types."""

@@ -327,11 +327,13 @@ class TestExecutions:
         }
         step = lineage(1, "ads.train", writes=["m"])
         step["run"] |= named
-        found = checked(tmp_path, [lineage(0, "ads", "START", run=1), step, lineage(2, "ads", run=1)])
+        following = lineage(3, "ads", "START", run=3)  # in which nothing runs yet
 
-        assert found.executions == {"run": {"ads": 1}, "train": {"Trainer": 1}}
+        found = checked(tmp_path, [lineage(0, "ads", "START", run=1), step, lineage(2, "ads", run=1), following])
+
+        assert found.executions == {"run": {"ads": 1}, "train": {"Trainer": 1}, "custom": {"ads": 1}}
         assert found.jobs["prod/ads"].group == "run"
-        assert not any("group run" in note or "custom" in note for note in found.warnings)
+        assert found.warnings == ["1 event names no run: its graphlet stands alone"]
         assert found.rules == ""
 
     def test_a_dag_with_dots_that_does_not_tell_that_it_is_one(self, tmp_path: Path) -> None:
