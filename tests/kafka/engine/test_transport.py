@@ -37,6 +37,16 @@ def test_nothing_makes_no_batch() -> None:
     assert split([]) == []
 
 
+def test_faust_judges_no_partition(consumer: Any) -> None:
+    """It would call those stuck that were assigned again a moment ago, in an error each."""
+    asked: list[TP] = []
+    consumer._thread = SimpleNamespace(verify_event_path=lambda _, tp: asked.append(tp))
+
+    consumer.verify_event_path(600.0, TP("g-events", 3))
+
+    assert asked == []
+
+
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A consumer of an app in the middle of its first rebalance; Faust's own parts do nothing."""
