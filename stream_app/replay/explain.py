@@ -172,8 +172,16 @@ class _Collector:
     def explanation(self, detector: Detector, types: Mapping[str, int]) -> Explanation:
         """The explanation, still without events; raises UnknownGraphletError, which names types where there is none."""
         record, known = self._closed, []
+        name = parse_graphlet_id(self._graphlet)
+        of_run: list[str] = []
         for kept in detector.graphlets():
             known.append(kept["graphlet"])
+            if (
+                name is not None
+                and name.run is not None
+                and (kept["pipeline"], kept["run"]) == (name.pipeline, name.run)
+            ):
+                of_run.append(kept["graphlet"])
             if kept["graphlet"] == self._graphlet:
                 record = kept
         names = {self._graphlet}
@@ -181,6 +189,11 @@ class _Collector:
             names.add(run_graphlet_id(record["pipeline"], record["run"]))
         verdicts = [verdict for verdict in self._verdicts if verdict.graphlet in names]
         if record is None and not verdicts:
+            if of_run:
+                raise UnknownGraphletError(
+                    f"{self._graphlet}: nothing was predicted for this run before its trainer was known; "
+                    f"its graphlets are {', '.join(sorted(of_run)[:_SUGGESTED])}"
+                )
             why = why_nothing(types, detector.settings.operators, 0, 0)
             raise UnknownGraphletError(unknown(self._graphlet, known, why or ""))
         pipeline = record["pipeline"] if record is not None else verdicts[0].pipeline

@@ -55,3 +55,12 @@ def test_what_is_no_trainer_is_unknown(events: str, graphlet: str) -> None:
     """With ids that there are."""
     with pytest.raises(UnknownGraphletError, match=f"^{graphlet}: no such graphlet; there are, for instance, "):
         explained(graphlet, events)
+
+
+def test_a_run_of_which_nothing_was_predicted_names_its_graphlets(tmp_path: Path) -> None:
+    """Its trainer came first, so that it never had a provisional graphlet."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(orjson.dumps(event_to_dict(started(1, "t", "Trainer", run="r"))))
+
+    with pytest.raises(UnknownGraphletError, match="^p/run:r: nothing was predicted .*; its graphlets are p/t$"):
+        explained("p/run:r", str(path))
