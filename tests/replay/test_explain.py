@@ -62,5 +62,5 @@ def test_a_run_of_which_nothing_was_predicted_names_its_graphlets(tmp_path: Path
     path = tmp_path / "events.jsonl"
     path.write_bytes(orjson.dumps(event_to_dict(started(1, "t", "Trainer", run="r"))))
 
-    with pytest.raises(UnknownGraphletError, match="^p/run:r: nothing was predicted .*; its graphlets are p/t$"):
+    with pytest.raises(UnknownGraphletError, match=r"^p/run:r: nothing was predicted .*; its graphlets are p/t$"):
         explained("p/run:r", str(path))
