@@ -120,6 +120,9 @@ class Verdict:
         Rises with each verdict on the graphlet, from 1.
     time_ms
         Event time of the stage in ms since 1970 UTC.
+    job
+        The name by which people know the trainer, or the run while the graphlet is provisional, where its source says
+        one: ids of OpenLineage are UUIDs.
     """
 
     graphlet: str
@@ -145,6 +148,7 @@ class Verdict:
     propensity: float
     revision: int
     time_ms: int
+    job: str | None = None
 
     @property
     def id(self) -> str:

@@ -12,8 +12,8 @@ from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
 from stream_app.core.operators import Operators
 from stream_app.core.outputs import PRUNE, Reason, Verdict
-from stream_app.core.properties import is_true
-from stream_app.core.state.entities import Run, Subject
+from stream_app.core.properties import JOB, is_true
+from stream_app.core.state.entities import Execution, Run, Subject
 from stream_app.core.state.history import STARTED_MAX, History, Snapshot
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import StagePrediction
@@ -89,7 +89,14 @@ def predict(
         propensity=decision.propensity,
         revision=predictions.revision,
         time_ms=now_ms,
+        job=job_of(trainer, run),
     )
+
+
+def job_of(trainer: Execution | None, run: Run | None) -> str | None:
+    """The name of a trainer's job; while there is no trainer, of its run's."""
+    executions = (trainer,) if trainer is not None else run.run_executions if run is not None else ()
+    return next((str(job) for each in executions if (job := each.value_of(JOB)) is not None), None)
 
 
 def is_kept(subject: Subject, run: Run | None) -> bool:

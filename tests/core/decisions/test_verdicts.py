@@ -9,6 +9,7 @@ import pytest
 from stream_app.core.decisions.policy import Policy, score_of
 from stream_app.core.features.descriptions import describe
 from stream_app.core.outputs import CONTINUE, PRUNE, STAGES, WARN, Verdict
+from stream_app.wire import verdict_to_dict
 from tests.support.builders import at, ran, started
 from tests.support.simulated import usual_outputs
 from tests.support.steered import PERIOD, Steered, past, whole_run
@@ -122,3 +123,15 @@ def test_numbers_of_a_verdict_are_in_their_ranges() -> None:
 def test_a_feature_in_words(name: str, value: float | None, words: str) -> None:
     """As a person says it, the number as it was before it was squashed."""
     assert describe(name, value) == words
+
+
+def test_a_verdict_has_the_name_of_its_job(watch: Watch) -> None:
+    """Ids of OpenLineage are UUIDs: who reads a flag wants to know what runs. Others have no such name."""
+    job = {"job": "prod/churn.train"}
+    watched = watch(Steered()).feed(
+        started(0, "named", "Trainer", run=None, properties=job), started(1, "plain", "Trainer", run=None)
+    )
+    records = [verdict_to_dict(verdict) for verdict in verdicts(watched)]
+
+    assert [record.get("job") for record in records] == ["prod/churn.train", None]
+    assert "job" not in records[1]
