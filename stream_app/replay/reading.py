@@ -227,8 +227,7 @@ def _lines(stream: IO[bytes], line: bytes, number: int) -> Iterator[tuple[int, b
     while line:
         is_cut = len(line) == MESSAGE_MAX and line[-1:] != b"\n"
         line = line.rstrip(b"\r\n")
-        # Between objects on one line stands what valid JSON has in strings alone.
-        if (b"}{" in line or b"} {" in line or b"}\r{" in line) and not _is_json(line):
+        if _SEAM.search(line) and not _is_json(line):
             yield from _documents(stream if is_cut else io.BytesIO(), line, number)
         elif line[:1] == b"[" and _is_json(line):
             yield from _elements(io.BytesIO(), line, number)
@@ -250,6 +249,8 @@ def _is_json(line: bytes) -> bool:
 
 #: The first line of an array or of a document over lines. Loggers begin their lines with a bracket, too.
 _BEGIN = re.compile(rb"\s*(\{\s*$|\[\s*(\{|\]|$))")
+#: What stands between objects on one line, and in valid JSON only in strings.
+_SEAM = re.compile(rb"\}[ \r]?\{")
 #: A string (with its closing quote, unless the buffer ends first), or a character that delimits values.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
 
