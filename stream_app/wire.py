@@ -107,7 +107,7 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
         "propensity": verdict.propensity,
         "revision": verdict.revision,
         "time": time_to_text(verdict.time_ms),
-        **({} if verdict.job is None else {"job": verdict.job}),
+        "job": verdict.job,
     }
 
 

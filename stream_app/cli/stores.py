@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from stream_app.cli.assembly import connection_of, mlflow_rules_of, mlmd_rules_of, prepare_mlflow
 from stream_app.cli.flags import need
 from stream_app.errors import OptionsError
+from stream_app.extras import how_to_get
 
 if TYPE_CHECKING:
     from stream_app.options import Options
@@ -75,6 +77,11 @@ def _database(address: str, options: Options) -> Iterator[bytes]:
             raise OptionsError(f"{path}: no such file")
         if mlflow.is_store(path):
             return _mlflow(address, options)
+    if "://" in path and importlib.util.find_spec("sqlalchemy") is None:
+        raise OptionsError(
+            f"reading a database needs more packages: for ML Metadata {how_to_get('mlmd')}, for MLflow "
+            f"{how_to_get('mlflow')}"
+        )
     need("mlmd", "sqlalchemy")
     from stream_app.sources import mlmd
 

@@ -146,6 +146,20 @@ def test_what_is_no_store_is_a_file(tmp_path: Path) -> None:
     assert [stores(str(tmp_path / name)) for name in ("events.jsonl", "missing", ".")] == [None] * 3
 
 
+@pytest.mark.parametrize("address", ["postgresql://h/db", "mysql+pymysql://h/db"])
+def test_what_a_server_holds_is_not_known_before_there_is_a_driver(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So both extras are named."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    with pytest.raises(OptionsError) as caught:
+        stores_of(Options())(address)
+
+    assert "for ML Metadata pip install 'stream-app[mlmd]'" in str(caught.value)
+    assert "for MLflow pip install 'stream-app[mlflow]'" in str(caught.value)
+
+
 def test_another_database_is_refused(tmp_path: Path) -> None:
     """Before anything is read."""
     path = tmp_path / "other.sqlite"

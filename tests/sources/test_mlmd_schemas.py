@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,25 @@ def test_a_url_of_sqlite_without_a_file_is_one_line() -> None:
         Store("sqlite://")
 
 
-def test_a_driver_that_is_not_installed_is_named() -> None:
-    with pytest.raises(OptionsError, match=r"postgresql\+pg8000: its driver is not installed; try: pip install pg8000"):
-        Store("postgresql+pg8000://user@host/mlmd")
+@pytest.mark.parametrize(
+    ("driver", "module", "package"),
+    [
+        ("postgresql+pg8000", "pg8000", "pg8000"),
+        ("postgresql+psycopg", "psycopg", "psycopg[binary]"),
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named(
+    driver: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the package to install, which may have another name than the module."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(OptionsError) as caught:
+        Store(f"{driver}://user@host/mlmd")
+
+    assert str(caught.value) == f"{driver}: its driver is not installed; try: pip install '{package}'"
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -36,6 +36,9 @@ _DENIED = frozenset((1044, 1045, 1049, 1142, 1143))
 #: The same of PostgreSQL, whose drivers give a failed login as a text alone.
 _DENIED_TEXTS = ("password authentication failed", "no pg_hba.conf entry", "does not exist")
 
+#: Module of a driver -> the package that installs it and what it needs, where that has another name.
+_PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+
 _ENVIRONMENT = table(quoted_name("MLMDEnv", quote=False), column("schema_version"))
 
 logger = logging.getLogger(__name__)
@@ -178,7 +181,8 @@ def _engine(url: str) -> tuple[str, Engine]:
             return parsed.database, _sqlite(parsed.database)
         return parsed.render_as_string(), create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise OptionsError(f"{scheme}: its driver is not installed; try: pip install {error.name}") from None
+        package = _PACKAGES.get(error.name or "", error.name)
+        raise OptionsError(f"{scheme}: its driver is not installed; try: pip install '{package}'") from None
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise OptionsError(f"{scheme}: not the URL of a store that can be read: {error}") from None
 

@@ -134,4 +134,3 @@ def test_a_verdict_has_the_name_of_its_job(watch: Watch) -> None:
     records = [verdict_to_dict(verdict) for verdict in verdicts(watched)]
 
     assert [record.get("job") for record in records] == ["prod/churn.train", None]
-    assert "job" not in records[1]
