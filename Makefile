@@ -24,7 +24,7 @@ quick: $(DEV)
 
 # Faults at length, on a real broker: some ten minutes.
 chaos: $(DEV)
-	$(BIN)/pytest tests/broker/chaos.py -s
+	$(BIN)/pytest tests/broker/chaos.py tests/kafka/state/chaos.py -s
 
 # Every extra, installed into an environment of its own: some minutes.
 extras: $(DEV)

@@ -276,6 +276,11 @@ _MODEL = (
         "model_checkpoint_size_bytes", "gauge", "Size of the last model checkpoint.", unit="bytes", processes=_WORKER
     ),
     Metric(
+        "local_copies_damaged_total", "counter",
+        "Local copies of a partition's state that were damaged, deleted, and read again from the changelog.",
+        processes=_WORKER,
+    ),
+    Metric(
         "model_checkpoints_dropped_total", "counter", "Model checkpoints dropped because they did not verify.",
         processes=_WORKER,
     ),

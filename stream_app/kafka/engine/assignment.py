@@ -17,6 +17,7 @@ from stream_app.kafka.engine.transport import BatchConsumer
 from stream_app.kafka.processing.partition import Partition
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.changelog import ForeignAppendError
+from stream_app.kafka.state.local_store import DamagedCopyError
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +106,8 @@ class Assignment:
     async def apply(self, number: int, batch: Batch, owned: Callable[[], bool]) -> None:
         """Applies a batch to an open partition.
 
-        If another process has written to the changelog, or Kafka was away so long that it is not known what it has,
-        the partition is restored and taken over again, unless it was lost by then: a worker that was suspended learns
+        If another process has written to the changelog, the local copy proves to be damaged, or Kafka was away so long
+        that it is not known what it has, the partition is restored and taken over again, unless it was lost by then: a worker that was suspended learns
         that within a heartbeat.
 
         Parameters
@@ -134,7 +135,7 @@ class Assignment:
             try:
                 await partition.apply(batch, owned)
                 return
-            except ForeignAppendError as error:
+            except (ForeignAppendError, DamagedCopyError) as error:
                 log.warning("%s; restoring partition %d", error, number)
                 retakes += 1
                 if retakes == _RETAKES:

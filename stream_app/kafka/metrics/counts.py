@@ -59,6 +59,7 @@ class Counts:
     commits: int = _count("changelog_commits_total")
     rows: int = _count("changelog_rows_total")
     restore: Histogram = _histogram("table_recovery_duration_seconds")
+    copies_damaged: int = _count("local_copies_damaged_total")
     examples_skipped: int = _count("examples_skipped_total")
     checkpoints_dropped: int = _count("model_checkpoints_dropped_total")
     checkpoint_failures: int = _count("model_checkpoint_failures_total")

@@ -122,6 +122,7 @@ class Partition:
         """
         began = time.monotonic()
         restored = await self.table.restore()
+        self.counts.copies_damaged += self.table.damaged
         self._start(restored.rows)
         await self._send(restored.outbox)
         if self.detector.renamed:

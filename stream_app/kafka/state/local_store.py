@@ -6,12 +6,13 @@ A copy that may be wrong is deleted and read again from the changelog, which is 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
@@ -26,6 +27,9 @@ POSITION_KEY = b""
 #: (`delete.retention.ms` of the changelog is twice as long).
 OLDEST_SECONDS = 3.5 * 86_400
 MIB = 1 << 20
+_MASK = (1 << 64) - 1
+#: The file that says that something was written.
+_WRITTEN = "written"
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,32 @@ class StorePosition:
     position: int
 
 
+class DamagedCopyError(Exception):
+    """A local copy does not have the rows that were written to it; the message says what was found."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a local copy holds.
+
+    Parameters
+    ----------
+    position
+        The position in the changelog.
+    rows
+        All rows before it.
+    """
+
+    position: StorePosition
+    rows: dict[bytes, bytes]
+
+
 class LocalStore:
     """Rows of one partition on disk.
+
+    A disk may lose or change what was written to it, and RocksDB does not always say so: an iterator ends at a damaged
+    block as at the end of the rows. With the position the number of rows and the sum of their digests are therefore
+    written, and compared whenever all rows are read.
 
     Parameters
     ----------
@@ -57,7 +85,13 @@ class LocalStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: What was found damaged when it was opened, and deleted; None if nothing was.
+        self.damage: str | None = None
+        #: The rows, without the position, and the sum of their digests.
+        self._count = self._sum = 0
         self._db = self._open()
+        #: Whether anything was ever written: a damaged list of files is read as an empty copy.
+        self._written = (folder / _WRITTEN).exists()
 
     def _open(self) -> Rdict:
         try:
@@ -67,27 +101,71 @@ class LocalStore:
             except Exception as error:
                 if _is_lock(error):
                     raise
-            shutil.rmtree(self._folder)  # corrupt: the changelog has it all
+                self.damage = str(error)
+            shutil.rmtree(self._folder)  # the changelog has it all
             self._folder.mkdir(parents=True)
             return Rdict(str(self._folder), options())
         except Exception as error:  # rocksdict has no errors of its own
             why = "it is open already; give each worker a folder of its own" if _is_lock(error) else error
             raise OptionsError(f"{self._folder}: cannot be opened: {why}") from error
 
-    def position(self) -> StorePosition | None:
-        """The position of this copy; None when it is empty or too old to be used."""
-        stored = self._db.get(POSITION_KEY)
+    def held(self) -> Held | None:
+        """Reads the whole copy; None when it is empty, too old to be used, or of a version without digests.
+
+        Raises
+        ------
+        DamagedCopyError
+            It is not what was written.
+        """
+        rows = self._read()
+        stored = rows.pop(POSITION_KEY, None)
         if stored is None:
+            if rows or self.damage is not None or self._written:
+                raise DamagedCopyError(self.damage or f"{len(rows):,} rows without their position")
             return None
-        fields = orjson.loads(stored)
-        written = fields.pop("written")
-        return StorePosition(**fields) if 0 <= time.time() - written < OLDEST_SECONDS else None
+        try:
+            fields = orjson.loads(stored)
+            written, count, digests = fields.pop("written"), fields.pop("rows", None), fields.pop("digests", None)
+            position = StorePosition(**fields)
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            raise DamagedCopyError(f"its position cannot be read: {error}") from None
+        self._count, self._sum = len(rows), sum(map(digest, rows.items())) & _MASK
+        if count is None:
+            return None
+        self._compare(count, digests)
+        return Held(position, rows) if 0 <= time.time() - written < OLDEST_SECONDS else None
 
     def rows(self) -> dict[bytes, bytes]:
-        """All rows, without the position."""
-        rows: dict[bytes, bytes] = dict(cast(Any, self._db.items()))
+        """All rows, without the position.
+
+        Raises
+        ------
+        DamagedCopyError
+            They are not what was written.
+        """
+        rows = self._read()
         rows.pop(POSITION_KEY, None)
+        count, digests = self._count, self._sum
+        self._count, self._sum = len(rows), sum(map(digest, rows.items())) & _MASK
+        self._compare(count, f"{digests:016x}")
         return rows
+
+    def _read(self) -> dict[bytes, bytes]:
+        rows: dict[bytes, bytes] = {}
+        try:
+            found = self._db.iter()
+            found.seek_to_first()
+            while found.valid():
+                rows[found.key()] = found.value()
+                found.next()
+            found.status()
+        except Exception as error:  # rocksdict has no errors of its own
+            raise DamagedCopyError(str(error)) from error
+        return rows
+
+    def _compare(self, count: object, digests: object) -> None:
+        if (count, digests) != (self._count, f"{self._sum:016x}"):
+            raise DamagedCopyError(f"{self._count:,} rows, {count} were written, or rows with other contents")
 
     def measure(self) -> tuple[int, int]:
         """About how many rows there are, and their size in files and in memory in bytes."""
@@ -104,25 +182,67 @@ class LocalStore:
             Keys and values; a value of None deletes the row.
         position
             The position in the changelog after these rows.
+
+        Raises
+        ------
+        DamagedCopyError
+            A row that is replaced cannot be read.
         """
         batch = WriteBatch(raw_mode=True)
-        for key, value in rows:
+        count, digests = self._count, self._sum
+        for key, value in dict(rows).items():
+            before = self._value_of(key)
+            if before is not None:
+                count, digests = count - 1, digests - digest((key, before))
             if value is None:
                 batch.delete(key)
             else:
+                count, digests = count + 1, digests + digest((key, value))
                 batch.put(key, value)
-        batch.put(POSITION_KEY, orjson.dumps({**position.__dict__, "written": time.time()}))
+        digests &= _MASK
+        mark = {**position.__dict__, "written": time.time(), "rows": count, "digests": f"{digests:016x}"}
+        batch.put(POSITION_KEY, orjson.dumps(mark))
+        if not self._written:
+            (self._folder / _WRITTEN).touch()
+            self._written = True
         self._db.write(batch)
+        self._count, self._sum = count, digests
+
+    def _value_of(self, key: bytes) -> bytes | None:
+        try:
+            return cast("bytes | None", self._db.get(key))
+        except Exception as error:  # rocksdict has no errors of its own
+            raise DamagedCopyError(str(error)) from error
 
     def wipe(self) -> None:
         """Deletes everything."""
         self._db.close()
         shutil.rmtree(self._folder)
+        self._count, self._sum, self.damage, self._written = 0, 0, None, False
         self._db = self._open()
 
     def close(self) -> None:
         """Releases the folder."""
         self._db.close()
+
+
+def digest(row: tuple[bytes, bytes]) -> int:
+    """The digest of a row, of 64 bits. Digests are added, so that a sum follows the rows as they are replaced.
+
+    Parameters
+    ----------
+    row
+        Key and value.
+
+    Returns
+    -------
+    int
+        The digest.
+    """
+    key, value = row
+    return int.from_bytes(
+        hashlib.blake2b(value, digest_size=8, key=hashlib.blake2b(key, digest_size=8).digest()).digest()
+    )
 
 
 def _is_lock(error: Exception) -> bool:

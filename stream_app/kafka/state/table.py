@@ -11,6 +11,7 @@ owner finds its next append at another offset than expected (`ForeignAppendError
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,10 @@ import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from stream_app.kafka.state.changelog import OUTBOX, POSITION, Fold, ForeignAppendError, LogReader, Rank, append
-from stream_app.kafka.state.local_store import LocalStore, Row, StorePosition
+from stream_app.kafka.state.local_store import DamagedCopyError, LocalStore, Row, StorePosition
 from stream_app.kafka.state.outbox import Message, pack, unpack
+
+log = logging.getLogger(__name__)
 
 #: How often to read again when another process writes while a partition is taken over.
 TAKEOVER_TRIES = 5
@@ -77,6 +80,8 @@ class PartitionTable:
         self._store = store
         #: The next input offset: everything before it is in the rows.
         self.position = 0
+        #: Local copies that were found damaged, and deleted.
+        self.damaged = 0
         #: Records of the changelog still to be read while the table is being restored.
         self.remaining = 0
         self._epoch = 0
@@ -110,9 +115,20 @@ class PartitionTable:
         raise ForeignAppendError(f"{self.at.topic}[{self.at.partition}]: others kept writing to it")
 
     def _local(self) -> tuple[Fold, int]:
-        held = self._store.position()
-        if held is not None and held.topic_id == self._topics.changelog_id:
-            return Fold(self._store.rows(), Rank(held.epoch, held.position)), held.next_offset
+        try:
+            held = self._store.held()
+        except DamagedCopyError as error:
+            self.damaged += 1
+            log.warning(
+                "%s[%d]: the local copy is damaged (%s); it is deleted and read again from the changelog",
+                self.at.topic,
+                self.at.partition,
+                error,
+            )
+            held = None
+        if held is not None and held.position.topic_id == self._topics.changelog_id:
+            at = held.position
+            return Fold(held.rows, Rank(at.epoch, at.position)), at.next_offset
         self._store.wipe()
         return Fold({}, Rank(0, 0)), 0
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from rocksdict import WriteBatch
 
 from stream_app.errors import OptionsError
 from stream_app.kafka.state import local_store
-from stream_app.kafka.state.local_store import LocalStore, StorePosition
+from stream_app.kafka.state.local_store import POSITION_KEY, DamagedCopyError, Held, LocalStore, StorePosition
 
 POSITION = StorePosition("changelog-1", 42, 3, 1_000)
 
@@ -22,12 +24,12 @@ def test_rows_and_position_are_read_back(tmp_path: Path) -> None:
     store.close()
     again = LocalStore(tmp_path / "0")
 
-    assert (again.rows(), again.position()) == ({b"x": b"2"}, POSITION)
+    assert again.held() == Held(POSITION, {b"x": b"2"})
 
 
 def test_a_new_copy_has_no_position(tmp_path: Path) -> None:
     """Nothing is known: the changelog is to be read from its beginning."""
-    assert LocalStore(tmp_path / "0").position() is None
+    assert LocalStore(tmp_path / "0").held() is None
 
 
 def test_a_wiped_copy_is_empty(tmp_path: Path) -> None:
@@ -36,7 +38,7 @@ def test_a_wiped_copy_is_empty(tmp_path: Path) -> None:
     store.write([(b"x", b"1")], POSITION)
     store.wipe()
 
-    assert (store.rows(), store.position()) == ({}, None)
+    assert (store.rows(), store.held()) == ({}, None)
 
 
 def test_an_old_copy_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +48,7 @@ def test_an_old_copy_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     now = local_store.time.time()
     monkeypatch.setattr(local_store.time, "time", lambda: now + local_store.OLDEST_SECONDS)
 
-    assert store.position() is None
+    assert store.held() is None
 
 
 def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_corrupt_copy_is_thrown_away(tmp_path: Path) -> None:
-    """A damaged file costs a restore, not the worker."""
+    """A damaged file costs a restore, not the worker; and it is told."""
     store = LocalStore(tmp_path / "0")
     store.write([(b"x", b"1")], POSITION)
     store.close()
@@ -66,7 +68,10 @@ def test_a_corrupt_copy_is_thrown_away(tmp_path: Path) -> None:
         file.write_bytes(b"torn")
     again = LocalStore(tmp_path / "0")
 
-    assert (again.rows(), again.position()) == ({}, None)
+    with pytest.raises(DamagedCopyError, match="Corruption"):
+        again.held()
+    again.wipe()
+    assert again.held() is None
 
 
 def raising(*errors: str) -> Any:
@@ -86,7 +91,8 @@ def test_a_damaged_block_is_not_taken_for_a_lock(tmp_path: Path, monkeypatch: py
     LocalStore(tmp_path / "0").close()
     monkeypatch.setattr(local_store, "Rdict", raising("Corruption: block checksum mismatch: stored = 1"))
 
-    assert LocalStore(tmp_path / "0").position() is None
+    with pytest.raises(DamagedCopyError, match="block checksum"):
+        LocalStore(tmp_path / "0").held()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def test_a_copy_whose_lock_is_taken_is_left_alone(tmp_path: Path, monkeypatch: p
     with pytest.raises(OptionsError, match="open already"):
         LocalStore(tmp_path / "0")
 
-    assert LocalStore(tmp_path / "0").rows() == {b"x": b"1"}
+    assert LocalStore(tmp_path / "0").held() == Held(POSITION, {b"x": b"1"})
 
 
 def test_a_copy_that_cannot_be_made_anew_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,3 +121,55 @@ def test_a_copy_that_cannot_be_made_anew_is_told(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(OptionsError, match="cannot be opened: IO error: No space left on device"):
         LocalStore(tmp_path / "0")
+
+
+def test_a_copy_of_a_version_without_digests_is_read_again(tmp_path: Path) -> None:
+    """Nothing tells whether it is whole."""
+    store = LocalStore(tmp_path / "0")
+    old = WriteBatch(raw_mode=True)
+    old.put(b"x", b"1")
+    old.put(POSITION_KEY, orjson.dumps({**POSITION.__dict__, "written": local_store.time.time()}))
+    store._db.write(old)
+
+    assert store.held() is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda db: db.delete(b"x"),
+        lambda db: db.put(b"x", b"2"),
+        lambda db: db.put(b"z", b"1"),
+        lambda db: db.delete(POSITION_KEY),
+        lambda db: [db.delete(key) for key in (b"x", b"w", POSITION_KEY)],
+        lambda db: db.put(POSITION_KEY, b"{"),
+        lambda db: db.put(POSITION_KEY, b"[]"),
+    ],
+    ids=[
+        "a row is gone",
+        "another value",
+        "a further row",
+        "no position",
+        "nothing at all",
+        "a torn position",
+        "no object",
+    ],
+)
+def test_a_copy_that_is_not_what_was_written_is_told(tmp_path: Path, spoil: Any) -> None:
+    """However it came about: when it is opened, and when its rows are read again."""
+    store = LocalStore(tmp_path / "0")
+    store.write([(b"x", b"1"), (b"y", b"1"), (b"y", None), (b"w", b"7")], POSITION)
+    spoil(store._db)
+
+    with pytest.raises(DamagedCopyError):
+        store.held()
+
+
+def test_rows_that_changed_on_disk_are_not_read(tmp_path: Path) -> None:
+    """A detector that starts anew from its rows must not start from others."""
+    store = LocalStore(tmp_path / "0")
+    store.write([(b"x", b"1")], POSITION)
+    store._db.delete(b"x")
+
+    with pytest.raises(DamagedCopyError, match="0 rows, 1 were written"):
+        store.rows()
