@@ -107,8 +107,8 @@ class Assignment:
         """Applies a batch to an open partition.
 
         If another process has written to the changelog, the local copy proves to be damaged, or Kafka was away so long
-        that it is not known what it has, the partition is restored and taken over again, unless it was lost by then: a worker that was suspended learns
-        that within a heartbeat.
+        that it is not known what it has, the partition is restored and taken over again, unless it was lost by then: a
+        worker that was suspended learns that within a heartbeat.
 
         Parameters
         ----------
