@@ -198,7 +198,6 @@ class Cluster:
                 async for records in log.read(0, await log.end()):
                     for record in records:
                         fold.add(record)
-            fold.finish()
             rows[partition] = fold.rows
         return rows
 

@@ -3,12 +3,15 @@
 The rows that one batch of input changed are a *group*. A group is sent to Kafka as one record batch, which
 Kafka stores whole or not at all; only a group too large for that is sent as several. Every row has the *rank*
 of its group: the epoch of its writer and the input position after the group. The last row of a group is
-POSITION. Reading follows two rules:
+POSITION. A worker begins with a *fence*, a row of a new epoch without state, and reads up to it: nothing that a
+former owner writes after the fence counts. Reading follows three rules:
 
 - A row of a lower rank than one before it was written by a *zombie*, a worker that lost the partition and did
   not know. It is ignored, and since compaction would keep it instead of the row that it overwrote, the valid
   row is written again.
-- A group at the end of the log without its POSITION is part of a group whose writer died. It is ignored too.
+- Rows count once a POSITION follows them. Rows after the last POSITION are part of a group whose writer died or was
+  fenced off; the next owner writes the valid rows of their keys again, before its own POSITION.
+- Of two fences of one epoch the first counts; the writer of the other one needs a higher epoch.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from stream_app.kafka.state.local_store import Row
 
 #: Keys of the table's own rows; rows of the detector begin with another byte.
 POSITION = b"\x00position"
+FENCE = b"\x00fence"
 OUTBOX = b"\x00outbox"
 
 _HEADER = "rank"
@@ -60,46 +64,45 @@ class Fold:
 
     def __init__(self, rows: dict[bytes, bytes], rank: Rank) -> None:
         self.rows = rows
-        #: The highest rank so far.
+        #: The highest rank so far, and what the fence says with which its epoch began.
         self.rank = rank
+        self.fence: bytes | None = None
         #: Keys whose last record in the log is not their valid row.
         self.overwritten: set[bytes] = set()
         #: Keys of all records given to `add`.
         self.touched: set[bytes] = set()
-        #: Rows that the current group has replaced, until its POSITION is read.
-        self._replaced: dict[bytes, bytes | None] = {}
+        #: Rows that no POSITION follows yet.
+        self.pending: dict[bytes, bytes | None] = {}
 
     def add(self, record: ChangelogRecord) -> None:
         """Applies the next record of the log."""
         rank, key, value = rank_of(record), record.key, record.value
         assert key is not None
+        if key == FENCE:
+            if rank > self.rank:
+                self.rank, self.fence = rank, value
+            return
         self.touched.add(key)
         if rank < self.rank:
             self.overwritten.add(key)
             return
-        if rank > self.rank:
-            # The POSITION of the group before was compacted away, or this group's writer has undone the partial one.
-            self.rank = rank
-            self._replaced.clear()
-        if key == POSITION:
-            self._replaced.clear()
-        else:
-            self._replaced.setdefault(key, self.rows.get(key))
+        self.rank = rank
         self.overwritten.discard(key)
-        self._put(key, value)
+        self.pending[key] = value
+        if key == POSITION:
+            self._apply()
 
-    def finish(self) -> None:
-        """Undoes a partial group at the end of the log."""
-        for key, value in self._replaced.items():
-            self._put(key, value)
-            self.overwritten.add(key)
-        self._replaced.clear()
+    def to_write_again(self) -> set[bytes]:
+        """The keys of the rows that the next owner writes, so that the log alone gives the valid rows."""
+        return (self.overwritten | self.pending.keys()) - {POSITION}
 
-    def _put(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self.rows.pop(key, None)
-        else:
-            self.rows[key] = value
+    def _apply(self) -> None:
+        for key, value in self.pending.items():
+            if value is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = value
+        self.pending.clear()
 
 
 def rank_headers(rank: Rank) -> list[tuple[str, bytes]]:
@@ -163,6 +166,31 @@ async def append(
             raise ForeignAppendError(f"{at.topic}[{at.partition}]: appended at {appended.offset}, not at {next_offset}")
         next_offset += part.record_count()
     return next_offset
+
+
+async def append_fence(producer: AIOKafkaProducer, at: TopicPartition, epoch: int, word: bytes) -> int:
+    """Appends the fence of a new epoch, wherever the log ends now.
+
+    Parameters
+    ----------
+    producer
+        An idempotent, started producer.
+    at
+        The partition of the changelog.
+    epoch
+        The epoch.
+    word
+        What no other fence says, by which its writer knows it.
+
+    Returns
+    -------
+    int
+        The offset after the fence.
+    """
+    batch = producer.create_batch()
+    batch.append(key=FENCE, value=word, timestamp=None, headers=rank_headers(Rank(epoch, 0)))
+    appended = await (await producer.send_batch(batch, at.topic, partition=at.partition))
+    return int(appended.offset) + 1
 
 
 class LogReader:

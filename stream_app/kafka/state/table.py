@@ -5,8 +5,9 @@ input position after it. Then the local copy is written, then the caller sends t
 as read. The next owner of the partition restores the rows, sends the outbox again and skips input below the
 position, so effects happen exactly once and outputs are sent at least once, each time with the same bytes.
 
-A partition is taken over by appending a group of a new epoch. From then on, another process that still acts as the
-owner finds its next append at another offset than expected (`ForeignAppendError`), and what it wrote is ignored.
+A partition is taken over by appending the fence of a new epoch, reading up to it, and appending a group. From then
+on, another process that still acts as the owner finds its next append at another offset than expected
+(`ForeignAppendError`), and what it wrote is ignored.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from stream_app.kafka.state.changelog import OUTBOX, POSITION, Fold, ForeignAppendError, LogReader, Rank, append
+from stream_app.kafka.state.changelog import (
+    OUTBOX,
+    POSITION,
+    Fold,
+    ForeignAppendError,
+    LogReader,
+    Rank,
+    append,
+    append_fence,
+)
 from stream_app.kafka.state.local_store import DamagedCopyError, LocalStore, Row, StorePosition
 from stream_app.kafka.state.outbox import Message, pack, unpack
 
@@ -107,7 +118,8 @@ class PartitionTable:
                     self.remaining = end - records[-1].offset - 1
                 self._end = end
                 self.remaining = 0
-                fold.finish()
+                if not await self._fenced(log, fold):
+                    continue
                 try:
                     return await self._take_over(fold)
                 except ForeignAppendError:
@@ -132,10 +144,19 @@ class PartitionTable:
         self._store.wipe()
         return Fold({}, Rank(0, 0)), 0
 
+    async def _fenced(self, log: LogReader, fold: Fold) -> bool:
+        """Begins a new epoch and reads up to its fence; False when another process has begun the same one."""
+        self._epoch, word = fold.rank.epoch + 1, uuid4().bytes
+        end = await append_fence(self._producer, self.at, self._epoch, word)
+        async for records in log.read(self._end, end):
+            for record in records:
+                fold.add(record)
+        self._end = end
+        return (fold.rank.epoch, fold.fence) == (self._epoch, word)
+
     async def _take_over(self, fold: Fold) -> Restored:
-        self._epoch = fold.rank.epoch + 1
         self.position = self._position(fold.rows)
-        await self._append([(key, fold.rows.get(key)) for key in sorted(fold.overwritten - {POSITION})])
+        await self._append([(key, fold.rows.get(key)) for key in sorted(fold.to_write_again())])
         read_rows = [(key, fold.rows.get(key)) for key in sorted(fold.touched)]
         self._store.write([*read_rows, self._position_row()], self._store_position())
         rows = fold.rows

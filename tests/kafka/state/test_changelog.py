@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.errors import StateError
-from stream_app.kafka.state.changelog import POSITION, Fold, Rank
+from stream_app.kafka.state.changelog import FENCE, POSITION, Fold, Rank
 from tests.support.kafka_records import record, row
 
 START = Rank(1, 0)
@@ -16,7 +16,6 @@ def fold(*rows: tuple[bytes, bytes | None, Rank]) -> Fold:
     made = Fold({}, START)
     for offset, (key, value, rank) in enumerate(rows):
         made.add(row(offset, key, value, rank))
-    made.finish()
     return made
 
 
@@ -51,12 +50,17 @@ def test_what_was_written_again_is_no_longer_overwritten() -> None:
     assert set() == fold(*rows).overwritten
 
 
-def test_half_a_group_at_the_end_is_undone() -> None:
-    """Without its POSITION a group never happened."""
-    made = fold(*group(Rank(1, 1), (b"x", b"1"), (b"y", b"1")), (b"x", b"half", Rank(1, 2)), (b"y", None, Rank(1, 2)))
-
+def test_half_a_group_at_the_end_does_not_count() -> None:
+    """Without its POSITION a group never happened; it may still come."""
+    half = [(b"x", b"half", Rank(1, 2)), (b"y", None, Rank(1, 2))]
+    made = fold(*group(Rank(1, 1), (b"x", b"1"), (b"y", b"1")), *half)
     assert made.rows == {b"x": b"1", b"y": b"1", POSITION: b"at"}
-    assert made.overwritten == {b"x", b"y"}
+    assert made.to_write_again() == {b"x", b"y"}
+
+    made.add(row(9, POSITION, b"then", Rank(1, 2)))
+
+    assert made.rows == {b"x": b"half", POSITION: b"then"}
+    assert made.to_write_again() == set()
 
 
 def test_half_a_group_that_the_next_owner_dealt_with_is_settled() -> None:
@@ -65,7 +69,39 @@ def test_half_a_group_that_the_next_owner_dealt_with_is_settled() -> None:
     made = fold(*group(Rank(1, 1), (b"x", b"1")), half, *group(Rank(2, 1), (b"x", b"1")))
 
     assert made.rows == {b"x": b"1", POSITION: b"at"}
-    assert made.overwritten == set()
+    assert made.to_write_again() == set()
+
+
+def test_half_of_what_the_next_owner_wrote_settles_nothing() -> None:
+    """It died too: the rows are those of the last whole group."""
+    halves = [(b"x", b"half", Rank(1, 2)), (b"y", b"half", Rank(1, 2)), (b"x", b"1", Rank(2, 1))]
+    made = fold(*group(Rank(1, 1), (b"x", b"1"), (b"y", b"1")), *halves)
+
+    assert made.rows == {b"x": b"1", b"y": b"1", POSITION: b"at"}
+    assert made.to_write_again() == {b"x", b"y"}
+
+
+def test_what_a_former_owner_writes_after_a_fence_does_not_count() -> None:
+    """Half of its group came before: the other half is too late."""
+    rows = (
+        *group(Rank(1, 1), (b"x", b"1")),
+        (b"x", b"half", Rank(1, 2)),
+        (FENCE, b"word", Rank(2, 0)),
+        *group(Rank(1, 2), (b"y", b"late")),
+    )
+    made = fold(*rows)
+
+    assert (made.rows, made.fence) == ({b"x": b"1", POSITION: b"at"}, b"word")
+    assert made.to_write_again() == {b"x", b"y"}
+
+
+def test_of_two_fences_of_one_epoch_the_first_counts() -> None:
+    """The writer of the second sees that it was not the first."""
+    made = fold(
+        (FENCE, b"one", Rank(2, 0)), (FENCE, b"two", Rank(2, 0)), *group(Rank(2, 3)), (FENCE, b"three", Rank(2, 0))
+    )
+
+    assert (made.fence, made.rank) == (b"one", Rank(2, 3))
 
 
 def test_compaction_may_have_taken_earlier_positions() -> None:
