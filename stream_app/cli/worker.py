@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,12 @@ def worker(
         typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
     ] = None,
     replication: ReplicationFlag = None,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Begin anew where the state of the group is lost; the refusal says what that does."
+        ),
+    ] = False,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
 ) -> None:
@@ -59,7 +66,7 @@ def worker(
     from stream_app.kafka.process.worker import Worker
     from stream_app.runtime import garbage
 
-    given = worker_settings(options)
+    given = replace(worker_settings(options), accept_loss=accept_loss)
     _configure_logging()
     garbage.tune()
     with kafka_errors():

@@ -112,6 +112,8 @@ class Cluster:
     horizon_ms: int = Settings().horizon_ms
     #: After which workers' producers give up on what they could not send.
     send_ms: int = 40_000
+    #: Whether workers begin anew where the state is lost.
+    accept_loss: bool = False
     workers: list[Process] = field(default_factory=list)
 
     def make_topics(self) -> None:
@@ -133,6 +135,7 @@ class Cluster:
             "learning": self.learning,
             "horizon_ms": self.horizon_ms,
             "send_ms": self.send_ms,
+            "accept_loss": self.accept_loss,
         }
         settings.write_text(json.dumps(given))
         made = Process(settings, self.folder / f"worker{number}.log")

@@ -37,6 +37,7 @@ async def main(path: Path) -> int:
         tick_seconds=given["tick_seconds"],
         learning=given["learning"],
         detector=Settings(horizon_ms=given["horizon_ms"]),
+        accept_loss=given["accept_loss"],
         port=0,
     )
     module.make_producer = partial(make_producer, request_timeout_ms=given["send_ms"])

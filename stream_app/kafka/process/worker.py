@@ -20,6 +20,7 @@ from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.connection import Connection, UnreachableError
+from stream_app.kafka.clients.losses import LostStateError, find_loss
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Found, MissingTopicsError, Names
@@ -78,6 +79,8 @@ class WorkerSettings:
     checkpoint_key: bytes | None = field(default=None, repr=False)
     #: The decoders of the source topics.
     sources: Sources = field(default_factory=lambda: SOURCES)
+    #: Whether to begin anew where the changelog is empty although the group has read events or written outputs.
+    accept_loss: bool = False
     #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
     host: str = "127.0.0.1"
     port: int = 9464
@@ -115,6 +118,8 @@ class Worker:
         ------
         OptionsError
             A topic does not have the settings that it must have, or another worker uses the folder.
+        LostStateError
+            The changelog is empty although it should not be.
         OSError
             The port of metrics and probes cannot be bound.
         """
@@ -180,7 +185,13 @@ class Worker:
         wanted = topics.catalogue(settings.names, settings.partitions, settings.replication)
         admin = settings.connection.admin()
         try:
-            return topics.required(admin, wanted)
+            found = topics.required(admin, wanted)
+            loss = find_loss(settings.connection, admin, settings.names, found[settings.names.events].partitions)
+            if loss is not None and not settings.accept_loss:
+                raise LostStateError(loss.explain(settings.names))
+            if loss is not None:
+                log.warning("beginning without the state that is lost (--accept-loss)")
+            return found
         except KafkaError as error:
             if not error.retriable:
                 raise
