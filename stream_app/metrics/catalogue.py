@@ -77,6 +77,10 @@ _PROCESS = (
 _EVENTS = (
     Metric("events_consumed_total", "counter", "Records read from source topics.", (_TOPIC,), processes=_WORKER),
     Metric(
+        "records_lost_total", "counter",
+        "Records that Kafka had deleted (retention) before they were read.", (_TOPIC,), processes=_WORKER,
+    ),
+    Metric(
         "events_ignored_total", "counter", "Records of source topics that describe no execution.", processes=_WORKER
     ),
     Metric(

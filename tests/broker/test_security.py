@@ -60,7 +60,7 @@ def test_admin_and_producer_log_in(secure: Broker, prefix: str) -> None:
 def test_faust_logs_in(secure: Broker, prefix: str, tmp_path: Path) -> None:
     """A Faust app takes the same login, with our own authority."""
     settings = {"session_seconds": 6.0, "instance_id": None}
-    app = make_app(connection(secure), Names(prefix), tmp_path, dict, **settings)  # type: ignore[arg-type]
+    app = make_app(connection(secure), Names(prefix), tmp_path, dict, print, **settings)  # type: ignore[arg-type]
 
     async def start() -> None:
         await app.producer.start()

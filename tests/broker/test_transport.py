@@ -44,7 +44,7 @@ class Reader:
             agent_supervisor=CrashingSupervisor,
         )
         tps = {TP(topic, partition): offset for partition, offset in positions.items()}
-        self.app.transport = BatchTransport(self.app, lambda: tps)
+        self.app.transport = BatchTransport(self.app, lambda: tps, print)
         self.seen: list[tuple[int, int, bytes | None]] = []
         self.refuse: set[int] = set()
 

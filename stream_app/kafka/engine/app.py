@@ -15,7 +15,7 @@ from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.partition_queues import PartitionQueues
-from stream_app.kafka.engine.transport import BatchSchema, BatchTransport, Positions, StickyAssignor
+from stream_app.kafka.engine.transport import BatchSchema, BatchTransport, Positions, ReportLost, StickyAssignor
 from stream_app.kafka.records import Batch
 
 #: Records in a batch.
@@ -29,6 +29,7 @@ def make_app(
     names: Names,
     folder: Path,
     positions: Positions,
+    report_lost: ReportLost,
     *,
     session_seconds: float,
     instance_id: str | None,
@@ -45,6 +46,8 @@ def make_app(
         Faust's data directory.
     positions
         Returns the next offset to read of each partition.
+    report_lost
+        Given topic, partition, and the first and the end of the offsets that were gone before they were read.
     session_seconds
         The session timeout: a worker that does not answer for so long loses its partitions.
     instance_id
@@ -79,7 +82,7 @@ def make_app(
         PartitionAssignor=StickyAssignor,
         agent_supervisor=CrashingSupervisor,
     )
-    app.transport = BatchTransport(app, positions)
+    app.transport = BatchTransport(app, positions, report_lost)
     return app
 
 

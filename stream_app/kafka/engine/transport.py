@@ -71,6 +71,8 @@ class BatchConsumer(driver.Consumer):
         self._reached: dict[TP, int] = {}
         #: Partitions in which a batch was acknowledged without being done: none after it counts.
         self._stuck: set[TP] = set()
+        #: The next offset to be fetched, as far as it is known, by topic partition.
+        self._expected: dict[TP, int] = {}
         #: Rebalances that had begun when partitions were assigned last.
         self._begun = 0
         #: Topics that were made anew: committed offsets of theirs are those of the topics before.
@@ -109,6 +111,10 @@ class BatchConsumer(driver.Consumer):
         if not fetched:
             await self._pass_holes(active_partitions or set())
             return {}
+        for tp, records in fetched.items():
+            if records:
+                await self._find_lost(tp, records[0].offset)
+                self._expected[tp] = records[-1].offset + 1
         return {tp: split(records) for tp, records in fetched.items() if records}
 
     async def _pass_holes(self, partitions: set[TP]) -> None:
@@ -120,9 +126,21 @@ class BatchConsumer(driver.Consumer):
                 position = await asyncio.wait_for(self.position(tp), POSITION_SECONDS)
             except (IllegalStateError, TimeoutError):
                 continue  # a rebalance or a broker that does not answer: the next idle fetch tries again
+            if position is not None:
+                await self._find_lost(tp, position)
+                self._expected[tp] = max(position, self._expected.get(tp, 0))
             if position is not None and self._handed.get(tp) == self._finished.get(tp):
                 self._acked[tp] = [position - 1]
                 self._reached[tp] = position
+
+    async def _find_lost(self, tp: TP, offset: int) -> None:
+        """Reports records that were gone before they were read: those before the beginning of the log."""
+        expected = self._expected.get(tp)
+        if expected is None or offset <= expected:
+            return
+        begins = (await self.earliest_offsets(tp)).get(tp, 0)
+        if min(begins, offset) > expected:
+            self.transport.report_lost(tp.topic, tp.partition, expected, min(begins, offset))
 
     def lag(self, tp: TP) -> int | None:
         """Offsets of an assigned partition that are not done; None while that is not known."""
@@ -180,6 +198,7 @@ class BatchConsumer(driver.Consumer):
         self._stuck.clear()
         assigned = self.assignment()
         positions = {tp: offset for tp, offset in self.transport.positions().items() if tp in assigned}
+        self._expected = {tp: offset for tp, offset in self._read_offset.items() if offset is not None} | positions
         if positions:
             await self.seek_wait(positions)
             # Offsets before these are done. Without this the lag of a quiet partition would not be known, and it would
@@ -203,8 +222,12 @@ class BatchConsumer(driver.Consumer):
             self._renewed.clear()
 
 
+#: Topic, partition, first offset, end.
+ReportLost = Callable[[str, int, int, int], None]
+
+
 class BatchTransport(driver.Transport):
-    """The transport of an app; to be set before it starts: `app.transport = BatchTransport(app, positions)`.
+    """The transport of an app; to be set before it starts: `app.transport = BatchTransport(app, positions, lost)`.
 
     Parameters
     ----------
@@ -212,13 +235,15 @@ class BatchTransport(driver.Transport):
         The Faust app.
     positions
         Returns the next offset to read of each partition whose state is kept elsewhere.
+    report_lost
+        Given topic, partition, and the first and the end of the offsets that were gone before they were read.
     """
 
     Consumer = BatchConsumer
 
-    def __init__(self, app: faust.App, positions: Positions) -> None:
+    def __init__(self, app: faust.App, positions: Positions, report_lost: ReportLost) -> None:
         super().__init__(app.conf.broker_consumer, app)
-        self.positions = positions
+        self.positions, self.report_lost = positions, report_lost
 
 
 class StickyAssignor(PartitionAssignor):

@@ -37,6 +37,7 @@ class Counts:
     """What a worker has done since it started; the catalogue of metrics describes each field."""
 
     sources: dict[str, int] = _count_by_label("events_consumed_total")
+    lost: dict[str, int] = _count_by_label("records_lost_total")
     ignored: int = _count("events_ignored_total")
     parts_dropped: int = _count("event_parts_dropped_total")
     reasons: dict[str, int] = _count_by_label("events_dead_lettered_total")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from stream_app.core.learning.learner import BUDGETS
 from stream_app.core.outputs import PRUNE, Output, Verdict
@@ -18,8 +18,12 @@ from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.probes import Probe, Probes
 from stream_app.metrics.registry import make_registry
 
+log = logging.getLogger(__name__)
+
 #: Seconds after which an event loop that has not turned is not live.
 LIVE_SECONDS = 30.0
+#: Seconds for which a worker is not ready after records were lost.
+UNREADY_SECONDS = 300.0
 _TURN_SECONDS = 1.0
 #: Turns between two measurements of detectors and learner, which cost more than the rest.
 _MEASURE_TURNS = 15
@@ -32,13 +36,15 @@ class Monitor:
     ----------
     sources
         The source topics.
+    events
+        The topic of events.
     budgets
         The budgets of the policies, in rising order.
     """
 
-    def __init__(self, sources: Iterable[str], budgets: Sequence[float] = BUDGETS) -> None:
+    def __init__(self, sources: Sequence[str], events: str, budgets: Sequence[float] = BUDGETS) -> None:
         self.registry = make_registry()
-        self.counts = Counts(sources=dict.fromkeys(sources, 0))
+        self.counts = Counts(sources=dict.fromkeys(sources, 0), lost=dict.fromkeys((*sources, events), 0))
         self.assignment: Assignment | None = None
         self.learning: Learning | None = None
         self.stopping = False
@@ -48,6 +54,7 @@ class Monitor:
         self._metrics = Metrics(self.registry, budgets)
         self._worker = WorkerMetrics(self.registry, self.counts)
         self._turned = time.monotonic()
+        self._lost_until = 0.0
         #: As the event loop saw them last: the watchdog's thread must not ask Faust, which makes what is asked for.
         self._lags: dict[tuple[str, int], int | None] = {}
 
@@ -68,6 +75,24 @@ class Monitor:
             if isinstance(output, Verdict) and output.decision == PRUNE:
                 self.counts.flag_latency.add(latency)
         self._worker.log_time.set(log_ms / 1000)
+
+    def lose(self, topic: str, partition: int, first: int, end: int) -> None:
+        """Report records that Kafka had deleted before they were read.
+
+        Parameters
+        ----------
+        topic, partition
+            Where they were.
+        first, end
+            The first of their offsets, and the one after the last.
+        """
+        self.counts.lost[topic] += end - first
+        self._lost_until = time.monotonic() + UNREADY_SECONDS
+        log.error(
+            "offsets %d to %d of %s[%d] were gone before they were read: %d records are lost; "
+            "their retention is shorter than the time for which the worker was away or behind",
+            first, end - 1, topic, partition, end - first,
+        )  # fmt: skip
 
     async def run(self, watchdog: Watchdog) -> None:
         """Report to the watchdog that the event loop turns, and keep the gauges up to date, until cancelled."""
@@ -124,14 +149,15 @@ class Monitor:
         return Probe(lag < LIVE_SECONDS, {"event_loop_lag_seconds": round(lag, 1)})
 
     def ready(self) -> Probe:
-        """Whether all topics are there, partitions are assigned and restored, and the model has caught up."""
+        """Whether all topics are there, no records were lost of late, state is restored, and the model caught up."""
         detail: dict[str, object] = {
             "stopping": self.stopping,
             "waiting_for": self.waiting_for,
+            "records_lost": time.monotonic() < self._lost_until,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
             "model_caught_up": self.learning is not None and self.learning.caught_up,
         }
-        waiting = self.stopping or bool(self.waiting_for)
+        waiting = self.stopping or bool(self.waiting_for) or bool(detail["records_lost"])
         ok = not waiting and bool(detail["partitions_restored"] and detail["model_caught_up"])
         return Probe(ok, detail)
 

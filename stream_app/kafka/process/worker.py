@@ -103,7 +103,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = self._stop_code = 0
-        self.monitor = Monitor(settings.names.sources, settings.detector.policy.budgets)
+        self.monitor = Monitor(settings.names.sources, settings.names.events, settings.detector.policy.budgets)
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
@@ -231,6 +231,7 @@ class Worker:
             names,
             settings.folder,
             lambda: assignment.positions(),
+            self.monitor.lose,
             session_seconds=settings.session_seconds,
             instance_id=settings.instance_id,
         )

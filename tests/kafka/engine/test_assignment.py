@@ -28,7 +28,9 @@ def test_lags_are_not_known_before_the_consumer_has_started(tmp_path: Path) -> N
     """Metrics are brought up to date from the first second, and must not end a worker that starts slowly."""
 
     async def lags() -> dict[tuple[str, int], int | None]:
-        app = make_app(Connection("127.0.0.1:9"), Names("g"), tmp_path, dict, session_seconds=10, instance_id=None)
+        app = make_app(
+            Connection("127.0.0.1:9"), Names("g"), tmp_path, dict, print, session_seconds=10, instance_id=None
+        )
         return Assignment(app, "g-events", no_partition).lags()
 
     assert asyncio.run(lags()) == {}
@@ -45,7 +47,9 @@ def test_the_lag_of_what_a_rebalance_takes_away_is_not_known(tmp_path: Path) -> 
             raise AssertionError(f"Partition is not assigned: {tp}")
 
     async def lag() -> int | None:
-        app = make_app(Connection("127.0.0.1:9"), Names("g"), tmp_path, dict, session_seconds=10, instance_id=None)
+        app = make_app(
+            Connection("127.0.0.1:9"), Names("g"), tmp_path, dict, print, session_seconds=10, instance_id=None
+        )
         assignment = Assignment(app, "g-events", no_partition)
         assignment._app = SimpleNamespace(consumer=Consumer())  # type: ignore[assignment]
         return assignment.lag(3)

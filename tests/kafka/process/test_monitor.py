@@ -52,7 +52,7 @@ def partition() -> Any:
 def monitor(learner: Learner, partition: Any) -> Monitor:
     """That of a worker in which everything that can have a value has one."""
     topics = ("provenance", "stream-app-events")
-    monitor = Monitor(topics[:1])
+    monitor = Monitor(topics[:1], "stream-app-events")
     monitor.assignment = SimpleNamespace(  # type: ignore[assignment]
         partitions=dict.fromkeys(range(PARTITIONS), partition),
         opening=partition,
@@ -100,7 +100,7 @@ def test_everything_documented_is_there_before_anything_happened(monitor: Monito
     def names(registry: CollectorRegistry) -> set[str]:
         return {sample.name for family in registry.collect() for sample in family.samples}
 
-    assert names(monitor.registry) - names(Monitor(["provenance"]).registry) == {
+    assert names(monitor.registry) - names(Monitor(["provenance"], "stream-app-events").registry) == {
         "stream_app_consumer_lag_records",
         "stream_app_model_info",
         "stream_app_prequential_auc",
