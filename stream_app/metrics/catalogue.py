@@ -281,7 +281,7 @@ _MODEL = (
     ),
     Metric(
         "local_copies_damaged_total", "counter",
-        "Local copies of a partition's state that were damaged, deleted, and read again from the changelog.",
+        "Damaged local copies of state, deleted and read again from the changelog.",
         processes=_WORKER,
     ),
     Metric(

@@ -63,6 +63,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
             self._handed, self._finished, self._reached, self._stuck = {}, {}, {}, set()
             self._begun = 0
             self._renewed = set()
+            self._read_offset = {}
             self._committed_offset = {}
             self.sought, self.committed = [], []
 

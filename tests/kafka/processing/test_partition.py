@@ -74,6 +74,8 @@ class Counter:
 class Memory:
     """A table in memory that writes down what is done, with what is sent."""
 
+    damaged = 0
+
     def __init__(self, diary: list[str]) -> None:
         self.diary = diary
         self.position = 0
