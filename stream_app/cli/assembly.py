@@ -249,6 +249,7 @@ def worker_settings(options: Options) -> WorkerSettings:
         instance_id=chosen.instance_id,
         session_seconds=chosen.session_seconds,
         tick_seconds=chosen.tick_seconds,
+        stale_seconds=chosen.stale_seconds,
         learning=chosen.learning,
         detector=settings_of(options),
         checkpoint_key=checkpoint_key_of(chosen),

@@ -77,6 +77,14 @@ _PROCESS = (
 _EVENTS = (
     Metric("events_consumed_total", "counter", "Records read from source topics.", (_TOPIC,), processes=_WORKER),
     Metric(
+        "last_fetch_timestamp_seconds", "gauge", "When a broker answered a fetch last; 0 before the first answer.",
+        processes=_WORKER,
+    ),
+    Metric(
+        "last_commit_timestamp_seconds", "gauge", "When offsets were committed last; 0 before the first commit.",
+        processes=_WORKER,
+    ),
+    Metric(
         "records_lost_total", "counter",
         "Records that Kafka had deleted (retention) before they were read.", (_TOPIC,), processes=_WORKER,
     ),

@@ -47,6 +47,8 @@ class KafkaOptions(BaseModel):
     session_seconds: float = Field(default=10.0, ge=1, le=1_800)
     #: Seconds between two ticks, which move the clocks of pipelines without events.
     tick_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
+    #: Seconds without an answer of Kafka after which a worker is not ready.
+    stale_seconds: float = Field(default=60.0, ge=1, le=86_400)
     #: Whether workers learn; if not, the model stays that of the checkpoint in `folder`.
     learning: bool = True
     #: The key that signs the local checkpoint of the model; at most one of the two. Without one the worker makes a key.

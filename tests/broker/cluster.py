@@ -112,6 +112,8 @@ class Cluster:
     horizon_ms: int = Settings().horizon_ms
     #: After which workers' producers give up on what they could not send.
     send_ms: int = 40_000
+    #: Seconds without an answer of Kafka after which a worker is not ready.
+    stale_seconds: float = 60.0
     #: Whether workers begin anew where the state is lost.
     accept_loss: bool = False
     workers: list[Process] = field(default_factory=list)
@@ -136,6 +138,7 @@ class Cluster:
             "horizon_ms": self.horizon_ms,
             "send_ms": self.send_ms,
             "accept_loss": self.accept_loss,
+            "stale_seconds": self.stale_seconds,
         }
         settings.write_text(json.dumps(given))
         made = Process(settings, self.folder / f"worker{number}.log")

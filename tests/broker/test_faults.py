@@ -152,6 +152,13 @@ def own_broker() -> Iterator[JavaBroker]:
     made.close()
 
 
+def check_away(live: int, ready: int, detail: str, metrics: str) -> None:
+    """What the probes and metrics of a worker say while Kafka is away: the lag is not known."""
+    assert (live, ready) == (200, 503)
+    assert '"kafka_answers": false' in detail.replace('":false', '": false')
+    assert "stream_app_consumer_lag_records{" not in metrics
+
+
 def test_an_outage_of_kafka_is_waited_for(own_broker: JavaBroker, tmp_path: Path, fleet: list[bytes]) -> None:
     """The broker stops under load and comes back: the same process goes on, and nothing is missing.
 
@@ -159,6 +166,7 @@ def test_an_outage_of_kafka_is_waited_for(own_broker: JavaBroker, tmp_path: Path
     """
     admin = KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)
     cluster = Cluster(own_broker.bootstrap, admin, tmp_path, Names("outage", ("outage-source",)), send_ms=3_000)
+    cluster.stale_seconds = 2
     cluster.make_topics()
 
     async def body() -> None:
@@ -167,8 +175,12 @@ def test_an_outage_of_kafka_is_waited_for(own_broker: JavaBroker, tmp_path: Path
         while not any(await cluster.rows_of_core()):
             await asyncio.sleep(0.1)
         await asyncio.to_thread(own_broker.stop)
+        await asyncio.to_thread(worker.said, "Kafka has not answered a fetch for")
+        away = worker.ask("/livez")[0], *worker.ask("/readyz?verbose"), worker.ask("/metrics")[1]
         await asyncio.sleep(OUTAGE_SECONDS)
         await asyncio.to_thread(own_broker.start)
+        await asyncio.to_thread(worker.said, "Kafka answers again")
+        check_away(*away)
         await load
         await cluster.settle()
         assert worker.running

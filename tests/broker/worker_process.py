@@ -38,6 +38,7 @@ async def main(path: Path) -> int:
         learning=given["learning"],
         detector=Settings(horizon_ms=given["horizon_ms"]),
         accept_loss=given["accept_loss"],
+        stale_seconds=given["stale_seconds"],
         port=0,
     )
     module.make_producer = partial(make_producer, request_timeout_ms=given["send_ms"])

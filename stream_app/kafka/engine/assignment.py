@@ -179,6 +179,16 @@ class Assignment:
             return {}
         return {(tp.topic, tp.partition): self._lag(tp) for tp in assigned}
 
+    def last_fetch(self) -> float | None:
+        """When a broker answered a fetch last, in seconds since 1970; None before the first answer."""
+        consumer = self._app.consumer
+        assert isinstance(consumer, BatchConsumer)
+        try:
+            answers = [consumer.fetched(tp) for tp in consumer.assignment()]
+        except (ConsumerNotStarted, IllegalStateError):
+            return None
+        return max((seconds for seconds in answers if seconds is not None), default=None)
+
     def _lag(self, tp: TP) -> int | None:
         consumer = self._app.consumer
         assert isinstance(consumer, BatchConsumer)

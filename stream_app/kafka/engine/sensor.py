@@ -36,3 +36,4 @@ class RebalanceSensor(faust.Sensor):
 
     def on_commit_completed(self, consumer: Any, state: float) -> None:  # noqa: ARG002
         self._counts.commit.add(time.monotonic() - state)
+        self._counts.committed = time.time()

@@ -147,6 +147,11 @@ class BatchConsumer(driver.Consumer):
         highwater, reached = self.highwater(tp), self._reached.get(tp)
         return None if highwater is None or reached is None else max(0, highwater - reached)
 
+    def fetched(self, tp: TP) -> float | None:
+        """When a broker answered a fetch of an assigned partition last, in s since 1970; None before the first."""
+        milliseconds = self._thread._ensure_consumer().last_poll_timestamp(tp)
+        return None if milliseconds is None else milliseconds / 1000
+
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         first = record.records[0]
         self._handed[tp] = record.end

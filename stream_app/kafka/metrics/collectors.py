@@ -73,6 +73,8 @@ class WorkerMetrics:
         self.lag = gauge(registry, "consumer_lag_records")
         self.assigned = gauge(registry, "consumer_assigned_partitions")
         self.ready = gauge(registry, "ready")
+        self.fetch_time = gauge(registry, "last_fetch_timestamp_seconds")
+        self.commit_time = gauge(registry, "last_commit_timestamp_seconds")
         self.log_time = gauge(registry, "last_event_timestamp_seconds")
         self.tick_time = gauge(registry, "last_tick_timestamp_seconds")
         self.restoring = gauge(registry, "table_recovery_in_progress")

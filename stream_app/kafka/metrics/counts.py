@@ -56,6 +56,8 @@ class Counts:
     flag_latency: Histogram = _histogram("flag_latency_seconds")
     rebalances: int = _count("rebalances_total")
     rebalance: Histogram = _histogram("rebalance_duration_seconds")
+    #: When offsets were committed last, in seconds since 1970; 0 before.
+    committed: float = 0.0
     commit: Histogram = _histogram("offset_commit_duration_seconds")
     commits: int = _count("changelog_commits_total")
     rows: int = _count("changelog_rows_total")

@@ -40,13 +40,18 @@ class Monitor:
         The topic of events.
     budgets
         The budgets of the policies, in rising order.
+    stale_seconds
+        Seconds without an answer of Kafka after which a worker is not ready.
     """
 
-    def __init__(self, sources: Sequence[str], events: str, budgets: Sequence[float] = BUDGETS) -> None:
+    def __init__(
+        self, sources: Sequence[str], events: str, budgets: Sequence[float] = BUDGETS, stale_seconds: float = 60.0
+    ) -> None:
         self.registry = make_registry()
         self.counts = Counts(sources=dict.fromkeys(sources, 0), lost=dict.fromkeys((*sources, events), 0))
         self.assignment: Assignment | None = None
         self.learning: Learning | None = None
+        self._stale_seconds = stale_seconds
         self.stopping = False
         #: What the worker cannot work without, and has not; "" when there is nothing.
         self.waiting_for = ""
@@ -55,6 +60,9 @@ class Monitor:
         self._worker = WorkerMetrics(self.registry, self.counts)
         self._turned = time.monotonic()
         self._lost_until = 0.0
+        #: When a broker answered a fetch last, in seconds since 1970, and whether that is too long ago.
+        self._fetched: float | None = None
+        self._is_away = False
         #: As the event loop saw them last: the watchdog's thread must not ask Faust, which makes what is asked for.
         self._lags: dict[tuple[str, int], int | None] = {}
 
@@ -118,11 +126,15 @@ class Monitor:
         assignment = self.assignment
         if assignment is not None:
             self.counts.rebalances = assignment.rebalances
-            self._lags = assignment.lags()
+            self._fetched = assignment.last_fetch()
+            self._tell_away()
+            self._lags = dict.fromkeys(assignment.lags()) if self._is_away else assignment.lags()
+            self._worker.fetch_time.set(self._fetched or 0)
             self._worker.set_lags(self._lags, assignment.partitions)
             self._worker.restoring.set(not assignment.complete)
             opening = assignment.opening
             self._worker.remaining.set(opening.table.remaining if opening is not None else 0)
+        self._worker.commit_time.set(self.counts.committed)
         self._worker.tick_time.set(self.counts.tick_ms / 1000)
         if self.learning is not None:
             self._worker.examples.set(self.learning.log.position)
@@ -130,6 +142,18 @@ class Monitor:
             self._worker.checkpoint_time.set(self.learning.checkpoint.time)
             self._worker.checkpoint_size.set(self.learning.checkpoint.size)
         self._worker.ready.set(self.ready().ok)
+
+    def _tell_away(self) -> None:
+        """Says once that Kafka does not answer, and once that it does again."""
+        silent = time.time() - self._fetched if self._fetched is not None else 0.0
+        is_away = silent > self._stale_seconds
+        if is_away and not self._is_away:
+            log.error(
+                "Kafka has not answered a fetch for %.0f s: the lag is not known, and the worker is not ready", silent
+            )
+        elif self._is_away and not is_away:
+            log.info("Kafka answers again")
+        self._is_away = is_away
 
     def measure(self) -> None:
         """Update the gauges that take a walk over all pipelines, the model and the local copies."""
@@ -153,11 +177,12 @@ class Monitor:
         detail: dict[str, object] = {
             "stopping": self.stopping,
             "waiting_for": self.waiting_for,
+            "kafka_answers": not self._is_away,
             "records_lost": time.monotonic() < self._lost_until,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
             "model_caught_up": self.learning is not None and self.learning.caught_up,
         }
-        waiting = self.stopping or bool(self.waiting_for) or bool(detail["records_lost"])
+        waiting = self.stopping or bool(self.waiting_for) or bool(detail["records_lost"]) or self._is_away
         ok = not waiting and bool(detail["partitions_restored"] and detail["model_caught_up"])
         return Probe(ok, detail)
 

@@ -79,6 +79,8 @@ class WorkerSettings:
     checkpoint_key: bytes | None = field(default=None, repr=False)
     #: The decoders of the source topics.
     sources: Sources = field(default_factory=lambda: SOURCES)
+    #: Seconds without an answer of Kafka after which the worker is not ready.
+    stale_seconds: float = 60.0
     #: Whether to begin anew where the changelog is empty although the group has read events or written outputs.
     accept_loss: bool = False
     #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
@@ -103,7 +105,9 @@ class Worker:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = self._stop_code = 0
-        self.monitor = Monitor(settings.names.sources, settings.names.events, settings.detector.policy.budgets)
+        self.monitor = Monitor(
+            settings.names.sources, settings.names.events, settings.detector.policy.budgets, settings.stale_seconds
+        )
         self.watchdog = Watchdog(self.monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
