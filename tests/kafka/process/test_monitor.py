@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,7 @@ def monitor(learner: Learner, partition: Any) -> Monitor:
         opening=partition,
         complete=False,
         rebalances=3,
+        last_fetch=time.time,
         lags=lambda: {(topic, number): number for topic in topics for number in range(PARTITIONS)},
     )
     monitor.learning = SimpleNamespace(  # type: ignore[assignment]
@@ -189,3 +191,34 @@ def test_the_watchdog_asks_nothing_of_faust(monitor: Monitor) -> None:
     monitor.assignment.lags = asked  # type: ignore
 
     assert monitor.progress().busy
+
+
+def test_a_kafka_that_does_not_answer_is_told_once(monitor: Monitor, caplog: pytest.LogCaptureFixture) -> None:
+    """And once that it answers again; in between the worker is live, not ready, and knows no lag."""
+    caplog.set_level("INFO")
+    answered = time.time() - 61
+    monitor.assignment.last_fetch = lambda: answered  # type: ignore[union-attr, method-assign]
+    monitor.refresh()
+    monitor.refresh()
+    away = monitor.ready().detail["kafka_answers"], monitor.live().ok, "consumer_lag_records{" in page(monitor)
+    monitor.assignment.last_fetch = time.time  # type: ignore[union-attr, method-assign]
+    monitor.refresh()
+
+    assert away == (False, True, False)
+    assert monitor.ready().detail["kafka_answers"]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+
+
+def page(monitor: Monitor) -> str:
+    return generate_latest(monitor.registry).decode()
+
+
+def test_lost_records_make_it_unready_for_minutes(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at the probe shall see it; after that the metric remains."""
+    monitor.lose("provenance", 0, 100, 1_400)
+    assert monitor.ready().detail["records_lost"]
+    now = time.monotonic()
+    monkeypatch.setattr("stream_app.kafka.process.monitor.time.monotonic", lambda: now + 301)
+
+    assert not monitor.ready().detail["records_lost"]
+    assert monitor.counts.lost == {"provenance": 1_300, "stream-app-events": 0}
