@@ -78,11 +78,11 @@ _EVENTS = (
     Metric("events_consumed_total", "counter", "Records read from source topics.", (_TOPIC,), processes=_WORKER),
     Metric(
         "last_fetch_timestamp_seconds", "gauge", "When a broker answered a fetch last; 0 before the first answer.",
-        processes=_WORKER,
+        unit="seconds", processes=_WORKER,
     ),
     Metric(
         "last_commit_timestamp_seconds", "gauge", "When offsets were committed last; 0 before the first commit.",
-        processes=_WORKER,
+        unit="seconds", processes=_WORKER,
     ),
     Metric(
         "records_lost_total", "counter",
