@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from kafka.admin import KafkaAdminClient
@@ -65,6 +66,23 @@ def test_another_number_of_partitions_is_refused(
         apply(admin, wanted, partitions=2, replication=1)
     assert find(admin, [t.name for t in wanted]).keys() == {events}
     assert any("needs 3" in problem for problem in check(admin, wanted))
+
+
+def test_added_partitions_are_named_without_advice_that_parts_pipelines_from_their_state(
+    admin: KafkaAdminClient, wanted: list[Topic], prefix: str
+) -> None:
+    """Somebody gave the topic of events more of them; the changelog has what it had."""
+    apply(admin, wanted, partitions=2, replication=1)
+    events = Names(prefix).events
+    admin.create_partitions({events: 4})
+    end = time.monotonic() + 30
+    while find(admin, [events])[events].partitions != 4:  # until brokers have learned of it
+        assert time.monotonic() < end
+    (problem,) = check(admin, wanted)
+
+    assert "has 4 partitions, needs 3" in problem
+    assert "partitions were added: what is in them is not read" in problem
+    assert "set kafka.partitions" not in problem
 
 
 def test_more_copies_than_brokers_are_refused_before_anything_is_made(admin: KafkaAdminClient, prefix: str) -> None:

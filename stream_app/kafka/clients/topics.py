@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
@@ -18,6 +18,11 @@ MAX_MESSAGE_BYTES = 8 << 20
 _UNKNOWN_TOPIC, _KNOWN_TOPIC = 3, (0, 5)
 #: How long brokers may take to learn from their controller what was changed.
 _PROPAGATION_SECONDS = 15.0
+#: What to do where partitions were added to a topic.
+MOVE = (
+    "partitions were added: what is in them is not read. To have more partitions replay the sources into another group "
+    "(kafka.group) that has them from the beginning"
+)
 
 
 class TooFewBrokersError(StreamAppError):
@@ -145,10 +150,19 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
     }
 
 
-def find_ids(admin: KafkaAdminClient, names: list[str]) -> dict[str, str]:
-    """The ids of the topics that exist, by name; "" where Kafka does not tell. A topic made anew has another id."""
+class Seen(NamedTuple):
+    """What tells a topic from others under its name: its id, "" where Kafka does not tell, and its partitions."""
+
+    topic_id: str
+    partitions: int
+
+
+def find_seen(admin: KafkaAdminClient, names: list[str]) -> dict[str, Seen]:
+    """The topics that exist, by name. A topic made anew has another id."""
     return {
-        topic["name"]: str(topic["topic_id"]) if topic["error_code"] in _KNOWN_TOPIC else ""
+        topic["name"]: Seen(
+            str(topic["topic_id"]) if topic["error_code"] in _KNOWN_TOPIC else "", len(topic["partitions"])
+        )
         for topic in admin.describe_topics(names)
         if topic["error_code"] != _UNKNOWN_TOPIC
     }
@@ -190,12 +204,13 @@ def _wrong(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
     problems = _too_few_copies(topics, found)
     if problems:
         return problems  # the settings that are to be depend on the number of copies
+    counts = _counts(topics, found)
     for topic in topics:
         there = found.get(topic.name)
         if there is None:
             continue
         if topic.partitions not in (None, there.partitions):
-            problems.append(_wrong_partitions(topic, there))
+            problems.append(_wrong_partitions(topic, there, counts))
         problems += [
             f"topic {topic.name} has {key}={there.config.get(key)}, needs {value}: run `stream-app topics apply`"
             for key, value in topic.config.items()
@@ -237,7 +252,7 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
     for topic in topics:
         there = found.get(topic.name)
         if there is not None and topic.partitions not in (None, there.partitions):
-            raise OptionsError(_wrong_partitions(topic, there))
+            raise OptionsError(_wrong_partitions(topic, there, _counts(topics, found)))
     missing = [topic for topic in topics if topic.name not in found]
     done = []
     if missing:
@@ -300,8 +315,17 @@ def _differing(topic: Topic, there: Found) -> dict[str, str]:
     return {key: value for key, value in topic.config.items() if there.config.get(key) != value}
 
 
-def _wrong_partitions(topic: Topic, there: Found) -> str:
-    return (
-        f"topic {topic.name} has {there.partitions} partitions, needs {topic.partitions}: state lies in partitions, "
-        f"so their number is fixed; set kafka.partitions to {there.partitions}, or start anew with another kafka.group"
-    )
+def _counts(topics: list[Topic], found: Mapping[str, Found]) -> set[int]:
+    """The numbers of partitions of the topics that must have one and the same."""
+    return {found[topic.name].partitions for topic in topics if topic.partitions is not None and topic.name in found}
+
+
+def _wrong_partitions(topic: Topic, there: Found, counts: set[int]) -> str:
+    what = f"topic {topic.name} has {there.partitions} partitions, needs {topic.partitions}: state lies in partitions"
+    if len(counts) == 1:
+        return (
+            f"{what}, so their number is fixed; set kafka.partitions to {there.partitions}, or start anew with another "
+            "kafka.group"
+        )
+    # Another setting would part pipelines from their state.
+    return f"{what}, and {MOVE}"

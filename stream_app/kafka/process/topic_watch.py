@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 
 from stream_app.errors import StateError, StreamAppError
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.topics import Names, find_ids
+from stream_app.kafka.clients.topics import MOVE, Names, Seen, find_seen
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ class TopicWatch:
         The topics.
     ids
         Topic -> its id when the worker began to use it; all topics are watched.
+    partitions
+        Of the topic of events and of its changelog.
     report
         Called with what is missing, or with "", each time the topics were looked at.
     begin_again
@@ -45,12 +47,14 @@ class TopicWatch:
         connection: Connection,
         names: Names,
         ids: Mapping[str, str],
+        partitions: int,
         report: Callable[[str], None],
         begin_again: Callable[[str], Awaitable[None]],
     ) -> None:
         self._connection = connection
         self._names = names
         self._ids = dict(ids)
+        self._partitions = partitions
         self._report = report
         self._begin_again = begin_again
         self._missing = ""
@@ -62,7 +66,7 @@ class TopicWatch:
         Raises
         ------
         StateError
-            A topic that state depends on was made anew: the worker must start again with what is there.
+            A topic that state depends on was made anew, or was given more partitions.
         """
         try:
             while True:
@@ -73,13 +77,13 @@ class TopicWatch:
         finally:
             self._close()
 
-    async def compare(self, seen: Mapping[str, str]) -> None:
+    async def compare(self, seen: Mapping[str, Seen]) -> None:
         """Compares the topics that are there with those that the worker began to use.
 
         Parameters
         ----------
         seen
-            Topic -> its id, of those that exist; "" where it is not known.
+            The topics that exist, by name.
 
         Raises
         ------
@@ -92,8 +96,9 @@ class TopicWatch:
             log.error("%s; reading goes on when they are there", text)
         self._missing = missing
         self._report(text)
-        for name, topic_id in seen.items():
+        for name, (topic_id, partitions) in seen.items():
             if topic_id in ("", self._ids[name]):
+                self._check_partitions(name, partitions)
                 continue
             if name in self._names.sources:
                 log.warning("topic %s was deleted and made anew: it is read from its beginning", name)
@@ -102,12 +107,16 @@ class TopicWatch:
                 raise StateError(f"topic {name} was deleted and made anew: the worker has to start again")
             self._ids[name] = topic_id
 
-    def _look(self) -> dict[str, str] | None:
-        """The ids of the topics that exist; None while Kafka cannot be asked, which others report."""
+    def _check_partitions(self, name: str, partitions: int) -> None:
+        if name in (self._names.events, self._names.changelog) and partitions > self._partitions:
+            raise StateError(f"topic {name} has {partitions} partitions instead of {self._partitions}: {MOVE}")
+
+    def _look(self) -> dict[str, Seen] | None:
+        """The topics that exist; None while Kafka cannot be asked, which others report."""
         try:
             if self._admin is None:
                 self._admin = self._connection.admin()
-            return find_ids(self._admin, list(self._ids))
+            return find_seen(self._admin, list(self._ids))
         except (KafkaError, StreamAppError):
             self._close()
             return None

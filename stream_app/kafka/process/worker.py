@@ -255,7 +255,11 @@ class Worker:
         self._start(TickWriter(assignment, names.events, producer, settings.tick_seconds).run())
         ids = {name: topic.topic_id for name, topic in found.items()}
         report = partial(setattr, self.monitor, "waiting_for")
-        self._start(TopicWatch(settings.connection, names, ids, report, assignment.begin_again).run())
+        self._start(
+            TopicWatch(
+                settings.connection, names, ids, found[names.events].partitions, report, assignment.begin_again
+            ).run()
+        )
         await self._first(app.wait_until_stopped())
         self.monitor.stopping = True
         if not self._stopping.is_set():

@@ -9,7 +9,7 @@ import pytest
 
 from stream_app.errors import StateError
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.clients.topics import Names, Seen
 from stream_app.kafka.process.topic_watch import TopicWatch
 
 NAMES = Names("g", ("a", "b"))
@@ -23,7 +23,7 @@ class Watched:
     def __init__(self) -> None:
         self.reported: list[str] = []
         self.renewed: list[str] = []
-        self.watch = TopicWatch(Connection("localhost:1"), NAMES, IDS, self.reported.append, self._begin_again)
+        self.watch = TopicWatch(Connection("localhost:1"), NAMES, IDS, 6, self.reported.append, self._begin_again)
 
     async def _begin_again(self, topic: str) -> None:
         self.renewed.append(topic)
@@ -31,7 +31,10 @@ class Watched:
     def see(self, *without: str, **ids: str) -> None:
         """Looks at the topics, of which some are missing and some have other ids."""
         seen = {**IDS, **ids}
-        asyncio.run(self.watch.compare({name: seen[name] for name in seen if name not in without}))
+        self.compare({name: Seen(seen[name], 6) for name in seen if name not in without})
+
+    def compare(self, seen: dict[str, Seen]) -> None:
+        asyncio.run(self.watch.compare(seen))
 
 
 def test_missing_topics_are_reported_each_time_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -68,3 +71,15 @@ def test_an_output_topic_that_was_made_anew_is_written_to() -> None:
     watched.see(**{"g-alerts": "other"})
 
     assert (watched.reported, watched.renewed) == ([""], [])
+
+
+@pytest.mark.parametrize("topic", ["g-events", "g-state-changelog"])
+def test_partitions_that_were_added_to_a_topic_of_state_are_told_at_once(topic: str) -> None:
+    """Nobody reads them, and pipelines would part from their state."""
+    with pytest.raises(StateError, match=f"topic {topic} has 7 partitions instead of 6: partitions were added"):
+        Watched().compare({topic: Seen(f"{topic}-1", 7)})
+
+
+def test_a_source_topic_may_have_more_partitions() -> None:
+    """Sources are partitioned in any way."""
+    Watched().compare({"a": Seen("a-1", 12)})
