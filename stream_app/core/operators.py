@@ -35,6 +35,9 @@ DEFAULT_GROUPS: Mapping[str, str] = {
     "mlmd.Train": TRAIN,
     "mlmd.Transform": PREPROCESS,
     "mlmd.Process": CUSTOM,
+    # Of MLflow: a run that groups others, and an entry in the registry. Neither is an unknown operator.
+    "NestedRun": CUSTOM,
+    "ModelRegistration": CUSTOM,
     "mlmd.Evaluate": VALIDATE,
     "mlmd.Deploy": DEPLOY,
 }
