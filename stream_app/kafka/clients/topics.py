@@ -204,13 +204,12 @@ def _wrong(topics: list[Topic], found: Mapping[str, Found]) -> list[str]:
     problems = _too_few_copies(topics, found)
     if problems:
         return problems  # the settings that are to be depend on the number of copies
-    counts = _counts(topics, found)
     for topic in topics:
         there = found.get(topic.name)
         if there is None:
             continue
         if topic.partitions not in (None, there.partitions):
-            problems.append(_wrong_partitions(topic, there, counts))
+            problems.append(_wrong_partitions(topic, there, _counts(topics, found, topic.partitions)))
         problems += [
             f"topic {topic.name} has {key}={there.config.get(key)}, needs {value}: run `stream-app topics apply`"
             for key, value in topic.config.items()
@@ -252,7 +251,7 @@ def apply(admin: KafkaAdminClient, topics: list[Topic], partitions: int, replica
     for topic in topics:
         there = found.get(topic.name)
         if there is not None and topic.partitions not in (None, there.partitions):
-            raise OptionsError(_wrong_partitions(topic, there, _counts(topics, found)))
+            raise OptionsError(_wrong_partitions(topic, there, _counts(topics, found, topic.partitions)))
     missing = [topic for topic in topics if topic.name not in found]
     done = []
     if missing:
@@ -315,9 +314,9 @@ def _differing(topic: Topic, there: Found) -> dict[str, str]:
     return {key: value for key, value in topic.config.items() if there.config.get(key) != value}
 
 
-def _counts(topics: list[Topic], found: Mapping[str, Found]) -> set[int]:
+def _counts(topics: list[Topic], found: Mapping[str, Found], wanted: int | None) -> set[int]:
     """The numbers of partitions of the topics that must have one and the same."""
-    return {found[topic.name].partitions for topic in topics if topic.partitions is not None and topic.name in found}
+    return {found[topic.name].partitions for topic in topics if topic.partitions == wanted and topic.name in found}
 
 
 def _wrong_partitions(topic: Topic, there: Found, counts: set[int]) -> str:
