@@ -127,7 +127,7 @@ def _story(explanation: Explanation) -> list[str]:
 
 def _names(explanation: Explanation) -> dict[str, str]:
     """Execution id -> its name: with the job of OpenLineage, whose runs have ids that say nothing."""
-    from stream_app.sources.openlineage import JOB
+    from stream_app.core.properties import JOB
 
     return {
         event.execution_id: f"{event.execution_id} ({event.properties[JOB]})"

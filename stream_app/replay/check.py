@@ -16,6 +16,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
 from stream_app.core.outputs import Closed, Output
+from stream_app.core.properties import JOB
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError
 from stream_app.figures.numbers import plural
@@ -28,7 +29,6 @@ from stream_app.replay.source_notes import SourceNotes, notes_of_sources
 from stream_app.replay.survey import EXAMPLES, Graph, SplitExecution, SpreadRun, Survey, Unended, UnwrittenRead
 from stream_app.sources import SOURCES, Sources
 from stream_app.sources.faults import kind_of
-from stream_app.sources.openlineage import JOB
 from stream_app.sources.openlineage_rules import Rules
 from stream_app.times import time_to_text
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from stream_app.core.events import CACHED, ENDS, Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
+from stream_app.core.properties import JOB
 from stream_app.replay.near_names import NearNames
 from stream_app.replay.rule_guesses import group_of_words
-from stream_app.sources.openlineage import JOB
 
 EXECUTIONS_MAX, ARTIFACTS_MAX = 500_000, 1_000_000
 #: Examples of each finding that are kept.

@@ -26,6 +26,7 @@ from stream_app.core.events import (
     Properties,
 )
 from stream_app.core.operators import CUSTOM, GROUPS
+from stream_app.core.properties import JOB, MAP_INDEX, PRUNED_BY, SKIPPED_TASKS, TASK
 from stream_app.errors import MalformedEvent
 from stream_app.sources.documents import check, read
 from stream_app.sources.native import MAX_ID, MAX_NODE_SECONDS, MAX_PROPERTIES, MAX_TEXT, check_time, wrong
@@ -45,14 +46,11 @@ from stream_app.sources.openlineage_runs import (
 from stream_app.sources.tolerant_json import MAP, VALUE, clean
 from stream_app.times import foreign_to_time, text_to_time
 
-__all__ = ["ARTIFACT_FACET", "EXECUTION_FACET", "JOB", "OpenLineage", "decode"]
+__all__ = ["ARTIFACT_FACET", "EXECUTION_FACET", "OpenLineage", "decode"]
 
 #: The facet of this project (schemas/openlineage).
 EXECUTION_FACET = "streamApp_execution"
 _EXECUTION_PATH = f"run.facets.{EXECUTION_FACET}."
-
-#: The property that names the job.
-JOB = "job"
 
 _STATES = {
     "START": RUNNING,
@@ -286,11 +284,11 @@ def _job(document: JsonObject, run_facets: JsonObject, reading: FacetReader) -> 
 def _add_airflow(facets: JsonObject, here: Place, properties: Properties, reading: FacetReader) -> None:
     """Adds the names by which Airflow knows a task in its run, and the tasks that a run skipped."""
     if here.task and not here.is_within:
-        properties["task"] = here.task
+        properties[TASK] = here.task
     if "airflow" in facets:
         index = reading.facet(reading.facet(facets, "airflow"), "taskInstance").get("map_index")
         if type(index) is int and index >= 0:
-            properties["map_index"] = str(index)  # as a number it would count as a metric
+            properties[MAP_INDEX] = str(index)  # as a number it would count as a metric
     if "airflowState" in facets:
         states = reading.facet(reading.facet(facets, "airflowState"), "tasksState")
         skipped = sorted(clean(task) for task, state in states.items() if state == "skipped" and task)
@@ -299,7 +297,7 @@ def _add_airflow(facets: JsonObject, here: Place, properties: Properties, readin
             text = text[: MAX_TEXT + 1].rpartition(",")[0]
             reading.dropped += 1
         if text:
-            properties["skipped_tasks"] = text
+            properties[SKIPPED_TASKS] = text
 
 
 def _owner(facet: JsonObject, reading: FacetReader) -> str:
@@ -333,7 +331,7 @@ def _execution(facet: JsonObject, state: str, properties: Properties) -> tuple[i
         state = CACHED
     if facet.get("properties") is not None:
         properties.update(own_properties(facet, prefix))
-    for key, name_here in (("codeVersion", "code_version"), ("prunedBy", "pruned_by")):
+    for key, name_here in (("codeVersion", "code_version"), ("prunedBy", PRUNED_BY)):
         if facet.get(key) is not None:
             properties[name_here] = text_of(facet, key, prefix)
     return node_ms, state

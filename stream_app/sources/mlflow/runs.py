@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, NEW, RUNNING, ArtifactRef, Event, Properties
 from stream_app.core.operators import TRAIN
+from stream_app.core.properties import LABEL_UNKNOWN
 from stream_app.sources.mlflow.roles import Role, has_model, parent_of
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.scalars import name, scalar
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STATES = {"SCHEDULED": NEW, "RUNNING": RUNNING, "FINISHED": COMPLETE, "FAILED": FAILED, "KILLED": CANCELED}
-#: The property of a training whose outcome the registry cannot tell.
-LABEL_UNKNOWN = "label_unknown"
 #: Start and end in ms since 1970 UTC.
 Span = tuple[int, int]
 
