@@ -103,13 +103,8 @@ def decode(message: bytes, latest_ms: int | None = None) -> Event:
     dropped = check(read_message, _FIELDS, keys)
     event = Event(time_ms, pipeline, execution_id, execution_type, state, run, inputs, outputs, node_ms, properties)
     event.id, event.dropped = sender_id, dropped
-    if (
-        read_message.dropped is not None
-        or len(message) > MAX_ID
-        or 0x5C in message
-        or 0x7F in message
-        or not message.isascii()
-    ):
+    text = read_message.message  # an envelope may hide in base64 what is looked for here
+    if read_message.dropped is not None or len(text) > MAX_ID or 0x5C in text or 0x7F in text or not text.isascii():
         _check_strings(event)
     return event
 

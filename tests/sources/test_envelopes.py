@@ -88,6 +88,28 @@ def test_an_envelope_without_an_event_is_refused(envelope: dict[str, object], re
 
 
 @pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (b"a\x7f", "run: expected no control characters"),
+        (b"a\xc2\x85", "run: expected no control characters"),
+        (b"a\\n", "run: expected no control characters"),
+        (b"a" * 1025, "run: expected at most 1,024 characters"),
+    ],
+    ids=["DEL", "C1", "escaped", "over-long"],
+)
+@pytest.mark.parametrize("enclosed", [False, True], ids=["alone", "in base64"])
+def test_base64_hides_nothing(run: bytes, reason: str, enclosed: bool) -> None:
+    """What an id may not hold is refused in an envelope as outside of one."""
+    small = {"time": VALID["time"], "pipeline": "p", "run": "r", "execution": VALID["execution"]}
+    text = orjson.dumps(small).replace(b'"r"', b'"%s"' % run)
+    if enclosed:
+        text = orjson.dumps({"specversion": "1.0", "data_base64": base64.b64encode(text).decode()})
+
+    with pytest.raises(MalformedEvent, match=reason):
+        SOURCES[NATIVE](text, None)
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         (b"\0\0\0\0\x07\x02\x06ads", "framed for a Schema Registry (schema 7)"),
