@@ -1,0 +1,35 @@
+"""T5: rolling restarts (SIGTERM) of three workers under load; the amount is the number of restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.broker.cluster import Cluster, Process
+from tests.reliability.rounds import rounds
+
+NAME = "T5"
+AMOUNT = 50
+#: Seconds within which a worker that is told to stop ends.
+DRAIN_SECONDS = 20
+
+
+async def restart(_: Cluster, worker: Process) -> dict[str, float]:
+    """SIGTERM; the worker writes what it has done, ends with status 0, and is started again."""
+    began = time.monotonic()
+    worker.signal(signal.SIGTERM)
+    status = await asyncio.to_thread(worker.wait, 60)
+    drained = time.monotonic() - began
+    assert status == 0, f"status {status}\n{worker.log.read_text()[-3000:]}"
+    assert drained <= DRAIN_SECONDS, f"a worker took {drained:.1f} s to end"
+    worker.start()
+    await asyncio.to_thread(worker.said, "are open")
+    return {"drain_seconds": round(drained, 2), "back_seconds": round(time.monotonic() - began - drained, 2)}
+
+
+def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, Any]]:
+    yield from rounds(work, so_far, amount, restart)
