@@ -83,7 +83,7 @@ def rekeyed(record: Record, names: Names, sources: Sources = SOURCES, counts: Co
         A native event keyed by its pipeline, or a dead letter; None for a valid message about no execution.
     """
     message = record.value or b""
-    given = next((value.decode() for name, value in record.headers if name == FORMAT and value), "")
+    given = next((value.decode(errors="replace") for name, value in record.headers if name == FORMAT and value), "")
     form = given if given in sources else detect(message)
     try:
         event = sources[form](message, record.timestamp + FUTURE_MS)

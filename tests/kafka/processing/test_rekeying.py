@@ -66,6 +66,13 @@ def test_a_message_is_read_in_the_format_that_its_sender_names() -> None:
     assert rekeyed(replace(named, headers=((FORMAT, b"klingon"),)), NAMES).topic == "g-dead-letters"
 
 
+def test_a_format_that_is_no_text_is_as_good_as_none() -> None:
+    """Anybody may write headers; the message itself says what it is."""
+    named = replace(record(0, EVENT), headers=((FORMAT, b"\xff\xfe"),))
+
+    assert rekeyed(named, NAMES).topic == "g-events"
+
+
 def test_the_format_stays_with_a_dead_letter() -> None:
     """So that it is read in the same way when it is written back."""
     header = (FORMAT, b"openlineage")
