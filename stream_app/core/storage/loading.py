@@ -69,9 +69,14 @@ def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[tuple[P
     for row_key, row in sorted(saved.items()):
         found = read_row(row_key, row)
         by_pipeline.setdefault(found.pipeline, []).append(found)
-    for pipeline, rows in by_pipeline.items():
-        names = renamed(rows)
-        yield load_pipeline(pipeline, rows, names, operators), names
+    for name, rows in by_pipeline.items():
+        try:
+            names = renamed(rows)
+            pipeline = load_pipeline(name, rows, names, operators)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            fault = f"{type(error).__name__}: {error}"
+            raise StateError(f"the rows of pipeline {name[:80]!r} cannot be read: {fault}") from error
+        yield pipeline, names
 
 
 def read_row(row_key: bytes, row: bytes) -> Row:

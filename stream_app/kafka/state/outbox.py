@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stream_app.errors import StateError
+
 #: A header may have no value.
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -42,7 +44,23 @@ def pack(messages: Iterable[Message]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[Message]:
-    """Decodes what `pack` encoded."""
+    """Decodes what `pack` encoded.
+
+    Raises
+    ------
+    StateError
+        It is not what `pack` encodes.
+    """
+    try:
+        messages = _unpacked(packed)
+    except (struct.error, ValueError) as error:
+        raise StateError(f"an outbox that cannot be read: {error}") from error
+    if pack(messages) != packed:
+        raise StateError("an outbox that cannot be read: it ends within a message")
+    return messages
+
+
+def _unpacked(packed: bytes) -> list[Message]:
     messages: list[Message] = []
     offset = 0
 
@@ -62,7 +80,8 @@ def unpack(packed: bytes) -> list[Message]:
 
     def required() -> bytes:
         field = optional()
-        assert field is not None
+        if field is None:
+            raise ValueError("a name is missing")
         return field
 
     while offset < len(packed):

@@ -185,6 +185,31 @@ def test_a_row_that_is_none_of_ours_is_refused(row_key: bytes, row: bytes) -> No
         list(Detector.load(Settings(), {row_key: row}).graphlets())
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("pipeline", []),
+        ("pipeline", 7),
+        ("pipeline", None),
+        ("history", {}),
+        ("history", []),
+        ("execution", ["Trainer"]),
+        ("execution", {}),
+        ("artifact", None),
+        ("artifact", [[], None, "", 0]),
+        ("artifact", [None, {"w": "late", "v": 1}, "", 0]),
+        ("graphlet", [None, 0, None, None]),
+        ("run", []),
+        ("run", [None, 0, None, [1], False, False]),
+    ],
+    ids=str,
+)
+def test_rows_that_no_version_wrote_are_refused(kind: str, value: object) -> None:
+    """Whatever is wrong in them, and also when a row that they need is missing."""
+    with pytest.raises(StateError, match="the rows of pipeline 'p' cannot be read: "):
+        Detector.load(Settings(), {key(kind, "p", "e"): orjson.dumps([VERSION, value])})
+
+
 def test_a_row_of_another_version_is_refused() -> None:
     """It says which it has and which this program reads."""
     rows = saved(detector_of(past(1)))
