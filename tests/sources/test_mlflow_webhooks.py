@@ -15,8 +15,10 @@ import pytest
 from stream_app.core.events import COMPLETE
 from stream_app.errors import MalformedEvent
 from stream_app.options import MlflowOptions, load
+from stream_app.sources import native
 from stream_app.sources.mlflow import Deliveries, Origin, RejectedWebhook, Rules, decode_webhook
 from stream_app.sources.mlflow.webhooks import REPLAY_WINDOW_MS
+from stream_app.wire import event_to_dict
 from tests.sources.final_graphlets import graphlets
 from tests.support.builders import T0, at
 
@@ -138,6 +140,8 @@ def test_what_says_nothing_here_is_ignored(document: dict[str, Any]) -> None:
         (b"{", "not JSON"),
         ({**ALIAS, "data": 1}, "data: expected an object"),
         ({**ALIAS, "timestamp": "now"}, "timestamp"),
+        ({**ALIAS, "timestamp": "1989-12-31T23:59:59Z"}, "timestamp: expected a time in 1990 or after"),
+        ({**ALIAS, "timestamp": "0001-01-01T00:00:00+12:00"}, "timestamp: expected a time in 1990 or after"),
         (told("model_version_alias", "created", name="digits", alias="champion"), "data.version"),
         (told("model_version_alias", "created", name="", alias="champion", version="1"), "data.name"),
         (told("model_version", "created", name="digits", version="1", tags=[1]), "data.tags"),
@@ -148,6 +152,17 @@ def test_what_says_nothing_here_is_ignored(document: dict[str, Any]) -> None:
 def test_what_is_signed_and_yet_no_webhook_says_which_field_is_wrong(document: Any, reason: str) -> None:
     with pytest.raises(MalformedEvent, match=reason):
         decode_webhook(*delivery(document), SECRET, T0)
+
+
+def test_tags_that_no_event_can_have_are_counted_and_the_registration_counts() -> None:
+    """Too many, too long or without a name: what is made of them is an event that can be read again."""
+    tags = {**{f"t{number}": "x" for number in range(1001)}, "": "x", "long": "x" * 8193}
+
+    event = decode_webhook(*delivery(told("model_version", "created", name="m", version="1", tags=tags)), SECRET, T0)
+
+    assert event is not None
+    assert (len(event.outputs[0].properties), event.dropped) == (1000, 3)
+    assert native.decode(json.dumps(event_to_dict(event)).encode()) == event
 
 
 def test_a_push_never_happened_after_it_was_told() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from stream_app.core.events import COMPLETE, ArtifactRef, Event, Scalar
 from stream_app.sources.mlflow.runs import model_of
+from stream_app.sources.native import MAX_PROPERTIES
 from stream_app.sources.scalars import name, scalar
 
 PUSHER, REGISTRATION = "Pusher", "ModelRegistration"
@@ -32,11 +34,13 @@ class Origin:
 
 
 def registered(model: str, version: str, origin: Origin, time_ms: int, properties: dict[str, str]) -> Event:
-    """Makes the event of a registration, or of a tag set on a version."""
-    kept = {name(key): value for key, text in properties.items() if key and (value := scalar(text)) is not None}
+    """Makes the event of a registration, or of a tag set on a version; what no event can have is counted as dropped."""
+    known = {name(key): value for key, text in properties.items() if key and (value := scalar(text)) is not None}
+    kept = dict(islice(known.items(), MAX_PROPERTIES))
     event = _event(f"{model}/{version}", REGISTRATION, origin, time_ms)
     event.inputs = _sources(origin)
     event.outputs = (ArtifactRef(name(f"{model}/{version}"), "Model", kept),)
+    event.dropped = len(properties) - len(kept)
     return event
 
 

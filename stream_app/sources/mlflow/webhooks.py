@@ -20,7 +20,7 @@ from stream_app.sources.mlflow.promotions import time_of
 from stream_app.sources.mlflow.registry import Origin, pushed, registered
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.strict_json import check_structure, parse
-from stream_app.times import text_to_time
+from stream_app.times import EARLIEST_MS, text_to_time
 
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
 #: How old a delivery may be, and how far ahead its sender's clock may be. MLflow repeats for a few minutes.
@@ -231,4 +231,6 @@ def _time(document: dict[str, Any], now_ms: int) -> int:
         time_ms = text_to_time(text if isinstance(text, str) else "")
     except ValueError:
         raise MalformedEvent("timestamp: expected an RFC 3339 time with its offset") from None
+    if time_ms < EARLIEST_MS:
+        raise MalformedEvent("timestamp: expected a time in 1990 or after")
     return min(time_ms, now_ms)
