@@ -79,9 +79,12 @@ class Process:
     def said(self, words: str, seconds: float = PATIENCE) -> None:
         """Wait until the log of the process that runs has these words."""
         end = time.monotonic() + seconds
+        running = True
         while words.encode() not in self.log.read_bytes()[self._begun :]:
+            assert running, f"ended before it said {words!r}\n{self.log.read_text()[-4000:]}"
             assert time.monotonic() < end, f"never said {words!r}\n{self.log.read_text()[-4000:]}"
             time.sleep(0.1)
+            running = self.running  # what it said before it ended is in the log by now
 
     def ask(self, path: str) -> tuple[int, str]:
         """Status and body of the probe or metrics at a path of the process that runs."""
