@@ -1,9 +1,9 @@
 """Runs a row of the matrix and keeps how far it came: `python -m tests.reliability ROW [--amount N] [--results FILE]`.
 
-A row is a module with `NAME`, `AMOUNT` (what is done unless told otherwise; its docstring says of what) and
-`run(work, so_far, amount)`, which yields its whole progress after each unit of work and goes on from the progress that
-it is given. A promise that does not hold is an `AssertionError`, or a line in `broken` of the progress. Files that must
-outlive an interruption are in `work`, which is deleted when the row is done.
+A row is a module with `NAME` (what is done, in a line), `AMOUNT` (how much, unless told otherwise; its docstring says
+of what) and `run(work, so_far, amount)`, which yields its whole progress after each unit of work and goes on from the
+progress that it is given. A promise that does not hold is an `AssertionError`, or a line in `broken` of the progress.
+Files that must outlive an interruption are in `work`, which is deleted when the row is done.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from benchmarks.results import machine
@@ -27,7 +27,10 @@ from benchmarks.results import machine
 RESULTS = Path(__file__).with_name("results.json")
 #: The rows and their modules.
 ROWS = {
+    "T4": "kills",
     "T5": "load_restarts",
+    "T8": "load_rebalances",
+    "T17": "load_workers",
 }
 
 Progress = dict[str, Any]
@@ -60,20 +63,20 @@ def start(command: str) -> Progress:
     }
 
 
-def go_on(
-    name: str,
-    run: Callable[[Path, Progress, int], Iterator[Progress]],
-    amount: int,
-    results: Path,
-    command: str,
-) -> list[str]:
+def go_on(name: str, module: ModuleType, amount: int, results: Path, command: str) -> list[str]:
     """Do what is missing of a row; what broke."""
     row = read(results).get(name, {"starts": [], "progress": {}, "broken": []})
-    row |= {"machine": machine(), "amount": amount, "done": False, "starts": [*row["starts"], start(command)]}
+    row |= {
+        "what": module.NAME,
+        "machine": machine(),
+        "amount": amount,
+        "done": False,
+        "starts": [*row["starts"], start(command)],
+    }
     work = results.with_suffix(".work") / name
     work.mkdir(parents=True, exist_ok=True)
     try:
-        for progress in run(work, dict(row["progress"]), amount):
+        for progress in module.run(work, dict(row["progress"]), amount):
             # Of what broke before an interruption, nothing is forgotten.
             row |= {"progress": progress, "broken": list(dict.fromkeys([*row["broken"], *progress.get("broken", [])]))}
             write(results, name, row)
@@ -109,7 +112,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     command = " ".join(["python -m tests.reliability", *sys.argv[1:]])
     try:
-        broken = go_on(options.row, module.run, amount, options.results.resolve(), command)
+        broken = go_on(options.row, module, amount, options.results.resolve(), command)
     except KeyboardInterrupt:
         say(f"{options.row}: interrupted; the same command goes on")
         return 130

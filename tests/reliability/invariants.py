@@ -6,6 +6,7 @@ verdicts are those of a replay in one process.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections import defaultdict
@@ -21,8 +22,10 @@ from stream_app.core.operators import Operators
 from stream_app.core.outputs import PRUNE, Example, Verdict
 from stream_app.kafka.state.changelog import POSITION
 from stream_app.sources import native
+from tests.broker.chaos import figure
 from tests.broker.cluster import Cluster, Process, replay
 from tests.broker.scenarios import SOURCE_PARTITIONS, by_id
+from tests.broker.test_relay import until
 from tests.broker.worker_process import opinions
 from tests.support.oracle import recompute
 
@@ -134,12 +137,16 @@ async def check_offsets(cluster: Cluster) -> None:
 
 
 async def check_model(cluster: Cluster) -> int:
-    """I9: workers end on SIGTERM, each with the model that is the fold of the log. Returns its examples."""
+    """I9: the workers that run end on SIGTERM, each with the fold of the log as its model. Returns its examples."""
     learner = Learner()
+    running = [worker for worker in cluster.workers if worker.running]
+    log = (await cluster.ends(cluster.names.examples, 1)).popitem()[1]
+    for worker in running:
+        await asyncio.to_thread(until, lambda worker=worker: figure(worker, "stream_app_examples_position") == log)
     for record in await cluster.read(cluster.names.examples, 1):
         learner.learn(wire.example_from_dict(orjson.loads(record.value)))
     expected = json.loads(json.dumps(opinions(learner)))
-    for worker in cluster.workers:
+    for worker in running:
         assert end(worker) == 0, f"a worker ended with an error\n{worker.log.read_text()[-3000:]}"
         said = json.loads(worker.settings.with_suffix(".model").read_text())
         assert said == expected, f"I9: {worker.log.stem} has another model than the fold of {learner.records} examples"

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.broker.cluster import Cluster, Process
-from tests.reliability.rounds import rounds
+from tests.broker.cluster import Cluster
+from tests.reliability.rounds import Plan, rounds
 
-NAME = "T5"
+NAME = "three workers are stopped with SIGTERM and started again, under load"
 AMOUNT = 50
 #: Seconds within which a worker that is told to stop ends.
 DRAIN_SECONDS = 20
 
 
-async def restart(_: Cluster, worker: Process) -> dict[str, float]:
+async def restart(cluster: Cluster, chance: random.Random) -> dict[str, float]:
     """SIGTERM; the worker writes what it has done, ends with status 0, and is started again."""
+    worker = chance.choice(cluster.workers)
     began = time.monotonic()
     worker.signal(signal.SIGTERM)
     status = await asyncio.to_thread(worker.wait, 60)
@@ -32,4 +34,4 @@ async def restart(_: Cluster, worker: Process) -> dict[str, float]:
 
 
 def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, Any]]:
-    yield from rounds(work, so_far, amount, restart)
+    yield from rounds(work, so_far, amount, Plan(restart))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +24,39 @@ from tests.reliability.invariants import (
     expected_state,
 )
 
-WORKERS = 3
-#: Of a round: faults, and events.
-FAULTS, EVENTS = 5, 9_000
 #: Records of a round that are no events.
 BAD = 20
-#: Seconds between two faults, at most, and until the last events are written.
-PAUSE_SECONDS, LOAD_SECONDS = 6.0, 40.0
 
-#: Does something to one worker and has it running again; figures.
-Fault = Callable[[Cluster, Process], Awaitable[dict[str, float]]]
+#: Does something to one worker or several; figures.
+Fault = Callable[[Cluster, random.Random], Awaitable[dict[str, float]]]
 
 
-def rounds(work: Path, so_far: dict[str, Any], faults: int, fault: Fault) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class Plan:
+    """What a round is made of: workers, events, faults, and seconds between two faults, at most."""
+
+    fault: Fault
+    workers: int = 3
+    events: int = 9_000
+    faults: int = 5
+    pause_seconds: float = 6.0
+    #: Seconds for which events are written for each fault of the round.
+    fault_seconds: float = 8.0
+
+
+def rounds(work: Path, so_far: dict[str, Any], faults: int, plan: Plan) -> Iterator[dict[str, Any]]:
     """Rounds until there were so many faults; what each fault did and each round sent, added to what is there."""
+    if so_far.get("faults", 0) >= faults:
+        return
     with broker() as bootstrap:
         trained = trained_model()
         while so_far.get("faults", 0) < faults:
             number = so_far.get("rounds", 0)
-            count = min(FAULTS, faults - so_far.get("faults", 0))
+            count = min(plan.faults, faults - so_far.get("faults", 0))
             with deployment(bootstrap, work, f"round{number}-{random.randrange(1 << 32):x}") as cluster:
                 # Every other round learns; the words of the others are those of a replay with the same model.
                 cluster.learning = number % 2 == 1
-                done, said = asyncio.run(one(cluster, number, count, fault, trained))
+                done, said = asyncio.run(one(cluster, number, replace(plan, faults=count), trained))
             so_far = {
                 **so_far,
                 "rounds": number + 1,
@@ -60,24 +71,22 @@ def rounds(work: Path, so_far: dict[str, Any], faults: int, fault: Fault) -> Ite
 
 
 async def one(
-    cluster: Cluster, seed: int, count: int, fault: Fault, trained: Learner
+    cluster: Cluster, seed: int, plan: Plan, trained: Learner
 ) -> tuple[list[dict[str, float]], dict[str, int]]:
     """A round: what each fault did, and what was sent."""
     chance = random.Random(seed)
-    messages = fleet(EVENTS, seed)
+    messages = fleet(plan.events, seed)
     bad = [b'{"time": %d, "nothing": "else' % number for number in range(BAD)]
     expected = await asyncio.to_thread(expected_state, messages)
-    for number in range(WORKERS):
-        if not cluster.learning:
-            checkpoint_of(cluster, cluster.folder / f"worker{number}").write(trained, offset=0)
-        cluster.worker()
+    for _ in range(plan.workers):
+        join(cluster, trained)
     for worker in cluster.workers:
         await asyncio.to_thread(worker.said, "are open")
-    load = asyncio.create_task(produce(cluster, messages, bad))
+    load = asyncio.create_task(produce(cluster, messages, bad, plan.faults * plan.fault_seconds))
     done = []
-    for _ in range(count):
-        await asyncio.sleep(chance.uniform(0, PAUSE_SECONDS))
-        done.append(await fault(cluster, chance.choice(cluster.workers)))
+    for _ in range(plan.faults):
+        await asyncio.sleep(chance.uniform(0, plan.pause_seconds))
+        done.append(await plan.fault(cluster, chance))
         await check_offsets(cluster)
     await load
     await cluster.settle()
@@ -89,7 +98,14 @@ async def one(
     return done, await check_words(cluster, messages, trained)
 
 
-async def produce(cluster: Cluster, messages: list[bytes], bad: list[bytes]) -> None:
+def join(cluster: Cluster, trained: Learner) -> Process:
+    """A further worker, with this model unless it learns."""
+    if not cluster.learning:
+        checkpoint_of(cluster, cluster.folder / f"worker{len(cluster.workers)}").write(trained, offset=0)
+    return cluster.worker()
+
+
+async def produce(cluster: Cluster, messages: list[bytes], bad: list[bytes], seconds: float) -> None:
     """The events of every fourth pipeline come through a source topic, with what is no event; the others directly."""
     through = [message for message in messages if hash_of(message) == 0]
     direct = [message for message in messages if hash_of(message) != 0]
@@ -100,8 +116,8 @@ async def produce(cluster: Cluster, messages: list[bytes], bad: list[bytes]) -> 
         if number % step == 0 and number // step < len(bad):
             mixed.append((number % SOURCE_PARTITIONS, None, bad[number // step]))
     await asyncio.gather(
-        cluster.produce(cluster.names.events, keyed(direct), LOAD_SECONDS),
-        cluster.produce(cluster.names.sources[0], mixed, LOAD_SECONDS),
+        cluster.produce(cluster.names.events, keyed(direct), seconds),
+        cluster.produce(cluster.names.sources[0], mixed, seconds),
     )
 
 
