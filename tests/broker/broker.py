@@ -13,8 +13,11 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.broker.certificates import make_authority, make_certificate
 
 VERSION = "4.1.0"
 CACHE = Path(__file__).resolve().parents[2] / ".venv" / "kafka" / VERSION
@@ -23,9 +26,18 @@ HELP = (
     "KAFKA_BOOTSTRAP_SERVERS=host:port of a running Kafka 3.7 or later; a running Docker engine; Java 17, "
     "Maven and OpenSSL (`apt-get install openjdk-17-jre-headless maven openssl`), which fetch and start one."
 )
-#: The user of the listener with TLS and SCRAM.
+#: The user of the listeners with a login.
 USER, PASSWORD = "worker", "correct horse"
-LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
+SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+PLAIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+#: Listeners beside the one without TLS, and their protocols. All but LOGIN have a certificate of their own.
+LISTENERS = {
+    "SECURE": "SASL_SSL",
+    "LOGIN": "SASL_PLAINTEXT",
+    "MUTUAL": "SSL",
+    "EXPIRED": "SSL",
+    "ELSEWHERE": "SSL",
+}
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>local</groupId><artifactId>broker</artifactId><version>1</version><packaging>pom</packaging>
@@ -37,10 +49,19 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listeners=PLAINTEXT://127.0.0.1:{plain},SECURE://127.0.0.1:{secure},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT
-listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-256
-listener.name.secure.scram-sha-256.sasl.jaas.config={login} required;
+listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},{listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,{protocols}
+listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
+listener.name.secure.scram-sha-256.sasl.jaas.config={scram}
+listener.name.secure.scram-sha-512.sasl.jaas.config={scram}
+listener.name.secure.plain.sasl.jaas.config={login}
+listener.name.login.sasl.enabled.mechanisms=PLAIN
+listener.name.login.plain.sasl.jaas.config={login}
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.type=PEM
+listener.name.mutual.ssl.truststore.location={folder}/ca.pem
+listener.name.expired.ssl.keystore.location={folder}/expired.pem
+listener.name.elsewhere.ssl.keystore.location={folder}/elsewhere.pem
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/server.pem
 log.dirs={folder}/data
@@ -90,6 +111,8 @@ class Broker:
     secure: str | None = None
     #: File with the certificate authority of that listener.
     ca: Path | None = None
+    #: host:port of each of `LISTENERS`, where the broker has them.
+    listeners: Mapping[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         """Stop what was started; a given broker is left alone."""
@@ -148,16 +171,6 @@ def fetch_kafka() -> None:
         jars.rename(CACHE)
 
 
-def make_certificate(folder: Path) -> None:
-    """A certificate of 127.0.0.1 and its key as `server.pem`, the certificate alone as `ca.pem`."""
-    key, certificate = folder / "key.pem", folder / "ca.pem"
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
-    subprocess.run(make, check=True, capture_output=True)
-    (folder / "server.pem").write_text(key.read_text() + certificate.read_text())
-
-
 def start_java() -> JavaBroker:
     """Start a broker of our own from Kafka's jars; it has a second listener with TLS and SCRAM.
 
@@ -168,15 +181,30 @@ def start_java() -> JavaBroker:
         raise RuntimeError(HELP)
     fetch_kafka()
     folder = Path(tempfile.mkdtemp(prefix="stream-app-kafka-"))
-    make_certificate(folder)
-    plain, secure, controller = free_port(), free_port(), free_port()
+    ca = make_authority(folder)
+    make_certificate(folder, "server")
+    make_certificate(folder, "client")
+    make_certificate(folder, "expired", days=-1)
+    make_certificate(folder, "elsewhere", host="DNS:kafka.example")
+    plain, controller = free_port(), free_port()
+    listeners = {name: f"127.0.0.1:{free_port()}" for name in LISTENERS}
     properties = folder / "server.properties"
-    ports = {"plain": plain, "secure": secure, "controller": controller}
-    properties.write_text(PROPERTIES.format(**ports, folder=folder, login=LOGIN))
-    user = f"SCRAM-SHA-256=[name={USER},password={PASSWORD}]"
-    formatting = ["format", "-t", CLUSTER, "-c", str(properties), "--add-scram", user]
+    properties.write_text(
+        PROPERTIES.format(
+            plain=plain,
+            controller=controller,
+            listeners=",".join(f"{name}://{address}" for name, address in listeners.items()),
+            protocols=",".join(f"{name}:{protocol}" for name, protocol in LISTENERS.items()),
+            folder=folder,
+            scram=SCRAM,
+            login=PLAIN,
+        )
+    )
+    users = [f"{mechanism}=[name={USER},password={PASSWORD}]" for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")]
+    scram = [part for user in users for part in ("--add-scram", user)]
+    formatting = ["format", "-t", CLUSTER, "-c", str(properties), *scram]
     subprocess.run([*java(), "kafka.tools.StorageTool", *formatting], check=True, capture_output=True)
-    broker = JavaBroker(f"127.0.0.1:{plain}", f"127.0.0.1:{secure}", folder / "ca.pem", folder)
+    broker = JavaBroker(f"127.0.0.1:{plain}", listeners["SECURE"], ca, listeners, folder)
     broker.start()
     return broker
 

@@ -25,7 +25,8 @@ from stream_app.kafka.clients.relay import Relay
 from stream_app.kafka.clients.topics import Names
 from stream_app.sources import SOURCES
 from stream_app.web.relayed import RelayedVerdicts, relayed_app
-from tests.broker.broker import make_certificate, start_java
+from tests.broker.broker import start_java
+from tests.broker.certificates import make_authority
 from tests.broker.cluster import Cluster
 from tests.broker.conftest import MakeTopic
 from tests.sources.openlineage_events import dataset, run_event, run_id
@@ -133,8 +134,8 @@ def test_certificates_that_cannot_be_read_are_told_and_tried_again(cluster: Clus
     ca_file = tmp_path / "ca.pem"
     with relayed(cluster, Connection(cluster.bootstrap, "SSL", ca_file)) as service:
         why_not(service, "cannot read the certificates")
-        make_certificate(tmp_path)
-        reason = why_not(service, "Unable to bootstrap")
+        make_authority(tmp_path)
+        reason = why_not(service, "no TLS there")
 
     assert "cannot reach Kafka" in reason
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +11,20 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from stream_app.errors import OptionsError, StreamAppError
+from stream_app.kafka.clients.handshake import Refusal, refusal
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
-_PROBE_SECONDS = 5.0
 _ADMIN_MS = 5_000
 
 
 class UnreachableError(StreamAppError):
     """Kafka does not answer, or refuses the login; the message says which and what to check. Exit code 1."""
+
+
+class RefusedError(UnreachableError):
+    """Kafka answers and refuses the connection: the certificates, the protocol or the login are wrong. Exit code 1."""
 
 
 @dataclass(frozen=True)
@@ -104,33 +107,32 @@ class Connection:
         Raises
         ------
         UnreachableError
-            Kafka does not answer, or refuses the login.
+            Kafka does not answer.
+        RefusedError
+            It answers and refuses the connection.
         """
-        failures = [self._failure(server) for server in self.servers]
-        if all(failures):
-            raise UnreachableError(f"cannot reach Kafka at {self.bootstrap_servers}: {failures[0]}")
+        refused = self.refusal()
+        if refused is not None:
+            kind = RefusedError if refused.answered else UnreachableError
+            raise kind(f"cannot reach Kafka at {self.bootstrap_servers}: {refused.text}")
         try:
             return KafkaAdminClient(**self.client(), bootstrap_timeout_ms=_ADMIN_MS, request_timeout_ms=_ADMIN_MS * 6)
         except KafkaError as error:
-            if self.sasl:
-                why = f"it refused {self.username!r} ({self.mechanism}); check user name and password"
-            else:
-                why = f"it does not answer as a Kafka broker; check the protocol ({self.protocol})"
+            why = f"it does not answer as a Kafka broker; check the protocol ({self.protocol})"
             raise UnreachableError(f"cannot reach Kafka at {self.bootstrap_servers}: {why}") from error
 
-    def _failure(self, server: str) -> str | None:
-        """Why a connection to a server fails, TLS included; None when it succeeds."""
-        host, _, port = server.rpartition(":")
-        host = host.strip("[]")
-        try:
-            with socket.create_connection((host, int(port)), _PROBE_SECONDS) as plain:
-                context = self.tls()
-                if context is not None:
-                    context.wrap_socket(plain, server_hostname=host).close()
-        except ssl.SSLCertVerificationError as error:
-            return f"its certificate is not trusted ({error.verify_message}); check the CA file"
-        except ssl.SSLError as error:
-            return f"no TLS there ({error.reason}); check the protocol ({self.protocol})"
-        except OSError as error:
-            return error.strerror or str(error)
-        return None
+    def refusal(self) -> Refusal | None:
+        """Why no server takes the connection, the login included; None when one does.
+
+        Raises
+        ------
+        OptionsError
+            A certificate file cannot be read.
+        """
+        settings, found = self.client(), []
+        for server in self.servers:
+            refused = refusal(server, settings, certificate=self.certificate_file is not None)
+            if refused is None:
+                return None
+            found.append(refused)
+        return next((each for each in found if each.answered), found[0])

@@ -115,6 +115,9 @@ class Relay:
             raise RelayUnavailableError(f"Kafka does not accept events: {type(error).__name__}") from error
 
     async def _connected(self) -> NoReturn:
+        refused = await asyncio.to_thread(self._connection.refusal)
+        if refused is not None:
+            raise RelayUnavailableError(refused.text)
         producer = make_producer(self._connection, READABLE, linger_ms=5, request_timeout_ms=_REQUEST_MS)
         consumer = AIOKafkaConsumer(
             self._verdicts,
