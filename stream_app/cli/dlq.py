@@ -53,13 +53,16 @@ def requeue(config: ConfigFlag = None, bootstrap_servers: ServersFlag = None, js
     from stream_app.kafka.clients import dead_letters
 
     with kafka_errors():
-        back, truncated = asyncio.run(dead_letters.requeue(connection_of(options), names_of(options)))
+        done = asyncio.run(dead_letters.requeue(connection_of(options), names_of(options)))
     if json:
-        print_json({"written": back, "truncated": truncated})
+        lost = sum(each.count for each in done.lost)
+        print_json({"written": done.written, "truncated": done.truncated, "lost": lost})
     else:
-        typer.echo(f"{back:,} dead letters written back")
-        if truncated:
-            typer.echo(f"{truncated:,} could not be: only their beginnings were kept")
+        typer.echo(f"{done.written:,} dead letters written back")
+        if done.truncated:
+            typer.echo(f"{done.truncated:,} could not be: only their beginnings were kept")
+        for each in done.lost:
+            typer.echo(str(each))
 
 
 def _to_dict(letter: DeadLetter) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def outlet_of(options: Options, servers: str | None, url: str | None, config: Pa
 
     quieten()
     names = names_of(chosen)
-    return EventProducer(connection_of(chosen), names.events), names.events
+    return EventProducer(connection_of(chosen), names), names.events
 
 
 def until_stopped(work: Callable[[], None]) -> None:

@@ -42,7 +42,6 @@ def publish(
     options = load_kafka_options(config, bootstrap_servers).kafka
 
     from stream_app.kafka.clients import publishing, rate_limit
-    from stream_app.kafka.clients.topics import find
     from stream_app.replay.progress import Progress
     from stream_app.replay.reading import InputError, MessageReader
 
@@ -59,15 +58,12 @@ def publish(
     elif start_ms is not None:
         messages = rate_limit.in_real_time(reading, start_ms)
     began = time.monotonic()
-    with kafka_errors():
-        admin = connection.admin()
-        try:
-            if not find(admin, [target]):
-                raise OptionsError(f"topic {target} does not exist: run `stream-app topics apply`")
-        finally:
-            admin.close()
-        with Progress(quiet=json) as progress:
-            written = publishing.publish(connection, target, messages, lambda count: progress.update(count, reading))
+    with kafka_errors(), Progress(quiet=json) as progress:
+
+        def update(count: int) -> None:
+            progress.update(count, reading)
+
+        written = publishing.publish(connection, names, target, messages, update)
     seconds = time.monotonic() - began
     if json:
         print_json({"written": written, "topic": target, "seconds": seconds})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from stream_app.cli.assembly import connection_of, names_of, settings_of, source
 from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
+from stream_app.options.services import ServeOptions
+
+if TYPE_CHECKING:
+    from stream_app.web.limits import Limits
 
 
 def serve(
@@ -72,8 +76,16 @@ def serve(
         token,
         webhooks_of(options),
         listening,
+        limits_of(options.serve),
     )
     end(interrupted=interrupted)
+
+
+def limits_of(options: ServeOptions) -> Limits:
+    """The limits that are set."""
+    from stream_app.web.limits import Limits
+
+    return Limits(options.address_rate, options.token_rate, options.access_log)
 
 
 def end(*, interrupted: bool) -> None:
@@ -97,13 +109,27 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
     options = load_kafka_options(config, servers)  # before what needs the packages that it checks
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
+    from stream_app.metrics.registry import counter, make_registry
     from stream_app.web.relayed import RelayedVerdicts
     from stream_app.web.serving import serve_relayed
 
     quieten()
     relayed = RelayedVerdicts()
-    workers = Relay(connection_of(options.kafka), names_of(options.kafka), relayed.verdicts.add)
-    return serve_relayed(workers, relayed, sources_of(options), host, port, token, webhooks_of(options), listening)
+    names, registry = names_of(options.kafka), make_registry()
+    lost = counter(registry, "records_lost_total").labels(names.verdicts)
+    workers = Relay(connection_of(options.kafka), names, relayed.verdicts.add, lost.inc)
+    return serve_relayed(
+        workers,
+        relayed,
+        sources_of(options),
+        host,
+        port,
+        token,
+        webhooks_of(options),
+        listening,
+        registry,
+        limits_of(options.serve),
+    )
 
 
 def listening(url: str) -> None:

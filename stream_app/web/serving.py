@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from stream_app.errors import OptionsError
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
@@ -21,13 +20,15 @@ from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.sources import Sources
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
+from stream_app.web.limits import Limits
+from stream_app.web.listening import Listener, bind
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.relayed import RelayedVerdicts, Workers, relayed_app
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a connection may be idle, also before its first request, and that stopping may take.
+#: Seconds that a connection may be idle, and that stopping may take.
 _IDLE_SECONDS, _STOP_SECONDS = 60.0, 10.0
 _MEASURE_SECONDS = 15.0
 
@@ -40,6 +41,7 @@ def serve_embedded(
     token: str | None,
     webhooks: WebhookSettings | None = None,
     on_listening: Callable[[str], None] = lambda _: None,
+    limits: Limits | None = None,
 ) -> bool:
     """Serves the embedded detector until SIGTERM or SIGINT.
 
@@ -57,6 +59,8 @@ def serve_embedded(
         Settings of MLflow's webhook; None: there is no such route.
     on_listening
         Called with the address.
+    limits
+        What one sender may ask; None: the defaults.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def serve_embedded(
         embedded = Embedded(event_log, settings, metrics.observe)
         embedded.start()
         try:
-            app = embedded_app(embedded, registry, token, webhooks)
+            app = embedded_app(embedded, registry, token, webhooks, limits)
             app.cleanup_ctx.append(_measured(embedded, metrics))
             return asyncio.run(serve(app, host, port, on_listening, embedded.failed))
         finally:
@@ -97,6 +101,8 @@ def serve_relayed(
     token: str | None,
     webhooks: WebhookSettings | None = None,
     on_listening: Callable[[str], None] = lambda _: None,
+    registry: CollectorRegistry | None = None,
+    limits: Limits | None = None,
 ) -> bool:
     """Serves in front of workers until SIGTERM or SIGINT.
 
@@ -110,6 +116,10 @@ def serve_relayed(
         The decoders.
     host, port, token, webhooks, on_listening
         As of `serve_embedded`.
+    registry
+        The metrics that it exports; None: those of every process.
+    limits
+        As of `serve_embedded`.
 
     Returns
     -------
@@ -121,13 +131,16 @@ def serve_relayed(
     OptionsError
         The port cannot be bound.
     """
-    registry = make_registry()
-    app = relayed_app(workers, relayed, sources, registry, token, webhooks)
+    app = relayed_app(workers, relayed, sources, registry or make_registry(), token, webhooks, limits)
     return asyncio.run(serve(app, host, port, on_listening))
 
 
 def embedded_app(
-    embedded: Embedded, registry: CollectorRegistry, token: str | None, webhooks: WebhookSettings | None = None
+    embedded: Embedded,
+    registry: CollectorRegistry,
+    token: str | None,
+    webhooks: WebhookSettings | None = None,
+    limits: Limits | None = None,
 ) -> web.Application:
     """The application of an embedded detector."""
 
@@ -141,7 +154,7 @@ def embedded_app(
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(embedded).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
-    return make_app(routes, lambda: embedded.unavailable_reason, registry, token)
+    return make_app(routes, lambda: embedded.unavailable_reason, registry, token, limits)
 
 
 async def serve(
@@ -172,14 +185,12 @@ async def serve(
     OptionsError
         The port cannot be bound.
     """
-    runner = make_runner(app, _IDLE_SECONDS, _STOP_SECONDS)
+    runner = make_runner(app, _STOP_SECONDS)
     await runner.setup()
+    listener: Listener | None = None
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise OptionsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        sockets = await bind(host, port)
+        listener = Listener(runner, sockets, _IDLE_SECONDS)
         signals: list[signal.Signals] = []
         stop = asyncio.Event()
 
@@ -189,7 +200,7 @@ async def serve(
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
-        address = runner.addresses[0]
+        address = sockets[0].getsockname()
         on_listening(f"http://{address[0]}:{address[1]}")
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
         if failed is not None:
@@ -197,28 +208,22 @@ async def serve(
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         return signal.SIGINT in signals
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
 
 
-def make_runner(app: web.Application, idle_seconds: float, stop_seconds: float) -> web.AppRunner:
-    """The runner of an application whose bodies are read by `Bodies`.
+def make_runner(app: web.Application, stop_seconds: float) -> web.AppRunner:
+    """The runner of an application whose connections a `Listener` accepts.
 
     Parameters
     ----------
     app
         The application.
-    idle_seconds
-        Seconds that a connection may be idle, also before its first request.
     stop_seconds
         Seconds that stopping may take.
     """
-    return web.AppRunner(
-        app,
-        access_log=None,
-        keepalive_timeout=idle_seconds,
-        shutdown_timeout=stop_seconds,
-        auto_decompress=False,
-    )
+    return web.AppRunner(app, access_log=None, shutdown_timeout=stop_seconds)
 
 
 def _measured(embedded: Embedded, metrics: Metrics) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -29,7 +29,7 @@ def test_messages_are_published_in_order_keyed_by_pipeline(cluster: Cluster, fle
     """Within a pipeline the order of the file is the order of the partition, and all is there on return."""
     told: list[int] = []
     messages = [*fleet[:450], b"not an event"]
-    written = publish(Connection(cluster.bootstrap), cluster.names.events, messages, progress=told.append)
+    written = publish(Connection(cluster.bootstrap), cluster.names, cluster.names.events, messages, told.append)
     records = asyncio.run(cluster.read(cluster.names.events, cluster.partitions))
     by_pipeline: dict[bytes | None, list[bytes]] = {}
     for found in records:
@@ -72,7 +72,7 @@ def test_dead_letters_are_listed_and_given_back_once(cluster: Cluster) -> None:
         (value, "because", source, 2, 7) for value in (b"one", b"two")
     }
     assert last == listed[-1:]
-    assert (first, second, third) == ((2, 1), (0, 0), (1, 0))
+    assert (first, second, third) == ((2, 1, ()), (0, 0, ()), (1, 0, ()))
     assert {(r.key, r.value) for r in back} == {(b"key", value) for value in (b"one", b"two", b"three")}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.errors import OptionsError
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.lost_records import LostRecords, ReadPositions
+from stream_app.kafka.clients.placement import find_placement
 from stream_app.kafka.clients.producer import READABLE, make_producer, sender
 from stream_app.kafka.clients.topics import Names, find
 from stream_app.kafka.records import FORMAT, Record
@@ -35,6 +38,17 @@ class DeadLetter:
     truncated: bool
     #: The headers that it is written back with.
     headers: Headers = ()
+
+
+class Requeued(NamedTuple):
+    """What became of the dead letters."""
+
+    #: Written back.
+    written: int
+    #: Not written back, since only their beginnings were kept.
+    truncated: int
+    #: Deleted by Kafka before they were read.
+    lost: tuple[LostRecords, ...] = ()
 
 
 async def read(connection: Connection, names: Names, limit: int | None = None) -> list[DeadLetter]:
@@ -65,7 +79,7 @@ async def read(connection: Connection, names: Names, limit: int | None = None) -
     return letters if limit is None else letters[-limit:]
 
 
-async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
+async def requeue(connection: Connection, names: Names) -> Requeued:
     """Writes the dead letters back to the topics they came from, each at least once.
 
     Those that are still not events become dead letters again. The position is committed to a consumer group, so the
@@ -80,8 +94,8 @@ async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
 
     Returns
     -------
-    tuple[int, int]
-        How many were written back, and how many were not because only their beginnings were kept.
+    Requeued
+        How many were written back, and how many were not.
 
     Raises
     ------
@@ -91,17 +105,22 @@ async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
         The topic does not exist.
     """
     partitions = _partitions(connection, names)
+    with closing(connection.admin()) as admin:
+        placement = find_placement(admin, names, names.events)
     back = truncated = 0
+    lost: list[LostRecords] = []
     async with (
         _consumer(connection, f"{names.group}-requeue") as consumer,
         make_producer(connection, READABLE) as producer,
     ):
-        send = sender(producer)
+        send = sender(producer, placement=placement)
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
-        starts = {at: max(begins[at], await consumer.committed(at) or 0) for at in partitions}
-        async for letter in _letters(consumer, starts, ends):
+        # Letters from before the first call may have been deleted by then; they are not missed.
+        committed = {at: await consumer.committed(at) for at in partitions}
+        starts = {at: begins[at] if offset is None else offset for at, offset in committed.items()}
+        async for letter in _letters(consumer, starts, ends, lost.append):
             if letter.truncated:
                 truncated += 1
                 continue
@@ -109,7 +128,7 @@ async def requeue(connection: Connection, names: Names) -> tuple[int, int]:
             back += 1
         if ends:
             await consumer.commit(ends)
-    return back, truncated
+    return Requeued(back, truncated, tuple(lost))
 
 
 @asynccontextmanager
@@ -125,28 +144,41 @@ async def _consumer(connection: Connection, group: str | None = None) -> AsyncIt
 
 
 def _partitions(connection: Connection, names: Names) -> list[TopicPartition]:
-    admin = connection.admin()
-    try:
+    with closing(connection.admin()) as admin:
         found = find(admin, [names.dead_letters]).get(names.dead_letters)
-    finally:
-        admin.close()
     if found is None:
         raise OptionsError(f"topic {names.dead_letters} does not exist: run `stream-app topics apply`")
     return [TopicPartition(names.dead_letters, number) for number in range(found.partitions)]
 
 
 async def _letters(
-    consumer: AIOKafkaConsumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+    consumer: AIOKafkaConsumer,
+    starts: dict[TopicPartition, int],
+    ends: dict[TopicPartition, int],
+    on_lost: Callable[[LostRecords], None] = lambda _: None,
 ) -> AsyncIterator[DeadLetter]:
-    """The dead letters from `starts` to before `ends`."""
+    """The dead letters from `starts` to before `ends`; calls `on_lost` for those that were deleted before."""
     consumer.assign(list(ends))
+    positions = ReadPositions()
     for at, start in starts.items():
-        consumer.seek(at, start)
+        positions.start(at, start)
     for at, end in ends.items():
+
+        async def move(offset: int, following: int, at: TopicPartition = at) -> None:
+            begins = (await consumer.beginning_offsets([at]))[at] if positions.skips(at, offset) else 0
+            lost = positions.move(at, offset, following, begins)
+            if lost is not None:
+                on_lost(lost)
+
+        consumer.seek(at, max(starts[at], (await consumer.beginning_offsets([at]))[at]))
         while await consumer.position(at) < end:
-            for record in (await consumer.getmany(at, timeout_ms=_POLL_MS)).get(at, []):
+            records = (await consumer.getmany(at, timeout_ms=_POLL_MS)).get(at, [])
+            if records:
+                await move(min(records[0].offset, end), records[-1].offset + 1)
+            for record in records:
                 if record.offset < end and "topic" in dict(record.headers):
                     yield _letter(record)
+        await move(end, end)
 
 
 def _letter(record: Record) -> DeadLetter:

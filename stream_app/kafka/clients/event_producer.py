@@ -7,30 +7,31 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from stream_app.errors import OptionsError
 from stream_app.kafka.clients.connection import Connection, UnreachableError
+from stream_app.kafka.clients.placement import Placement, find_placement
 from stream_app.kafka.clients.publishing import make_producer
-from stream_app.kafka.clients.topics import find
+from stream_app.kafka.clients.topics import Names
 
 #: Seconds in which a group of messages must be acknowledged.
 _TIMEOUT_SECONDS = 30.0
 
 
 class EventProducer:
-    """Sends native events to a topic; it connects at the first call of `send`, and again after a failure.
+    """Sends native events to the topic of events; it connects at the first call of `send`, and after a failure.
 
     Parameters
     ----------
     connection
         How to reach Kafka.
-    topic
-        The events topic.
+    names
+        The topics.
     """
 
-    def __init__(self, connection: Connection, topic: str) -> None:
+    def __init__(self, connection: Connection, names: Names) -> None:
         self._connection = connection
-        self._topic = topic
+        self._names = names
         self._producer: Any = None
+        self._placement = Placement(names.events, 0)
 
     def send(self, messages: Sequence[tuple[bytes, str]]) -> None:
         """Sends messages, in order within a pipeline, and returns when every in-sync replica has all of them.
@@ -45,19 +46,23 @@ class EventProducer:
         UnreachableError
             Kafka cannot be reached, or did not acknowledge all messages in time.
         OptionsError
-            The topic does not exist.
+            The topic, or the changelog of its group, does not exist.
         """
+        topic = self._names.events
         try:
             if self._producer is None:
                 self._producer = self._connected()
-            sent = [self._producer.send(self._topic, body, key=pipeline.encode()) for body, pipeline in messages]
+            sent = [self._send(topic, body, pipeline.encode()) for body, pipeline in messages]
             self._producer.flush(timeout=_TIMEOUT_SECONDS)
             for each in sent:
                 each.get(timeout=_TIMEOUT_SECONDS)
-        except KafkaError as error:
+        except (KafkaError, ValueError) as error:  # ValueError: the topic was made anew, with fewer partitions
             self.close()
             servers = self._connection.bootstrap_servers
-            raise UnreachableError(f"cannot write to {self._topic} at {servers}: {error}") from error
+            raise UnreachableError(f"cannot write to {topic} at {servers}: {error}") from error
+
+    def _send(self, topic: str, body: bytes, key: bytes) -> Any:
+        return self._producer.send(topic, body, key=key, partition=self._placement.of(topic, key, body))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -68,8 +73,7 @@ class EventProducer:
     def _connected(self) -> Any:
         admin = self._connection.admin()
         try:
-            if not find(admin, [self._topic]):
-                raise OptionsError(f"topic {self._topic} does not exist: run `stream-app topics apply`")
+            self._placement = find_placement(admin, self._names, self._names.events)
         finally:
             admin.close()
         return make_producer(self._connection)

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.topics import MAX_MESSAGE_BYTES
 from stream_app.kafka.state.outbox import Message
 
@@ -61,7 +62,11 @@ async def give_up(producer: AIOKafkaProducer) -> None:
     producer._message_accumulator.fail_all(KafkaConnectionError("the connection was given up"))
 
 
-def sender(producer: AIOKafkaProducer, of_topic: Mapping[str, AIOKafkaProducer] | None = None) -> Send:
+def sender(
+    producer: AIOKafkaProducer,
+    of_topic: Mapping[str, AIOKafkaProducer] | None = None,
+    placement: Placement | None = None,
+) -> Send:
     """A function that sends messages and returns when Kafka has all of them, or raises KafkaError.
 
     Parameters
@@ -70,12 +75,20 @@ def sender(producer: AIOKafkaProducer, of_topic: Mapping[str, AIOKafkaProducer] 
         Sends them.
     of_topic
         Topics whose messages another producer sends.
+    placement
+        Places the records of the topic of events; None: nothing is sent to it.
     """
     others = of_topic or {}
 
     async def send(messages: Iterable[Message]) -> None:
         sent = [
-            await others.get(each.topic, producer).send(each.topic, each.value, each.key, headers=list(each.headers))
+            await others.get(each.topic, producer).send(
+                each.topic,
+                each.value,
+                each.key,
+                partition=placement.of(each.topic, each.key, each.value) if placement is not None else None,
+                headers=list(each.headers),
+            )
             for each in messages
         ]
         await asyncio.gather(*sent)

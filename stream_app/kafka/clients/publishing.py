@@ -11,6 +11,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from stream_app.kafka.clients.connection import Connection, UnreachableError
+from stream_app.kafka.clients.placement import find_placement
+from stream_app.kafka.clients.topics import Names
 from stream_app.sources.strict_json import MAX_BYTES
 
 #: Bytes of a request: the largest message, its key and its headers. The topic may take less.
@@ -21,6 +23,7 @@ _PROGRESS_EVERY = 100
 
 def publish(
     connection: Connection,
+    names: Names,
     topic: str,
     messages: Iterable[bytes],
     progress: Callable[[int], None] | None = None,
@@ -31,6 +34,8 @@ def publish(
     ----------
     connection
         How to reach Kafka.
+    names
+        The topics of the group.
     topic
         Where messages are written.
     messages
@@ -47,13 +52,21 @@ def publish(
     ------
     UnreachableError
         Kafka cannot be reached or does not accept a message.
+    OptionsError
+        The topic does not exist.
     """
+    admin = connection.admin()
+    try:
+        placement = find_placement(admin, names, topic)
+    finally:
+        admin.close()
     producer = make_producer(connection)
     sent: deque[Any] = deque()
     count = 0
     try:
         for message in messages:
-            sent.append(producer.send(topic, message, key=pipeline_of(message)))
+            key = pipeline_of(message)
+            sent.append(producer.send(topic, message, key=key, partition=placement.of(topic, key, message)))
             settle(sent)
             count += 1
             if progress is not None and count % _PROGRESS_EVERY == 0:

@@ -14,11 +14,13 @@ from typing import Any, NoReturn
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from stream_app import wire
 from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.lost_records import LostRecords, ReadPositions
+from stream_app.kafka.clients.placement import Placement, find_placement
 from stream_app.kafka.clients.producer import READABLE, give_up, make_producer
 from stream_app.kafka.clients.retry import Problem, is_transient, retry
 from stream_app.kafka.clients.topics import Names
@@ -32,6 +34,10 @@ _RETRY_SECONDS = 2.0
 _CHECK_SECONDS = 5.0
 #: Milliseconds that Kafka has for a request.
 _REQUEST_MS = 20_000
+#: Seconds for which a relay is not ready after verdicts were lost.
+_UNREADY_SECONDS = 300.0
+#: Seconds in which the position of a partition is known, unless Kafka is away.
+_POSITION_SECONDS = 1.0
 
 
 class RelayUnavailableError(StreamAppError):
@@ -49,15 +55,29 @@ class Relay:
         The topics.
     on_verdict
         Called with each verdict in its JSON form, and with the time of its record in ms since 1970 UTC.
+    on_lost
+        Called with a number of verdicts that Kafka deleted before they were read.
     """
 
-    def __init__(self, connection: Connection, names: Names, on_verdict: Callable[[dict[str, Any], int], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        names: Names,
+        on_verdict: Callable[[dict[str, Any], int], None],
+        on_lost: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._connection = connection
+        self._names = names
         self._topic = names.sources[0] if names.sources else names.events
+        self._placement = Placement(names.events, 0)
         #: Whether only native events are read from the topic.
         self.native_only = not names.sources
         self._verdicts = names.verdicts
         self._on_verdict = on_verdict
+        self._on_lost = on_lost
+        #: They outlast a connection: what is deleted during an outage is missed, too.
+        self._positions = ReadPositions()
+        self._lost_until, self._lost = -math.inf, ""
         self._producer: AIOKafkaProducer | None = None
         #: An error after which the producer must be replaced.
         self._refusal: KafkaError | None = None
@@ -65,8 +85,8 @@ class Relay:
 
     @property
     def unavailable_reason(self) -> str:
-        """Why requests cannot be served at the moment; "" when they can."""
-        return self._problem.text
+        """Why requests cannot be served as they should be at the moment; "" when they can."""
+        return self._problem.text or (self._lost if time.monotonic() < self._lost_until else "")
 
     async def run(self) -> None:
         """Keeps the connection open and reads verdicts, until cancelled."""
@@ -94,18 +114,23 @@ class Relay:
             One of them is larger than the topic takes; others may be stored.
         """
         if self._producer is None:
-            raise RelayUnavailableError(self.unavailable_reason)
+            raise RelayUnavailableError(self._problem.text)
+        keyed = [(body, pipeline.encode() if pipeline is not None else None, kind) for body, pipeline, kind in messages]
         try:
             futures = [
                 await self._producer.send(
                     self._topic,
                     body,
-                    key=pipeline.encode() if pipeline is not None else None,
+                    key=key,
+                    partition=self._placement.of(self._topic, key, body),
                     headers=[(FORMAT, format_.encode())],
                 )
-                for body, pipeline, format_ in messages
+                for body, key, format_ in keyed
             ]
             await asyncio.gather(*futures)
+        except AssertionError:  # aiokafka's, where the topic was made anew with fewer partitions
+            self._refusal = UnknownTopicOrPartitionError()
+            raise RelayUnavailableError(f"topic {self._topic} was made anew with fewer partitions") from None
         except KafkaError as error:
             if not is_transient(error):
                 self._refusal = error
@@ -129,6 +154,8 @@ class Relay:
         try:
             await producer.start()
             await consumer.start()
+            if self.native_only:
+                self._placement = await asyncio.to_thread(self._find_placement)
             self._refusal = None
             self._producer = producer
             await self._follow(producer, consumer)
@@ -136,6 +163,13 @@ class Relay:
             self._producer = None
             await consumer.stop()
             await give_up(producer)
+
+    def _find_placement(self) -> Placement:
+        admin = self._connection.admin()
+        try:
+            return find_placement(admin, self._names, self._topic)
+        finally:
+            admin.close()
 
     async def _follow(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> NoReturn:
         """Reads verdicts and checks that Kafka answers; raises KafkaError when the producer must be replaced."""
@@ -153,9 +187,35 @@ class Relay:
             self._problem.report(away)
             if ends and not away:
                 self._problem.text = "the verdicts so far have not been read yet"
-            for records in (await consumer.getmany(timeout_ms=500)).values():
+            fetched = await consumer.getmany(timeout_ms=500)
+            for at in consumer.assignment():
+                await self._find_lost(consumer, at, fetched.get(at, []))
+            for records in fetched.values():
                 for record in records:
                     self._read(record.value, record.timestamp)
+
+    async def _find_lost(self, consumer: AIOKafkaConsumer, at: TopicPartition, records: Sequence[Any]) -> None:
+        """Reports verdicts of a partition that were gone before they were read."""
+        if records:
+            offset, end = records[0].offset, records[-1].offset + 1
+        else:
+            try:
+                async with asyncio.timeout(_POSITION_SECONDS):
+                    offset = end = await consumer.position(at)
+            except TimeoutError:  # Kafka is away, which others report
+                return
+        begins = 0
+        if self._positions.skips(at, offset):
+            begins = (await consumer.beginning_offsets([at]))[at]
+        lost = self._positions.move(at, offset, end, begins)
+        if lost is not None:
+            self._tell_lost(lost)
+
+    def _tell_lost(self, lost: LostRecords) -> None:
+        self._on_lost(lost.count)
+        self._lost_until = time.monotonic() + _UNREADY_SECONDS
+        self._lost = f"{lost}; the verdicts in them are not known here"
+        log.error("%s", self._lost)
 
     async def _unreachable_reason(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> str:
         """Why events cannot be sent now; "" when the leaders of all partitions of the source topic answer."""

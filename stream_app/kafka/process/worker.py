@@ -21,6 +21,7 @@ from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.losses import LostStateError, find_loss
+from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Found, MissingTopicsError, Names
@@ -213,7 +214,8 @@ class Worker:
             self._start(learning.run())
             await self._first(learning.wait())
             if not self._stopping.is_set():
-                send = sender(producer, dict.fromkeys(settings.names.outputs, outputs))
+                placement = Placement(settings.names.events, found[settings.names.changelog].partitions)
+                send = sender(producer, dict.fromkeys(settings.names.outputs, outputs), placement)
                 await self._serve_partitions(found, producer, send, learning.learner)
             learning.save()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from aiokafka.partitioner import murmur2
+from stream_app.kafka.clients.placement import partition_of_key
 
 #: Header of a record that a worker forwarded to the partition of its pipeline.
 FORWARDED = "stream-app-forwarded"
@@ -27,5 +27,4 @@ def partition_of(pipeline: str, partitions: int) -> int:
     partitions
         How many partitions the events topic has.
     """
-    positive: int = murmur2(pipeline.encode()) & 0x7FFFFFFF
-    return positive % partitions
+    return partition_of_key(pipeline.encode(), partitions)
