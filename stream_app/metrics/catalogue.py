@@ -44,6 +44,10 @@ MODEL, BASELINE = "model", "baseline"
 MALFORMED, MISPLACED, DETECTOR_FAILED = "malformed", "misplaced", "failed"
 #: Why a flag was closed, beside the outcomes: a later verdict withdrew it, its graphlet was evicted without outcome.
 WITHDRAWN, EVICTED = "withdrawn", "evicted"
+#: Why a tick is ignored: it bears no signature, a wrong one, or its time is not that at which it was appended.
+UNSIGNED, FORGED, STALE = TICK_FAULTS = ("unsigned", "forged", "stale")
+#: Methods of HTTP that are told apart; all others, and paths that are no route, count as one.
+HTTP_METHODS, HTTP_OTHER = ("GET", "HEAD", "POST"), "other"
 LEVELS = ("info", "warning", "error", "critical")
 #: The value of `budget` for the bound of what any policy could have flagged.
 HINDSIGHT_BUDGET = "hindsight"
@@ -52,6 +56,7 @@ _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
 _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 _DURATIONS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, _MINUTE, 5 * _MINUTE)
 _WORKER: tuple[Process, ...] = ("worker",)
+_SERVE: tuple[Process, ...] = ("serve",)
 
 _TOPIC = Label("topic", meaning="name of a source topic")
 _READ_TOPIC = Label("topic", meaning="name of a topic that the worker reads")
@@ -117,6 +122,10 @@ _EVENTS = (
     ),
     Metric("ticks_total", "counter", "Ticks applied by the detector.", processes=_WORKER),
     Metric(
+        "ticks_ignored_total", "counter", "Ticks ignored because no worker with this key wrote them just now.",
+        (Label("reason", TICK_FAULTS),), processes=_WORKER,
+    ),
+    Metric(
         "event_processing_duration_seconds", "histogram", "Time to decode and apply one event.",
         unit="seconds", buckets=(5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 0.01, 0.05, 0.25), processes=_WORKER,
     ),
@@ -159,6 +168,31 @@ _KAFKA = (
     ),
     Metric("changelog_commits_total", "counter", "Commits of changed rows to changelogs.", processes=_WORKER),
     Metric("changelog_rows_total", "counter", "Rows written to changelogs.", processes=_WORKER),
+)  # fmt: skip
+
+_ROUTE = Label("route", meaning=f"path of a route with its parameters, or `{HTTP_OTHER}`")
+_HTTP = (
+    Metric(
+        "http_requests_total", "counter", "Requests answered, by route, method and status.",
+        (_ROUTE, Label("method", (*HTTP_METHODS, HTTP_OTHER)), Label("code", meaning="status of the response")),
+        processes=_SERVE,
+    ),
+    Metric(
+        "http_request_seconds", "histogram", "Time from the headers of a request to the end of its response.",
+        (_ROUTE,), unit="seconds", buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0),
+        processes=_SERVE,
+    ),
+    Metric("http_connections", "gauge", "Connections that are open.", processes=_SERVE),
+    Metric(
+        "http_connections_refused_total", "counter",
+        "Connections refused, or closed for others, since there were too many, or closed since they were too slow.",
+        (Label("reason", ("address", "total", "descriptors", "slow")),), processes=_SERVE,
+    ),
+    Metric(
+        "http_requests_refused_total", "counter", "Requests refused by a limit on what one sender may ask.",
+        (Label("reason", ("address_rate", "token_rate", "failed_logins", "no_connections")),), processes=_SERVE,
+    ),
+    Metric("http_failed_logins_total", "counter", "Requests without a valid token.", processes=_SERVE),
 )  # fmt: skip
 
 _STATE = (
@@ -281,6 +315,15 @@ _MODEL = (
     ),
     Metric("examples_skipped_total", "counter", "Records of the examples log that are no example.", processes=_WORKER),
     Metric(
+        "examples_missing", "gauge", "Offsets of the examples log that were deleted before the model learned them.",
+        processes=_WORKER,
+    ),
+    Metric(
+        "model_identity_info", "info",
+        "What the model is made of. Workers of a group with different values have different models.",
+        (Label("identity", meaning="digest of code, settings, topic and first example"),), processes=_WORKER,
+    ),
+    Metric(
         "model_checkpoint_timestamp_seconds", "gauge", "Time of the last model checkpoint, as a Unix time.",
         unit="seconds", processes=_WORKER,
     ),
@@ -306,6 +349,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
     "Process": _PROCESS,
     "Events": _EVENTS,
     "Kafka": _KAFKA,
+    "HTTP": _HTTP,
     "State": _STATE,
     "Predictions and flags": _PREDICTIONS,
     "Labels": _LABELS,

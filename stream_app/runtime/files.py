@@ -1,9 +1,24 @@
-"""Atomic replacement of files."""
+"""All that is written for the program itself: files and folders for its user alone, and their atomic replacement.
+
+Reports, and what `stream-app replay` writes, belong to whoever asked for them, and follow the umask.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import os
+import shlex
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+from stream_app.errors import OptionsError
+
+log = logging.getLogger(__name__)
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -38,6 +53,131 @@ def replace_file(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder, and those above it that are missing, for their owner alone (mode 0700).
+
+    One that is there stays, but loses the rights of all others. Where this user may not take them away, as on a volume
+    that belongs to the system, a warning says so.
+
+    Parameters
+    ----------
+    folder
+        The folder. It is used by this program alone.
+
+    Raises
+    ------
+    OSError
+        It cannot be created.
+    """
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        with contextlib.suppress(FileExistsError):
+            missing.mkdir(mode=0o700)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(folder))
+    _tighten(folder)
+
+
+def tighten(path: Path) -> None:
+    """Take all rights of others from a file or from a folder and all that is in it.
+
+    Parameters
+    ----------
+    path
+        A file, a folder, or nothing. Symbolic links within a folder are left as they are.
+    """
+    if path.exists():
+        _tighten(path)
+        for below in path.rglob("*") if path.is_dir() else ():
+            if not below.is_symlink():
+                _tighten(below)
+
+
+def _tighten(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # what another thread deletes needs no rights
+        mode = path.stat().st_mode
+        if not mode & 0o077:
+            return
+        try:
+            path.chmod(stat.S_IMODE(mode) & 0o700)
+        except OSError as error:
+            if mode & stat.S_IWOTH:
+                log.warning("%s can be changed by every user: %s", path, (error.strerror or "").lower())
+
+
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Let everything that this process creates meanwhile be its user's alone: files 0600, folders 0700.
+
+    This includes what libraries create, such as RocksDB and SQLite.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def read_secret_file(path: Path) -> bytes:
+    """Read a file that holds a secret, such as a key or a password.
+
+    Symbolic links are followed. Files that others can read are accepted: mounted secrets often are such, and belong to
+    the system. A file that belongs to a user and that others can read is warned about.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    OptionsError
+        Others can write to it, or to its folder, and so choose the secret.
+    OSError
+        It cannot be read.
+    """
+    check_secret_file(path)
+    return path.read_bytes()
+
+
+def check_secret_file(path: Path) -> None:
+    """Refuse a file whose content others can choose; see `read_secret_file`.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    OptionsError
+        Others can write to it or to its folder.
+    OSError
+        It cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        return  # a pipe is its maker's alone
+    real = path.resolve()
+    if mode & _OTHERS_WRITE:
+        raise OptionsError(
+            f"{real}: others can write to it, and it holds a secret: chmod go-w {shlex.quote(str(real))}"
+        )
+    for folder in dict.fromkeys((path.absolute().parent, real.parent)):
+        rights = folder.stat().st_mode
+        if rights & _OTHERS_WRITE and not rights & stat.S_ISVTX:
+            raise OptionsError(
+                f"{path}: others can write to its folder, and so replace it, and it holds a secret: "
+                f"chmod go-w {shlex.quote(str(folder))}"
+            )
+    if mode & 0o044 and real.stat().st_uid:
+        log.warning("%s holds a secret and others can read it: chmod 600 %s", path, shlex.quote(str(real)))
 
 
 def _sync_folder(folder: Path) -> None:

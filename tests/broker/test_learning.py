@@ -11,6 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import orjson
+import pytest
 from kafka import TopicPartition
 
 from stream_app import wire
@@ -21,6 +22,7 @@ from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.topics import find
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.model.checkpoint import Checkpoint
+from stream_app.kafka.model.examples_log import ExamplesLog, LostExamplesError
 from stream_app.kafka.model.learning import Learning, restore
 from stream_app.simulator import Fleet, FleetOptions
 from tests.broker.cluster import Cluster, Process, replay
@@ -86,18 +88,59 @@ def test_lives_and_deaths_leave_no_trace_in_the_model(cluster: Cluster, fleet: l
     assert counts.checkpoints_dropped == 0
 
 
-def test_a_log_that_lost_its_beginning_is_folded_from_what_is_left(
-    cluster: Cluster, fleet: list[bytes], tmp_path: Path
+def test_workers_that_lack_examples_have_one_model_and_say_so(
+    cluster: Cluster, fleet: list[bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It should never be cut; should somebody do so, a worker without a checkpoint begins where it can."""
+    """A log that should never be cut is: an old checkpoint, an older one, none, and one that covers the gap."""
+    few = said_of(fleet[:3_000])[:10]
+    topic = cluster.names.examples
+
+    async def body() -> None:
+        await cluster.produce(topic, [(None, b"k", example) for example in few[:2]])
+        (await life(cluster, checkpoint_of(cluster, tmp_path / "older"))).save()
+        await cluster.produce(topic, [(None, b"k", example) for example in few[2:4]])
+        (await life(cluster, checkpoint_of(cluster, tmp_path / "old"))).save()
+        await cluster.produce(topic, [(None, b"k", example) for example in few[4:8]])
+        whole = await life(cluster, checkpoint_of(cluster, tmp_path / "covers"))
+        whole.save()
+        await cluster.produce(topic, [(None, b"k", example) for example in few[8:]])
+        cluster.admin.delete_records({TopicPartition(topic, 0): 6})
+        counts = Counts()
+        lacking = [
+            await life(cluster, checkpoint_of(cluster, tmp_path / name, counts)) for name in ("older", "old", "none")
+        ]
+        told = [line for line in caplog.messages if line.startswith("the model lacks")]
+        covers = await life(cluster, checkpoint_of(cluster, tmp_path / "covers", counts))
+
+        assert len({json.dumps(opinions(learning.learner)) for learning in lacking}) == 1
+        assert {(learning.log.position, learning.learner.records) for learning in lacking} == {(10, 4)}
+        assert {learning.checkpoint.first for learning in lacking} == {6}
+        assert len(told) == 3
+        assert f"lacks the examples at offsets 0 to 5 of {topic}" in told[0]
+        assert counts.checkpoints_dropped == 2
+        assert (covers.learner.records, covers.checkpoint.first) == (10, 0)
+        assert covers.checkpoint.identity == whole.checkpoint.identity
+        assert {learning.checkpoint.identity for learning in lacking} & {covers.checkpoint.identity} == set()
+        assert len({learning.checkpoint.identity for learning in lacking}) == 1
+
+        lacking[0].save()
+        again = await life(cluster, checkpoint_of(cluster, tmp_path / "older"))
+        assert again.checkpoint.identity == lacking[0].checkpoint.identity
+        assert len([line for line in caplog.messages if line.startswith("the model lacks")]) == 4
+
+    asyncio.run(body())
+
+
+def test_examples_deleted_ahead_of_a_worker_end_it(cluster: Cluster, fleet: list[bytes]) -> None:
+    """It says which, and learns from what remains when it starts again."""
     few = said_of(fleet[:3_000])[:10]
 
     async def body() -> None:
         await cluster.produce(cluster.names.examples, [(None, b"k", example) for example in few])
-        cluster.admin.delete_records({TopicPartition(cluster.names.examples, 0): 4})
-        learning = await life(cluster, checkpoint_of(cluster, tmp_path))
-
-        assert (learning.log.position, learning.learner.records) == (10, 6)
+        cluster.admin.delete_records({TopicPartition(cluster.names.examples, 0): 6})
+        behind = ExamplesLog(Connection(cluster.bootstrap), cluster.names.examples, Learner().learn, start=2)
+        with pytest.raises(LostExamplesError, match=r"offsets 2 to 5 of .*-examples were deleted"):
+            await behind.run()
 
     asyncio.run(body())
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from stream_app.kafka.metrics.counts import EXPORTED, Counts
 from stream_app.kafka.metrics.histogram import Histogram
 from stream_app.metrics.catalogue import LEVELS
-from stream_app.metrics.registry import gauge
+from stream_app.metrics.registry import Snapshot, gauge
 
 
 class CountsCollector(Collector):
@@ -83,8 +83,21 @@ class WorkerMetrics:
         self.bytes = gauge(registry, "table_size_bytes")
         self.flags = gauge(registry, "flags_open")
         self.examples = gauge(registry, "examples_position")
+        self.examples_missing = gauge(registry, "examples_missing")
+        self._identity = Snapshot(registry, "model_identity_info")
         self.checkpoint_time = gauge(registry, "model_checkpoint_timestamp_seconds")
         self.checkpoint_size = gauge(registry, "model_checkpoint_size_bytes")
+
+    def set_identity(self, identity: str) -> None:
+        """Set what the model is made of.
+
+        Parameters
+        ----------
+        identity
+            See `Checkpoint.identity`.
+        """
+        self._identity.clear("model_identity_info")
+        self._identity.set("model_identity_info", 1, identity)
 
     def set_lags(self, lags: Mapping[tuple[str, int], int | None], owned: Iterable[int]) -> None:
         """Set the lag of each partition, and the number of partitions owned.

@@ -46,6 +46,7 @@ class Counts:
     duplicates: int = _count("events_duplicate_total")
     late: int = _count("events_late_total")
     ticks: int = _count("ticks_total")
+    ticks_ignored: dict[str, int] = _count_by_label("ticks_ignored_total")
     #: Log time of the last tick, ms since 1970 UTC.
     tick_ms: int = 0
     step: Histogram = _histogram("event_processing_duration_seconds")

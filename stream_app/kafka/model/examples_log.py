@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from stream_app import wire
 from stream_app.core.outputs import Example
-from stream_app.errors import StateError
+from stream_app.errors import StateError, StreamAppError
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.records import Record
 
@@ -22,6 +23,16 @@ log = logging.getLogger(__name__)
 
 #: Records learned between two turns of the event loop; a record takes about a millisecond.
 _YIELD_EVERY = 20
+
+
+class LostExamplesError(StreamAppError):
+    """Examples were deleted from the log before they were learned."""
+
+    def __init__(self, topic: str, first: int, end: int) -> None:
+        super().__init__(
+            f"offsets {first} to {end - 1} of {topic} were deleted before they were learned; "
+            "the next start learns from what remains"
+        )
 
 
 class ExamplesLog:
@@ -36,7 +47,7 @@ class ExamplesLog:
     learn
         Called with each example.
     start
-        The first offset to read; greater than 0 where a checkpoint holds the examples before it.
+        The first offset to read: that after the examples in the checkpoint, or the first that is in the log.
     """
 
     def __init__(self, connection: Connection, topic: str, learn: Callable[[Example], None], start: int = 0) -> None:
@@ -56,16 +67,13 @@ class ExamplesLog:
 
         Raises
         ------
-        OffsetOutOfRangeError
-            The log has lost the records at the current position.
+        LostExamplesError
+            The examples at the current position were deleted. A worker that starts learns from what remains.
         """
         await self._consumer.start()
         try:
             self._consumer.assign([self._at])
-            if self.position:
-                self._consumer.seek(self._at, self.position)
-            else:
-                await self._consumer.seek_to_beginning(self._at)
+            self._consumer.seek(self._at, self.position)
             end = (await self._consumer.end_offsets([self._at]))[self._at]
             while True:
                 if self.position >= end:
@@ -73,6 +81,9 @@ class ExamplesLog:
                 fetched = await self._consumer.getmany(self._at, timeout_ms=500)
                 await self._fold(fetched.get(self._at, []))
                 self.position = await self._consumer.position(self._at)
+        except OffsetOutOfRangeError:
+            begin = (await self._consumer.beginning_offsets([self._at]))[self._at]
+            raise LostExamplesError(self._at.topic, self.position, begin) from None
         finally:
             await self._consumer.stop()
 

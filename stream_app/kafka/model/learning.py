@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from aiokafka import TopicPartition
@@ -12,6 +13,8 @@ from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.examples_log import ExamplesLog
 from stream_app.kafka.state.changelog import LogReader
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two checkpoints; at least so many times the time to pack one, during which the event loop stands.
 PAUSE_SECONDS = 30.0
@@ -30,18 +33,20 @@ class Learning:
     checkpoint
         Where the learner is saved.
     learner
-        Has learned the log up to the checkpoint's offset.
+        The learner.
+    start
+        The offset after the last example that it has learned.
     follows
         Whether it learns further examples.
     """
 
     def __init__(
-        self, connection: Connection, topic: str, checkpoint: Checkpoint, learner: Learner, follows: bool
+        self, connection: Connection, topic: str, checkpoint: Checkpoint, learner: Learner, start: int, follows: bool
     ) -> None:
         self.learner = learner
         self._follows = follows
         self.checkpoint = checkpoint
-        self.log = ExamplesLog(connection, topic, learner.learn, checkpoint.offset)
+        self.log = ExamplesLog(connection, topic, learner.learn, start)
 
     @property
     def caught_up(self) -> bool:
@@ -88,6 +93,9 @@ async def restore(
 ) -> Learning:
     """The learner of the checkpoint if that is valid, otherwise an empty one.
 
+    A checkpoint that ends before the first example still in the log is not valid: a model is either of the whole log or
+    of what remains of it, so that workers which lack examples have the same one. That it lacks them is logged.
+
     Parameters
     ----------
     connection
@@ -109,6 +117,16 @@ async def restore(
         The learner is not to follow the log, and the checkpoint is invalid.
     """
     async with LogReader(connection.client(), TopicPartition(topic, 0)) as log:
-        end = await log.end()
-    found = checkpoint.read(end, cache=follows)
-    return Learning(connection, topic, checkpoint, empty if found is None else found.learner, follows)
+        begin, end = await log.begin(), await log.end()
+    found = checkpoint.read(end, begin=begin, cache=follows)
+    if found is None:
+        checkpoint.first = begin
+    if checkpoint.first and follows:
+        logger.error(
+            "the model lacks the examples at offsets 0 to %d of %s, which were deleted before it learned them: it is "
+            "not that of workers which have learned them; stream_app_model_identity_info shows who has which",
+            checkpoint.first - 1,
+            topic,
+        )
+    learner, start = (empty, begin) if found is None else (found.learner, found.offset)
+    return Learning(connection, topic, checkpoint, learner, start, follows)

@@ -139,6 +139,8 @@ class Monitor:
         if self.learning is not None:
             self._worker.examples.set(self.learning.log.position)
             self.counts.examples_skipped = self.learning.log.skipped
+            self._worker.examples_missing.set(self.learning.checkpoint.first)
+            self._worker.set_identity(self.learning.checkpoint.identity)
             self._worker.checkpoint_time.set(self.learning.checkpoint.time)
             self._worker.checkpoint_size.set(self.learning.checkpoint.size)
         self._worker.ready.set(self.ready().ok)

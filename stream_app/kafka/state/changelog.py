@@ -119,7 +119,7 @@ def rank_of(record: ChangelogRecord) -> Rank:
         The record has no rank: it was not written by a worker.
     """
     for name, content in record.headers:
-        if name == _HEADER:
+        if name == _HEADER and len(content or b"") == _RANK.size:
             return Rank(*_RANK.unpack(content))
     raise StateError(f"{record.topic}[{record.partition}] at offset {record.offset}: not a row of a changelog")
 
@@ -220,6 +220,11 @@ class LogReader:
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
+
+    async def begin(self) -> int:
+        """The offset of the first record that was not deleted."""
+        begins = await self._consumer.beginning_offsets([self._at])
+        return int(begins[self._at])
 
     async def end(self) -> int:
         """The offset of the next record to be appended."""

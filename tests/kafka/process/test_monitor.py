@@ -65,7 +65,7 @@ def monitor(learner: Learner, partition: Any) -> Monitor:
     monitor.learning = SimpleNamespace(  # type: ignore[assignment]
         learner=learner,
         log=SimpleNamespace(position=200, skipped=2),
-        checkpoint=SimpleNamespace(time=1.7e9, size=1_000),
+        checkpoint=SimpleNamespace(time=1.7e9, size=1_000, first=4, identity="0123456789ab"),
         caught_up=True,
     )
     monitor.observe([VERDICT, EXAMPLE], 0)
@@ -104,6 +104,7 @@ def test_everything_documented_is_there_before_anything_happened(monitor: Monito
 
     assert names(monitor.registry) - names(Monitor(["provenance"], "stream-app-events").registry) == {
         "stream_app_consumer_lag_records",
+        "stream_app_model_identity_info",
         "stream_app_model_info",
         "stream_app_prequential_auc",
         "stream_app_prequential_balanced_accuracy",
