@@ -111,7 +111,10 @@ def test_compaction_may_have_taken_earlier_positions() -> None:
     assert made.rows == {b"x": b"1", b"y": b"2", b"z": b"3", POSITION: b"at"}
 
 
-def test_a_stranger_in_the_changelog_is_refused() -> None:
+@pytest.mark.parametrize(
+    "headers", [(), (("rank", None),), (("rank", b""),), (("rank", b"\1" * 11),), (("x", b"\1" * 12),)]
+)
+def test_a_stranger_in_the_changelog_is_refused(headers: tuple[tuple[str, bytes | None], ...]) -> None:
     """A record without a rank was not written by a worker, and what it means is not guessed."""
     with pytest.raises(StateError, match=r"topic\[0\] at offset 7: not a row of a changelog"):
-        Fold({}, START).add(record(7))
+        Fold({}, START).add(record(7, headers=headers))
