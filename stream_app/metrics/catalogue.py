@@ -174,7 +174,7 @@ _ROUTE = Label("route", meaning=f"path of a route with its parameters, or `{HTTP
 _HTTP = (
     Metric(
         "http_requests_total", "counter", "Requests answered, by route, method and status.",
-        (_ROUTE, Label("method", (*HTTP_METHODS, HTTP_OTHER)), Label("code", meaning="status of the response")),
+        (_ROUTE, Label("method", meaning="`GET`, `HEAD`, `POST` or `other`"), Label("code", meaning="status code")),
         processes=_SERVE,
     ),
     Metric(
@@ -185,7 +185,7 @@ _HTTP = (
     Metric("http_connections", "gauge", "Connections that are open.", processes=_SERVE),
     Metric(
         "http_connections_refused_total", "counter",
-        "Connections refused, or closed for others, since there were too many, or closed since they were too slow.",
+        "Connections refused or closed because they were too many or too slow.",
         (Label("reason", ("address", "total", "descriptors", "slow")),), processes=_SERVE,
     ),
     Metric(

@@ -68,6 +68,11 @@ class ServeOptions(BaseModel):
     port: int = Field(default=8484, ge=0, le=65535)
     #: The bearer token that callers must send; if not set, everybody who can reach the port has access.
     token: SecretStr | None = Field(default=None, min_length=8)
+    #: Requests per second from one address, and with the token; 0 is no limit.
+    address_rate: float = Field(default=1_000.0, ge=0, le=1_000_000)
+    token_rate: float = Field(default=2_000.0, ge=0, le=1_000_000)
+    #: Whether each request is logged.
+    access_log: bool = False
     #: Days for which events are kept after they were applied.
     keep_days: float = Field(default=30.0, gt=0, le=3650)
     #: The secret with which MLflow signs its webhooks, one of the two; without it webhooks are refused.

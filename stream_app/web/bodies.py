@@ -7,28 +7,25 @@ A server of these routes is therefore made with `auto_decompress=False`.
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from stream_app.web.problems import ProblemError
+from stream_app.web.compression import ENCODINGS, PIECE, Decompression
+from stream_app.web.problems import CLOSE, ProblemError
 
-#: Seconds that the body of a request may take.
+#: Seconds that the body of a request may take to arrive, and then to be decompressed.
 SECONDS = 10.0
-#: Bytes of all bodies held at one time, by default.
-TOTAL_BYTES = 256 << 20
+#: Bytes of all bodies held at one time, by default, and bodies.
+TOTAL_BYTES, TOTAL = 256 << 20, 1_000
 #: The type of a body of JSON.
 JSON = "application/json"
 #: The most encodings that one body may have.
 _ENCODINGS_MAX = 3
-#: The most members that gzip data may have: each costs a copy of what follows it.
-_MEMBERS_MAX = 100
-#: Compressed bodies of more bytes are decompressed on a thread.
-_SYNC_BYTES = 16 << 10
-_GZIP, _ZLIB, _DEFLATE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+#: Bodies that are decompressed on threads at one time; those of fewer plain bytes are on the event loop.
+_DECOMPRESSING, _SYNC_BYTES = 2, 64 << 10
 
 
 class Bodies:
@@ -38,11 +35,18 @@ class Bodies:
     ----------
     total_bytes
         Limit of the bytes of all bodies held at one time; None: `TOTAL_BYTES`.
+    total
+        Limit of the bodies held at one time.
+    compressed
+        Whether bodies may be compressed.
     """
 
-    def __init__(self, total_bytes: int | None = None) -> None:
+    def __init__(self, total_bytes: int | None = None, total: int = TOTAL, compressed: bool = True) -> None:
         self._total_bytes = total_bytes
-        self._held = 0
+        self._total = total
+        self._encodings = ENCODINGS if compressed else ()
+        self._held = self._count = 0
+        self._decompressing = asyncio.Semaphore(_DECOMPRESSING)
 
     @asynccontextmanager
     async def read(self, request: web.Request, limit: int, *types: str) -> AsyncIterator[bytes]:
@@ -68,89 +72,100 @@ class Bodies:
             raise ProblemError(
                 415, f"expected content of type {' or '.join(known)}, {got}", {"Accept": ", ".join(known)}
             )
-        encodings = _encodings(request)
+        encodings = self._encodings_of(request)
         if request.content_length is not None and request.content_length > limit:
             raise _too_large(limit)
-        body = await self._whole(request, limit)
+        if self._count >= self._total:
+            raise _too_many()
+        held = _Held(self)
+        self._count += 1
         try:
+            body = await self._whole(request, limit, held)
             for encoding in reversed(encodings):
-                plain = await _decompressed(body, encoding, limit)
-                self._hold(len(plain) - len(body))
-                body = plain
+                body = await self._decompressed(body, encoding, limit, held)
             yield body
         finally:
-            self._held -= len(body)
+            self._count -= 1
+            held.release()
 
-    async def _whole(self, request: web.Request, limit: int) -> bytes:
+    async def _whole(self, request: web.Request, limit: int, held: _Held) -> bytes:
         body = bytearray()
         try:
-            await self._fill(body, request, limit)
-        except BaseException:
-            self._held -= len(body)
-            raise
-        return bytes(body)
-
-    async def _fill(self, body: bytearray, request: web.Request, limit: int) -> None:
-        try:
             async with asyncio.timeout(SECONDS):
+                if request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue":
+                    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    request.writer.output_size = 0  # it is no part of the response
                 async for chunk in request.content.iter_any():
                     body += chunk
-                    self._held += len(chunk)
+                    held.more(len(chunk))
                     if len(body) > limit:
                         raise _too_large(limit)
-                    self._hold(0)
         except TimeoutError:
-            raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", {"Connection": "close"}) from None
+            raise ProblemError(408, f"the body took longer than {SECONDS:.0f} s", CLOSE) from None
         except (ClientError, BadHttpMessage, web.RequestPayloadError) as error:
             raise ProblemError(400, f"the body cannot be read: {type(error).__name__}") from None
+        return bytes(body)
 
-    def _hold(self, more: int) -> None:
-        """Counts bytes as held; raises ProblemError, and counts nothing, where these are too many."""
-        if self._held + more > (self._total_bytes or TOTAL_BYTES):
-            raise ProblemError(503, "too many bodies at once", {"Retry-After": "1"})
-        self._held += more
+    async def _decompressed(self, body: bytes, encoding: str, limit: int, held: _Held) -> bytes:
+        """The bytes that were compressed, of which each piece is counted before the next is made."""
+        running = Decompression(body, encoding)
+        plain = bytearray()
 
-
-def _encodings(request: web.Request) -> list[str]:
-    """The encodings of a body in the order in which they were applied; raises ProblemError for an unknown one."""
-    given = ",".join(request.headers.getall("Content-Encoding", []))
-    names = [name for name in (part.strip().lower() for part in given.split(",")) if name not in ("", "identity")]
-    unknown = [name for name in names if name not in ("gzip", "x-gzip", "deflate")]
-    if unknown or len(names) > _ENCODINGS_MAX:
-        got = repr(unknown[0][:80]) if unknown else f"{len(names)} of them"
-        raise ProblemError(
-            415, f"expected no Content-Encoding, gzip or deflate, got {got}", {"Accept-Encoding": "gzip"}
-        )
-    return names
-
-
-async def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
-    if len(body) > _SYNC_BYTES:
-        return await asyncio.to_thread(_decompress, body, encoding, limit)
-    return _decompress(body, encoding, limit)
-
-
-def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """The bytes that were compressed; raises ProblemError where these are more than `limit`, or cannot be read."""
-    bits = _GZIP
-    if encoding == "deflate":  # some senders leave out the header of zlib
-        bits = _ZLIB if body[:1] and body[0] & 0x0F == zlib.DEFLATED else _DEFLATE
-    plain = bytearray()
-    try:
-        for _ in range(_MEMBERS_MAX if bits == _GZIP else 1):
-            member = zlib.decompressobj(bits)
-            plain += member.decompress(body, limit + 1 - len(plain))
+        def take(piece: bytes) -> None:
+            held.more(len(piece))
+            plain.extend(piece)
             if len(plain) > limit:
                 raise _too_large(limit)
-            if not member.eof:
-                raise ProblemError(400, f"the body cannot be read: its {encoding} data is cut off")
-            body = member.unused_data
-            if not body:
-                return bytes(plain)
-    except zlib.error as error:
-        raise ProblemError(400, f"the body cannot be read: it is no {encoding} data: {error}") from None
-    raise ProblemError(400, f"the body cannot be read: there is more after its {encoding} data")
+
+        if len(body) <= _SYNC_BYTES:
+            take(running.piece(_SYNC_BYTES))
+        if not running.done:
+            try:
+                async with asyncio.timeout(SECONDS), self._decompressing:
+                    while not running.done:
+                        take(await asyncio.to_thread(running.piece, min(PIECE, limit + 1 - len(plain))))
+            except TimeoutError:
+                raise _too_many() from None
+        held.more(-len(body))
+        return bytes(plain)
+
+    def hold(self, more: int) -> None:
+        """Counts bytes as held; raises ProblemError, and counts nothing, where these are too many."""
+        if more > 0 and self._held + more > (self._total_bytes or TOTAL_BYTES):
+            raise _too_many()
+        self._held += more
+
+    def _encodings_of(self, request: web.Request) -> list[str]:
+        """The encodings of a body in the order in which they were applied; raises ProblemError for an unknown one."""
+        given = ",".join(request.headers.getall("Content-Encoding", []))
+        names = [name for name in (part.strip().lower() for part in given.split(",")) if name not in ("", "identity")]
+        unknown = [name for name in names if name not in self._encodings]
+        if unknown or len(names) > _ENCODINGS_MAX:
+            got = repr(unknown[0][:80]) if unknown else f"{len(names)} of them"
+            known = ", gzip or deflate" if self._encodings else ""
+            accepted = {"Accept-Encoding": "gzip" if self._encodings else "identity"}
+            raise ProblemError(415, f"expected no Content-Encoding{known}, got {got}", accepted)
+        return names
+
+
+class _Held:
+    """The bytes that one request holds."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._bytes = 0
+
+    def more(self, count: int) -> None:
+        self._bodies.hold(count)
+        self._bytes += count
+
+    def release(self) -> None:
+        self._bodies.hold(-self._bytes)
 
 
 def _too_large(limit: int) -> ProblemError:
-    return ProblemError(413, f"expected at most {limit:,} bytes", {"Connection": "close"})
+    return ProblemError(413, f"expected at most {limit:,} bytes", CLOSE)
+
+
+def _too_many() -> ProblemError:
+    return ProblemError(503, "too many bodies at once", {"Retry-After": "1", **CLOSE})

@@ -26,6 +26,8 @@ from stream_app.web.problems import ProblemError
 
 #: Bytes of an event or a batch, and events in a batch.
 BODY_BYTES, BATCH_EVENTS = 16 << 20, 10_000
+#: Larger events are parsed on a thread, so that the event loop is not held up.
+_SYNC_BYTES = 256 << 10
 #: Opening brackets in a body, those in strings included: each may be a list or an object of a hundred bytes or more in
 #: memory. The shortest objects of real events, the fields of a schema, have one bracket in about 27 bytes.
 BRACKETS = BODY_BYTES // 16
@@ -71,7 +73,8 @@ class EventRoutes:
     bodies
         Reads request bodies; shared by all formats.
     splitting
-        Held while a batch is split, since it takes many times its size meanwhile; shared by all formats.
+        Held while a batch or a large event is parsed on a thread, since it takes many times its size meanwhile; shared
+        by all formats.
     """
 
     def __init__(
@@ -95,7 +98,11 @@ class EventRoutes:
         async with self._bodies.read(request, BODY_BYTES, *TYPES) as body:
             try:
                 _check_brackets(body)
-                message = self._decoded(body)
+                if len(body) <= _SYNC_BYTES:
+                    message = self._decoded(body)
+                else:
+                    async with self._splitting:
+                        message = await asyncio.to_thread(self._decoded, body)
             except MalformedEvent as error:
                 raise ProblemError(422, str(error)) from None
             await store(self._intake, [message])
@@ -106,29 +113,31 @@ class EventRoutes:
         async with self._bodies.read(request, BODY_BYTES, *BATCH_TYPES) as body:
             try:
                 async with self._splitting:
-                    messages = await asyncio.to_thread(_split, body)
+                    accepted, faults = await asyncio.to_thread(self._decoded_batch, body)
             except MalformedEvent as error:
                 raise ProblemError(422, str(error)) from None
-            return await self._take_all(messages)
+            received = len(accepted) + len(faults)
+            if faults and not accepted:
+                raise ProblemError(422, f"none of {received:,} is an event; the first: {next(iter(faults.values()))}")
+            if accepted:
+                await store(self._intake, accepted)
+        answer: dict[str, Any] = {
+            "status": "partial_success" if faults else "success",
+            "summary": {"received": received, "successful": len(accepted), "failed": len(faults)},
+            "failed_events": [{"index": index, "reason": reason} for index, reason in faults.items()],
+        }
+        return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
-    async def _take_all(self, messages: list[bytes]) -> web.Response:
+    def _decoded_batch(self, body: bytes) -> tuple[list[Accepted], dict[int, str]]:
+        """The events of an array, and what is wrong with the others by index; raises MalformedEvent."""
         accepted: list[Accepted] = []
         faults: dict[int, str] = {}
-        for index, each in enumerate(messages):
+        for index, each in enumerate(_split(body)):
             try:
                 accepted.append(self._decoded(each))
             except MalformedEvent as error:
                 faults[index] = str(error)
-        if faults and not accepted:
-            raise ProblemError(422, f"none of {len(messages):,} is an event; the first: {next(iter(faults.values()))}")
-        if accepted:
-            await store(self._intake, accepted)
-        answer: dict[str, Any] = {
-            "status": "partial_success" if faults else "success",
-            "summary": {"received": len(messages), "successful": len(accepted), "failed": len(faults)},
-            "failed_events": [{"index": index, "reason": reason} for index, reason in faults.items()],
-        }
-        return web.Response(body=orjson.dumps(answer), content_type="application/json")
+        return accepted, faults
 
     def _decoded(self, message: bytes) -> Accepted:
         event = self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)

@@ -9,7 +9,14 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
+from stream_app.web.limits import Buckets
+
 log = logging.getLogger(__name__)
+
+#: The header that names the server in every response, without its version.
+SERVER = {"Server": "stream-app"}
+#: Closes the connection after a response.
+CLOSE = {"Connection": "close"}
 
 #: A client that was given another address than it needs posts to some other path.
 NO_PATH = "there is no such path; OpenLineage events are posted to /api/v1/lineage, native events to /v1/events"
@@ -44,6 +51,10 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     )
 
 
+#: Logs a traceback once a minute at most: whoever found how to cause it may repeat it.
+_SELDOM = Buckets(1 / 60, 1)
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns errors of a handler into responses; unexpected ones are logged, and not described in the response."""
@@ -57,5 +68,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             return problem(error.status, f"expected {allowed}, got {request.method}", {"Allow": allowed})
         return problem(error.status, NO_PATH if error.status == HTTPStatus.NOT_FOUND else error.reason)
     except Exception:
-        log.exception("a request failed: %s %s", request.method, request.rel_url.path)
+        if not _SELDOM.take(handler.__qualname__ if hasattr(handler, "__qualname__") else ""):
+            log.exception("a request failed: %r", f"{request.method} {request.rel_url.path}"[:500])
         return problem(500, "the service failed on this request")

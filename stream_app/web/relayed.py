@@ -16,6 +16,7 @@ from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import NATIVE, Sources
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
+from stream_app.web.limits import Limits
 from stream_app.web.problems import ProblemError
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
@@ -86,6 +87,7 @@ def relayed_app(
     registry: CollectorRegistry,
     token: str | None,
     webhooks: WebhookSettings | None = None,
+    limits: Limits | None = None,
 ) -> web.Application:
     """The application; it runs `workers` while it runs itself."""
 
@@ -102,6 +104,6 @@ def relayed_app(
     routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
-    app = make_app(routes, lambda: workers.unavailable_reason, registry, token)
+    app = make_app(routes, lambda: workers.unavailable_reason, registry, token, limits)
     app.cleanup_ctx.append(running)
     return app

@@ -20,7 +20,7 @@ from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.service.event_log import Accepted
 from stream_app.sources import NATIVE
 from stream_app.sources.mlflow import Deliveries, RejectedWebhook, Rules, decode_webhook, verify
-from stream_app.sources.mlflow.webhooks import OriginOf
+from stream_app.sources.mlflow.webhooks import DELIVERY, SIGNATURE, TIMESTAMP, OriginOf
 from stream_app.web.bodies import Bodies
 from stream_app.web.intake import Intake, store
 from stream_app.web.problems import ProblemError
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 PATH = "/api/v1/mlflow/webhook"
 #: Bytes of one body.
 _BYTES = 1 << 20
-#: Bytes of all bodies held at one time; their senders are not authenticated yet.
-_TOGETHER = 16 << 20
+#: Bytes of all bodies held at one time, and bodies; their senders are not authenticated yet.
+_TOGETHER, _BODIES = 16 << 20, 16
 #: Seconds that MLflow may take to answer where a model comes from, and queries at one time.
 _SECONDS, _QUERIES = 15.0, 2
 
@@ -57,13 +57,16 @@ class Webhooks:
         Stores the events.
     settings
         Settings of the webhook.
+    taken
+        The deliveries that were taken before; None: none is known.
     """
 
-    def __init__(self, intake: Intake, settings: WebhookSettings) -> None:
+    def __init__(self, intake: Intake, settings: WebhookSettings, taken: Deliveries | None = None) -> None:
         self._intake = intake
         self._settings = settings
-        self._bodies = Bodies(_TOGETHER)
-        self._taken = Deliveries()
+        # MLflow does not compress, and a signature is checked after the body is read.
+        self._bodies = Bodies(_TOGETHER, _BODIES, compressed=False)
+        self._taken = taken if taken is not None else Deliveries()
         self._asking = ThreadPoolExecutor(_QUERIES, "mlflow")
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,6 +75,8 @@ class Webhooks:
 
     async def take(self, request: web.Request) -> web.Response:
         """Takes one delivery: 201 when its event is stored, 200 when it contains nothing new, else 401 or 422."""
+        if any(name not in request.headers for name in (SIGNATURE, TIMESTAMP, DELIVERY)):
+            raise ProblemError(401, "webhook: the signature is wrong or missing")
         async with self._bodies.read(request, _BYTES) as body:
             return await self._take(request.headers, body)
 

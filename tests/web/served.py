@@ -24,6 +24,8 @@ from stream_app.service.detector_thread import Embedded, EmbeddedSettings
 from stream_app.service.event_log import EventLog
 from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import SOURCES
+from stream_app.web.limits import Limits
+from stream_app.web.listening import Listener, bind
 from stream_app.web.relayed import RelayedVerdicts, relayed_app
 from stream_app.web.serving import embedded_app, make_runner
 from stream_app.web.webhooks import WebhookSettings
@@ -82,20 +84,24 @@ class Service:
 
 
 @contextmanager
-def served(app: web.Application, idle: float = 60.0) -> Iterator[Service]:
-    """An application on a thread; `idle` in seconds as `AppRunner` takes it."""
+def served(app: web.Application, idle: float = 60.0, connections: int | None = None) -> Iterator[Service]:
+    """An application on a thread; `idle` in seconds, and the most connections."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    runner = make_runner(app, idle, 1.0)
+    runner = make_runner(app, 1.0)
+    listeners: list[Listener] = []
 
     async def begin() -> tuple[str, int]:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
+        sockets = await bind("127.0.0.1", 0)
+        listeners.append(Listener(runner, sockets, idle, connections))
+        host, port = sockets[0].getsockname()
         return host, port
 
     async def end() -> None:
+        for listener in listeners:
+            listener.close()
         await runner.cleanup()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:  # of connections that were never used
@@ -119,13 +125,15 @@ def embedded_service(
     allow_pages: int | None = None,
     idle: float = 60.0,
     webhooks: WebhookSettings | None = None,
+    limits: Limits | None = None,
+    connections: int | None = None,
 ) -> Iterator[Service]:
     """The embedded service over a log."""
     event_log = EventLog(path, allow_pages)
     embedded = Embedded(event_log, settings)
     embedded.start()
     try:
-        with served(embedded_app(embedded, make_registry(), token, webhooks), idle) as service:
+        with served(embedded_app(embedded, make_registry(), token, webhooks, limits), idle, connections) as service:
             yield Service(service.host, service.port, embedded, embedded.verdicts)
     finally:
         embedded.stop()

@@ -47,8 +47,9 @@ def test_metrics_are_served_in_the_format_asked_for(tmp_path: Path, accept: str,
 
 
 def test_the_service_exports_what_the_catalogue_says(tmp_path: Path) -> None:
-    """The names, types, help, labels and values that it has before its first event: no more and no less."""
+    """The names, types, help, labels and values that it has after its first request: no more and no less."""
     process = Process(tmp_path)
+    assert process.service.get("/livez").status == 200
     body = process.service.get("/metrics").body.decode()
     assert process.end() == 0
     expected = catalogued("serve")
@@ -63,4 +64,7 @@ def test_the_service_exports_what_the_catalogue_says(tmp_path: Path) -> None:
 def test_beside_workers_only_the_process_is_exported() -> None:
     """The workers export the rest."""
     with relayed_service() as service:
-        assert scraped(service.get("/metrics").body.decode()).keys() == {"stream_app_build_info"}
+        found = scraped(service.get("/metrics").body.decode()).keys()
+
+    assert {name for name in found if not name.startswith("stream_app_http_")} == {"stream_app_build_info"}
+    assert "stream_app_http_connections" in found
