@@ -189,11 +189,15 @@ def connection_of(options: KafkaOptions) -> Connection:
     Raises
     ------
     OptionsError
-        The options do not fit together, or the password cannot be read.
+        The options do not fit together, or the password cannot be read, or others can write to the key.
     """
     from stream_app.kafka.clients.connection import Connection
     from stream_app.options import read_secret
+    from stream_app.runtime.files import check_secret_file
 
+    key_file = options.key_file or options.certificate_file
+    if key_file is not None and key_file.exists():
+        check_secret_file(key_file)
     return Connection(
         bootstrap_servers=options.bootstrap_servers,
         protocol=options.protocol,

@@ -23,6 +23,7 @@ from stream_app.options.owners import OwnersOptions
 from stream_app.options.services import KafkaOptions, ServeOptions
 from stream_app.options.sources import MlflowOptions, MlmdOptions, OpenLineageOptions
 from stream_app.options.values import FROZEN
+from stream_app.runtime.files import check_secret_file, read_secret_file
 from stream_app.sources.strict_json import shown
 
 _PREFIX = "STREAM_APP_"
@@ -102,14 +103,16 @@ def read_secret(value: SecretStr | None, file: Path | None, name: str) -> str | 
     Raises
     ------
     OptionsError
-        Both are given, or the file cannot be read. The message never holds the secret.
+        Both are given, or the file cannot be read, or others can write to it. The message never holds the secret.
     """
     if file is None:
         return None if value is None else value.get_secret_value()
     if value is not None:
         raise OptionsError(f"{name} is given both as it is and as a file; give one")
     try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
+        return read_secret_file(file).decode().rstrip("\r\n")
+    except OptionsError as error:
+        raise OptionsError(f"{name}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{name}: cannot read {file}: {error}") from None
 
@@ -144,6 +147,8 @@ def _from_file(path: Path | None) -> list[_Setting]:
         for key, value in table.items():
             if f"{section}.{key}" not in _KNOWN:
                 raise OptionsError(_unknown(f"{path}: ", f"{section}.{key}"))
+            if f"{section}.{key}" in _SECRET:
+                check_secret_file(path)
             settings.append((f"{section}.{key}", f"{path}: {section}.{key}", value))
     return settings
 

@@ -56,15 +56,12 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder, and those above it that are missing, for their owner alone (mode 0700).
-
-    One that is there stays, but loses the rights of all others. Where this user may not take them away, as on a volume
-    that belongs to the system, a warning says so.
+    """Create a folder, and those above it that are missing, for this user alone (mode 0700).
 
     Parameters
     ----------
     folder
-        The folder. It is used by this program alone.
+        The folder. One that is there stays as it is; see `warn_of_rights`.
 
     Raises
     ------
@@ -75,35 +72,60 @@ def make_folder(folder: Path) -> None:
         with contextlib.suppress(FileExistsError):
             missing.mkdir(mode=0o700)
     if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(folder))
-    _tighten(folder)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
-def tighten(path: Path) -> None:
-    """Take all rights of others from a file or from a folder and all that is in it.
+def make_file(path: Path) -> None:
+    """Create a file for this user alone (mode 0600), and take all rights of others from one that is there.
 
     Parameters
     ----------
     path
-        A file, a folder, or nothing. Symbolic links within a folder are left as they are.
+        The file.
+
+    Raises
+    ------
+    OSError
+        It cannot be created.
     """
-    if path.exists():
-        _tighten(path)
-        for below in path.rglob("*") if path.is_dir() else ():
-            if not below.is_symlink():
-                _tighten(below)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    tighten(path)
 
 
-def _tighten(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):  # what another thread deletes needs no rights
-        mode = path.stat().st_mode
-        if not mode & 0o077:
-            return
-        try:
-            path.chmod(stat.S_IMODE(mode) & 0o700)
-        except OSError as error:
-            if mode & stat.S_IWOTH:
-                log.warning("%s can be changed by every user: %s", path, (error.strerror or "").lower())
+def tighten(path: Path) -> None:
+    """Take all rights of others from a file, or from a folder and all that is in it.
+
+    Parameters
+    ----------
+    path
+        A file or a folder of this program alone, or nothing. Symbolic links within a folder are left as they are, and
+        so is what belongs to another user.
+    """
+    found = (path, *path.rglob("*")) if path.is_dir() else (path,)
+    for each in found:
+        with contextlib.suppress(OSError):  # it may be deleted meanwhile
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if mode & 0o077 and (each == path or not each.is_symlink()):
+                each.chmod(mode & 0o700)
+
+
+def warn_of_rights(folder: Path) -> None:
+    """Log a warning if others have rights to a folder that was there before: it may be theirs too, so it stays.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    """
+    status = folder.stat()
+    others = status.st_mode & (0o077 if status.st_uid == os.geteuid() else stat.S_IWOTH)
+    if others and not status.st_mode & stat.S_ISVTX:
+        log.warning(
+            "others have rights to the folder %s (mode %o), though not to the files: chmod 700 it, or name a folder "
+            "below it",
+            folder,
+            stat.S_IMODE(status.st_mode),
+        )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from stream_app.core.events import Event
 from stream_app.errors import OptionsError, StateError, StreamAppError
+from stream_app.runtime.files import make_file, make_folder, tighten, warn_of_rights
 
 #: Increased when a table changes. Files of earlier versions are upgraded, those of later ones refused.
 _VERSION = 2
@@ -39,6 +41,10 @@ CREATE TABLE examples (position INTEGER PRIMARY KEY AUTOINCREMENT, example BLOB 
 CREATE TABLE applied (position INTEGER NOT NULL);
 INSERT INTO applied VALUES (0);
 """
+#: The ids of deliveries that may be sent again, and when each was taken. Earlier releases of this version ignore it.
+_DELIVERIES = "CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, taken_ms INTEGER NOT NULL) WITHOUT ROWID"
+#: Milliseconds for which they are kept: twice the age up to which a webhook is accepted.
+DELIVERIES_MS = 600_000
 #: From version 1. It did not say when a verdict was issued: as good as now, so that none is dropped too early.
 _UPGRADE = """
 ALTER TABLE entries ADD COLUMN format TEXT;
@@ -61,6 +67,8 @@ class Accepted:
     event: Event | None
     #: The format as which it was decoded.
     format: str
+    #: The id of the delivery that it came in, where that may be sent again.
+    delivery: str | None = None
 
 
 @dataclass(slots=True)
@@ -122,7 +130,11 @@ class EventLog:
     def __init__(self, path: Path, allow_pages: int | None = None) -> None:
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
+            warn_of_rights(path.parent)
+            make_file(path)  # SQLite gives new files beside it the same rights
+            for end in ("-wal", "-shm"):
+                tighten(path.with_name(path.name + end))
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
         except (OSError, sqlite3.OperationalError) as error:
             raise OptionsError(f"{path}: cannot be opened: {error}") from None
@@ -161,6 +173,7 @@ class EventLog:
             raise StateError(f"{self.path}: is of version {version}, expected {_VERSION}")
         for statement in statements.split(";"):
             run(statement)
+        run(_DELIVERIES)
         run(f"PRAGMA user_version={_VERSION}")
         run(f"PRAGMA application_id={_APPLICATION_ID}")
         run("COMMIT")
@@ -193,6 +206,9 @@ class EventLog:
             for entry in given:
                 values = (entry.received_ms, entry.message, entry.format)
                 positions.append(self._db.execute(insert, values).lastrowid or 0)
+                if entry.accepted is not None and entry.accepted.delivery is not None:
+                    taken = (entry.accepted.delivery, entry.received_ms)
+                    self._db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?)", taken)
 
         self._transact(write)
         for entry, position in zip(given, positions, strict=True):
@@ -249,6 +265,35 @@ class EventLog:
             self._transact(lambda: self._db.execute("DELETE FROM entries WHERE position <= ?", (old[-1][0],)))
         return len(old) == _DELETED_AT_ONCE
 
+    def deliveries(self, now_ms: int) -> dict[str, int]:
+        """The deliveries that may be sent again: id -> when it was taken, in ms since 1970 UTC, the oldest first.
+
+        Older ones are deleted.
+
+        Parameters
+        ----------
+        now_ms
+            The time in ms since 1970 UTC.
+
+        Raises
+        ------
+        LogUnavailableError
+            They cannot be read.
+        """
+        old = "DELETE FROM deliveries WHERE taken_ms < ?"
+        self._transact(lambda: self._db.execute(old, (now_ms - DELIVERIES_MS,)))
+        return dict(self._read("SELECT id, taken_ms FROM deliveries ORDER BY taken_ms"))
+
+    def check(self) -> None:
+        """Writes something without an effect, as far as the disk.
+
+        Raises
+        ------
+        LogUnavailableError
+            The log cannot be written.
+        """
+        self._transact(lambda: self._db.execute("UPDATE applied SET position = position"))
+
     def applied(self) -> int:
         """Position of the last entry that the saved state includes.
 
@@ -291,7 +336,8 @@ class EventLog:
 
     def _read(self, select: str, *values: int) -> list[Any]:
         try:
-            return self._db.execute(select, values).fetchall()
+            with self._busy():
+                return self._db.execute(select, values).fetchall()
         except sqlite3.Error as error:
             raise LogUnavailableError(f"cannot read {self.path}: {error}") from error
 
@@ -301,11 +347,20 @@ class EventLog:
 
     def _transact(self, write: Callable[[], object]) -> None:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            write()
-            self._db.execute("COMMIT")
+            with self._busy():
+                self._db.execute("BEGIN IMMEDIATE")
+                write()
+                self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):  # the next transaction rolls back again
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
             raise LogUnavailableError(f"cannot write to {self.path}: {error}") from error
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        self.busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.busy_since = None

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream_app.errors import OptionsError
+from stream_app.runtime.files import make_file, make_folder, warn_of_rights
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,10 @@ def locked(folder: Path) -> Iterator[None]:
         Another process holds the lock, or the folder cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        make_folder(folder)
+        warn_of_rights(folder)
+        make_file(folder / NAME)
+        file = os.open(folder / NAME, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise OptionsError(f"kafka.folder {folder}: {(error.strerror or 'cannot be written to').lower()}") from None
     try:

@@ -42,6 +42,7 @@ from stream_app.kafka.processing.renaming import renamed_verdicts
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.local_store import LocalStore
 from stream_app.kafka.state.table import PartitionTable, Topics
+from stream_app.runtime.files import private, tighten
 from stream_app.sources import SOURCES, Sources
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 #: Makes a detector from its settings, the rows of a partition, and the learner that it asks.
 Load = Callable[[Settings, Mapping[bytes, bytes], Learner], Detector]
 
+#: The folder of local copies within that of the worker.
+_STATE = "state"
 #: Seconds between two attempts to reach Kafka at the start.
 _RETRY_SECONDS = 2.0
 #: Seconds that stopping may take; whoever takes the partitions over does what is left.
@@ -128,7 +131,8 @@ class Worker:
         OSError
             The port of metrics and probes cannot be bound.
         """
-        with locked(self.settings.folder):
+        with private(), locked(self.settings.folder):
+            tighten(self.settings.folder / _STATE)
             return await self._run()
 
     async def _run(self) -> int:
@@ -284,7 +288,7 @@ class Worker:
             Topics(names.changelog, changelog.topic_id, events.topic_id),
             settings.connection.client(),
             producer,
-            LocalStore(settings.folder / "state" / str(number)),
+            LocalStore(settings.folder / _STATE / str(number)),
         )
         return Partition(
             number,

@@ -18,6 +18,7 @@ import orjson
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from stream_app.errors import OptionsError
+from stream_app.runtime.files import make_file, make_folder
 
 Row = tuple[bytes, bytes | None]
 
@@ -95,7 +96,7 @@ class LocalStore:
 
     def _open(self) -> Rdict:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             try:
                 return Rdict(str(self._folder), options())
             except Exception as error:
@@ -103,7 +104,7 @@ class LocalStore:
                     raise
                 self.damage = str(error)
             shutil.rmtree(self._folder)  # the changelog has it all
-            self._folder.mkdir(parents=True)
+            make_folder(self._folder)
             return Rdict(str(self._folder), options())
         except Exception as error:  # rocksdict has no errors of its own
             why = "it is open already; give each worker a folder of its own" if _is_lock(error) else error
@@ -203,7 +204,7 @@ class LocalStore:
         mark = {**position.__dict__, "written": time.time(), "rows": count, "digests": f"{digests:016x}"}
         batch.put(POSITION_KEY, orjson.dumps(mark))
         if not self._written:
-            (self._folder / _WRITTEN).touch()
+            make_file(self._folder / _WRITTEN)
             self._written = True
         self._db.write(batch)
         self._count, self._sum = count, digests
