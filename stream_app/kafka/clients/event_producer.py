@@ -8,6 +8,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from stream_app.kafka.clients.connection import Connection, UnreachableError
+from stream_app.kafka.clients.in_sync import check_writable
 from stream_app.kafka.clients.placement import Placement, find_placement
 from stream_app.kafka.clients.publishing import make_producer
 from stream_app.kafka.clients.topics import Names
@@ -74,6 +75,7 @@ class EventProducer:
         admin = self._connection.admin()
         try:
             self._placement = find_placement(admin, self._names, self._names.events)
+            check_writable(self._connection, admin, self._names.events)
         finally:
             admin.close()
         return make_producer(self._connection)

@@ -11,6 +11,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from stream_app.kafka.clients.connection import Connection, UnreachableError
+from stream_app.kafka.clients.in_sync import check_writable
 from stream_app.kafka.clients.placement import find_placement
 from stream_app.kafka.clients.topics import Names
 from stream_app.sources.strict_json import MAX_BYTES
@@ -58,6 +59,7 @@ def publish(
     admin = connection.admin()
     try:
         placement = find_placement(admin, names, topic)
+        check_writable(connection, admin, topic)
     finally:
         admin.close()
     producer = make_producer(connection)

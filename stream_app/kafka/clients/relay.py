@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOr
 from stream_app import wire
 from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.in_sync import WriteWatch
 from stream_app.kafka.clients.lost_records import LostRecords, ReadPositions
 from stream_app.kafka.clients.placement import Placement, find_placement
 from stream_app.kafka.clients.producer import READABLE, give_up, make_producer
@@ -73,6 +74,7 @@ class Relay:
         #: Whether only native events are read from the topic.
         self.native_only = not names.sources
         self._verdicts = names.verdicts
+        self._writes = WriteWatch(connection, self._topic)
         self._on_verdict = on_verdict
         self._on_lost = on_lost
         #: They outlast a connection: what is deleted during an outage is missed, too.
@@ -161,6 +163,7 @@ class Relay:
             await self._follow(producer, consumer)
         finally:
             self._producer = None
+            self._writes.close()
             await consumer.stop()
             await give_up(producer)
 
@@ -218,7 +221,7 @@ class Relay:
         log.error("%s", self._lost)
 
     async def _unreachable_reason(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> str:
-        """Why events cannot be sent now; "" when the leaders of all partitions of the source topic answer."""
+        """Why events cannot be sent now; "" when the leaders of all partitions answer and take records."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 numbers = await producer.partitions_for(self._topic)
@@ -226,7 +229,7 @@ class Relay:
         except (KafkaError, TimeoutError) as error:
             why = str(error) or "no answer"
             return f"cannot reach {self._topic} at {self._connection.bootstrap_servers}: {why}"
-        return ""
+        return await asyncio.to_thread(self._writes.look)
 
     def _read(self, value: bytes | None, time_ms: int) -> None:
         if value is None:

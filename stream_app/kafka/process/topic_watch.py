@@ -1,7 +1,9 @@
-"""Watches the topics while a worker reads them: people delete topics, and make them anew under the same name.
+"""Watches the topics while a worker uses them: people delete topics, and make them anew under the same name.
 
 Kafka's clients take a topic for the same as long as its name is. They would go on at the offset that they had reached,
 which means nothing in the new topic, or wait for a topic that they have once found missing.
+
+They also wait without a word while Kafka does not take what is written, or refuses the login.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from stream_app.errors import StateError, StreamAppError
-from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.connection import Connection, RefusedError
+from stream_app.kafka.clients.in_sync import find_unwritable
 from stream_app.kafka.clients.topics import MOVE, Names, Seen, find_seen
 
 log = logging.getLogger(__name__)
@@ -23,8 +26,25 @@ log = logging.getLogger(__name__)
 _CHECK_SECONDS = 2.0
 
 
+class _Condition:
+    """Something that is wrong for a while; logged when it begins and when it is over."""
+
+    def __init__(self, over: str) -> None:
+        self._over = over
+        self._text = ""
+
+    def tell(self, text: str) -> None:
+        if text and not self._text:
+            log.error("%s; the worker waits, and is not ready", text)
+        elif self._text and not text:
+            log.info(self._over)
+        self._text = text
+
+
 class TopicWatch:
     """Reports missing topics, and lets topics that were made anew be read from their beginnings.
+
+    It also reports topics that do not take what is written, and a refused login.
 
     Parameters
     ----------
@@ -37,7 +57,7 @@ class TopicWatch:
     partitions
         Of the topic of events and of its changelog.
     report
-        Called with what is missing, or with "", each time the topics were looked at.
+        Called with what is wrong, or with "", each time the topics were looked at.
     begin_again
         Called with a source topic that was made anew.
     """
@@ -58,6 +78,8 @@ class TopicWatch:
         self._report = report
         self._begin_again = begin_again
         self._missing = ""
+        self._unwritable = _Condition("Kafka takes what is written again")
+        self._refused = _Condition("Kafka takes the connection again")
         self._admin: KafkaAdminClient | None = None
 
     async def run(self) -> None:
@@ -71,19 +93,37 @@ class TopicWatch:
         try:
             while True:
                 await asyncio.sleep(_CHECK_SECONDS)
-                seen = await asyncio.to_thread(self._look)
-                if seen is not None:
-                    await self.compare(seen)
+                try:
+                    found = await asyncio.to_thread(self._look)
+                except RefusedError as error:
+                    self.refuse(str(error))
+                    continue
+                if found is not None:
+                    self._refused.tell("")
+                    await self.compare(*found)
         finally:
             self._close()
 
-    async def compare(self, seen: Mapping[str, Seen]) -> None:
+    def refuse(self, text: str) -> None:
+        """Reports that Kafka refuses the connection, which running clients do not say: they connect again and again.
+
+        Parameters
+        ----------
+        text
+            Why.
+        """
+        self._refused.tell(text)
+        self._report(text)
+
+    async def compare(self, seen: Mapping[str, Seen], unwritable: str = "") -> None:
         """Compares the topics that are there with those that the worker began to use.
 
         Parameters
         ----------
         seen
             The topics that exist, by name.
+        unwritable
+            What does not take records at the moment, as of `find_unwritable`.
 
         Raises
         ------
@@ -95,7 +135,9 @@ class TopicWatch:
         if missing and missing != self._missing:
             log.error("%s; reading goes on when they are there", text)
         self._missing = missing
-        self._report(text)
+        waits = f"Kafka does not take what is written: {unwritable}" if unwritable else ""
+        self._unwritable.tell(waits)
+        self._report("; ".join(each for each in (text, waits) if each))
         for name, (topic_id, partitions) in seen.items():
             if topic_id in ("", self._ids[name]):
                 self._check_partitions(name, partitions)
@@ -111,12 +153,16 @@ class TopicWatch:
         if name in (self._names.events, self._names.changelog) and partitions > self._partitions:
             raise StateError(f"topic {name} has {partitions} partitions instead of {self._partitions}: {MOVE}")
 
-    def _look(self) -> dict[str, Seen] | None:
-        """The topics that exist; None while Kafka cannot be asked, which others report."""
+    def _look(self) -> tuple[dict[str, Seen], str] | None:
+        """The topics that exist, and what cannot be written; None while Kafka cannot be asked, which others report."""
         try:
             if self._admin is None:
                 self._admin = self._connection.admin()
-            return find_seen(self._admin, list(self._ids))
+            written = [self._names.events, self._names.changelog, *self._names.outputs]
+            seen = find_seen(self._admin, list(self._ids))
+            return seen, find_unwritable(self._admin, written, self._names.group)
+        except RefusedError:
+            raise
         except (KafkaError, StreamAppError):
             self._close()
             return None

@@ -83,3 +83,30 @@ def test_partitions_that_were_added_to_a_topic_of_state_are_told_at_once(topic: 
 def test_a_source_topic_may_have_more_partitions() -> None:
     """Sources are partitioned in any way."""
     Watched().compare({"a": Seen("a-1", 12)})
+
+
+def test_what_is_not_taken_is_reported_each_time_and_logged_when_it_begins_and_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However the replicas that are missing change meanwhile."""
+    caplog.set_level(logging.INFO)
+    watched = Watched()
+    seen = {name: Seen(IDS[name], 6) for name in IDS}
+    for unwritable in ("", "g-events has 1", "g-events has 0", "", ""):
+        asyncio.run(watched.watch.compare(seen, unwritable))
+
+    waits = "Kafka does not take what is written: g-events has "
+    assert watched.reported == ["", f"{waits}1", f"{waits}0", "", ""]
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", f"{waits}1; the worker waits, and is not ready"),
+        ("INFO", "Kafka takes what is written again"),
+    ]
+
+
+def test_a_refused_login_is_reported_each_time_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched()
+    for _ in range(3):
+        watched.watch.refuse("it refused 'worker'")
+
+    assert watched.reported == ["it refused 'worker'"] * 3
+    assert [record.message for record in caplog.records] == ["it refused 'worker'; the worker waits, and is not ready"]
