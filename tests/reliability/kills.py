@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.broker.cluster import Cluster
-from tests.reliability.rounds import Plan, rounds
+from tests.reliability.rounds import Plan, ready, rounds
 
 NAME = "kill -9 of three workers at random points under load"
 AMOUNT = 50
@@ -28,7 +27,7 @@ async def kill(cluster: Cluster, chance: random.Random) -> dict[str, float]:
     worker.start()
     if chance.random() < IMPATIENT:
         return {}
-    await asyncio.to_thread(worker.said, "are open")
+    await ready(worker)
     recovered = time.monotonic() - began
     assert recovered <= RECOVERY_SECONDS, f"a killed worker took {recovered:.1f} s to go on"
     return {"recovery_seconds": round(recovered, 2)}

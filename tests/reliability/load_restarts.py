@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.broker.cluster import Cluster
-from tests.reliability.rounds import Plan, rounds
+from tests.reliability.rounds import Plan, ready, rounds
 
 NAME = "three workers are stopped with SIGTERM and started again, under load"
 AMOUNT = 50
@@ -29,7 +29,7 @@ async def restart(cluster: Cluster, chance: random.Random) -> dict[str, float]:
     assert status == 0, f"status {status}\n{worker.log.read_text()[-3000:]}"
     assert drained <= DRAIN_SECONDS, f"a worker took {drained:.1f} s to end"
     worker.start()
-    await asyncio.to_thread(worker.said, "are open")
+    await ready(worker)
     return {"drain_seconds": round(drained, 2), "back_seconds": round(time.monotonic() - began - drained, 2)}
 
 

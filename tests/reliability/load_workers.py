@@ -18,7 +18,7 @@ from tests.broker.scenarios import SOURCE_PARTITIONS, by_id, keyed
 from tests.broker.test_learning import trained_model
 from tests.reliability.deployment import broker, deployment, fleet
 from tests.reliability.invariants import check_state, check_words, expected_state
-from tests.reliability.rounds import join
+from tests.reliability.rounds import join, ready
 
 NAME = "one worker and three say the same of the same input"
 AMOUNT = 50_000
@@ -49,7 +49,7 @@ async def said(
     for _ in range(count):
         join(cluster, trained)
     for worker in cluster.workers:
-        await asyncio.to_thread(worker.said, "are open")
+        await ready(worker)
     await cluster.produce(cluster.names.events, keyed(messages))
     await cluster.settle()
     await check_state(cluster, expected)

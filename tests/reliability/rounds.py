@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stream_app.core.learning.learner import Learner
-from tests.broker.cluster import Cluster, Process
+from tests.broker.cluster import PATIENCE, Cluster, Process
 from tests.broker.scenarios import SOURCE_PARTITIONS, keyed, pipeline
 from tests.broker.test_learning import checkpoint_of, trained_model
 from tests.reliability.deployment import broker, deployment, fleet
@@ -81,7 +82,7 @@ async def one(
     for _ in range(plan.workers):
         join(cluster, trained)
     for worker in cluster.workers:
-        await asyncio.to_thread(worker.said, "are open")
+        await ready(worker)
     load = asyncio.create_task(produce(cluster, messages, bad, plan.faults * plan.fault_seconds))
     done = []
     for _ in range(plan.faults):
@@ -103,6 +104,20 @@ def join(cluster: Cluster, trained: Learner) -> Process:
     if not cluster.learning:
         checkpoint_of(cluster, cluster.folder / f"worker{len(cluster.workers)}").write(trained, offset=0)
     return cluster.worker()
+
+
+async def ready(worker: Process) -> None:
+    """Wait until a worker has its partitions and works; unlike a thread that waits, this can be interrupted."""
+    end = time.monotonic() + PATIENCE
+    status = 0
+    while status != 200:
+        assert worker.running, f"a worker ended\n{worker.log.read_text()[-3000:]}"
+        assert time.monotonic() < end, f"a worker was not ready after {PATIENCE} s\n{worker.log.read_text()[-3000:]}"
+        await asyncio.sleep(0.1)
+        try:
+            status = worker.ask("/readyz")[0]
+        except (IndexError, OSError):  # it has no address yet
+            status = 0
 
 
 async def produce(cluster: Cluster, messages: list[bytes], bad: list[bytes], seconds: float) -> None:

@@ -1,0 +1,89 @@
+"""Fleets that a worker forgets as fast as it learns, so that its memory has an end, and what is left of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from stream_app.core.detector import Detector, Settings
+from stream_app.core.events import Event
+from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
+from stream_app.core.units import DAY_MS
+from stream_app.sources import native
+from tests.reliability.invariants import graphlets_of, same
+from tests.support.oracle import _executions as executions
+from tests.support.oracle import recompute
+
+#: Of the workers, in days: horizon, retention and lateness.
+HORIZON_DAYS, RETENTION_DAYS, LATENESS_DAYS = 1, 2, 1
+SETTINGS = Settings(
+    horizon_ms=HORIZON_DAYS * DAY_MS, retention_ms=RETENTION_DAYS * DAY_MS, lateness_ms=LATENESS_DAYS * DAY_MS
+)
+OPTIONS = (
+    f"[detector]\nhorizon_days = {HORIZON_DAYS}\nretention_days = {RETENTION_DAYS}\nlateness_days = {LATENESS_DAYS}\n"
+)
+#: Days of events that decide about what has not been forgotten, together with what these events descend from.
+WINDOW_DAYS = RETENTION_DAYS + 2 * LATENESS_DAYS
+
+
+def check_steady(rows: Iterable[dict[bytes, bytes]], messages: Iterable[bytes]) -> int:
+    """I2 and I3: recent graphlets in the changelogs are the oracle's, and each execution was charged once.
+
+    Returns: the graphlets that were compared. Older ones that are still read (a model as a baseline) are left out.
+    """
+    events: dict[str, list[Event]] = defaultdict(list)
+    for message in messages:
+        event = native.decode(message)
+        events[event.pipeline].append(event)
+    found: dict[str, Any] = {}
+    expected: dict[str, Any] = {}
+    charged: dict[str, int] = {}
+    for each in rows:
+        detector = Detector.load(SETTINGS, each)
+        graphlets = graphlets_of(detector)
+        for name, pipeline in detector.pipelines.items():
+            charged[name] = detector.ledger(name).total()
+            now = pipeline.clock.now_ms
+            since = now - WINDOW_DAYS * DAY_MS
+            own = deciding(events[name], since)
+            recent = {e.execution_id for e in own} - {e.execution_id for e in own if e.time_ms < since}
+            found |= {key: g for key, g in graphlets.items() if g["pipeline"] == name and g["trainer"] in recent}
+            expected |= recompute(own, operators=Operators(), horizon_ms=SETTINGS.horizon_ms, now={name: now})[
+                "graphlets"
+            ]
+    same("I2: compute of", charged, {name: compute(own) for name, own in events.items()})
+    assert found, "I3: there is no recent graphlet"
+    same("I3: graphlet", found, {key: value for key, value in expected.items() if key in found})
+    return len(found)
+
+
+def deciding(events: list[Event], since_ms: int) -> list[Event]:
+    """The events of a pipeline that decide about its graphlets since then.
+
+    Those of executions since then, of all from which these descend, and of analyses in the runs of either.
+    """
+    operators = Operators()
+    by_execution: dict[str, list[Event]] = defaultdict(list)
+    writers: dict[str, set[str]] = defaultdict(set)
+    for event in events:
+        by_execution[event.execution_id].append(event)
+        for ref in event.outputs:
+            writers[ref.id].add(event.execution_id)
+    kept = {key for key, own in by_execution.items() if max(event.time_ms for event in own) >= since_ms}
+    waiting = list(kept)
+    while waiting:
+        for event in by_execution[waiting.pop()]:
+            for ref in event.inputs:
+                for writer in writers[ref.id] - kept:
+                    kept.add(writer)
+                    if operators.group(by_execution[writer][0].execution_type) != TRAIN:
+                        waiting.append(writer)
+    runs = {event.run for key in kept for event in by_execution[key]} - {None}
+    analyses = {e.execution_id for e in events if e.run in runs and operators.group(e.execution_type) == ANALYSIS}
+    return [event for event in events if event.execution_id in kept | analyses]
+
+
+def compute(events: list[Event]) -> int:
+    """The node-milliseconds of a pipeline, each execution charged once."""
+    return sum(execution.cost for execution in executions(events, Operators()).values() if execution.group != RUN)
