@@ -367,8 +367,9 @@ class Detector:
         detector = cls(settings, learner, keep_rows=True)
         for pipeline, names in loading.load(saved, settings.operators):
             detector.renamed.update(names)
-            outcomes.settle(pipeline, settings.limits)
-            labels.resume(pipeline, settings.limits)
+            with loading.refusing(pipeline.name):
+                outcomes.settle(pipeline, settings.limits)
+                labels.resume(pipeline, settings.limits)
             pipeline.changes.take()
             detector.pipelines[pipeline.name] = pipeline
         # Rewritten in this version, they are renamed once.

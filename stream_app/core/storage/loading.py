@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -70,13 +71,20 @@ def load(saved: Mapping[bytes, bytes], operators: Operators) -> Iterator[tuple[P
         found = read_row(row_key, row)
         by_pipeline.setdefault(found.pipeline, []).append(found)
     for name, rows in by_pipeline.items():
-        try:
+        with refusing(name):
             names = renamed(rows)
             pipeline = load_pipeline(name, rows, names, operators)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            fault = f"{type(error).__name__}: {error}"
-            raise StateError(f"the rows of pipeline {name[:80]!r} cannot be read: {fault}") from error
         yield pipeline, names
+
+
+@contextmanager
+def refusing(pipeline: str) -> Iterator[None]:
+    """Raises StateError where the rows of a pipeline break what reads them: no program wrote them."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise StateError(f"the rows of pipeline {pipeline[:80]!r} cannot be read: {fault}") from error
 
 
 def read_row(row_key: bytes, row: bytes) -> Row:

@@ -210,6 +210,18 @@ def test_rows_that_no_version_wrote_are_refused(kind: str, value: object) -> Non
         Detector.load(Settings(), {key(kind, "p", "e"): orjson.dumps([VERSION, value])})
 
 
+@pytest.mark.parametrize(("field", "value"), [(4, "x"), (6, "x"), (6, []), (7, "x"), (19, "x")])
+def test_rows_whose_values_settle_nothing_are_refused(field: int, value: object) -> None:
+    """Not only what loads the facts but also what follows from them."""
+    rows = saved(detector_of(started(0, "t", "Trainer")))
+    version, facts = orjson.loads(rows[key("execution", "p", "t")])
+    facts[field] = value
+    rows[key("execution", "p", "t")] = orjson.dumps([version, facts])
+
+    with pytest.raises(StateError, match="the rows of pipeline 'p' cannot be read: TypeError: "):
+        Detector.load(Settings(), rows)
+
+
 def test_a_row_of_another_version_is_refused() -> None:
     """It says which it has and which this program reads."""
     rows = saved(detector_of(past(1)))
