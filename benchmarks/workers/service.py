@@ -44,9 +44,18 @@ class Process:
         self._log = folder.with_suffix(".log")
 
     def start(self) -> None:
+        command = ["worker", "--config", str(self._config), "--folder", str(self.folder), "--metrics-port", "0"]
+        self.run(command)
+
+    def run(self, command: list[str]) -> None:
+        """Starts a command of `stream-app`."""
         with self._log.open("wb") as log:
-            command = ["worker", "--config", str(self._config), "--folder", str(self.folder), "--metrics-port", "0"]
             self._process = subprocess.Popen([sys.executable, "-m", "stream_app", *command], stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash does."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """Sends SIGTERM and waits for the end."""
@@ -54,14 +63,19 @@ class Process:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(30)
 
+    def url(self) -> str:
+        """The address of its probes and metrics; "" while there is none."""
+        found = re.findall(r"(?:probes and metrics are|serving) at (\S+)", self._log.read_text())
+        return found[-1] if found else ""
+
     def ask(self, path: str) -> tuple[int, str]:
         """Status and body of an endpoint; (0, "") while there is none."""
-        found = re.findall(rb"probes and metrics are at (\S+)", self._log.read_bytes())
-        if not found:
+        url = self.url()
+        if not url:
             self.check()
             return 0, ""
         try:
-            with urllib.request.urlopen(found[-1].decode() + path) as answer:
+            with urllib.request.urlopen(url + path) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, ""
@@ -88,18 +102,33 @@ class Process:
 
 
 class Service:
-    """The topics and the workers of a deployment of its own."""
+    """The topics and the workers of a deployment of its own.
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    Parameters
+    ----------
+    bootstrap, folder
+        The address of the broker, and where its own folder is made.
+    settings
+        Further lines of the file of settings.
+    sources
+        Whether there is a topic of a source.
+    group
+        The name of the deployment, where it goes on.
+    """
+
+    def __init__(
+        self, bootstrap: str, folder: Path, settings: str = "", *, sources: bool = False, group: str | None = None
+    ) -> None:
         self.bootstrap = bootstrap
-        self.names = Names(f"bench-{uuid.uuid4().hex[:8]}", ())
-        self._folder = folder / self.names.group
-        self._folder.mkdir()
+        group = group or f"bench-{uuid.uuid4().hex[:8]}"
+        self.names = Names(group, (f"{group}-source",) if sources else ())
+        self.folder = folder / self.names.group
+        self.folder.mkdir(exist_ok=True)
         make_topics(bootstrap, self.names, PARTITIONS)
-        self._config = self._folder / "stream-app.toml"
-        self._config.write_text(
-            f'[kafka]\nbootstrap_servers = "{bootstrap}"\ngroup = "{self.names.group}"\nsources = []\n'
-            f"partitions = {PARTITIONS}\nreplication = 1\n"
+        self.config = self.folder / "stream-app.toml"
+        self.config.write_text(
+            f'[kafka]\nbootstrap_servers = "{bootstrap}"\ngroup = "{self.names.group}"\n'
+            f"sources = {list(self.names.sources)}\npartitions = {PARTITIONS}\nreplication = 1\n{settings}"
         )
         self.workers: list[Process] = []
         atexit.register(self.stop)  # whatever ends the benchmark, no worker outlives it
@@ -107,7 +136,7 @@ class Service:
     def start(self, workers: int = 1) -> Process:
         """Start workers and wait until they hold all partitions between them; returns the last."""
         for _ in range(workers):
-            self.workers.append(Process(self._config, self._folder / f"worker{len(self.workers)}"))
+            self.workers.append(Process(self.config, self.folder / f"worker{len(self.workers)}"))
             self.workers[-1].start()
         held = "stream_app_consumer_assigned_partitions"
 

@@ -27,6 +27,9 @@ from benchmarks.results import machine
 RESULTS = Path(__file__).with_name("results.json")
 #: The rows and their modules.
 ROWS = {
+    "T1": "load_throughput",
+    "T2": "load_burst",
+    "T3": "soak",
     "T4": "kills",
     "T5": "load_restarts",
     "T8": "load_rebalances",

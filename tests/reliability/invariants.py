@@ -109,15 +109,21 @@ async def check_flags(cluster: Cluster) -> int:
         assert numbers == list(range(1, len(said) + 1)), f"I4: {graphlet} has the revisions {numbers}"
         flagged = [False, *(verdict["decision"] == PRUNE for verdict in said)]
         opened |= {f"flagged:{said[n]['id']}" for n in range(len(said)) if flagged[n + 1] and not flagged[n]}
+    alerts = await check_alerts(cluster)
+    missing = opened - alerts
+    assert not missing, f"I5: no alert for {sorted(missing)[:SHOWN]}"
+    return len(opened)
+
+
+async def check_alerts(cluster: Cluster) -> set[str]:
+    """I4: alerts of a flag raise it and end it in turn. Returns the ids of all alerts."""
     alerts = by_id(await cluster.read(cluster.names.alerts, SOURCE_PARTITIONS))
     kinds: dict[str, list[str]] = defaultdict(list)
     for alert in alerts.values():
         kinds[alert["subject"]].append(alert["type"].rpartition(".")[2])
     for graphlet, order in kinds.items():
         assert legal(order), f"I4: {graphlet} had the alerts {order}"
-    missing = opened - alerts.keys()
-    assert not missing, f"I5: no alert for {sorted(missing)[:SHOWN]}"
-    return len(opened)
+    return set(alerts)
 
 
 def legal(kinds: Sequence[str]) -> bool:

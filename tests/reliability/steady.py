@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from benchmarks.workers.kafka import fleet
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.operators import ANALYSIS, RUN, TRAIN, Operators
@@ -25,6 +26,15 @@ OPTIONS = (
 )
 #: Days of events that decide about what has not been forgotten, together with what these events descend from.
 WINDOW_DAYS = RETENTION_DAYS + 2 * LATENESS_DAYS
+#: Pipelines, and events after which a worker forgets as much as it learns.
+PIPELINES = 60
+WARM = 94 * PIPELINES * 2 * (RETENTION_DAYS + LATENESS_DAYS)
+
+
+def steady_fleet(count: int) -> list[bytes]:
+    """The events that warm a worker up, and so many more, in the order of arrival."""
+    count += WARM
+    return fleet(count, PIPELINES, 2 + 1.3 * count / 94 / PIPELINES)
 
 
 def check_steady(rows: Iterable[dict[bytes, bytes]], messages: Iterable[bytes]) -> int:
