@@ -29,6 +29,7 @@ from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
+from stream_app.service.availability import Availability
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError, StoredVerdict
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import SOURCES, Sources, detect
@@ -106,14 +107,15 @@ class Embedded:
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._stopping = False
-        #: Why messages cannot be accepted at the moment; "" when they can.
-        self.unavailable_reason = ""
+        self._availability = Availability(event_log)
         #: Done when the thread has failed: nothing is written any more, and the process should exit.
         self.failed: Future[None] = Future()
         #: Held while the detector changes.
         self.detector_lock = threading.Lock()
         self._poison: set[int] = set()
         self._handlers = Handlers(self._verdict, self._example, self._closed)
+        #: Deliveries that were taken before the start and may be sent again: id -> when, in ms since 1970 UTC.
+        self.deliveries = event_log.deliveries(now_ms())
         self._load()
 
     def _load(self) -> None:
@@ -148,6 +150,11 @@ class Embedded:
             self._changes.verdicts[verdict["graphlet"]] = stored._replace(record=orjson.dumps(verdict))
 
     @property
+    def unavailable_reason(self) -> str:
+        """Why messages cannot be accepted now; "" when they can."""
+        return self._availability.reason
+
+    @property
     def behind(self) -> int:
         """Entries written and not applied yet."""
         return len(self._behind)
@@ -161,13 +168,15 @@ class Embedded:
 
         Raises
         ------
+        LogUnavailableError
+            The disk does not answer. What was acknowledged is in the log, which must not be closed.
         Exception
             The error with which the thread has failed.
         """
         with self._lock:
             self._stopping = True
             self._queue.put(None)
-        self._thread.join()
+        self._availability.join(self._thread)
         if self._failure is not None:
             raise self._failure
 
@@ -197,7 +206,7 @@ class Embedded:
         submission.written.set_running_or_notify_cancel()
         with self._lock:
             full = self._waiting >= WAITING_MAX or self._waiting_bytes + size > WAITING_BYTES
-            if self._stopping or full or len(self._behind) > BEHIND_MAX:
+            if self._stopping or full or len(self._behind) > BEHIND_MAX or self._availability.hanging:
                 raise OverloadedError
             self._waiting += len(messages)
             self._waiting_bytes += size
@@ -241,7 +250,7 @@ class Embedded:
         """Refuses waiting and further messages, with the reason."""
         with self._lock:
             self._stopping = True
-            self.unavailable_reason = f"the service cannot continue: {type(error).__name__}: {error}"
+            self._availability.end(f"the service cannot continue: {type(error).__name__}: {error}")
         group = self._group
         while group:
             for submission in group:
@@ -258,9 +267,9 @@ class Embedded:
             group = self._group = self._next_group(wait=0.0 if self._behind or deleting else 0.2)
             if time.monotonic() - ticked >= self.settings.tick_seconds:
                 group.append(_Submission([Entry(0, self._now_ms(), None)], 0, Future()))
-                ticked = time.monotonic()
-                deleting = True
+                ticked, deleting = time.monotonic(), True
             deleting = deleting and self._delete_old_entries()
+            self._availability.retry()
             if group:
                 self._write(group)
             self._apply(None if self._stopping else time.monotonic() + _SLICE)
@@ -290,22 +299,17 @@ class Embedded:
         try:
             self._log.append(entries)
         except LogUnavailableError as error:
-            self._note(str(error))
+            self._availability.note(str(error))
             for submission in group:
                 submission.written.set_exception(error)
         else:
-            self._note("")
+            self._availability.note("")
             self._behind.extend(entries)
             for submission in group:
                 submission.written.set_result(None)
         with self._lock:
             self._waiting -= sum(len(submission.entries) for submission in group if submission.size)
             self._waiting_bytes -= sum(submission.size for submission in group)
-
-    def _note(self, reason: str) -> None:
-        if reason and reason != self.unavailable_reason:
-            log.error("%s", reason)
-        self.unavailable_reason = reason
 
     def _apply(self, until: float | None) -> None:
         """Applies entries until a time, one at least."""
@@ -343,8 +347,7 @@ class Embedded:
     def _decode(self, entry: Entry, message: bytes) -> Event | None:
         """The event of an entry that was read from the log; None where there is none."""
         try:
-            decode = self.settings.sources[entry.format or detect(message)]
-            return decode(message, entry.received_ms + DAY_MS)
+            return self.settings.sources[entry.format or detect(message)](message, entry.received_ms + DAY_MS)
         except MalformedEvent as error:
             log.warning("entry %d is no longer an event: %s", entry.position, error)
             return None
@@ -379,7 +382,7 @@ class Embedded:
         try:
             return self._log.delete(self._now_ms() - round(self.settings.keep_days * DAY_MS))
         except LogUnavailableError as error:
-            self._note(str(error))
+            self._availability.note(str(error))
             return False
 
     def _save(self) -> None:
@@ -392,6 +395,6 @@ class Embedded:
                 return
             self._log.save(changes)
         except LogUnavailableError as error:
-            self._note(str(error))
+            self._availability.note(str(error))
         else:
             self._changes = Changes(changes.applied)

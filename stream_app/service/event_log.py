@@ -129,6 +129,8 @@ class EventLog:
 
     def __init__(self, path: Path, allow_pages: int | None = None) -> None:
         self.path = path
+        #: When the access to the disk that is under way began, on the monotonic clock; None: there is none.
+        self.busy_since: float | None = None
         try:
             make_folder(path.parent)
             warn_of_rights(path.parent)

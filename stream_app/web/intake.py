@@ -10,7 +10,7 @@ from stream_app.service.event_log import Accepted
 from stream_app.web.problems import ProblemError
 
 #: Seconds that the intake may take to store the messages of a request.
-_SECONDS = 30.0
+_SECONDS = 10.0
 
 #: Stores messages, and returns when they are safe. Raises MalformedEvent for one that is too large to be stored, and
 #: another StreamAppError when they cannot be stored at the moment.

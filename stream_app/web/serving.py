@@ -18,6 +18,7 @@ from stream_app.metrics.registry import make_registry
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.sources import Sources
+from stream_app.sources.mlflow import Deliveries
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.limits import Limits
@@ -89,7 +90,8 @@ def serve_embedded(
         finally:
             embedded.stop()
     finally:
-        event_log.close()
+        if event_log.busy_since is None:  # a disk that hangs would hold up the end
+            event_log.close()
 
 
 def serve_relayed(
@@ -153,7 +155,7 @@ def embedded_app(
 
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(embedded).routes()]
     if webhooks is not None:
-        routes += Webhooks(intake, webhooks).routes()
+        routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     return make_app(routes, lambda: embedded.unavailable_reason, registry, token, limits)
 
 

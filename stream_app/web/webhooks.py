@@ -92,7 +92,8 @@ class Webhooks:
         except MalformedEvent as error:
             raise ProblemError(422, str(error)) from None
         if event is not None:
-            await store(self._intake, [Accepted(orjson.dumps(event_to_dict(event)), event, NATIVE)])
+            message = orjson.dumps(event_to_dict(event))
+            await store(self._intake, [Accepted(message, event, NATIVE, Deliveries.id_of(headers))])
         self._taken.add(headers, now_ms)
         return web.Response(status=200 if event is None else 201)
 

@@ -126,7 +126,13 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now_ms: int) ->
 class Deliveries:
     """The ids of deliveries accepted within the replay window, so that each is accepted once."""
 
+    #: Id -> when it was accepted, in ms since 1970 UTC, the oldest first.
     _taken: dict[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def id_of(headers: Mapping[str, str]) -> str:
+        """The id of a delivery, by the request's headers."""
+        return _id(headers)
 
     def has(self, headers: Mapping[str, str], now_ms: int) -> bool:
         """Whether a verified delivery was accepted before.
