@@ -28,10 +28,8 @@ async def kill(cluster: Cluster, chance: random.Random) -> dict[str, float]:
     if chance.random() < IMPATIENT:
         return {}
     await ready(worker)
-    recovered = time.monotonic() - began
-    assert recovered <= RECOVERY_SECONDS, f"a killed worker took {recovered:.1f} s to go on"
-    return {"recovery_seconds": round(recovered, 2)}
+    return {"recovery_seconds": round(time.monotonic() - began, 2)}
 
 
 def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, Any]]:
-    yield from rounds(work, so_far, amount, Plan(kill))
+    yield from rounds(work, so_far, amount, Plan(kill, promises={"recovery_seconds": RECOVERY_SECONDS}))

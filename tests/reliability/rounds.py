@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,16 @@ class Plan:
     pause_seconds: float = 6.0
     #: Seconds for which events are written for each fault of the round.
     fault_seconds: float = 8.0
+    #: Figure of a fault -> what it is at most.
+    promises: Mapping[str, float] = field(default_factory=dict)
+
+    def broken(self, figures: dict[str, float]) -> list[str]:
+        """The promises that a fault's figures do not keep."""
+        return [
+            f"{name}: {figures[name]}, promised {most}"
+            for name, most in self.promises.items()
+            if figures.get(name, 0) > most
+        ]
 
 
 def rounds(work: Path, so_far: dict[str, Any], faults: int, plan: Plan) -> Iterator[dict[str, Any]]:
@@ -63,6 +73,7 @@ def rounds(work: Path, so_far: dict[str, Any], faults: int, plan: Plan) -> Itera
                 "rounds": number + 1,
                 "faults": so_far.get("faults", 0) + count,
                 "each": [*so_far.get("each", []), *done],
+                "broken": [*so_far.get("broken", []), *(line for each in done for line in plan.broken(each))],
                 "totals": {
                     name: so_far.get("totals", {}).get(name, 0) + said.get(name, 0)
                     for name in so_far.get("totals", {}).keys() | said.keys()
