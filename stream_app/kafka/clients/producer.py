@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -49,6 +50,14 @@ def make_producer(connection: Connection, codec: str = INTERNAL, **settings: Any
     # and brokers refuse every batch after it.
     producer._message_accumulator._batch_ttl = math.inf
     return producer
+
+
+def unacknowledged(producer: AIOKafkaProducer) -> tuple[float, str]:
+    """For how many seconds Kafka has owed an acknowledgement, and for which topic; 0 and "" when it owes none."""
+    accumulator = producer._message_accumulator
+    queued = [queue[0] for queue in accumulator._batches.values() if queue]
+    oldest = min((*accumulator._pending_batches, *queued), key=lambda batch: batch._ctime, default=None)
+    return (0.0, "") if oldest is None else (time.monotonic() - oldest._ctime, oldest.tp.topic)
 
 
 async def give_up(producer: AIOKafkaProducer) -> None:

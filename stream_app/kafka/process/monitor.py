@@ -7,8 +7,11 @@ import logging
 import time
 from collections.abc import Sequence
 
+from aiokafka import AIOKafkaProducer
+
 from stream_app.core.learning.learner import BUDGETS
 from stream_app.core.outputs import PRUNE, Output, Verdict
+from stream_app.kafka.clients.producer import unacknowledged
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.metrics.collectors import LineCounter, WorkerMetrics
 from stream_app.kafka.metrics.counts import Counts
@@ -30,7 +33,7 @@ _MEASURE_TURNS = 15
 
 
 class Monitor:
-    """Watches a worker, which sets `assignment` and `learning` when it has them.
+    """Watches a worker, which sets `assignment`, `learning` and `producers` when it has them.
 
     Parameters
     ----------
@@ -51,6 +54,7 @@ class Monitor:
         self.counts = Counts(sources=dict.fromkeys(sources, 0), lost=dict.fromkeys((*sources, events), 0))
         self.assignment: Assignment | None = None
         self.learning: Learning | None = None
+        self.producers: Sequence[AIOKafkaProducer] = ()
         self._stale_seconds = stale_seconds
         self.stopping = False
         #: What the worker cannot work without, and has not; "" when there is nothing.
@@ -63,6 +67,8 @@ class Monitor:
         #: When a broker answered a fetch last, in seconds since 1970, and whether that is too long ago.
         self._fetched: float | None = None
         self._is_away = False
+        #: Whether Kafka has owed an acknowledgement for too long.
+        self._is_stuck = False
         #: As the event loop saw them last: the watchdog's thread must not ask Faust, which makes what is asked for.
         self._lags: dict[tuple[str, int], int | None] = {}
 
@@ -124,6 +130,7 @@ class Monitor:
     def refresh(self) -> None:
         """Update the gauges that are cheap to update."""
         assignment = self.assignment
+        self._tell_stuck()
         if assignment is not None:
             self.counts.rebalances = assignment.rebalances
             self._fetched = assignment.last_fetch()
@@ -157,6 +164,18 @@ class Monitor:
             log.info("Kafka answers again")
         self._is_away = is_away
 
+    def _tell_stuck(self) -> None:
+        """Says once that Kafka does not acknowledge what is written, and once that it does again."""
+        seconds, topic = max((unacknowledged(producer) for producer in self.producers), default=(0.0, ""))
+        is_stuck = seconds > self._stale_seconds
+        if is_stuck and not self._is_stuck:
+            log.error(
+                "Kafka has not acknowledged what was written to %s for %.0f s: the worker is not ready", topic, seconds
+            )
+        elif self._is_stuck and not is_stuck:
+            log.info("Kafka acknowledges again")
+        self._is_stuck = is_stuck
+
     def measure(self) -> None:
         """Update the gauges that take a walk over all pipelines, the model and the local copies."""
         if self.assignment is not None:
@@ -180,11 +199,13 @@ class Monitor:
             "stopping": self.stopping,
             "waiting_for": self.waiting_for,
             "kafka_answers": not self._is_away,
+            "kafka_acknowledges": not self._is_stuck,
             "records_lost": time.monotonic() < self._lost_until,
             "partitions_restored": self.assignment is not None and self.assignment.complete,
             "model_caught_up": self.learning is not None and self.learning.caught_up,
         }
-        waiting = self.stopping or bool(self.waiting_for) or bool(detail["records_lost"]) or self._is_away
+        silent = self._is_away or self._is_stuck
+        waiting = self.stopping or bool(self.waiting_for) or bool(detail["records_lost"]) or silent
         ok = not waiting and bool(detail["partitions_restored"] and detail["model_caught_up"])
         return Probe(ok, detail)
 

@@ -215,6 +215,7 @@ class Worker:
             make_producer(settings.connection) as producer,
             make_producer(settings.connection, READABLE) as outputs,
         ):
+            self.monitor.producers = (producer, outputs)
             self._start(learning.run())
             await self._first(learning.wait())
             if not self._stopping.is_set():

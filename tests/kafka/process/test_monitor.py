@@ -210,6 +210,28 @@ def test_a_kafka_that_does_not_answer_is_told_once(monitor: Monitor, caplog: pyt
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
+def test_a_kafka_that_does_not_acknowledge_is_told_once(
+    monitor: Monitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once that it acknowledges again: a broker that is cut off from the others still answers fetches."""
+    caplog.set_level("INFO")
+    owed = {"one": (3.0, "a"), "other": (61.0, "stream-app-events")}
+    monkeypatch.setattr("stream_app.kafka.process.monitor.unacknowledged", lambda producer: owed[producer])
+    monitor.producers = ("one", "other")  # type: ignore[assignment]
+    monitor.refresh()
+    monitor.refresh()
+    stuck = monitor.ready()
+    owed["other"] = (0.0, "")
+    monitor.refresh()
+
+    assert (stuck.ok, stuck.detail["kafka_acknowledges"], monitor.live().ok) == (False, False, True)
+    assert monitor.ready().detail["kafka_acknowledges"]
+    assert [record.message for record in caplog.records] == [
+        "Kafka has not acknowledged what was written to stream-app-events for 61 s: the worker is not ready",
+        "Kafka acknowledges again",
+    ]
+
+
 def page(monitor: Monitor) -> str:
     return generate_latest(monitor.registry).decode()
 
