@@ -30,6 +30,29 @@ def scalar(value: object) -> Scalar | None:
     return None
 
 
+def whole(value: object) -> int:
+    """Checks a number of a stored cursor.
+
+    Parameters
+    ----------
+    value
+        Any value.
+
+    Returns
+    -------
+    int
+        The value.
+
+    Raises
+    ------
+    ValueError
+        It is not a whole number of 64 bits.
+    """
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"expected a whole number, got {value!r:.40}")
+    return value
+
+
 def name(text: str) -> str:
     """Converts a text to an id, a type or the name of a property.
 

@@ -221,6 +221,24 @@ def test_a_cursor_that_cannot_be_read_is_refused(text: bytes) -> None:
         Cursor.from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("started_ms", 3e37),
+        ("versions_ms", "7"),
+        ("open", {"r": 1.5}),
+        ("said", {"r": [2e20, "digest"]}),
+        ("resumed", {"r": [[1, None]]}),
+        ("pushes", {"m": [True, 1]}),
+        ("named", {"m": []}),
+    ],
+)
+def test_a_number_that_no_pass_wrote_is_refused(field: str, value: object) -> None:
+    """It would end the next pass, or could not be written again."""
+    with pytest.raises(StateError, match="cursor that cannot be read"):
+        Cursor.from_json(orjson.dumps({**orjson.loads(Cursor().to_json()), field: value}))
+
+
 def test_a_cursor_of_the_first_version_is_read_as_an_empty_one() -> None:
     old = (
         b'{"version": 1, "started_ms": 5, "ended_ms": 5, "open": {}, "said": {}, "parents": [], "pushed": {"m@a": "1"}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,6 +211,25 @@ def test_the_cursor_stays_small(tmp_path: Path) -> None:
 def test_a_cursor_that_cannot_be_read_is_refused(text: bytes) -> None:
     with pytest.raises(StateError, match="cursor"):
         Cursor.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("frontier_ms", 3e37),
+        ("frontier_ms", 2**63),
+        ("frontier_ms", "7"),
+        ("executions", {"9" * 30: 1}),
+        ("artifacts", {"1": 1.5}),
+        ("edges", {"last": "x", "gaps": []}),
+        ("associations", {"last": 1, "gaps": [None]}),
+        ("said", {"1": [True, "digest"]}),
+    ],
+)
+def test_a_number_that_no_pass_wrote_is_refused(field: str, value: object) -> None:
+    """It would end the next pass, or could not be written again."""
+    with pytest.raises(StateError, match="cursor that cannot be read"):
+        Cursor.from_json(json.dumps({**json.loads(Cursor().to_json()), field: value}).encode())
 
 
 def test_ids_keep_their_latest_gaps_only() -> None:

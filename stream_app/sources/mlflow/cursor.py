@@ -9,6 +9,7 @@ import orjson
 
 from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import StateError
+from stream_app.sources.scalars import whole
 
 #: How far a run's times, which its client's clock gives, may be before those of a run stored earlier.
 WINDOW_MS = HOUR_MS
@@ -87,21 +88,21 @@ class Cursor:
             found: dict[str, Any] = orjson.loads(text)
             if found["version"] not in (1, _VERSION):
                 raise StateError(f"cursor of version {found['version']!r}, expected {_VERSION}")
-            started_ms, ended_ms = int(found["started_ms"]), int(found["ended_ms"])
+            started_ms, ended_ms = whole(found["started_ms"]), whole(found["ended_ms"])
             if found["version"] == 1:
                 return cls()
             return cls(
                 started_ms,
                 ended_ms,
-                int(found["versions_ms"]),
-                {str(key): int(ms) for key, ms in found["open"].items()},
-                {str(key): (int(ms), str(digest)) for key, (ms, digest) in found["said"].items()},
+                whole(found["versions_ms"]),
+                {str(key): whole(ms) for key, ms in found["open"].items()},
+                {str(key): (whole(ms), str(digest)) for key, (ms, digest) in found["said"].items()},
                 [str(key) for key in found["parents"]],
                 [str(key) for key in found["registered"]],
                 [str(key) for key in found["unknown"]],
-                {str(key): [(int(end), int(ms)) for end, ms in gaps] for key, gaps in found["resumed"].items()},
-                {str(key): (int(created), int(ms)) for key, (created, ms) in found["pushes"].items()},
-                {str(key): int(created) for key, created in found["named"].items()},
+                {str(key): [(whole(end), whole(ms)) for end, ms in gaps] for key, gaps in found["resumed"].items()},
+                {str(key): (whole(created), whole(ms)) for key, (created, ms) in found["pushes"].items()},
+                {str(key): whole(created) for key, created in found["named"].items()},
                 [str(key) for key in found["ignored"]],
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from stream_app.errors import StateError
+from stream_app.sources.scalars import whole
 
 #: How far a transaction's time may be before that of one committed earlier, in ms: longer than any transaction of
 #: ML Metadata, and than the difference between its servers' clocks.
@@ -99,12 +100,12 @@ class Cursor:
             if found["version"] != _VERSION:
                 raise StateError(f"cursor of version {found['version']!r}, expected {_VERSION}")
             return cls(
-                int(found["frontier_ms"]),
-                {int(key): int(ms) for key, ms in found["executions"].items()},
-                {int(key): int(ms) for key, ms in found["artifacts"].items()},
-                Ids(**found["edges"]),
-                Ids(**found["associations"]),
-                {int(key): (int(ms), str(digest)) for key, (ms, digest) in found["said"].items()},
+                whole(found["frontier_ms"]),
+                {whole(int(key)): whole(ms) for key, ms in found["executions"].items()},
+                {whole(int(key)): whole(ms) for key, ms in found["artifacts"].items()},
+                Ids(whole(found["edges"]["last"]), list(map(whole, found["edges"]["gaps"]))),
+                Ids(whole(found["associations"]["last"]), list(map(whole, found["associations"]["gaps"]))),
+                {whole(int(key)): (whole(ms), str(digest)) for key, (ms, digest) in found["said"].items()},
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(f"cursor that cannot be read: {error}") from None
