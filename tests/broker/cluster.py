@@ -109,12 +109,16 @@ class Cluster:
     folder: Path
     names: Names
     partitions: int = 6
+    #: Copies of each topic.
+    replication: int = 1
     learning: bool = False
     session_seconds: float = 3.0
     tick_seconds: float = 3600.0
     horizon_ms: int = Settings().horizon_ms
     #: After which workers' producers give up on what they could not send.
     send_ms: int = 40_000
+    #: The key of the group; "" for none.
+    checkpoint_key: str = ""
     #: Seconds without an answer of Kafka after which a worker is not ready.
     stale_seconds: float = 60.0
     #: Whether workers begin anew where the state is lost.
@@ -122,8 +126,8 @@ class Cluster:
     workers: list[Process] = field(default_factory=list)
 
     def make_topics(self) -> None:
-        wanted = topics.catalogue(self.names, self.partitions, 1)
-        topics.apply(self.admin, wanted, partitions=4, replication=1)
+        wanted = topics.catalogue(self.names, self.partitions, self.replication)
+        topics.apply(self.admin, wanted, partitions=4, replication=self.replication)
 
     def worker(self) -> Process:
         """A further worker, started."""
@@ -135,6 +139,7 @@ class Cluster:
             "sources": self.names.sources,
             "folder": str(self.folder / f"worker{number}"),
             "partitions": self.partitions,
+            "replication": self.replication,
             "session_seconds": self.session_seconds,
             "tick_seconds": self.tick_seconds,
             "learning": self.learning,
@@ -142,6 +147,7 @@ class Cluster:
             "send_ms": self.send_ms,
             "accept_loss": self.accept_loss,
             "stale_seconds": self.stale_seconds,
+            "checkpoint_key": self.checkpoint_key,
         }
         settings.write_text(json.dumps(given))
         made = Process(settings, self.folder / f"worker{number}.log")

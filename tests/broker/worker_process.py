@@ -32,13 +32,14 @@ async def main(path: Path) -> int:
         names,
         Path(given["folder"]),
         partitions=given["partitions"],
-        replication=1,
+        replication=given["replication"],
         session_seconds=given["session_seconds"],
         tick_seconds=given["tick_seconds"],
         learning=given["learning"],
         detector=Settings(horizon_ms=given["horizon_ms"]),
         accept_loss=given["accept_loss"],
         stale_seconds=given["stale_seconds"],
+        checkpoint_key=given["checkpoint_key"].encode() or None,
         port=0,
     )
     module.make_producer = partial(make_producer, request_timeout_ms=given["send_ms"])

@@ -1,7 +1,8 @@
 """Ticks: records that a worker writes into its partitions so that time passes where no events arrive.
 
-A tick carries nothing but its log time. It goes through the log like an event, so state remains a function of the
-log. It is written only to partitions that are caught up: time passes in a backlog by its events.
+A tick carries nothing but its log time, and a signature where the group has a key. It goes through the log like an
+event, so state remains a function of the log. It is written only to partitions that are caught up: time passes in a
+backlog by its events.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from aiokafka.errors import KafkaError
 from stream_app.kafka.clients.retry import is_transient
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.processing.partitioner import TICK
+from stream_app.kafka.processing.tick_key import NO_KEY, TickKey
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +38,18 @@ class TickWriter:
         A started producer.
     seconds
         Between two ticks of one partition.
+    key
+        Signs them.
     """
 
-    def __init__(self, assignment: Assignment, topic: str, producer: AIOKafkaProducer, seconds: float) -> None:
+    def __init__(
+        self, assignment: Assignment, topic: str, producer: AIOKafkaProducer, seconds: float, key: TickKey = NO_KEY
+    ) -> None:
         self._assignment = assignment
         self._topic = topic
         self._producer = producer
         self._seconds = seconds
+        self._key = key
         self._due: dict[int, float] = {}
 
     async def run(self) -> None:
@@ -65,7 +72,8 @@ class TickWriter:
         if now >= due and self._assignment.lag(number) == 0:
             self._due[number] = now + self._seconds
             try:
-                sent = await self._producer.send(self._topic, b"tick", partition=number, headers=[(TICK, b"")])
+                header = (TICK, self._key.sign(number, round(time.time() * 1000)))
+                sent = await self._producer.send(self._topic, b"tick", partition=number, headers=[header])
                 await sent
             except KafkaError as error:
                 if not is_transient(error):

@@ -39,6 +39,7 @@ from stream_app.kafka.process.watchdog import Watchdog
 from stream_app.kafka.processing.partition import Detector, Partition
 from stream_app.kafka.processing.rekeying import rekey
 from stream_app.kafka.processing.renaming import renamed_verdicts
+from stream_app.kafka.processing.tick_key import TickKey
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.local_store import LocalStore
 from stream_app.kafka.state.table import PartitionTable, Topics
@@ -79,7 +80,7 @@ class WorkerSettings:
     learning: bool = True
     #: Settings of the detectors and of the learner that they ask.
     detector: Settings = field(default_factory=Settings)
-    #: Signs checkpoints of the model; None: a generated key is kept in the folder.
+    #: Signs checkpoints of the model and ticks; None: a generated key is kept in the folder, and ticks are unsigned.
     checkpoint_key: bytes | None = field(default=None, repr=False)
     #: The decoders of the source topics.
     sources: Sources = field(default_factory=lambda: SOURCES)
@@ -106,6 +107,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings, load: Load) -> None:
         self.settings = settings
         self._load = load
+        self._tick_key = TickKey(settings.checkpoint_key, settings.names.events)
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = self._stop_code = 0
@@ -259,7 +261,7 @@ class Worker:
         except BaseException:
             end_after(_STOP_SECONDS, 1)  # threads that Faust has started would keep the process alive
             raise
-        self._start(TickWriter(assignment, names.events, producer, settings.tick_seconds).run())
+        self._start(TickWriter(assignment, names.events, producer, settings.tick_seconds, self._tick_key).run())
         ids = {name: topic.topic_id for name, topic in found.items()}
         report = partial(setattr, self.monitor, "waiting_for")
         self._start(
@@ -301,6 +303,7 @@ class Worker:
             self.monitor.counts,
             self.monitor.observe,
             partial(renamed_verdicts, settings.connection.client(), names.verdicts, found[names.verdicts].partitions),
+            self._tick_key,
         )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

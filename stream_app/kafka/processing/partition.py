@@ -23,6 +23,7 @@ from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing.messages import OutputEncoder, dead_letter, native_message
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
+from stream_app.kafka.processing.tick_key import NO_KEY, TickKey
 from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Message
@@ -85,6 +86,8 @@ class Partition:
         1970 UTC.
     renamed_verdicts
         Makes the messages that move the last verdicts of graphlets from their old ids to their new ones.
+    tick_key
+        Tells which ticks count.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Partition:
         counts: Counts,
         observe: Callable[[list[Output], int], None],
         renamed_verdicts: RenamedVerdicts,
+        tick_key: TickKey = NO_KEY,
     ) -> None:
         self.number = number
         self.table = table
@@ -108,6 +112,7 @@ class Partition:
         self._send = send
         self._observe = observe
         self._renamed_verdicts = renamed_verdicts
+        self._tick_key = tick_key
         self._poison: dict[int, str] = {}
         #: Whether a commit or a send failed: the detector is ahead of Kafka then, and must be restored.
         self.needs_restore = False
@@ -202,6 +207,10 @@ class Partition:
         if TICK in headers:
             if record.offset in self._poison:
                 return []  # the next tick moves the clock
+            fault = self._tick_key.fault(headers[TICK], self.number, record.timestamp)
+            if fault is not None:
+                self._ignore_tick(record, fault)
+                return []
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
             return self.detector.tick(record.timestamp)
@@ -232,3 +241,14 @@ class Partition:
         self.counts.reasons[kind] += 1
         outbox.append(dead_letter(self._names, record, reason))
         return []
+
+    def _ignore_tick(self, record: Record, fault: str) -> None:
+        if not self.counts.ticks_ignored[fault]:
+            log.warning(
+                "the tick at offset %d of %s[%d] is ignored: %s; further ones are only counted (ticks_ignored_total)",
+                record.offset,
+                record.topic,
+                self.number,
+                fault,
+            )
+        self.counts.ticks_ignored[fault] += 1

@@ -18,6 +18,7 @@ from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing import partition as module
 from stream_app.kafka.processing.partition import Partition
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
+from stream_app.kafka.processing.tick_key import NO_KEY, TOLERANCE_MS, TickKey
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Message
@@ -98,13 +99,22 @@ class Memory:
 class Desk:
     """A partition with all that it works on."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick_key: TickKey = NO_KEY) -> None:
         self.diary: list[str] = []
         self.sent: list[Message] = []
         self.observed: list[Output] = []
         self.table: Any = Memory(self.diary)
         self.partition = Partition(
-            0, PARTITIONS, NAMES, self.table, Counter, self.send, Counts(), self.observe, self.renamed_verdicts
+            0,
+            PARTITIONS,
+            NAMES,
+            self.table,
+            Counter,
+            self.send,
+            Counts(),
+            self.observe,
+            self.renamed_verdicts,
+            tick_key,
         )
         asyncio.run(self.partition.open())
 
@@ -245,6 +255,50 @@ def test_what_came_before_a_bad_record_is_saved_before_the_next_is_met(desk: Des
         "commit 5",
         "commit 6",
     ]
+
+
+def tick(offset: int, content: bytes | None, log_ms: int = 2_000_000) -> Any:
+    """A record with the header of a tick."""
+    return record(offset, b"tick", headers=((TICK, content),), timestamp=log_ms)
+
+
+def test_ticks_that_no_worker_of_the_group_wrote_do_not_move_the_clock(caplog: pytest.LogCaptureFixture) -> None:
+    """They are passed over, counted by reason, and told once for each; a tick of the group moves it after them."""
+    key = TickKey(b"the key of the group", NAMES.events)
+    good = key.sign(0, 2_000_000)
+    desk = Desk(key)
+    batch = desk.apply(
+        tick(0, b""),
+        tick(1, None),
+        tick(2, b"x"),
+        tick(3, good[:-1]),
+        tick(4, good[:-1] + bytes([good[-1] ^ 1])),
+        tick(5, TickKey(b"another key", NAMES.events).sign(0, 2_000_000)),
+        tick(6, key.sign(1, 2_000_000)),
+        tick(7, TickKey(b"the key of the group", "other-events").sign(0, 2_000_000)),
+        tick(8, good, 2_000_000 + TOLERANCE_MS + 1),
+        tick(9, good, 2_000_000 - TOLERANCE_MS - 1),
+        record(10, event()),
+    )
+    before = dict(desk.table.saved)
+    desk.apply(tick(11, good, 2_000_000 + TOLERANCE_MS))
+
+    assert batch.done
+    assert before == {b"e": b"1"}
+    assert desk.table.saved == {b"e": b"1", b"tick": b"%d" % (2_000_000 + TOLERANCE_MS)}
+    assert desk.partition.counts.ticks_ignored == {"unsigned": 2, "forged": 6, "stale": 2}
+    assert desk.partition.counts.ticks == 1
+    assert len([line for line in caplog.messages if "is ignored" in line]) == 3
+    assert desk.partition.counts.reasons == {"malformed": 0, "misplaced": 0, "failed": 0}
+
+
+@pytest.mark.parametrize("content", [b"", None, TickKey(b"the key of the group", NAMES.events).sign(0, 7)])
+def test_without_a_key_every_tick_counts(desk: Desk, content: bytes | None) -> None:
+    """Also those of workers that were given one already: nothing stalls while a key is introduced."""
+    desk.apply(tick(0, content))
+
+    assert desk.table.saved == {b"tick": b"2000000"}
+    assert sum(desk.partition.counts.ticks_ignored.values()) == 0
 
 
 def test_a_tick_that_breaks_the_detector_is_passed(desk: Desk) -> None:
