@@ -209,11 +209,21 @@ class BatchConsumer(driver.Consumer):
             # Offsets before these are done. Without this the lag of a quiet partition would not be known, and it would
             # get no ticks, for as long as others are busy.
             self._reached.update(positions)
+        await self._seek_beginnings({tp for tp in assigned - positions.keys() if not self._read_offset.get(tp)})
         await self._seek_renewed(assigned)
         if self.app.rebalancing_count != self._begun:
             # Partitions were restored, and Faust would now continue to read. But the next rebalance has begun: it has
             # waited for batches in progress, and is going to close partitions. Faust begins again when it is over.
             raise RebalanceAgain("another rebalance has begun")
+
+    async def _seek_beginnings(self, partitions: set[TP]) -> None:
+        """Goes to the beginning of partitions of which nothing is committed.
+
+        Faust leaves them where they are. That is behind records that were fetched while a rebalance was under way and
+        not delivered: they would never be read.
+        """
+        if partitions:
+            await self.seek_wait(await self.earliest_offsets(*partitions))
 
     async def _seek_renewed(self, assigned: set[TP]) -> None:
         """Goes to the beginning of topics that were made anew, and commits that, so that a restart does the same."""

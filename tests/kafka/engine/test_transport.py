@@ -76,6 +76,9 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Any:
         async def seek_wait(self, positions: dict[TP, int]) -> None:
             self.sought.append(positions)
 
+        async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+            return dict.fromkeys(partitions, 5)
+
         async def _commit(self, offsets: dict[TP, int]) -> bool:
             self.committed.append(offsets)
             return True
@@ -122,12 +125,25 @@ def test_a_partition_knows_how_far_it_is_before_anything_is_read(consumer: Any) 
     assert consumer.lag(tp) == 0
 
 
+def test_what_nothing_is_committed_of_is_read_from_its_beginning(consumer: Any) -> None:
+    """Faust seeks to committed offsets above 0 alone. What was fetched meanwhile and not delivered was lost."""
+    done, new, zero, state = TP("source", 0), TP("source", 1), TP("source", 2), TP("g-events", 3)
+    consumer.assignment = lambda: {done, new, zero, state}
+    consumer.transport.positions = lambda: {state: 0}
+    consumer._read_offset = {done: 40, new: None, zero: 0, state: None}
+    consumer._begun = 1
+    asyncio.run(consumer.perform_seek())
+
+    assert consumer.sought == [{state: 0}, {new: 5, zero: 5}]
+
+
 def test_a_topic_that_was_made_anew_is_read_from_its_beginning_once(consumer: Any) -> None:
     """Its committed offset is that of the topic before, so the beginning is committed in its place."""
     tp = TP("source", 0)
     consumer.assignment = lambda: {tp, TP("g-events", 3)}
     consumer._begun = 1
     consumer._renewed, consumer._committed_offset = {"source", "another"}, {tp: 300}
+    consumer._read_offset = dict.fromkeys(consumer.assignment(), 300)
     for _ in range(2):
         asyncio.run(consumer.perform_seek())
 
