@@ -256,3 +256,21 @@ def test_the_documentations_settings_are_read(tmp_path: Path, monkeypatch: pytes
     assert (options.detector.mode, options.detector.budget) == ("enforce", 0.02)
     assert (options.operators.groups, options.operators.nodes) == ({"XgbFit": "train"}, {"XgbFit": 8})
     assert options.kafka.sources == ("provenance",)
+
+
+def test_a_secret_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    """In a file of its own, and in the file of options; without a secret the file may be of a group."""
+    own = tmp_path / "password"
+    own.write_text("swordfish")
+    config = tmp_path / "options.toml"
+    config.write_text('[kafka]\npassword = "swordfish"\n')
+    plain = tmp_path / "plain.toml"
+    plain.write_text('[kafka]\ngroup = "g"\n')
+    for path in (own, config, plain):
+        path.chmod(0o664)
+
+    assert load(plain).kafka.group == "g"
+    for read in (lambda: read_secret(None, own, "kafka.password"), lambda: load(config)):
+        with pytest.raises(OptionsError, match=r"others can write to it, and it holds a secret: chmod go-w ") as raised:
+            read()
+        assert "swordfish" not in str(raised.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -45,6 +46,28 @@ def test_entries_are_there_when_the_log_is_opened_again(path: Path) -> None:
     assert list(log.after(0))[:3] == given
     assert messages(log, 3) == [b"%d" % number for number in range(2500)]
     log.close()
+
+
+def test_the_log_is_its_users_alone(path: Path) -> None:
+    """File, folder and what SQLite keeps beside it, whatever the umask, and also when an earlier release made it."""
+    before = os.umask(0)
+    try:
+        log = EventLog(path)
+        log.append(entries(b"a"))
+        made = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        log.close()
+        path.chmod(0o666)
+        path.with_name("events.sqlite-wal").touch(mode=0o666)
+        log = EventLog(path)
+        log.append(entries(b"b"))
+        again = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        log.close()
+    finally:
+        os.umask(before)
+
+    assert made == {"events.sqlite": 0o600, "events.sqlite-wal": 0o600}
+    assert again == made
+    assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_state_and_its_position_change_together(path: Path) -> None:

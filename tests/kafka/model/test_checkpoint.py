@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -340,3 +343,101 @@ def test_what_cannot_be_written_is_counted(desk: Desk, caplog: pytest.LogCapture
     assert "checkpoint of the model not written" in caplog.text
     assert restored is not None
     assert (restored.offset, checkpoint.offset) == (5, 5)
+
+
+def test_a_disk_that_takes_nothing_is_told_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is tried; each attempt is counted, and its end is told. The one before stays meanwhile."""
+    caplog.set_level(logging.INFO)
+    checkpoint = desk.checkpoint()
+    checkpoint.write(taught(examples()[:5]), offset=5)
+
+    def full(path: Path, content: bytes) -> None:  # noqa: ARG001
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "replace_file", full)
+        for offset in (6, 7, 8):
+            checkpoint.write(taught(examples()[:offset]), offset=offset)
+    told = [line for line in caplog.messages if "not written" in line]
+    meanwhile = desk.checkpoint().read(end=9)
+    checkpoint.write(taught(examples()[:9]), offset=9)
+    after = desk.checkpoint().read(end=9)
+
+    assert desk.counts.checkpoint_failures == 3
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+    assert meanwhile is not None
+    assert meanwhile.offset == 5
+    assert "checkpoints of the model are written again" in caplog.messages
+    assert after is not None
+    assert after.offset == 9
+
+
+def test_a_folder_that_disappears_ends_nothing(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The next start learns from the log; when the folder is there again, so are checkpoints."""
+    desk.folder = tmp_path / "folder"
+    desk.path = desk.folder / "model.checkpoint"
+    checkpoint = desk.checkpoint()
+    checkpoint.write(taught(examples()[:5]), offset=5)
+    shutil.rmtree(desk.folder)
+    checkpoint.write(taught(examples()[:6]), offset=6)
+    checkpoint.write(taught(examples()[:7]), offset=7)
+    missing = desk.counts.checkpoint_failures
+    desk.folder.mkdir()
+    checkpoint.write(taught(examples()[:8]), offset=8)
+    restored = desk.checkpoint().read(end=8)
+
+    assert missing == 2
+    assert len([line for line in caplog.messages if "not written" in line]) == 1
+    assert restored is not None
+    assert restored.offset == 8
+
+
+def test_without_a_place_for_the_key_the_worker_goes_on(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder that is read-only or cannot be looked into, say: told once, counted, and tried again each time."""
+    (desk.folder / "model.key").mkdir()
+    checkpoint = desk.checkpoint(key=None)
+    found = checkpoint.read(end=9)
+    checkpoint.write(taught(examples()[:9]), offset=9)
+    failures = desk.counts.checkpoint_failures
+    (desk.folder / "model.key").rmdir()
+    checkpoint.write(taught(examples()[:9]), offset=9)
+    restored = desk.checkpoint(key=None).read(end=9)
+
+    assert found is None
+    assert failures == 2
+    assert len([line for line in caplog.messages if "not written" in line]) == 1
+    assert restored is not None
+    assert restored.offset == 9
+
+
+def test_a_checkpoint_that_cannot_be_read_is_dropped(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor deleted, on a disk that is read-only: the log is read instead."""
+    desk.checkpoint().write(taught(examples()[:5]), offset=5)
+
+    def refused(path: Path, *_: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+
+    assert desk.checkpoint().read(end=5) is None
+    assert desk.counts.checkpoints_dropped == 1
+    assert len(caplog.messages) == 1
+    assert "(it stays, input/output error)" in caplog.text
+
+
+def test_files_of_an_earlier_release_are_tightened(desk: Desk) -> None:
+    """Nobody else reads the key or the model from then on."""
+    desk.checkpoint(key=None).write(taught(examples()[:5]), offset=5)
+    key = desk.folder / "model.key"
+    for path in (desk.path, key):
+        path.chmod(0o664)
+    restored = desk.checkpoint(key=None).read(end=5)
+
+    assert restored is not None
+    assert [path.stat().st_mode & 0o777 for path in (desk.path, key)] == [0o600, 0o600]
