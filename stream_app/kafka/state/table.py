@@ -21,6 +21,7 @@ from uuid import uuid4
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from stream_app.errors import StateError
 from stream_app.kafka.state.changelog import (
     OUTBOX,
     POSITION,
@@ -31,6 +32,7 @@ from stream_app.kafka.state.changelog import (
     append,
     append_fence,
 )
+from stream_app.kafka.state.checksum import Checksum
 from stream_app.kafka.state.local_store import DamagedCopyError, LocalStore, Row, StorePosition
 from stream_app.kafka.state.outbox import Message, pack, unpack
 
@@ -96,6 +98,8 @@ class PartitionTable:
         #: Records of the changelog still to be read while the table is being restored.
         self.remaining = 0
         self._epoch = 0
+        #: What all rows but POSITION amount to.
+        self._checksum = Checksum({})
         #: The end of the changelog, as far as this process has written or read it.
         self._end = 0
 
@@ -106,6 +110,8 @@ class PartitionTable:
         ------
         ForeignAppendError
             Another process keeps writing to the changelog.
+        StateError
+            The changelog does not have the rows that were committed last.
         """
         fold, self._end = self._local()
         async with LogReader(self._client, self.at) as log:
@@ -155,6 +161,8 @@ class PartitionTable:
         return (fold.rank.epoch, fold.fence) == (self._epoch, word)
 
     async def _take_over(self, fold: Fold) -> Restored:
+        self._checksum = Checksum({key: value for key, value in fold.rows.items() if key != POSITION})
+        self._verify(fold)
         self.position = self._position(fold.rows)
         await self._append([(key, fold.rows.get(key)) for key in sorted(fold.to_write_again())])
         read_rows = [(key, fold.rows.get(key)) for key in sorted(fold.touched)]
@@ -163,6 +171,23 @@ class PartitionTable:
         rows.pop(POSITION, None)
         outbox = rows.pop(OUTBOX, b"")
         return Restored(rows, unpack(outbox))
+
+    def _verify(self, fold: Fold) -> None:
+        """Raises StateError when compaction has removed rows that count."""
+        stored = fold.rows.get(POSITION)
+        if stored is None:  # a first owner's takeover may be without effect, but only commits write more than POSITION
+            lost = bool(fold.touched - {POSITION})
+        else:
+            fields, found = orjson.loads(stored), self._checksum.fields()
+            written = {name: fields.get(name) for name in found}
+            lost = bool(fold.touched) and None not in written.values() and written != found
+        if lost:
+            raise StateError(
+                f"{self.at.topic}[{self.at.partition}]: it does not have the rows that were committed last: Kafka "
+                "removed some while nobody had the partition, or somebody deleted them. A worker whose folder has a "
+                "copy of them may still start. Otherwise the state of this partition is lost: restore the topic, or "
+                "replay the sources into another group (kafka.group)"
+            )
 
     def _position(self, rows: Mapping[bytes, bytes]) -> int:
         """The next input offset; 0 when the input topic is not the one the rows were made from."""
@@ -191,6 +216,7 @@ class PartitionTable:
         """
         self.position = position
         group: list[Row] = [*rows, (OUTBOX, pack(outbox))]
+        self._checksum.update(group)
         await self._append(group)
         self._store.write([*group, self._position_row()], self._store_position())
 
@@ -199,7 +225,8 @@ class PartitionTable:
         self._end = await append(self._producer, self.at, self._end, rank, [*rows, self._position_row()])
 
     def _position_row(self) -> Row:
-        return POSITION, orjson.dumps({"offset": self.position, "topic_id": self._topics.input_id})
+        at = {"offset": self.position, "topic_id": self._topics.input_id}
+        return POSITION, orjson.dumps({**at, **self._checksum.fields()})
 
     def _store_position(self) -> StorePosition:
         return StorePosition(self._topics.changelog_id, self._end, self._epoch, self.position)
