@@ -16,6 +16,7 @@ former owner writes after the fence counts. Reading follows three rules:
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -25,6 +26,8 @@ from aiokafka.structs import ConsumerRecord
 
 from stream_app.errors import StateError
 from stream_app.kafka.state.local_store import Row
+
+log = logging.getLogger(__name__)
 
 #: Keys of the table's own rows; rows of the detector begin with another byte.
 POSITION = b"\x00position"
@@ -73,11 +76,18 @@ class Fold:
         self.touched: set[bytes] = set()
         #: Rows that no POSITION follows yet.
         self.pending: dict[bytes, bytes | None] = {}
+        #: Records that no worker wrote.
+        self.foreign = 0
 
     def add(self, record: ChangelogRecord) -> None:
-        """Applies the next record of the log."""
-        rank, key, value = rank_of(record), record.key, record.value
+        """Applies the next record of the log; one that no worker wrote is ignored."""
+        key, value = record.key, record.value
         assert key is not None
+        try:
+            rank = rank_of(record)
+        except StateError as error:
+            self._ignore(key, str(error))
+            return
         if key == FENCE:
             if rank > self.rank:
                 self.rank, self.fence = rank, value
@@ -91,6 +101,14 @@ class Fold:
         self.pending[key] = value
         if key == POSITION:
             self._apply()
+
+    def _ignore(self, key: bytes, why: str) -> None:
+        if not self.foreign:
+            log.warning("%s; it is ignored, and others like it: nobody but workers may write to this topic", why)
+        self.foreign += 1
+        if key != FENCE:  # compaction would keep this record instead of a row
+            self.touched.add(key)
+            self.overwritten.add(key)
 
     def to_write_again(self) -> set[bytes]:
         """The keys of the rows that the next owner writes, so that the log alone gives the valid rows."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.errors import StateError
 from stream_app.kafka.state.changelog import FENCE, POSITION, Fold, Rank
 from tests.support.kafka_records import record, row
 
@@ -114,7 +113,17 @@ def test_compaction_may_have_taken_earlier_positions() -> None:
 @pytest.mark.parametrize(
     "headers", [(), (("rank", None),), (("rank", b""),), (("rank", b"\1" * 11),), (("x", b"\1" * 12),)]
 )
-def test_a_stranger_in_the_changelog_is_refused(headers: tuple[tuple[str, bytes | None], ...]) -> None:
-    """A record without a rank was not written by a worker, and what it means is not guessed."""
-    with pytest.raises(StateError, match=r"topic\[0\] at offset 7: not a row of a changelog"):
-        Fold({}, START).add(record(7, headers=headers))
+def test_what_no_worker_wrote_is_ignored_once_told(
+    headers: tuple[tuple[str, bytes | None], ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record without a rank: one of anybody must not stop a partition for ever.
+
+    Compaction keeps it instead of the row that it has the key of, so that row is written again; a fence is not.
+    """
+    made = fold(*group(Rank(2, 5), (b"x", b"right")))
+    for offset, key in enumerate((b"x", POSITION, FENCE, b"y"), 7):
+        made.add(record(offset, b"wrong", headers=headers, key=key))
+
+    assert made.rows == {b"x": b"right", POSITION: b"at"}
+    assert made.to_write_again() == {b"x", b"y"}
+    assert [line.split(";")[0] for line in caplog.messages] == ["topic[0] at offset 7: not a row of a changelog"]
