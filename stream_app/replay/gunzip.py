@@ -55,9 +55,6 @@ class Gunzip(io.RawIOBase):
             if self._member.eof and not self._next_member():
                 return 0
             compressed = self._waiting or self._stream.read(_CHUNK)
-            if not compressed:
-                self.fault = "the gzip archive is cut off"
-                break
             before = self._member.copy()
             try:
                 data = self._member.decompress(compressed, len(buffer))
@@ -69,6 +66,9 @@ class Gunzip(io.RawIOBase):
             if data:
                 buffer[: len(data)] = data
                 return len(data)
+            # Only now, since zlib may have held what did not fit into the buffer before.
+            if not compressed and not self._member.eof:
+                self.fault = "the gzip archive is cut off"
         return self._before_damage.readinto(buffer)
 
     def _next_member(self) -> bool:
