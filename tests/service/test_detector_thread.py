@@ -22,6 +22,7 @@ from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.metrics.outputs import Metrics
+from stream_app.service import availability
 from stream_app.service import detector_thread as module
 from stream_app.service import event_log as event_log_module
 from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
@@ -163,8 +164,9 @@ def test_an_example_that_cannot_be_read_ends_the_start_in_one_line(
     ]
 
 
-def test_what_cannot_be_written_is_not_applied(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_not_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is told to whoever sent, and to whoever asks whether the service is ready."""
+    monkeypatch.setattr(availability, "RETRY_SECONDS", 3_600.0)
     event_log = EventLog(tmp_path / "events.sqlite", allow_pages=60)
     embedded = Embedded(event_log, SETTINGS, now_ms=lambda: NOW_MS)
     embedded.start()

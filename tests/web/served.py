@@ -183,8 +183,10 @@ def verdict_record(
 class Process:
     """`stream-app serve` in a process of its own; waits until it listens."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        command = [sys.executable, "-m", "stream_app", "serve", "--data", str(folder), "--port", "0", *flags]
+    def __init__(
+        self, folder: Path, *flags: str, program: Sequence[str] = (sys.executable, "-m", "stream_app")
+    ) -> None:
+        command = [*program, "serve", "--data", str(folder), "--port", "0", *flags]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STREAM_APP_")}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         assert self.process.stdout is not None

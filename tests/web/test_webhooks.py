@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,6 +63,33 @@ def test_a_delivery_repeated_is_acknowledged_and_stored_once(tmp_path: Path) -> 
 
     assert (statuses, other) == ([201, 200, 200], 201)
     assert len(events(tmp_path / "log")) == 2
+
+
+def test_a_delivery_repeated_after_a_restart_is_stored_once(tmp_path: Path) -> None:
+    """Its id is in the log with its event."""
+    with embedded_service(tmp_path / "log", webhooks=SETTINGS) as service:
+        first = send(service, ALIAS).status
+    with embedded_service(tmp_path / "log", webhooks=SETTINGS) as service:
+        repeated = send(service, ALIAS).status
+        other = send(service, ALIAS, name="d2").status
+
+    assert (first, repeated, other) == (201, 200, 201)
+    assert len(events(tmp_path / "log")) == 2
+
+
+def test_what_is_not_signed_is_refused_before_its_body(tmp_path: Path) -> None:
+    """The body is not sent here. MLflow does not compress, so nothing is unpacked for strangers either."""
+    with embedded_service(tmp_path / "log", webhooks=SETTINGS) as service:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
+        with socket.create_connection((service.host, service.port), timeout=20) as connection:
+            connection.sendall(head.encode())
+            answer = connection.makefile("rb").read()
+        headers, body = delivery(ALIAS, secret=SECRET, sent_ms=now_ms(), delivery_id="d1")
+        sent = {"Content-Type": "application/json", "Content-Encoding": "gzip", **headers}
+        compressed = service.ask("POST", PATH, gzip.compress(body), sent)
+
+    assert answer.split()[1] == b"401"
+    assert compressed.status == 415
 
 
 def test_what_was_not_stored_is_taken_when_it_is_repeated(tmp_path: Path) -> None:
