@@ -176,20 +176,26 @@ async def _letters(
             if records:
                 await move(min(records[0].offset, end), records[-1].offset + 1)
             for record in records:
-                if record.offset < end and "topic" in dict(record.headers):
-                    yield _letter(record)
+                letter = _letter(record) if record.offset < end else None
+                if letter is not None:
+                    yield letter
         await move(end, end)
 
 
-def _letter(record: Record) -> DeadLetter:
-    headers = dict(record.headers)
+def _letter(record: Record) -> DeadLetter | None:
+    """The dead letter in a record; None for a record that is none, which anybody may write."""
+    headers = {name: value or b"" for name, value in record.headers}
+    try:
+        topic, partition, offset = headers["topic"].decode(), int(headers["partition"]), int(headers["offset"])
+    except (KeyError, ValueError):  # UnicodeDecodeError is one
+        return None
     return DeadLetter(
         key=record.key,
         value=record.value,
-        reason=headers["reason"].decode(),
-        topic=headers["topic"].decode(),
-        partition=int(headers["partition"]),
-        offset=int(headers["offset"]),
+        reason=headers.get("reason", b"").decode(errors="replace"),
+        topic=topic,
+        partition=partition,
+        offset=offset,
         time_ms=record.timestamp,
         truncated="truncated" in headers,
         headers=tuple(header for header in record.headers if header[0] == FORMAT),
