@@ -36,6 +36,9 @@ ROWS = {
     "T17": "load_workers",
 }
 
+#: Entries of a list that are shown.
+LONG = 10
+
 Progress = dict[str, Any]
 
 
@@ -83,13 +86,21 @@ def go_on(name: str, module: ModuleType, amount: int, results: Path, command: st
             # Of what broke before an interruption, nothing is forgotten.
             row |= {"progress": progress, "broken": list(dict.fromkeys([*row["broken"], *progress.get("broken", [])]))}
             write(results, name, row)
-            say(f"{name}: {json.dumps({key: value for key, value in progress.items() if key != 'broken'})}")
+            say(f"{name}: {json.dumps(shown(progress))}")
         row["done"] = True
         shutil.rmtree(work)
     except AssertionError as error:
         row["broken"].append(str(error)[:4000])
     write(results, name, row)
     return list(row["broken"])
+
+
+def shown(progress: Progress) -> Progress:
+    """Progress as a line of a log: of long lists the length and the last."""
+    return {
+        key: [f"{len(value)} in all", value[-1]] if isinstance(value, list) and len(value) > LONG else value
+        for key, value in progress.items()
+    }
 
 
 def say(line: str) -> None:

@@ -13,13 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from kafka.admin import KafkaAdminClient
 
+from benchmarks.workers.catchup import VERDICT_PARTITIONS
 from benchmarks.workers.kafka import fill
 from benchmarks.workers.service import PARTITIONS, Service, wait
 from benchmarks.workers.service import Process as Command
+from stream_app import wire
+from stream_app.core.learning.learner import Learner
+from stream_app.core.outputs import Verdict
+from stream_app.web.relayed import VERDICTS_MAX
 from tests.broker.broker import JavaBroker, start_java
-from tests.broker.cluster import Cluster
+from tests.broker.cluster import Cluster, replay
+from tests.reliability.deployment import fleet
 from tests.reliability.invariants import check_alerts, check_dead_letters, check_offsets
 from tests.reliability.soak_figures import Samples, not_flat, slopes
 from tests.reliability.soak_load import RATE, Load, bad_records
@@ -39,6 +46,7 @@ def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, A
         service = Service(broker.bootstrap, work, OPTIONS, sources=True, group=so_far.get("group"))
         if not so_far:
             asyncio.run(fill(broker.bootstrap, service.names.events, PARTITIONS, messages[:WARM]))
+            asyncio.run(fill(broker.bootstrap, service.names.verdicts, VERDICT_PARTITIONS, former_verdicts()))
             so_far = {
                 "amount": amount,
                 "broker": {"bootstrap": broker.bootstrap, "folder": str(broker.folder)},
@@ -59,6 +67,14 @@ def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, A
         broken = not_flat(so_far["samples"])
     broker.close()
     yield {**so_far, "checked": True, "graphlets_compared": compared, "broken": broken}
+
+
+def former_verdicts() -> list[bytes]:
+    """As many verdicts as `serve` keeps, so that it too forgets as much as it learns."""
+    verdict = next(output for output in replay(fleet(1_000, seed=3), Learner())[1] if isinstance(output, Verdict))
+    record = wire.verdict_to_dict(verdict)
+    names = [f"former{number}" for number in range(VERDICTS_MAX)]
+    return [orjson.dumps({**record, "graphlet": f"{name}/t", "pipeline": name, "run": name}) for name in names]
 
 
 @contextmanager

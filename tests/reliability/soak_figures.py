@@ -14,6 +14,8 @@ from benchmarks.workers.service import MIB, Process
 WARM_UP_SECONDS = 120
 #: The promise: growth of memory in an hour, as a share, of processes that were watched for so many seconds.
 GROWTH, WATCHED_SECONDS = 0.05, 1200
+#: How much more of each there is at the end, at most: files of the local stores come and go.
+MORE = {"files": 1.25, "series": 1.0}
 
 
 class Sample(TypedDict):
@@ -87,8 +89,8 @@ def not_flat(samples: Samples) -> list[str]:
         if figures["mib_per_hour"] > GROWTH * figures["mib"]:
             broken.append(f"I8: {name} grows by {figures['mib_per_hour']} MiB an hour, of {figures['mib']} MiB")
         third = len(own) // 3
-        for kind in ("files", "series"):
+        for kind, more in MORE.items():
             first, last = (max(sample[kind] for sample in part) for part in (own[:third], own[-third:]))
-            if last > first:
+            if last > more * first:
                 broken.append(f"I8: {name} has {last} {kind}, of {first} at first")
     return broken

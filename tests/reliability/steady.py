@@ -71,7 +71,8 @@ def check_steady(rows: Iterable[dict[bytes, bytes]], messages: Iterable[bytes]) 
 def deciding(events: list[Event], since_ms: int) -> list[Event]:
     """The events of a pipeline that decide about its graphlets since then.
 
-    Those of executions since then, of all from which these descend, and of analyses in the runs of either.
+    Those of executions since then, of all from which these descend, and of analyses in the runs of either or of what
+    either wrote.
     """
     operators = Operators()
     by_execution: dict[str, list[Event]] = defaultdict(list)
@@ -90,7 +91,13 @@ def deciding(events: list[Event], since_ms: int) -> list[Event]:
                     if operators.group(by_execution[writer][0].execution_type) != TRAIN:
                         waiting.append(writer)
     runs = {event.run for key in kept for event in by_execution[key]} - {None}
-    analyses = {e.execution_id for e in events if e.run in runs and operators.group(e.execution_type) == ANALYSIS}
+    written = {ref.id for key in kept for event in by_execution[key] for ref in event.outputs}
+    analyses = {
+        event.execution_id
+        for event in events
+        if operators.group(event.execution_type) == ANALYSIS
+        and (event.run in runs or any(ref.id in written for ref in event.inputs))
+    }
     return [event for event in events if event.execution_id in kept | analyses]
 
 
