@@ -12,6 +12,8 @@ from stream_app.cli.assembly import connection_of, mlflow_rules_of, mlmd_rules_o
 from stream_app.cli.flags import need
 from stream_app.errors import OptionsError
 from stream_app.extras import how_to_get
+from stream_app.sources import sqlite_files
+from stream_app.sources.sqlite_files import DamagedFileError
 
 if TYPE_CHECKING:
     from stream_app.options import Options
@@ -23,9 +25,6 @@ SOURCES_HELP = (
     "Metadata or MLflow: a database of SQLite, mysql+pymysql://..., postgresql://..., a folder mlruns, the address "
     "of a tracking server. Or a topic: kafka://host:9092/topic."
 )
-
-#: The first bytes of a database of SQLite.
-_SQLITE = b"SQLite format 3\0"
 
 
 def stores_of(options: Options) -> Stores:
@@ -46,7 +45,7 @@ def stores_of(options: Options) -> Stores:
         if scheme == "kafka":
             return _topic(address, options)
         backend = scheme.partition("+")[0]
-        if backend in ("sqlite", "mysql", "postgresql") or _is_sqlite(address):
+        if backend in ("sqlite", "mysql", "postgresql") or sqlite_files.is_sqlite(address):
             return _database(address, options)
         if scheme:
             raise OptionsError(
@@ -60,21 +59,15 @@ def stores_of(options: Options) -> Stores:
     return messages
 
 
-def _is_sqlite(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:  # the reader of files says why
-        return False
-
-
 def _database(address: str, options: Options) -> Iterator[bytes]:
     from stream_app.sources import mlflow
 
     path = address.partition(":///")[2] if address.startswith("sqlite:///") else address
     if "://" not in path:
-        if not os.path.isfile(path):
-            raise OptionsError(f"{path}: no such file")
+        if found := sqlite_files.fault(path):
+            raise OptionsError(f"{path}: {found}")
+        if found := sqlite_files.truncation(path) or sqlite_files.unopened(path):
+            raise DamagedFileError(f"{path}: {found}")
         if mlflow.is_store(path):
             return _mlflow(address, options)
     if "://" in path and importlib.util.find_spec("sqlalchemy") is None:

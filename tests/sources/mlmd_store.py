@@ -38,6 +38,14 @@ class StoreWriter:
                 self._connection.execute(f"DELETE FROM `{name}`")
         self._ids: dict[tuple[str, str], int] = {}
 
+    @classmethod
+    def of(cls, path: Path) -> StoreWriter:
+        """A writer that goes on with the store that is at `path`."""
+        made = cls.__new__(cls)
+        made.path, made._ids = path, {}
+        made._connection = sqlite3.connect(path, isolation_level=None)
+        return made
+
     def __enter__(self) -> StoreWriter:
         return self
 

@@ -185,7 +185,7 @@ class TestFilesThatAreNoStores:
     def test_another_kind_of_file(self, tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_text("{}\n" * 100)
 
-        with pytest.raises(OptionsError, match="is not a store of ML Metadata"):
+        with pytest.raises(OptionsError, match=r"events\.jsonl: is no database of SQLite"):
             Store(str(tmp_path / "events.jsonl"))
 
     def test_another_database(self, tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
 from stream_app.errors import OptionsError
 from stream_app.extras import how_to_get
+from stream_app.sources import sqlite_files
 from stream_app.sources.mlflow.cursor import Cursor
 from stream_app.sources.mlflow.errors import TrackingUnavailable
 from stream_app.sources.mlflow.follow import follow
 from stream_app.sources.mlflow.rules import Rules
+from stream_app.sources.sqlite_files import DamagedFileError
 from stream_app.wire import event_to_dict
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def is_store(address: str) -> bool:
         return "://" in address and _tables_of_server(address) >= _TABLES
     if path.is_dir():
         return any(_is_experiment(each) for each in path.iterdir())
-    return _tables_of_file(path) >= _TABLES
+    return sqlite_files.tables_of(path) >= _TABLES
 
 
 def messages(uri: str, rules: Rules | None = None, now_ms: int | None = None) -> Iterator[bytes]:
@@ -84,6 +86,8 @@ def messages(uri: str, rules: Rules | None = None, now_ms: int | None = None) ->
         The store cannot be read, or there are no runs in it.
     TrackingUnavailable
         The server does not answer.
+    DamagedFileError
+        The database is damaged, locked or cannot be opened.
     """
     found = False
     with _opened(uri) as client:
@@ -180,32 +184,25 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _copied(path: Path, uri: str) -> Iterator[str]:
-    """The URI of a copy of a file of SQLite."""
-    if not path.is_file():
-        raise OptionsError(f"{path}: no such file")
-    if not _tables_of_file(path) >= _TABLES:
+    """The URI of a copy of a file of SQLite, which is not damaged."""
+    if found := sqlite_files.fault(path):
+        raise OptionsError(f"{path}: {found}")
+    if found := sqlite_files.truncation(path) or sqlite_files.unopened(path):
+        raise DamagedFileError(f"{path}: {found}")
+    if not sqlite_files.tables_of(path) >= _TABLES:
         raise OptionsError(f"{path}: is no tracking database of MLflow: it has no tables of experiments and runs")
     with tempfile.TemporaryDirectory(prefix="stream-app-") as folder:
         copy = Path(folder) / "mlflow.db"
         try:
-            with closing(_sqlite(path)) as source, closing(sqlite3.connect(copy)) as target:
+            with closing(sqlite_files.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
-        except sqlite3.Error as error:
-            raise OptionsError(f"{path}: cannot be copied to be read: {error}") from None
+                found = sqlite_files.damage(target)
+        except sqlite_files.ERRORS as error:
+            raise DamagedFileError(f"{path}: {sqlite_files.meaning(str(error))}") from None
+        if found:
+            raise DamagedFileError(f"{path}: {found}")
         _check_version(f"sqlite:///{copy}", _shown(uri))
         yield f"sqlite:///{copy}"
-
-
-def _sqlite(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)
-
-
-def _tables_of_file(path: Path) -> set[str]:
-    try:
-        with closing(_sqlite(path)) as connection:
-            return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except (sqlite3.Error, OSError):
-        return set()
 
 
 def _tables_of_server(url: str) -> set[str]:

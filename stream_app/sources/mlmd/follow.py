@@ -190,10 +190,11 @@ def messages(url: str, rules: Rules | None = None) -> Iterator[bytes]:
     OptionsError
         The store cannot be read, or there is nothing in it that can be: the text names the setting.
     StoreUnavailable
-        The store does not answer.
+        The store does not answer, or is damaged.
     """
     rules = rules or Rules()
     with Store(url) as store:
+        store.check()
         found, ignored = False, _Ignored()
         for event in _follow(store, Cursor(), rules, ignored):
             found = True

@@ -48,7 +48,7 @@ _context = _table("Context", "id", "type_id", "name")
 _execution_property = _table("ExecutionProperty", "execution_id", "name", "is_custom_property", *_VALUES, "bool_value")
 _artifact_property = _table("ArtifactProperty", "artifact_id", "name", "is_custom_property", *_VALUES, "bool_value")
 
-EXECUTIONS, ARTIFACTS, EDGES, ASSOCIATIONS = _execution, _artifact, _edge, _association
+EXECUTIONS, ARTIFACTS, EDGES, ASSOCIATIONS, EVENT_PATHS = _execution, _artifact, _edge, _association, _path
 #: What a store must have to be read.
 TABLES = (_type, _execution, _artifact, _edge, _association, _context, _execution_property, _artifact_property)
 

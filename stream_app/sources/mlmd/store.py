@@ -8,12 +8,9 @@ pipelines from writing.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, column, create_engine, inspect, select, table, text
 from sqlalchemy.engine import make_url
@@ -22,15 +19,13 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import quoted_name
 
 from stream_app.errors import OptionsError, StreamAppError
-from stream_app.sources.mlmd.queries import TABLES, Schema
+from stream_app.sources import sqlite_files
+from stream_app.sources.mlmd.queries import EVENT_PATHS, TABLES, Schema
 
 #: Versions of the schema that are read. 5 brought states and times; 6 to 9 add columns and tables that are not used; 10
 #: adds `bool_value`.
 SCHEMAS = range(5, 11)
 _BOOLS = 10
-#: Seconds to wait for a writer of a SQLite store.
-_BUSY_S = 5.0
-
 #: MySQL's error codes of a login that is wrong or may not read, or of no database, which a retry does not solve.
 _DENIED = frozenset((1044, 1045, 1049, 1142, 1143))
 #: The same of PostgreSQL, whose drivers give a failed login as a text alone.
@@ -45,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class StoreUnavailable(StreamAppError):  # noqa: N818 - it names a state, which may pass
-    """The store does not answer now: it is locked, or its server is down. The cursor has not moved; try again."""
+    """The store cannot be read now: it is locked or damaged, or its server is down. The cursor has not moved."""
 
 
 class Store:
@@ -67,8 +62,8 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        #: Its name in messages, without a password.
-        self.name, self._engine = _engine(url)
+        #: Its name in messages, without a password; and its file, unless it is on a server.
+        self.name, self._engine, self.file = _engine(url)
         try:
             with self.connect() as connection:
                 self.schema = _schema(connection, self.name)
@@ -85,6 +80,25 @@ class Store:
     def close(self) -> None:
         """Closes its connections."""
         self._engine.dispose()
+
+    def check(self) -> None:
+        """Looks for damage in the tables of a file, which SQLite may pass in silence; servers check themselves.
+
+        Raises
+        ------
+        StoreUnavailable
+            The file is damaged, or locked.
+        """
+        if self.file is None:
+            return
+        with closing(sqlite_files.connect(self.file)) as connection:
+            found = sqlite_files.damage(connection, [each.name for each in (*TABLES, EVENT_PATHS)])
+        if found:
+            raise StoreUnavailable(f"{self.name}: {found}")
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """What changes when the file is written to; None for a server."""
+        return None if self.file is None else sqlite_files.stamp(self.file)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -105,15 +119,24 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except OperationalError as error:
-            if "no such table" in str(error.orig):
-                raise OptionsError(f"{self.name}: is not a store of ML Metadata") from None
-            code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-            if code in _DENIED or any(denied in str(error.orig) for denied in _DENIED_TEXTS):
-                raise OptionsError(f"{self.name}: {_in_one_line(error)}") from None
-            raise StoreUnavailable(f"{self.name}: {_in_one_line(error)}") from None
         except DBAPIError as error:
-            raise OptionsError(f"{self.name}: is not a store of ML Metadata: {_in_one_line(error)}") from None
+            raise self._explained(error) from None
+        except UnicodeDecodeError as error:
+            raise StoreUnavailable(f"{self.name}: {sqlite_files.meaning(str(error))}") from None
+
+    def _explained(self, error: DBAPIError) -> StreamAppError:
+        """The error for a person that an error of a database is."""
+        text = str(error.orig)
+        if "no such table" in text:
+            return OptionsError(f"{self.name}: is not a store of ML Metadata")
+        if isinstance(error.orig, sqlite_files.ERRORS):
+            return StoreUnavailable(f"{self.name}: {sqlite_files.meaning(text)}")
+        if not isinstance(error, OperationalError):
+            return OptionsError(f"{self.name}: is not a store of ML Metadata: {_in_one_line(error)}")
+        code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+        if code in _DENIED or any(denied in text for denied in _DENIED_TEXTS):
+            return OptionsError(f"{self.name}: {_in_one_line(error)}")
+        return StoreUnavailable(f"{self.name}: {_in_one_line(error)}")
 
 
 def called(url: str) -> str:
@@ -155,12 +178,7 @@ def is_store(path: str) -> bool:
     bool
         True for a SQLite database with the table `MLMDEnv`; False for any other file, and where there is none.
     """
-    try:
-        with closing(_connect(path)) as connection:
-            found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'MLMDEnv'")
-            return found.fetchone() is not None
-    except sqlite3.Error:
-        return False
+    return "MLMDEnv" in sqlite_files.tables_of(path)
 
 
 def _in_one_line(error: DBAPIError) -> str:
@@ -169,17 +187,17 @@ def _in_one_line(error: DBAPIError) -> str:
     return str(reason).strip().partition("\n")[0]
 
 
-def _engine(url: str) -> tuple[str, Engine]:
+def _engine(url: str) -> tuple[str, Engine, str | None]:
     if "://" not in url:
-        return url, _sqlite(url)
+        return url, _sqlite(url), url
     scheme = url.split("://")[0]
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database:
                 raise OptionsError(f"{url}: names no file; write sqlite:///store.sqlite")
-            return parsed.database, _sqlite(parsed.database)
-        return parsed.render_as_string(), create_engine(parsed, pool_pre_ping=True)
+            return parsed.database, _sqlite(parsed.database), parsed.database
+        return parsed.render_as_string(), create_engine(parsed, pool_pre_ping=True), None
     except ModuleNotFoundError as error:
         package = _PACKAGES.get(error.name or "", error.name)
         raise OptionsError(f"{scheme}: its driver is not installed; try: pip install '{package}'") from None
@@ -188,15 +206,12 @@ def _engine(url: str) -> tuple[str, Engine]:
 
 
 def _sqlite(path: str) -> Engine:
-    if not Path(path).is_file():
-        raise OptionsError(f"{path}: no such file")
-    return create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    """A connection that cannot write, nor make a file."""
-    address = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
-    return sqlite3.connect(address, uri=True, timeout=_BUSY_S)
+    found = sqlite_files.fault(path)
+    if found:
+        raise OptionsError(f"{path}: {found}")
+    if cut := sqlite_files.truncation(path):
+        raise StoreUnavailable(f"{path}: {cut}")
+    return create_engine("sqlite://", creator=lambda: sqlite_files.connect(path), poolclass=NullPool)
 
 
 def _schema(connection: Connection, name: str) -> Schema:
