@@ -12,6 +12,8 @@ from stream_app.cli.flags import ConfigFlag, JsonFlag
 from stream_app.cli.kafka_flags import ReplicationFlag, ServersFlag, kafka_errors, load_kafka_options, print_json
 
 if TYPE_CHECKING:
+    from kafka.admin import KafkaAdminClient
+
     from stream_app.kafka.clients.topics import Topic
     from stream_app.options import KafkaOptions
 
@@ -53,17 +55,27 @@ def check(
 ) -> None:
     """Check which topics are missing or have other settings. The exit code is 1 when any is; nothing is changed.
 
+    Warns of topics that would not outlast the loss of a broker although the cluster has enough of them.
+
     [bold]Example:[/]  stream-app topics check --bootstrap-servers localhost:9092
     """
     options = load_kafka_options(config, bootstrap_servers, {"kafka.replication": replication}).kafka
 
     from stream_app.kafka.clients import topics as kafka_topics
+    from stream_app.kafka.clients.durability import find_risks
 
-    problems = _call(options, kafka_topics.check)
+    risks: list[str] = []
+
+    def ask(admin: KafkaAdminClient, wanted: list[Topic]) -> list[str]:
+        risks.extend(find_risks(admin, wanted))
+        return kafka_topics.check(admin, wanted)
+
+    problems = _call(options, ask)
     if json:
-        print_json({"problems": problems})
+        print_json({"problems": problems, "warnings": risks})
     else:
-        typer.echo("\n".join(problems or ["all topics are as they should be"]))
+        warnings = [f"warning: {risk}" for risk in risks]
+        typer.echo("\n".join([*(problems or ["all topics are as they should be"]), *warnings]))
     if problems:
         raise typer.Exit(1)
 

@@ -42,14 +42,35 @@ def find_unwritable(admin: KafkaAdminClient, names: Iterable[str], group: str | 
     asked = [*names, *([OFFSETS] if group is not None else [])]
     described = {topic["name"]: topic["partitions"] for topic in admin.describe_topics(asked) if topic["partitions"]}
     needed = _needed(admin, list(described))
-    found = []
+    leaderless, few = [], dict[tuple[int, int], list[str]]()
     for name, partitions in described.items():
-        if name == OFFSETS and group is not None:
-            partitions = [each for each in partitions if each["partition_index"] == _home(group, len(partitions))]
-        problem = _problem(name, partitions, needed.get(name, 1))
-        if problem:
-            found.append(problem)
-    return "; ".join(found)
+        home = None if name != OFFSETS or group is None else _home(group, len(partitions))
+        used = [each for each in partitions if home is None or each["partition_index"] == home]
+        headless = [each for each in used if each["leader_id"] == _NO_LEADER]
+        least = needed.get(name, 1)
+        weak = [each for each in used if len(each["isr_nodes"]) < least]
+        if headless:
+            leaderless.append(_shown(name, headless, len(partitions)))
+        elif weak:
+            in_sync = min(len(each["isr_nodes"]) for each in weak)
+            few.setdefault((least, in_sync), []).append(_shown(name, weak, len(partitions)))
+    return "; ".join(
+        [
+            *(["no broker leads " + ", ".join(leaderless)] if leaderless else []),
+            *(_explain(names, least, in_sync) for (least, in_sync), names in few.items()),
+        ]
+    )
+
+
+def _explain(names: list[str], needed: int, in_sync: int) -> str:
+    need, have = ("needs", "has") if len(names) == 1 else ("need", "have")
+    return f"{', '.join(names)} {need} {needed} replicas in sync (min.insync.replicas) and {have} {in_sync}"
+
+
+def _shown(name: str, partitions: list[dict[str, Any]], of: int) -> str:
+    """A topic, with the numbers of the partitions unless they are all."""
+    numbers = ", ".join(map(str, sorted(each["partition_index"] for each in partitions)))
+    return name if len(partitions) == of else f"{name}[{numbers}]"
 
 
 def check_writable(connection: Connection, admin: KafkaAdminClient, topic: str) -> None:
@@ -114,21 +135,6 @@ def _needed(admin: KafkaAdminClient, names: list[str]) -> dict[str, int]:
         return {}
     described = admin.describe_configs(resources, config_filter="all")["topic"]
     return {name: int(config[_NEEDED]["value"]) for name, config in described.items() if _NEEDED in config}
-
-
-def _problem(name: str, partitions: list[dict[str, Any]], needed: int) -> str:
-    leaderless = [each for each in partitions if each["leader_id"] == _NO_LEADER]
-    if leaderless:
-        return f"{name} has partitions without a leader: {_numbers(leaderless)}"
-    few = [each for each in partitions if len(each["isr_nodes"]) < needed]
-    if not few:
-        return ""
-    in_sync = min(len(each["isr_nodes"]) for each in few)
-    return f"{name} needs {needed} replicas in sync ({_NEEDED}) and has {in_sync}, in partitions {_numbers(few)}"
-
-
-def _numbers(partitions: list[dict[str, Any]]) -> str:
-    return ", ".join(map(str, sorted(each["partition_index"] for each in partitions)))
 
 
 def _home(group: str, partitions: int) -> int:

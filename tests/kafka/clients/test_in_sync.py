@@ -41,13 +41,16 @@ def test_topics_with_fewer_replicas_than_they_need_are_named() -> None:
         good=("2", [(1, 3), (1, 2)]),
         few=("2", [(1, 1), (1, 2), (1, 1)]),
         lost=("1", [(-1, 1)]),
+        all=("2", [(1, 1)]),
         hidden=(None, [(1, 1)]),
     )
 
     assert find_unwritable(admin, ["good", "hidden", "none"]) == ""  # type: ignore[arg-type]
-    assert find_unwritable(admin, ["good", "few", "lost"]) == (  # type: ignore[arg-type]
-        "few needs 2 replicas in sync (min.insync.replicas) and has 1, in partitions 0, 2; "
-        "lost has partitions without a leader: 0"
+    assert find_unwritable(admin, ["good", "few"]) == (  # type: ignore[arg-type]
+        "few[0, 2] needs 2 replicas in sync (min.insync.replicas) and has 1"
+    )
+    assert find_unwritable(admin, ["good", "few", "lost", "all"]) == (  # type: ignore[arg-type]
+        "no broker leads lost; few[0, 2], all need 2 replicas in sync (min.insync.replicas) and have 1"
     )
 
 
@@ -59,5 +62,5 @@ def test_of_the_offsets_only_the_partition_of_the_group_counts(group: str, home:
         partitions = [(1, 1 if number == weak else 2) for number in range(50)]
         return find_unwritable(Admin(**{OFFSETS: ("2", partitions)}), [], group)  # type: ignore[arg-type]
 
-    assert said(home) == f"{OFFSETS} needs 2 replicas in sync (min.insync.replicas) and has 1, in partitions {home}"
+    assert said(home) == f"{OFFSETS}[{home}] needs 2 replicas in sync (min.insync.replicas) and has 1"
     assert said((home + 1) % 50) == ""
