@@ -12,7 +12,7 @@ import orjson
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent
 from stream_app.sources import SOURCES, Decode, Sources, detect
-from stream_app.sources.strict_json import shown
+from stream_app.sources.strict_json import MAX_SHOWN, shown
 
 AUTO = "auto"
 #: The property with which `stream-app simulate` marks the runs that it makes up.
@@ -118,8 +118,9 @@ def _wrapped(message: bytes) -> str | None:
         return "the event is text in quotation marks; unquote it, for instance with `jq -r .`"
     for key, value in itertools.islice(document.items() if type(document) is dict else (), _TRIED):
         if _is_event(value):
-            field = f".{key}" if key.isidentifier() and key.isascii() else f".[{shown(key)}]"
-            command = f"jq -{'r' if type(value) is str else 'c'} '{field}'"
+            field = f".{key}" if key.isidentifier() and key.isascii() and len(key) <= MAX_SHOWN else f".[{shown(key)}]"
+            quoted = field.replace("'", r"'\''")  # the key is a stranger's, and the command is there to be run
+            command = f"jq -{'r' if type(value) is str else 'c'} '{quoted}'"
             return f"the event is in the field {shown(key)} of the message; take it out, for instance with `{command}`"
     return None
 

@@ -481,12 +481,14 @@ class TestFaults:
             ),
             (lambda event: {"@message": orjson.dumps(event).decode()}, "`jq -r '.[\"@message\"]'`"),
             (lambda event: {"topic": "t", "payload": event}, "`jq -c '.payload'`"),
+            (lambda event: {"x'; harm '": event}, r"""`jq -c '.["x'\''; harm '\''"]'`"""),
+            (lambda event: {"k" * 90: event}, "k...\"]'`"),
             (
                 lambda event: orjson.dumps(event).decode(),
                 "text in quotation marks; unquote it, for instance with `jq -r .`",
             ),
         ],
-        ids=["of a container", "of a log shipper", "of a topic", "quoted"],
+        ids=["of a container", "of a log shipper", "of a topic", "of a stranger", "of a long name", "quoted"],
     )
     @pytest.mark.parametrize("event", [PUSHED[0], lineage(0, "ads.train")], ids=["native", "OpenLineage"])
     def test_an_event_in_a_message_of_another_program_is_told(
