@@ -67,14 +67,44 @@ def test_what_is_waited_for_can_come() -> None:
                 assert SERVICES[name].get("restart", "no") in ("no", "on-failure")
 
 
-def test_nothing_has_more_rights_than_it_needs() -> None:
-    """Ours can write to its volume alone; nobody gains rights; images have a version."""
-    for service in SERVICES.values():
-        assert service["security_opt"] == ["no-new-privileges:true"]
-        assert "build" in service or re.search(r":\d+\.\d+\.\d+$", service["image"])
-        if "build" in service:
-            assert service["read_only"]
-            assert service["cap_drop"] == ["ALL"]
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_nothing_has_more_rights_than_it_needs(service: dict[str, Any]) -> None:
+    """No root, no capabilities, none to be gained, no part of the host; and a bound on memory and processes."""
+    user, group = service["user"].split(":")
+
+    assert int(user) > 0
+    assert int(group) > 0
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"cap_add", "privileged", "devices", "pid", "ipc", "network_mode", "userns_mode"} & service.keys()
+    assert service["mem_limit"] == "2g"
+    assert service["pids_limit"] <= 1024
+    assert "build" in service or re.search(r":\d+\.\d+\.\d+$", service["image"])
+    assert "healthcheck" in service
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_what_is_written_is_in_named_volumes(service: dict[str, Any]) -> None:
+    """Ours can write there and to a small /tmp alone; files of the host are only read."""
+    for volume in service.get("volumes", []):
+        source, _, options = volume.partition(":")
+        assert source in COMPOSE["volumes"] or options.endswith(":ro")
+    if "build" in service:
+        assert service["read_only"]
+        assert service["tmpfs"] == ["/tmp:size=256m,nosuid,nodev"]
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_no_port_can_be_reached_from_other_machines(service: dict[str, Any]) -> None:
+    """Kafka speaks without a login here."""
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_ours_run_as_the_user_of_the_image() -> None:
+    """To whom its folder belongs, and so the volumes that are mounted there."""
+    users = {service["user"] for service in SERVICES.values() if "build" in service}
+
+    assert users == {":".join(re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)[-1])}
 
 
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "build" in service])
