@@ -140,7 +140,7 @@ class JavaBroker(Broker):
                 stdout=log,
                 stderr=log,
             )
-        wait_for_port(int(self.bootstrap.rpartition(":")[2]), 60, self.process)
+        wait_for_port(int(self.bootstrap.rpartition(":")[2]), 180, self.process)
 
     def stop(self) -> None:
         if self.process is not None:
