@@ -482,7 +482,7 @@ class TestFaults:
             (lambda event: {"@message": orjson.dumps(event).decode()}, "`jq -r '.[\"@message\"]'`"),
             (lambda event: {"topic": "t", "payload": event}, "`jq -c '.payload'`"),
             (lambda event: {"x'; harm '": event}, r"""`jq -c '.["x'\''; harm '\''"]'`"""),
-            (lambda event: {"k" * 90: event}, "k...\"]'`"),
+            (lambda event: {"k" * 90: event}, "k...]'`"),
             (
                 lambda event: orjson.dumps(event).decode(),
                 "text in quotation marks; unquote it, for instance with `jq -r .`",
