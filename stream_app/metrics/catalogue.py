@@ -320,7 +320,7 @@ _MODEL = (
     ),
     Metric(
         "model_identity_info", "info",
-        "What the model is made of. Workers of a group with different values have different models.",
+        "What the model is made of; workers of a group with different values have different models.",
         (Label("identity", meaning="digest of code, settings, topic and first example"),), processes=_WORKER,
     ),
     Metric(
