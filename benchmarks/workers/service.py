@@ -79,7 +79,7 @@ class Process:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, ""
-        except urllib.error.URLError:
+        except OSError:  # also where it ends while it answers
             self.check()
             return 0, ""
 

@@ -46,7 +46,6 @@ def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, A
         service = Service(broker.bootstrap, work, OPTIONS, sources=True, group=so_far.get("group"))
         if not so_far:
             asyncio.run(fill(broker.bootstrap, service.names.events, PARTITIONS, messages[:WARM]))
-            asyncio.run(fill(broker.bootstrap, service.names.verdicts, VERDICT_PARTITIONS, former_verdicts()))
             so_far = {
                 "amount": amount,
                 "broker": {"bootstrap": broker.bootstrap, "folder": str(broker.folder)},
@@ -55,7 +54,7 @@ def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, A
                 "samples": [],
             }
             yield so_far
-        with beside(service) as serve:
+        with beside(service, fresh=not so_far["samples"]) as serve:
             while (minutes := so_far["minutes"]) < amount:
                 more = min(SEGMENT_MINUTES, amount - minutes)
                 begin = WARM + 60 * RATE * minutes
@@ -92,18 +91,25 @@ def kafka(stopped: dict[str, str] | None) -> Iterator[JavaBroker]:
 
 
 @contextmanager
-def beside(service: Service) -> Iterator[Command]:
-    """Two workers and a `serve` in front of them, which are ready."""
-    serve = Command(service.config, service.folder / "serve")
+def beside(service: Service, fresh: bool) -> Iterator[Command]:
+    """Two workers and a `serve` in front of them, which are ready and warm."""
     try:
         service.start(2)
+        if fresh:
+            service.follow(WARM)
+            # Not before: workers refuse to begin where there are verdicts and no state.
+            verdicts = former_verdicts()
+            asyncio.run(fill(service.bootstrap, service.names.verdicts, VERDICT_PARTITIONS, verdicts))
+        serve = Command(service.config, service.folder / "serve")
         settings = ["--config", str(service.config), "--bootstrap-servers", service.bootstrap]
         serve.run(["serve", *settings, "--port", "0"])
-        serve.ready_after()
-        yield serve
+        try:
+            serve.ready_after()
+            yield serve
+        finally:
+            serve.stop()
     finally:
         service.stop()
-        serve.stop()
 
 
 def segment(service: Service, serve: Command, messages: list[bytes], minutes: int, begun: int) -> Samples:
