@@ -44,7 +44,8 @@ class Repeats(logging.Filter):
         if record.levelno < logging.WARNING:
             return True
         place = (record.pathname, record.lineno)
-        if record.created - self._logged_at.get(place, 0.0) < QUIET_SECONDS:
+        since = record.created - self._logged_at.get(place, 0.0)
+        if 0 <= since < QUIET_SECONDS:  # before the last one is later: the clock was set back
             return False
         self._logged_at[place] = record.created
         return True

@@ -66,6 +66,8 @@ class Monitor:
         self._lost_until = 0.0
         #: When a broker answered a fetch last, in seconds since 1970, and whether that is too long ago.
         self._fetched: float | None = None
+        #: When that was seen to change last: the wall clock may be set while Kafka is away.
+        self._answered = time.monotonic()
         self._is_away = False
         #: Whether Kafka has owed an acknowledgement for too long.
         self._is_stuck = False
@@ -133,7 +135,10 @@ class Monitor:
         self._tell_stuck()
         if assignment is not None:
             self.counts.rebalances = assignment.rebalances
-            self._fetched = assignment.last_fetch()
+            fetched = assignment.last_fetch()
+            if fetched is None or fetched != self._fetched:
+                self._answered = time.monotonic()
+            self._fetched = fetched
             self._tell_away()
             self._lags = dict.fromkeys(assignment.lags()) if self._is_away else assignment.lags()
             self._worker.fetch_time.set(self._fetched or 0)
@@ -154,7 +159,7 @@ class Monitor:
 
     def _tell_away(self) -> None:
         """Says once that Kafka does not answer, and once that it does again."""
-        silent = time.time() - self._fetched if self._fetched is not None else 0.0
+        silent = time.monotonic() - self._answered
         is_away = silent > self._stale_seconds
         if is_away and not self._is_away:
             log.error(

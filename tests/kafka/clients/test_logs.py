@@ -23,6 +23,15 @@ def test_a_warning_is_said_once_in_a_while() -> None:
     assert repeats.filter(line(logging.ERROR, 1, number=2))
 
 
+def test_a_clock_that_is_set_back_silences_nobody() -> None:
+    """By days, since it was wrong: the next line is heard, and its repeats are not."""
+    repeats = Repeats()
+    days = 3 * 86_400
+    heard = [repeats.filter(line(logging.WARNING, seconds)) for seconds in (days, 0, 1, QUIET_SECONDS)]
+
+    assert heard == [True, True, False, True]
+
+
 def test_other_lines_pass() -> None:
     """Only warnings and errors repeat themselves."""
     repeats = Repeats()

@@ -194,11 +194,23 @@ def test_the_watchdog_asks_nothing_of_faust(monitor: Monitor) -> None:
     assert monitor.progress().busy
 
 
-def test_a_kafka_that_does_not_answer_is_told_once(monitor: Monitor, caplog: pytest.LogCaptureFixture) -> None:
-    """And once that it answers again; in between the worker is live, not ready, and knows no lag."""
+@pytest.mark.parametrize("set_by", [0, 86_400, -86_400])
+def test_a_kafka_that_does_not_answer_is_told_once(
+    monitor: Monitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, set_by: int
+) -> None:
+    """And once that it answers again; in between the worker is live, not ready, and knows no lag.
+
+    Also where the wall clock is set meanwhile, forwards or back, by a day.
+    """
     caplog.set_level("INFO")
-    answered = time.time() - 61
+    answered, now, wall = time.time(), time.monotonic(), time.time()
     monitor.assignment.last_fetch = lambda: answered  # type: ignore[union-attr, method-assign]
+    monitor.refresh()
+    monkeypatch.setattr("stream_app.kafka.process.monitor.time.time", lambda: wall + set_by)
+    monitor.refresh()
+    assert monitor.ready().detail["kafka_answers"]
+    monkeypatch.setattr("stream_app.kafka.process.monitor.time.monotonic", lambda: now + 61)
+    monitor._turned = now + 61  # the event loop turned all the time
     monitor.refresh()
     monitor.refresh()
     away = monitor.ready().detail["kafka_answers"], monitor.live().ok, "consumer_lag_records{" in page(monitor)
