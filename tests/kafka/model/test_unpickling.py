@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -213,19 +214,20 @@ def on_trial() -> Learner:
 
 
 @pytest.mark.parametrize(
-    "made",
+    "make",
     [
-        learner(0),
-        learner(1),
-        learner(len(examples())),
-        on_trial(),
-        learner(150, budgets=(0.5,)),
-        learner(150, budgets=(0.001, 0.01), retention_ms=1),
+        lambda: learner(0),
+        lambda: learner(1),
+        lambda: learner(len(examples())),
+        on_trial,
+        lambda: learner(150, budgets=(0.5,)),
+        lambda: learner(150, budgets=(0.001, 0.01), retention_ms=1),
     ],
     ids=["empty", "one example", "all", "on trial", "one budget", "short memory"],
 )
-def test_a_learner_comes_back(made: Learner) -> None:
+def test_a_learner_comes_back(make: Callable[[], Learner]) -> None:
     """Bit for bit, whatever it has learned."""
+    made = make()
     stored = pickle.dumps(made, protocol=5)
     found = loads(stored)
 
