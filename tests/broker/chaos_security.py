@@ -42,7 +42,7 @@ def test_a_password_that_changes_while_a_worker_runs(
     names = Names("secured", ())
     given = {**variables(right(own_broker)["SCRAM-SHA-512"]), "STREAM_APP_KAFKA_GROUP": names.group}
     given |= {"STREAM_APP_KAFKA_SOURCES": "[]", "STREAM_APP_KAFKA_FOLDER": str(tmp_path / "state")}
-    given |= {"STREAM_APP_KAFKA_PARTITIONS": "6"}
+    given |= {"STREAM_APP_KAFKA_PARTITIONS": "6", "STREAM_APP_KAFKA_LEARNING": "false"}
     worker = Service(tmp_path, tmp_path / "worker.log", arguments=("worker",), variables=given)
 
     async def body() -> None:

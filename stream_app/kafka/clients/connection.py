@@ -52,7 +52,7 @@ class Connection:
     def __post_init__(self) -> None:
         for server in self.servers:
             host, _, port = server.rpartition(":")
-            if not host or not port.isdigit():
+            if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
                 raise OptionsError(f"bootstrap server {server!r}: expected host:port, such as localhost:9092")
         if self.sasl and not (self.username and self.password):
             raise OptionsError(f"protocol {self.protocol} needs a user name and a password")

@@ -65,8 +65,12 @@ def refusal(server: str, settings: Mapping[str, Any], *, certificate: bool) -> R
         return error.refusal
     except TimeoutError:
         return Refusal(f"no answer within {_STEP_SECONDS:.0f} s", answered=False)
+    except UnicodeError:
+        return Refusal(f"{host!r} is no host name", answered=False)
     except OSError as error:
         return Refusal(error.strerror or str(error), answered=False)
+    except struct.error:  # an answer that ends too soon
+        return None
     return None
 
 
@@ -175,6 +179,6 @@ def _strings(array: bytes) -> list[str]:
     found, at = [], 4
     for _ in range(count):
         (length,) = struct.unpack_from(">h", array, at)
-        found.append(array[at + 2 : at + 2 + length].decode())
+        found.append(array[at + 2 : at + 2 + length].decode(errors="replace"))
         at += 2 + length
     return found

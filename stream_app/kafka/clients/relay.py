@@ -227,7 +227,8 @@ class Relay:
                 numbers = await producer.partitions_for(self._topic)
                 await consumer.end_offsets([TopicPartition(self._topic, number) for number in numbers])
         except (KafkaError, TimeoutError) as error:
-            why = str(error) or "no answer"
+            refused = await asyncio.to_thread(self._connection.refusal)
+            why = refused.text if refused is not None else str(error) or "no answer"
             return f"cannot reach {self._topic} at {self._connection.bootstrap_servers}: {why}"
         return await asyncio.to_thread(self._writes.look)
 

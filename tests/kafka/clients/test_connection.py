@@ -15,6 +15,7 @@ from stream_app.kafka.clients.connection import Connection
     [
         ({"bootstrap_servers": "localhost"}, "expected host:port, such as localhost:9092"),
         ({"bootstrap_servers": "a:1,b:x"}, "bootstrap server 'b:x'"),
+        ({"bootstrap_servers": "a:65536"}, "bootstrap server 'a:65536'"),
         ({"protocol": "SASL_SSL", "username": "u"}, "needs a user name and a password"),
         ({"password": "p"}, "of no use with protocol PLAINTEXT: use SASL_SSL"),
     ],
