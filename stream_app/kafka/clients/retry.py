@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import InvalidTimestampError, KafkaError, KafkaTimeoutError
 
 #: Seconds between two attempts.
 RETRY_SECONDS = 1.0
@@ -22,6 +22,13 @@ def is_transient(error: Exception) -> bool:
     yet. It never gives up on records that it has accepted.
     """
     return isinstance(error, KafkaError) and (bool(error.retriable) or isinstance(error, KafkaTimeoutError))
+
+
+def cause(error: object) -> str:
+    """Why something cannot continue, as a person reads it."""
+    if isinstance(error, InvalidTimestampError):
+        return f"{error!r}: the clock of this machine is ahead of that of Kafka's brokers, by an hour or more: set it"
+    return repr(error)
 
 
 def always() -> bool:

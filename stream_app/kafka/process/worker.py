@@ -23,7 +23,7 @@ from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.losses import LostStateError, find_loss
 from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
-from stream_app.kafka.clients.retry import Problem, retry
+from stream_app.kafka.clients.retry import Problem, cause, retry
 from stream_app.kafka.clients.topics import Found, MissingTopicsError, Names
 from stream_app.kafka.engine.app import add_agent, make_app
 from stream_app.kafka.engine.assignment import Assignment
@@ -272,7 +272,7 @@ class Worker:
         await self._first(app.wait_until_stopped())
         self.monitor.stopping = True
         if not self._stopping.is_set():
-            log.error("cannot continue: %r", app.crash_reason)
+            log.error("cannot continue: %s", cause(app.crash_reason))
             self._exit_code = 1
         if self._exit_code:
             end_after(_STOP_SECONDS, self._exit_code)
@@ -314,7 +314,7 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            log.error("cannot continue: %r", task.exception())
+            log.error("cannot continue: %s", cause(task.exception()))
             self._exit_code = 1
             self._stopping.set()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from aiokafka.errors import (
+    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -17,7 +18,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from stream_app.kafka.clients.retry import Problem, is_transient, retry
+from stream_app.kafka.clients.retry import Problem, cause, is_transient, retry
 
 
 class Attempts:
@@ -136,3 +137,9 @@ def test_the_problem_at_the_start_is_not_logged(caplog: pytest.LogCaptureFixture
     problem.report("not started")
 
     assert (problem.text, caplog.records) == ("not started", [])
+
+
+def test_a_clock_that_is_ahead_is_named() -> None:
+    """Kafka refuses records from an hour or more ahead; an error of another kind is shown as it is."""
+    assert "set it" in cause(InvalidTimestampError())
+    assert cause(ValueError("x")) == "ValueError('x')"
