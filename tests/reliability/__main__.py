@@ -32,8 +32,15 @@ ROWS = {
     "T3": "soak",
     "T4": "kills",
     "T5": "load_restarts",
+    "T6": "fault_brokers",
+    "T7": "fault_network",
     "T8": "load_rebalances",
+    "T9": "fault_disks",
+    "T10": "fault_changelogs",
+    "T11": "fault_clocks",
+    "T12": "fault_input",
     "T17": "load_workers",
+    "PROBES": "fault_probes",
 }
 
 #: Entries of a list that are shown.
