@@ -72,7 +72,7 @@ def hazard(intervals: list[int], value: float, reach: float, rate: float) -> flo
     return math.log(share / (1.0 - share))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=500)
 def irregularity(intervals: tuple[int, ...]) -> float:
     """Standard deviation of the intervals' logarithms, 0 for equal intervals."""
     logs = [math.log1p(interval) for interval in intervals]

@@ -328,7 +328,7 @@ def squash(value: float) -> float:
     return math.copysign(math.log1p(abs(value)), value)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=500)  # an entry has some 2.5 kB
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names, sorted; cached, since thousands of graphlets have the same features."""
     return tuple(sorted(names))
