@@ -28,6 +28,8 @@ TOKEN = "benchmark-token"
 #: Pipelines that send events again and again: what the detector knows does not grow.
 PIPELINES = 20
 _ROUNDS = 50
+#: Events of a batch, and seconds between two acts of a kind: less than the detector can apply, or its queue would grow.
+_BATCH, _PAUSE_SECONDS = 100, 0.2
 
 
 class Target:
@@ -85,7 +87,7 @@ def acts(target: Target) -> list[Callable[[int], None]]:
             connection.recv(1)
 
     def batch(number: int) -> bytes:
-        return json.dumps([event(each % PIPELINES, number + each) for each in range(500)]).encode()
+        return json.dumps([event(each % PIPELINES, number + each) for each in range(_BATCH)]).encode()
 
     return [
         lambda number: target.ask("/v1/events", json.dumps(event(number % PIPELINES, number)).encode()),
@@ -114,6 +116,7 @@ def main() -> None:
             while time.monotonic() < end:
                 act(number)
                 number += 1
+                time.sleep(_PAUSE_SECONDS)
 
         threads = [threading.Thread(target=repeat, args=(act,)) for act in acts(target)]
         for thread in threads:
