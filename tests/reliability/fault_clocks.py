@@ -88,7 +88,7 @@ async def one(
                 await course(clock, seconds)
         if seen.ended is None:
             await asyncio.to_thread(recovery, seen)
-        settled = await rig.equal(messages)
+        settled = await rig.equal(messages, ticking=True)
         kept_promises(rig, wrong, seen)
         return {
             "settled_seconds": round(settled, 1),

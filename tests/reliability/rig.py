@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import orjson
+from aiokafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.state.changelog import POSITION
 from stream_app.simulator import Fleet, FleetOptions
 from tests.broker.broker import JavaBroker, free_port, start_java
 from tests.broker.cluster import PATIENCE, REPOSITORY, THIS_CODE, Cluster, Process
@@ -150,15 +152,32 @@ class Rig:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def equal(self, messages: list[bytes], seconds: float = PATIENCE) -> float:
-        """Wait until all is applied; state and outputs are what they must be. Returns the seconds until then."""
+    async def equal(self, messages: list[bytes], *, ticking: bool = False) -> float:
+        """Wait until all is applied; state and outputs are what they must be. Returns the seconds until then.
+
+        Where workers write ticks all the time, what is in the topic of events at the beginning counts.
+        """
         began = time.monotonic()
-        await self.direct.settle(seconds)
+        if ticking:
+            await self.applied(await self.direct.ends(self.direct.names.events, self.direct.partitions))
+        else:
+            await self.direct.settle()
         settled = time.monotonic() - began
         await check_state(self.direct, expected_state(messages))
         await check_offsets(self.direct)
         await check_outputs(self.direct, messages)
         return settled
+
+    async def applied(self, ends: dict[TopicPartition, int]) -> None:
+        """Wait until the state holds the events before these offsets."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            stored = {number: rows.get(POSITION) for number, rows in (await self.direct.rows()).items()}
+            reached = {number: orjson.loads(row)["offset"] if row else 0 for number, row in stored.items()}
+            if all(reached[at.partition] >= offset for at, offset in ends.items()):
+                return
+            assert time.monotonic() < end, f"not applied: {reached} of {ends}"
+            await asyncio.sleep(0.5)
 
 
 def events(pipelines: int = 9, days: int = 4, seed: int = 3) -> list[bytes]:
