@@ -12,6 +12,9 @@ former owner writes after the fence counts. Reading follows three rules:
 - Rows count once a POSITION follows them. Rows after the last POSITION are part of a group whose writer died or was
   fenced off; the next owner writes the valid rows of their keys again, before its own POSITION.
 - Of two fences of one epoch the first counts; the writer of the other one needs a higher epoch.
+
+Fences of 256 epochs in a row have different keys. If compaction removed a fence because a later one follows, whose
+writer died before it wrote anything else, what a zombie wrote between the two would count.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 
 #: Keys of the table's own rows; rows of the detector begin with another byte.
 POSITION = b"\x00position"
+#: The last byte of the epoch follows.
 FENCE = b"\x00fence"
 OUTBOX = b"\x00outbox"
 
@@ -74,6 +78,8 @@ class Fold:
         self.overwritten: set[bytes] = set()
         #: Keys of all records given to `add`.
         self.touched: set[bytes] = set()
+        #: Whether a commit has begun: taking over an empty log writes POSITION alone.
+        self.committed = False
         #: Rows that no POSITION follows yet.
         self.pending: dict[bytes, bytes | None] = {}
         #: Records that no worker wrote.
@@ -88,11 +94,12 @@ class Fold:
         except StateError as error:
             self._ignore(key, str(error))
             return
-        if key == FENCE:
+        if key.startswith(FENCE):
             if rank > self.rank:
                 self.rank, self.fence = rank, value
             return
         self.touched.add(key)
+        self.committed |= key != POSITION
         if rank < self.rank:
             self.overwritten.add(key)
             return
@@ -106,7 +113,7 @@ class Fold:
         if not self.foreign:
             log.warning("%s; it is ignored, and others like it: nobody but workers may write to this topic", why)
         self.foreign += 1
-        if key != FENCE:  # compaction would keep this record instead of a row
+        if not key.startswith(FENCE):  # compaction would keep this record instead of a row
             self.touched.add(key)
             self.overwritten.add(key)
 
@@ -186,6 +193,11 @@ async def append(
     return next_offset
 
 
+def fence_key(epoch: int) -> bytes:
+    """The key of the fence of an epoch."""
+    return FENCE + bytes([epoch % 256])
+
+
 async def append_fence(producer: AIOKafkaProducer, at: TopicPartition, epoch: int, word: bytes) -> int:
     """Appends the fence of a new epoch, wherever the log ends now.
 
@@ -206,7 +218,7 @@ async def append_fence(producer: AIOKafkaProducer, at: TopicPartition, epoch: in
         The offset after the fence.
     """
     batch = producer.create_batch()
-    batch.append(key=FENCE, value=word, timestamp=None, headers=rank_headers(Rank(epoch, 0)))
+    batch.append(key=fence_key(epoch), value=word, timestamp=None, headers=rank_headers(Rank(epoch, 0)))
     appended = await (await producer.send_batch(batch, at.topic, partition=at.partition))
     return int(appended.offset) + 1
 

@@ -175,8 +175,8 @@ class PartitionTable:
     def _verify(self, fold: Fold) -> None:
         """Raises StateError when compaction has removed rows that count."""
         stored = fold.rows.get(POSITION)
-        if stored is None:  # a first owner's takeover may be without effect, but only commits write more than POSITION
-            lost = bool(fold.touched - {POSITION})
+        if stored is None:
+            lost = fold.committed
         else:
             fields, found = orjson.loads(stored), self._checksum.fields()
             written = {name: fields.get(name) for name in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.kafka.state.changelog import FENCE, POSITION, Fold, Rank
+from stream_app.kafka.state.changelog import FENCE, POSITION, Fold, Rank, fence_key
 from tests.support.kafka_records import record, row
 
 START = Rank(1, 0)
@@ -108,6 +108,29 @@ def test_compaction_may_have_taken_earlier_positions() -> None:
     made = fold((b"x", b"1", Rank(1, 1)), (b"y", b"2", Rank(1, 2)), *group(Rank(1, 3), (b"z", b"3")))
 
     assert made.rows == {b"x": b"1", b"y": b"2", b"z": b"3", POSITION: b"at"}
+
+
+def test_a_fence_outlives_the_next_one() -> None:
+    """Its owner's rows are gone, overwritten by a zombie, and the next owner died behind a fence of its own."""
+    log = [
+        *group(Rank(1, 1), (b"x", b"1")),
+        (fence_key(2), b"two", Rank(2, 0)),
+        *group(Rank(2, 5), (b"x", b"2")),
+        *group(Rank(1, 3), (b"x", b"late")),
+        (fence_key(3), b"three", Rank(3, 0)),
+    ]
+    last = {key: number for number, (key, _, _) in enumerate(log)}
+    made = fold(*[each for number, each in enumerate(log) if last[each[0]] == number])
+
+    assert (made.rows, made.committed) == ({}, True)
+
+
+def test_only_commits_write_more_than_position() -> None:
+    """Taking over an empty log, or a record of a stranger in it, is no commit, of which something could be lost."""
+    made = fold((FENCE, b"one", Rank(2, 0)), *group(Rank(1, 0)))
+    made.add(record(7, key=b"x"))
+
+    assert (made.rows, made.committed) == ({}, False)
 
 
 @pytest.mark.parametrize(
