@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, cast
 
@@ -32,7 +32,8 @@ STDIN = "-"
 #: The messages of a store, given its address; None for what is no store but a file of events.
 Stores = Callable[[str], Iterator[bytes] | None]
 
-_CHUNK = 1 << 20
+#: Bytes that are read at once, and of an array while little of it was read: arrays may follow one another.
+_CHUNK, _FIRST_CHUNK = 1 << 20, 1 << 14
 _SPACE = b" \t\r\n"
 #: User and password in an address.
 _LOGIN = re.compile(r"(?<=://)[^/@]*@")
@@ -205,32 +206,63 @@ class _Text:
                 yield number, message
 
 
-def _messages(stream: io.BufferedReader, is_json: bool) -> Iterator[tuple[int, bytes]]:
-    """The messages of a text, by the form of its first line; `is_json`: the name of the file says JSON."""
-    first, number = b"", 0
-    while not first.strip(_SPACE):
-        first = stream.readline(MESSAGE_MAX)
+class _Ahead:
+    """A stream of which something may be read again."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._again = io.BytesIO()
+
+    def put_back(self, text: bytes) -> None:
+        """Has the end of what was read read again."""
+        if text:
+            self._again = io.BytesIO(text + self._again.read())
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        return self._again.read(size) or self._stream.read(size)
+
+    def readline(self, size: int) -> bytes:
+        """A line, or as many bytes of it."""
+        line = self._again.readline(size)
+        return line if line[-1:] == b"\n" or len(line) == size else line + self._stream.readline(size - len(line))
+
+
+#: A text without anything behind a line.
+_NOTHING = _Ahead(io.BytesIO())
+
+
+def _messages(stream: IO[bytes], is_json: bool) -> Iterator[tuple[int, bytes]]:
+    """The messages of a text, by the form of its first line; `is_json`: the name of the file says JSON.
+
+    What follows an array is read as another text.
+    """
+    text = _Ahead(stream)
+    number = 0
+    while first := text.readline(MESSAGE_MAX):
         number += 1
-        if not first:
-            return
-    begins_document = _BEGIN.match(first) if not is_json else first.lstrip(_SPACE)[:1] in (b"[", b"{")
-    if not begins_document or (first[-1:] == b"\n" and _is_json(first)):
-        yield from _lines(stream, first, number)
-    elif first.lstrip(_SPACE)[:1] == b"[":
-        yield from _elements(stream, first, number)
-    else:
-        yield from _documents(stream, first, number)
+        if not first.strip(_SPACE):
+            continue
+        begins_document = _BEGIN.match(first) if not is_json else first.lstrip(_SPACE)[:1] in (b"[", b"{")
+        if not begins_document or (first[-1:] == b"\n" and _is_json(first)):
+            yield from _lines(text, first, number)
+        elif first.lstrip(_SPACE)[:1] == b"[":
+            rest, line = yield from _elements(text, first, number)
+            text.put_back(rest)
+            number = line - 1
+        else:
+            yield from _documents(text, first, number)
 
 
-def _lines(stream: IO[bytes], line: bytes, number: int) -> Iterator[tuple[int, bytes]]:
+def _lines(stream: _Ahead, line: bytes, number: int) -> Iterator[tuple[int, bytes]]:
     """The messages of lines, from one that was read on."""
     while line:
         is_cut = len(line) == MESSAGE_MAX and line[-1:] != b"\n"
         line = line.rstrip(b"\r\n")
         if _SEAM.search(line) and not _is_json(line):
-            yield from _documents(stream if is_cut else io.BytesIO(), line, number)
+            yield from _documents(stream if is_cut else _NOTHING, line, number)
         elif line[:1] == b"[" and _is_json(line):
-            yield from _elements(io.BytesIO(), line, number)
+            yield from _elements(_NOTHING, line, number)
         elif line.strip(_SPACE):
             yield number, line[:-1] if line[-2:] == b"}," else line
         while is_cut and (rest := stream.readline(MESSAGE_MAX)):
@@ -255,8 +287,11 @@ _SEAM = re.compile(rb"\}[ \r]?\{")
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
 
 
-def _elements(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int, bytes]]:
-    """The elements of an array that begins in `buffer`, as they stand in the text."""
+def _elements(stream: _Ahead, buffer: bytes, line: int) -> Generator[tuple[int, bytes], None, tuple[bytes, int]]:
+    """The elements of an array that begins in `buffer`, as they stand in the text.
+
+    Returns what was read of the text behind the array, and the line on which it begins.
+    """
     start, depth = buffer.index(b"[") + 1, 0
     place = start - 1
     while True:
@@ -278,20 +313,19 @@ def _elements(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int
                     line += element.count(b"\n")
                     start = place
                     if depth == 0:
-                        yield from _rest(stream, buffer[place:], line)
-                        return
+                        return buffer[place:], line
         else:
             place = len(buffer)
         if len(buffer) - start > MESSAGE_MAX:
             raise _BrokenOffError(f"the value in the array at line {line} does not end within {MESSAGE_MAX:,} bytes")
-        more = stream.read(_CHUNK)
+        more = stream.read(max(_FIRST_CHUNK, min(_CHUNK, len(buffer))))
         if not more:
             line += buffer[start:].count(b"\n")
             raise _BrokenOffError(f"the array breaks off at line {line}: it is never closed")
         buffer, place, start = buffer[start:] + more, place - start, 0
 
 
-def _documents(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[int, bytes]]:
+def _documents(stream: _Ahead, buffer: bytes, line: int) -> Iterator[tuple[int, bytes]]:
     """Objects one after the other, each perhaps over lines, with or without commas; what is none, as it stands."""
     start = place = depth = 0
     while True:
@@ -326,10 +360,3 @@ def _documents(stream: IO[bytes], buffer: bytes, line: int) -> Iterator[tuple[in
 
 def _newlines_before(element: bytes) -> int:
     return element[: len(element) - len(element.lstrip(_SPACE))].count(b"\n")
-
-
-def _rest(stream: IO[bytes], rest: bytes, line: int) -> Iterator[tuple[int, bytes]]:
-    """Yields what follows the end of an array as a message, so that the decoder reports it."""
-    rest += stream.read(_CHUNK)
-    if rest.strip(_SPACE):
-        yield line + _newlines_before(rest), rest.strip(_SPACE)

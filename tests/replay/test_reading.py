@@ -135,6 +135,40 @@ def test_a_json_file_may_be_a_document_an_array_or_lines(tmp_path: Path, content
     assert read(tmp_path / "events.json", content) == messages
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        pytest.param(
+            b'[{"a":NaN}]\n[{"b":1},{"c":2}]\n\n{"d":3}\n',
+            [(b'{"a":NaN}', "1"), (b'{"b":1}', "2"), (b'{"c":2}', "2"), (b'{"d":3}', "4")],
+            id="lines with arrays, of which the first is odd",
+        ),
+        pytest.param(
+            b'[\n{"a":1}\n]\n[\n{"b":2}]\n[{"c":\n3}]{"d":4}\n{"e":5}',
+            [(b'{"a":1}', "2"), (b'{"b":2}', "5"), (b'{"c":\n3}', "6"), (b'{"d":4}', "7"), (b'{"e":5}', "8")],
+            id="arrays over lines",
+        ),
+        pytest.param(b'[{"a":1}], x\ny\n', [(b'{"a":1}', "1"), (b", x", "1"), (b"y", "2")], id="what is no event"),
+    ],
+)
+def test_what_follows_an_array_is_read_as_another_text(
+    tmp_path: Path, content: bytes, messages: list[Any], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Message by message with its line, however much was read at once."""
+    monkeypatch.setattr(reading, "_CHUNK", chunk)
+    monkeypatch.setattr(reading, "_FIRST_CHUNK", chunk)
+
+    assert read(tmp_path / "events.jsonl", content) == messages
+
+
+def test_nothing_behind_an_array_is_lost(tmp_path: Path) -> None:
+    """Whatever its size: one odd event at the beginning costs itself alone."""
+    line = b'[{"a": "%s"}]\n' % (b"x" * 1000)
+
+    assert len(read(tmp_path / "events.jsonl", b'[{"a": NaN}]\n' + line * 3000)) == 3001
+
+
 @given(st.lists(_JSON, max_size=8), st.integers(1, 40), st.sampled_from([None, 1]))
 def test_an_array_is_cut_where_a_parser_cuts_it(elements: list[Any], chunk: int, indent: int | None) -> None:
     """However small the pieces it is read in: the messages are the elements."""
