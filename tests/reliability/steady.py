@@ -27,7 +27,7 @@ OPTIONS = (
 #: Days of events that decide about what has not been forgotten, together with what these events descend from.
 WINDOW_DAYS = RETENTION_DAYS + 2 * LATENESS_DAYS
 #: Pipelines, and events after which a worker forgets as much as it learns.
-PIPELINES = 60
+PIPELINES = 30
 WARM = 94 * PIPELINES * 2 * (RETENTION_DAYS + LATENESS_DAYS)
 
 
