@@ -25,8 +25,8 @@ PIPELINES, DAY = 200, 94 * 200
 SHARES = (25, 50, 75, 90, 100)
 #: Events/s at most: what is written for a second of the sustained load.
 MOST = 6_000
-#: Events on which a worker has caught up before a load.
-WARM = 50_000
+#: Events on which a worker has caught up before a load, for each second of it and at most.
+WARM_PER_SECOND, WARM_MOST = 500, 50_000
 #: The promises: events/s sustained, and ms of the 99th percentile of delays at half of that rate.
 RATE, P99_MS = 2_000, 1_000
 
@@ -41,7 +41,7 @@ def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, A
         for share in SHARES:
             if str(share) not in so_far:
                 rate = so_far["events_per_second"] * share / 100
-                so_far = {**so_far, str(share): loaded(bootstrap, work, rate, max(15, amount // 5))}
+                so_far = {**so_far, str(share): loaded(bootstrap, work, rate, max(10, amount // 5))}
                 yield so_far
     broken = []
     if so_far["events_per_second"] < RATE:
@@ -74,11 +74,12 @@ def sustained(bootstrap: str, work: Path, seconds: int) -> dict[str, Any]:
 def loaded(bootstrap: str, work: Path, rate: float, seconds: int) -> dict[str, Any]:
     """A worker that has caught up, at a steady rate: delays from event to verdict, and events left behind."""
     service = Service(bootstrap, work)
-    messages = events(WARM + int(rate * seconds))
-    asyncio.run(fill(bootstrap, service.names.events, PARTITIONS, messages[:WARM]))
+    warm = min(WARM_MOST, WARM_PER_SECOND * seconds)
+    messages = events(warm + int(rate * seconds))
+    asyncio.run(fill(bootstrap, service.names.events, PARTITIONS, messages[:warm]))
     service.start()
-    service.follow(WARM)
-    tail = sorted(messages[WARM:], key=lambda message: str(orjson.loads(message)["time"]))
+    service.follow(warm)
+    tail = sorted(messages[warm:], key=lambda message: str(orjson.loads(message)["time"]))
     event_ends = asyncio.run(ends(bootstrap, service.names.events, PARTITIONS))
     verdict_ends = asyncio.run(ends(bootstrap, service.names.verdicts, VERDICT_PARTITIONS))
     began = time.monotonic()
