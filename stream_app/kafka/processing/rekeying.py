@@ -15,6 +15,7 @@ from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing.messages import dead_letter, native_message
 from stream_app.kafka.processing.partition import FUTURE_MS
+from stream_app.kafka.processing.partitioner import TICK
 from stream_app.kafka.records import FORMAT, Batch, Record
 from stream_app.kafka.state.outbox import Message
 from stream_app.metrics.catalogue import MALFORMED
@@ -80,8 +81,11 @@ def rekeyed(record: Record, names: Names, sources: Sources = SOURCES, counts: Co
     Returns
     -------
     Message | None
-        A native event keyed by its pipeline, or a dead letter; None for a valid message about no execution.
+        A native event keyed by its pipeline, or a dead letter; None for a valid message about no execution, and for a
+        tick: the topic of events of another group can be a source.
     """
+    if any(name == TICK for name, _ in record.headers):
+        return None
     message = record.value or b""
     given = next((value.decode(errors="replace") for name, value in record.headers if name == FORMAT and value), "")
     form = given if given in sources else detect(message)

@@ -19,6 +19,7 @@ from stream_app.kafka.clients import retry
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing import rekeying
+from stream_app.kafka.processing.partitioner import TICK
 from stream_app.kafka.processing.rekeying import rekeyed
 from stream_app.kafka.records import FORMAT, Batch
 from stream_app.kafka.state.outbox import Message
@@ -64,6 +65,11 @@ def test_a_message_is_read_in_the_format_that_its_sender_names() -> None:
     assert rekeyed(record(0, message), NAMES).topic == "g-dead-letters"
     assert rekeyed(named, NAMES).topic == "g-events"
     assert rekeyed(replace(named, headers=((FORMAT, b"klingon"),)), NAMES).topic == "g-dead-letters"
+
+
+def test_a_tick_of_another_group_is_left_out() -> None:
+    """Its topic of events may be a source."""
+    assert rekeyed(record(0, b"tick", headers=((TICK, b""),)), NAMES) is None
 
 
 def test_a_format_that_is_no_text_is_as_good_as_none() -> None:
