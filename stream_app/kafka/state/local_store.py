@@ -7,6 +7,7 @@ A copy that may be wrong is deleted and read again from the changelog, which is 
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import time
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from stream_app.errors import OptionsError
 from stream_app.runtime.files import make_file, make_folder
+
+log = logging.getLogger(__name__)
 
 Row = tuple[bytes, bytes | None]
 
@@ -223,8 +226,11 @@ class LocalStore:
         self._db = self._open()
 
     def close(self) -> None:
-        """Releases the folder."""
-        self._db.close()
+        """Releases the folder. What cannot be written any more is in the changelog."""
+        try:
+            self._db.close()
+        except Exception as error:  # rocksdict has no errors of its own
+            log.warning("%s: the local copy is not whole: %s", self._folder, error)
 
 
 def digest(row: tuple[bytes, bytes]) -> int:

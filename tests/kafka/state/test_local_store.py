@@ -173,3 +173,20 @@ def test_rows_that_changed_on_disk_are_not_read(tmp_path: Path) -> None:
 
     with pytest.raises(DamagedCopyError, match="0 rows, 1 were written"):
         store.rows()
+
+
+def test_a_copy_that_a_full_disk_leaves_unfinished_is_closed_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Closing writes what is left. Its failure must not hide why a worker ends, nor keep others from being closed."""
+
+    class Full:
+        def close(self) -> None:
+            raise Exception("IO error: Writer has previous error.")  # as rocksdict raises it
+
+    store = LocalStore(tmp_path / "copy")
+    store._db.close()
+    store._db = Full()
+    store.close()
+
+    assert "Writer has previous error" in caplog.text
