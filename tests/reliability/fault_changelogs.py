@@ -14,6 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.broker.broker import JavaBroker
 from tests.broker.cluster import Process
+from tests.broker.scenarios import keyed
 from tests.reliability.rig import RESUME_SECONDS, Rig, end_softly, events, own_broker, rig_on
 
 NAME = "a changelog that is compacted, emptied or cut short, before and during a restore"
@@ -86,7 +87,7 @@ async def one(
     messages = events(seed=seed + 1)
     with rig_on(broker, folder, group) as rig:
         worker = await asyncio.to_thread(rig.worker)
-        await rig.direct.produce(rig.direct.names.events, [(None, None, message) for message in messages])
+        await rig.direct.produce(rig.direct.names.events, keyed(messages))
         await rig.equal(messages)
         assert end_softly(worker) == 0
         shutil.rmtree(folder / "worker0" / "state")
