@@ -25,7 +25,7 @@ from tests.fuzz.targets import FOLDER, TARGETS, corpus, target
 ROOT = FOLDER.parents[1]
 GROWING, RESULTS = ROOT / ".fuzz", FOLDER / "results.json"
 #: Seconds after which results are stored, and an input that takes longer is a fault.
-SLICE, HANG = 300, 20
+SLICE, HANG = 300, 120
 #: Bytes of the inputs kept of one target.
 KEPT_BYTES = 100_000
 #: Kept inputs with this prefix once were faults.

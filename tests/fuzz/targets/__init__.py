@@ -13,7 +13,7 @@ from types import ModuleType
 
 FOLDER = Path(__file__).parent.parent
 #: Runs of the tests take one of these by turns; `work` measures time, as a test must not.
-IN_TURN = ("decoders", "rows", "checkpoint", "bodies", "stores")
+IN_TURN = ("decoders", "rows", "checkpoint", "bodies", "stores", "files")
 TARGETS = (*IN_TURN, "work")
 
 

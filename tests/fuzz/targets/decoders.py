@@ -6,36 +6,63 @@ import base64
 import gzip
 import hmac
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent
 from stream_app.sources import NATIVE, SOURCES, DeadLetter, Decode, detect
+from stream_app.sources import openlineage_rules as rules
 from stream_app.sources.faults import kind_of
 from stream_app.sources.mlflow import RejectedWebhook, Rules, decode_webhook
+from stream_app.sources.openlineage import OpenLineage
+from stream_app.sources.openlineage_rules import DatasetRule, JobRule
+from stream_app.times import EARLIEST_MS, LATEST_MS, foreign_to_time, text_to_time, time_to_text
 from stream_app.wire import event_to_dict
 
 MAX_BYTES = 4096
 NOW_MS = 1_800_000_000_000
 #: Characters of the longest reason, as a dead letter may repeat 80 characters of a value and of a path.
 REASON_MAX = 400
+#: Bytes up to which a message may also be the text of a time.
+_TIME_BYTES = 64
 
 _SECRET = "s3cret"
 _RULES = Rules(pushed_tags=("deployed",), promoted_tag="promoted_at")
-_DECODERS: tuple[tuple[str, Decode], ...] = tuple(SOURCES.items())
+_JOBS = (JobRule(name=r".*\.fit", group="train"), JobRule(name=r"(\w*)-(.*)", pipeline=r"\2"))
+_RULED = OpenLineage(rules.Rules(_JOBS, [DatasetRule("Model", name="m.*")]), ZoneInfo("Europe/Berlin"))
+_DECODERS: tuple[Decode, ...] = (*SOURCES.values(), _RULED.decode)
 
 
 def check(message: bytes) -> None:
     """Every decoder reads a message as is documented, whatever it is of."""
     assert SOURCES[detect(message)]
-    for _, decode in _DECODERS:
+    for decode in _DECODERS:
         event = _decoded(decode, message)
         if b"specversion" not in message and b"\\u" not in message:
             _check_forms(decode, message, event)
     _check_webhook(message)
+    if len(message) <= _TIME_BYTES:
+        _check_time(message.decode(errors="replace"))
+
+
+def _check_time(text: str) -> None:
+    """What one reader of times takes the other does, too, and a time that is written is the same when it is read."""
+    times: list[int | None] = []
+    for read in (text_to_time, lambda text: foreign_to_time(text, UTC)):
+        try:
+            times.append(read(text))
+        except ValueError:
+            times.append(None)
+    strict, foreign = times
+    assert strict is None or strict == foreign, times
+    for time_ms in times:
+        if time_ms is not None and EARLIEST_MS <= time_ms < LATEST_MS:
+            assert text_to_time(time_to_text(time_ms)) == time_ms
 
 
 def _decoded(decode: Decode, message: bytes) -> Event | str | None:
@@ -43,7 +70,7 @@ def _decoded(decode: Decode, message: bytes) -> Event | str | None:
     try:
         event = decode(message, None)
     except MalformedEvent as error:
-        return _reason(message, error)
+        return check_reason(message, error)
     if event is not None:
         check_written(event)
     return event
@@ -59,7 +86,7 @@ def check_written(event: Event) -> None:
     assert orjson.dumps(event_to_dict(again)) == written
 
 
-def _reason(message: bytes, error: MalformedEvent) -> str:
+def check_reason(message: bytes, error: MalformedEvent) -> str:
     """The reason of a refusal, which is one short line that can be stored and counted."""
     reason = str(error)
     assert reason.isprintable(), reason
@@ -94,7 +121,7 @@ def _check_webhook(body: bytes) -> None:
     try:
         event = decode_webhook(headers, body, _SECRET, NOW_MS, _RULES)
     except MalformedEvent as error:
-        _reason(body, error)
+        check_reason(body, error)
         return
     if event is not None:
         assert event.time_ms <= NOW_MS
@@ -116,6 +143,9 @@ def seeds() -> Iterator[bytes]:
     yield orjson.dumps({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": VALID})
     yield from (bad.message for bad in BAD_INPUT if len(bad.message) <= MAX_BYTES)
     yield orjson.dumps(run_event(inputs=[dataset("data", "3")], outputs=[dataset("model")], parent=("r", "vision")))
+    yield b"2026-03-01T06:00:60.5+01:00"
+    yield b"2026-03-01 06:00,5 +01[Europe/Berlin]"
+    yield b"1772368496.789"
     yield from webhook_bodies()
     yield from recorded_events()
 
