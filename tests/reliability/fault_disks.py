@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import shutil
 import subprocess
@@ -211,6 +212,7 @@ def graphlets(made: Service, numbers: list[int]) -> int:
 
 def checkpoints(folder: Path, amount: int) -> dict[str, Any]:
     """Damages of a checkpoint: dropped and counted, or what was written; never another model."""
+    logging.getLogger("stream_app.kafka.model.checkpoint").setLevel(logging.ERROR)  # a line for each damage
     learner, counts = Learner(), Counts()
     whole = Checkpoint(folder, None, "topic", Settings(), counts)
     whole.write(learner, 10)
