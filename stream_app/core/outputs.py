@@ -123,6 +123,10 @@ class Verdict:
     job
         The name by which people know the trainer, or the run while the graphlet is provisional, where its source says
         one: ids of OpenLineage are UUIDs.
+    owner
+        The owner of the run; "" when it is not known.
+    labels
+        Texts among the properties of the run and the trainer.
     """
 
     graphlet: str
@@ -149,6 +153,8 @@ class Verdict:
     revision: int
     time_ms: int
     job: str | None = None
+    owner: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

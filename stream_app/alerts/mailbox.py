@@ -1,0 +1,405 @@
+"""The messages of one subscription: held, collected, sent in order, tried again. Pure: no clock, no network.
+
+A record goes through a mailbox in three steps. `accept` decides whether it is news here, and holds the raising of a
+flag. `advance` makes messages of what was held long enough. `take` gives the next message to send, and `sent`, `failed`
+and `refused` say what became of it. Every record that is not sent gets an entry in the log with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from stream_app.alerts.calendar import due_ms
+from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.retries import Breaker, retry_delay
+from stream_app.alerts.subscriptions import Subscription
+from stream_app.core.units import HOUR_MS
+
+#: Messages that may wait; the oldest is given up for a further one.
+MESSAGES_MAX = 10_000
+#: A flag that was withdrawn is not announced again within this time, in ms.
+AGAIN_MS = HOUR_MS
+
+
+class Fate(StrEnum):
+    """What became of a record or a message."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    #: Not sent: the reason tells why.
+    DROPPED = "dropped"
+    #: Given up after the last attempt, or since the subscription was disabled.
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An entry of the delivery log.
+
+    Parameters
+    ----------
+    message
+        The id of the message, or of the record where no message was made of it.
+    fate
+        What became of it.
+    time_ms
+        When, in ms since 1970 UTC.
+    attempt
+        The number of the attempt, from 1; 0 where there was none.
+    reason
+        Why it failed or was not sent; "" where it was.
+    """
+
+    message: str
+    fate: Fate
+    time_ms: int
+    attempt: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Message:
+    """One message with one record, or with several that were collected.
+
+    Parameters
+    ----------
+    id
+        The same at every attempt.
+    records
+        The latest record of each flag, in the order in which they came.
+    due_ms
+        When it may be sent, in ms since 1970 UTC.
+    collects
+        What it collects until it is due: the group's name, or "" for a digest; None: nothing.
+    attempts
+        Attempts that have failed.
+    """
+
+    id: str
+    records: list[FlagRecord]
+    due_ms: int
+    collects: str | None = None
+    attempts: int = 0
+
+    @property
+    def flags(self) -> set[str]:
+        """The flags of its records."""
+        return {record.flag for record in self.records}
+
+
+@dataclass(slots=True)
+class FlagState:
+    """What a subscription has heard of a flag.
+
+    Parameters
+    ----------
+    revision
+        Of the last record accepted.
+    announced
+        Whether a message says that it is open.
+    announced_ms
+        When that message was made, in ms since 1970 UTC.
+    heard
+        Whether an attempt was made to send it.
+    held, ready_ms
+        Records that wait, and when they become a message.
+    touched_ms
+        When it was changed last.
+    """
+
+    revision: int = 0
+    announced: bool = False
+    announced_ms: int = 0
+    heard: bool = False
+    held: list[FlagRecord] = field(default_factory=list)
+    ready_ms: int = 0
+    touched_ms: int = 0
+
+
+class Mailbox:
+    """The messages of one subscription.
+
+    Parameters
+    ----------
+    subscription
+        The subscription; replace the attribute when it changes.
+    """
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.flags: dict[str, FlagState] = {}
+        self.messages: dict[str, Message] = {}
+        self.breaker = Breaker()
+        #: When the first of the attempts was made that have all failed since, in ms since 1970 UTC; None: none.
+        self.failing_ms: int | None = None
+        self.log: list[LogEntry] = []
+        #: The flags and messages that have changed since they were stored.
+        self.changed_flags: set[str] = set()
+        self.changed_messages: set[str] = set()
+        self._sending: str | None = None
+        #: The flags with records that are held, and group -> id of the message that collects it.
+        self._holding: dict[str, None] = {}
+        self._collecting: dict[str, str] = {}
+
+    def restore(self, flags: Mapping[str, FlagState], messages: Iterable[Message], now_ms: int) -> None:
+        """Takes over what was stored; a message that was being sent is sent again.
+
+        Parameters
+        ----------
+        flags
+            The states of flags.
+        messages
+            The messages in the order in which they were made.
+        now_ms
+            The time in ms since 1970 UTC.
+        """
+        self.flags = dict(flags)
+        self.messages = {message.id: message for message in messages}
+        self._holding = {name: None for name, state in self.flags.items() if state.held}
+        self._collecting = {each.collects: each.id for each in self.messages.values() if each.collects is not None}
+        for message in self.messages.values():
+            if message.due_ms <= now_ms:
+                self._hear(message)  # it may have arrived before the process ended
+
+    def accept(self, record: FlagRecord, exact: bool, logged_ms: int, now_ms: int) -> None:
+        """Takes a record that was matched to the subscription.
+
+        Parameters
+        ----------
+        record
+            The record.
+        exact
+            Whether the filter holds for it; if not, it is news only to those who heard of the flag.
+        logged_ms
+            When it was logged, from which it is held, in ms since 1970 UTC.
+        now_ms
+            The time in ms since 1970 UTC.
+        """
+        state = self.flags.setdefault(record.flag, FlagState())
+        if record.revision <= state.revision:
+            return  # it was delivered to this mailbox before
+        state.revision, state.touched_ms = record.revision, now_ms
+        self.changed_flags.add(record.flag)
+        if record.is_end:
+            self._end(state, record, exact, now_ms)
+        elif state.announced and record.change is Change.REVISED:
+            if exact:
+                self._put([record], now_ms)
+            else:
+                self._drop(record.id, now_ms, "the filter does not hold any more")
+        elif exact:
+            self._hold(state, record, logged_ms)
+        elif state.held:
+            self._drop_held(state, now_ms, "the filter does not hold any more")
+            self._drop(record.id, now_ms, "the filter does not hold any more")
+
+    def advance(self, now_ms: int) -> None:
+        """Makes messages of the records that were held long enough."""
+        for name in [each for each in self._holding if self.flags[each].ready_ms <= now_ms]:
+            state = self.flags[name]
+            held, state.held = state.held, []
+            del self._holding[name]
+            state.announced, state.announced_ms, state.touched_ms = True, now_ms, now_ms
+            self.changed_flags.add(name)
+            self._put(held, now_ms)
+
+    def take(self, now_ms: int, now: float) -> Message | None:
+        """The next message to send; None: there is none now. One at a time is being sent.
+
+        Parameters
+        ----------
+        now_ms
+            The time in ms since 1970 UTC.
+        now
+            Seconds of a monotonic clock, for the breaker.
+        """
+        if self._sending is not None or self.breaker.wait(now) > 0.0:
+            return None
+        blocked: set[str] = set()
+        for message in self.messages.values():
+            if message.due_ms <= now_ms and not blocked & message.flags:
+                self._sending = message.id
+                self.breaker.attempt(now)
+                self._hear(message)
+                return message
+            blocked |= message.flags  # the records of a flag keep their order
+        return None
+
+    def sent(self, message: Message, now_ms: int, now: float) -> None:
+        """The message has arrived."""
+        self.breaker.record(now, succeeded=True)
+        self.failing_ms = None
+        self._log(message.id, Fate.SENT, now_ms, message.attempts + 1)
+        self._remove(message)
+
+    def failed(
+        self, message: Message, reason: str, now_ms: int, now: float, draw: float, retry_after: float | None = None
+    ) -> None:
+        """The attempt has failed, and is repeated unless it was the last.
+
+        Parameters
+        ----------
+        message
+            The message.
+        reason
+            What went wrong, in words.
+        now_ms, now
+            As of `take`.
+        draw, retry_after
+            As of `retry_delay`.
+        """
+        self.breaker.record(now, succeeded=False)
+        self.failing_ms = now_ms if self.failing_ms is None else self.failing_ms
+        message.attempts += 1
+        self._log(message.id, Fate.FAILED, now_ms, message.attempts, reason)
+        delay = retry_delay(message.attempts, draw, retry_after)
+        if delay is None:
+            self._log(message.id, Fate.DEAD, now_ms, message.attempts, f"given up after {message.attempts} attempts")
+            self._remove(message)
+            return
+        message.due_ms = now_ms + round(delay * 1000)
+        self._sending = None
+        self.changed_messages.add(message.id)
+
+    def give_up(self, now_ms: int, reason: str) -> list[Message]:
+        """Gives up all messages, since the subscription is disabled or deleted; returns them for the dead letters."""
+        given_up = list(self.messages.values())
+        for message in given_up:
+            self._log(message.id, Fate.DEAD, now_ms, message.attempts, reason)
+            self._remove(message)
+        for state in self.flags.values():
+            self._drop_held(state, now_ms, reason)
+        return given_up
+
+    def forget(self, before_ms: int) -> None:
+        """Forgets flags of which nothing was heard since a time and nothing waits."""
+        waiting = set().union(*(message.flags for message in self.messages.values())) if self.messages else set()
+        for name, state in list(self.flags.items()):
+            if state.touched_ms < before_ms and not state.held and name not in waiting:
+                del self.flags[name]
+                self.changed_flags.add(name)
+
+    def next_ms(self, now: float, now_ms: int) -> int | None:
+        """When there may be something to do, in ms since 1970 UTC; None: not before the next record.
+
+        Parameters
+        ----------
+        now, now_ms
+            As of `take`.
+        """
+        times = [self.flags[name].ready_ms for name in self._holding]
+        if self._sending is None and self.messages:
+            first = min(message.due_ms for message in self.messages.values())
+            times.append(max(first, now_ms + round(1000 * self.breaker.wait(now))))
+        return min(times, default=None)
+
+    def take_log(self) -> list[LogEntry]:
+        """The entries since the last call."""
+        entries, self.log = self.log, []
+        return entries
+
+    def _end(self, state: FlagState, record: FlagRecord, exact: bool, now_ms: int) -> None:
+        heard, state.announced, state.heard = state.heard, False, False
+        self._drop_held(state, now_ms, f"{record.change.value} before it was announced")
+        self._drop_unsent(record.flag, now_ms)
+        opens = {Change.RAISED, Change.REVISED} & set(self.subscription.types)
+        if heard or (not opens and exact):
+            self._put([record], now_ms)
+        else:
+            self._drop(record.id, now_ms, "its flag was not announced")
+
+    def _drop_unsent(self, flag: str, now_ms: int) -> None:
+        """Drops what says that a flag is open and has not arrived yet."""
+        for message in list(self.messages.values()):
+            stale = [each for each in message.records if each.flag == flag and not each.is_end]
+            if not stale or message.id == self._sending:
+                continue
+            for each in stale:
+                self._drop(each.id, now_ms, "its end is known")
+            message.records = [each for each in message.records if each not in stale]
+            self.changed_messages.add(message.id)
+            if not message.records:
+                self._remove(message)
+
+    def _hear(self, message: Message) -> None:
+        for record in message.records:
+            state = self.flags.get(record.flag)
+            if state is not None and not state.heard and not record.is_end:
+                state.heard = True
+                self.changed_flags.add(record.flag)
+
+    def _hold(self, state: FlagState, record: FlagRecord, logged_ms: int) -> None:
+        if not state.held:
+            ready_ms = logged_ms + round(self.subscription.delivery.min_hold_seconds * 1000)
+            again_ms = state.announced_ms + AGAIN_MS if state.announced_ms else 0
+            state.ready_ms = max(ready_ms, again_ms)
+        # Of several revisions the last tells all.
+        for each in state.held:
+            if each.change is Change.REVISED:
+                self._drop(each.id, logged_ms, f"revision {record.revision} replaces it")
+        state.held = [each for each in state.held if each.change is Change.RAISED] + [record]
+        self._holding[record.flag] = None
+
+    def _put(self, records: Iterable[FlagRecord], now_ms: int) -> None:
+        """Puts records into messages of their own, or into the one that collects them."""
+        delivery = self.subscription.delivery
+        for record in records:
+            group = _group(self.subscription, record)
+            if group is None:
+                self._add(Message(record.id, [record], due_ms(delivery, now_ms)))
+                continue
+            found = self.messages.get(self._collecting.get(group, ""))
+            if found is not None and self._collects(found, now_ms):
+                for each in found.records:
+                    if each.flag == record.flag:
+                        self._drop(each.id, now_ms, f"revision {record.revision} replaces it")
+                found.records = [each for each in found.records if each.flag != record.flag] + [record]
+                self.changed_messages.add(found.id)
+                continue
+            wait_seconds = delivery.group_seconds if delivery.group_by is not None else 0.0
+            due = due_ms(delivery, now_ms + round(wait_seconds * 1000))
+            self._add(Message(f"{record.id}+", [record], due, group))
+            self._collecting[group] = f"{record.id}+"
+
+    def _collects(self, message: Message, now_ms: int) -> bool:
+        """Whether a message still takes records of its group."""
+        return message.attempts == 0 and message.id != self._sending and now_ms < message.due_ms
+
+    def _add(self, message: Message) -> None:
+        if len(self.messages) >= MESSAGES_MAX:
+            oldest = next(each for each in self.messages.values() if each.id != self._sending)
+            self._log(oldest.id, Fate.DEAD, message.due_ms, oldest.attempts, f"{MESSAGES_MAX:,} messages wait")
+            self._remove(oldest)
+        self.messages[message.id] = message
+        self.changed_messages.add(message.id)
+
+    def _remove(self, message: Message) -> None:
+        self.messages.pop(message.id, None)
+        if message.collects is not None and self._collecting.get(message.collects) == message.id:
+            del self._collecting[message.collects]
+        self.changed_messages.add(message.id)
+        if self._sending == message.id:
+            self._sending = None
+
+    def _drop_held(self, state: FlagState, now_ms: int, reason: str) -> None:
+        for record in state.held:
+            self._drop(record.id, now_ms, reason)
+            self.changed_flags.add(record.flag)
+            self._holding.pop(record.flag, None)
+        state.held = []
+
+    def _drop(self, record_id: str, now_ms: int, reason: str) -> None:
+        self._log(record_id, Fate.DROPPED, now_ms, 0, reason)
+
+    def _log(self, message: str, fate: Fate, now_ms: int, attempt: int, reason: str = "") -> None:
+        self.log.append(LogEntry(message, fate, now_ms, attempt, reason))
+
+
+def _group(subscription: Subscription, record: FlagRecord) -> str | None:
+    """The name of what a record is collected with; None: it is sent alone."""
+    delivery = subscription.delivery
+    if delivery.group_by is None:
+        return "" if delivery.digest is not None or delivery.quiet_hours is not None else None
+    return record.pipeline if delivery.group_by == "pipeline" else record.owner
