@@ -148,7 +148,7 @@ def _events(explanation: Explanation) -> list[str]:
 
 
 def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
-    from stream_app.report.wording import policy_name, policy_notes, reason_name
+    from stream_app.figures.wording import policy_name, policy_notes, reason_name
     from stream_app.times import time_to_text
 
     whose = f" after {verdict.validator}" if verdict.validator else ""
@@ -167,7 +167,7 @@ def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
 
 
 def _outcome(explanation: Explanation) -> list[str]:
-    from stream_app.report.wording import CAUSES, OUTCOMES
+    from stream_app.figures.wording import CAUSES, OUTCOMES
     from stream_app.times import time_to_text
     from stream_app.wire import outcome_of
 

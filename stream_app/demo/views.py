@@ -14,7 +14,7 @@ from stream_app.core.features.descriptions import describe
 from stream_app.core.outputs import PRUNE, WARN, Verdict
 from stream_app.demo.run import Flag, Scene
 from stream_app.figures.numbers import count, node_hours, percent
-from stream_app.report.wording import policy_notes
+from stream_app.figures.wording import policy_notes
 from stream_app.times import time_to_text
 
 #: Lines of the screen that are not rows of the two tables.

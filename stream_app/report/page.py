@@ -9,8 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from stream_app.analysis.figures import Figures
 from stream_app.core.features.descriptions import describe
 from stream_app.errors import OptionsError
-from stream_app.figures import charts, numbers
-from stream_app.report import wording
+from stream_app.figures import charts, numbers, wording
 
 
 def write_page(path: str, found: Figures) -> None:

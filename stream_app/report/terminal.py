@@ -11,8 +11,8 @@ from rich.text import Text
 from stream_app.analysis.budgets import BudgetFigures
 from stream_app.analysis.figures import Figures
 from stream_app.figures.numbers import budget_name, cost, count, figure_of, node_hours, percent, plural, share_of, times
+from stream_app.figures.wording import CAUSES, OUTCOMES
 from stream_app.replay.replay import Replayed
-from stream_app.report.wording import CAUSES, OUTCOMES
 
 _WIDTH = 110
 #: Reasons for dead letters listed.

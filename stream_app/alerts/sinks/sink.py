@@ -1,0 +1,87 @@
+"""What all sinks share: the message they send, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.texts import Text
+
+#: Seconds that an attempt may take, and characters of an answer that are kept.
+TIMEOUT_SECONDS, ANSWER_MAX = 15.0, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message as a sink sends it.
+
+    Parameters
+    ----------
+    id
+        The same at every attempt, and of no other message.
+    records
+        One record or, of a digest or a group, several.
+    text
+        The message in words.
+    thread
+        What the sink has kept of the flags' earlier messages, by flag: such as the id of a message in a chat.
+    """
+
+    id: str
+    records: Sequence[FlagRecord]
+    text: Text
+    thread: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an attempt.
+
+    Parameters
+    ----------
+    reason
+        Why it failed, in words; "" when the message was taken.
+    retry_after
+        Seconds that the sink asked to wait; None: it did not.
+    gone
+        Whether the sink says that it will never take a message again.
+    thread
+        What is to be kept of the flags of the message.
+    """
+
+    reason: str = ""
+    retry_after: float | None = None
+    gone: bool = False
+    thread: Mapping[str, str] | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the message was taken."""
+        return not self.reason
+
+
+class Sink(Protocol):
+    """Sends messages."""
+
+    async def send(self, message: Outgoing) -> Result:
+        """Makes one attempt to send a message.
+
+        Parameters
+        ----------
+        message
+            The message.
+
+        Returns
+        -------
+        Result
+            It raises nothing for what the other side does.
+        """
+
+
+def cleaned(answer: bytes) -> str:
+    """The beginning of an answer as one printable line."""
+    text = answer[: 4 * ANSWER_MAX].decode(errors="replace")
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line[:ANSWER_MAX]

@@ -1,0 +1,78 @@
+"""Webhooks: CloudEvents in structured JSON, signed as Standard Webhooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import orjson
+
+from stream_app.alerts.flags import SOURCE, TYPE, FlagRecord, cloud_event, record_to_dict
+from stream_app.alerts.signing import headers as signed
+from stream_app.alerts.sinks.http import HttpClient, result_of
+from stream_app.alerts.sinks.sink import Outgoing, Result
+from stream_app.times import time_to_text
+
+_CONTENT = {"Content-Type": "application/cloudevents+json; charset=utf-8", "User-Agent": "stream-app"}
+
+
+class Webhook:
+    """Posts messages to a URL.
+
+    Parameters
+    ----------
+    http
+        The client.
+    url
+        The URL.
+    keys
+        The secrets that are valid now.
+    headers
+        Further headers.
+    now
+        The clock, in seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str,
+        keys: Sequence[str],
+        headers: Mapping[str, str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._keys = keys
+        self._headers = headers
+        self._now = now
+
+    async def send(self, message: Outgoing) -> Result:
+        """Posts a message; see `Sink.send`."""
+        body = orjson.dumps(event_of(message.id, message.records))
+        now = self._now()
+        headers = {**self._headers, **_CONTENT, **signed(self._keys, message.id, int(now), body)}
+        return result_of(await self._http.post(self._url, body, headers), now)
+
+
+def event_of(message_id: str, records: Sequence[FlagRecord]) -> dict[str, object]:
+    """The CloudEvent of a message: that of its record, or a digest of several.
+
+    Parameters
+    ----------
+    message_id
+        The id of the message, which is that of the event of a digest.
+    records
+        Its records.
+    """
+    if len(records) == 1:
+        return cloud_event(records[0])
+    return {
+        "specversion": "1.0",
+        "id": message_id,
+        "source": SOURCE,
+        "type": f"{TYPE}digest",
+        "time": time_to_text(max(record.time_ms for record in records)),
+        "datacontenttype": "application/json",
+        "data": {"flags": [record_to_dict(record) for record in records]},
+    }
