@@ -50,6 +50,8 @@ class LogEntry:
         The number of the attempt, from 1; 0 where there was none.
     reason
         Why it failed or was not sent; "" where it was.
+    records
+        The ids of the records of the message.
     """
 
     message: str
@@ -57,6 +59,7 @@ class LogEntry:
     time_ms: int
     attempt: int = 0
     reason: str = ""
+    records: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,6 +78,8 @@ class Message:
         What it collects until it is due: the group's name, or "" for a digest; None: nothing.
     attempts
         Attempts that have failed.
+    number
+        Its place in the order in which the messages of the mailbox were made.
     """
 
     id: str
@@ -82,6 +87,7 @@ class Message:
     due_ms: int
     collects: str | None = None
     attempts: int = 0
+    number: int = 0
 
     @property
     def flags(self) -> set[str]:
@@ -135,6 +141,9 @@ class Mailbox:
         #: When the first of the attempts was made that have all failed since, in ms since 1970 UTC; None: none.
         self.failing_ms: int | None = None
         self.log: list[LogEntry] = []
+        #: Messages made so far, and what the sink keeps of flags that are open, by flag.
+        self.made = 0
+        self.thread: dict[str, str] = {}
         #: The flags and messages that have changed since they were stored.
         self.changed_flags: set[str] = set()
         self.changed_messages: set[str] = set()
@@ -227,11 +236,25 @@ class Mailbox:
             blocked |= message.flags  # the records of a flag keep their order
         return None
 
-    def sent(self, message: Message, now_ms: int, now: float) -> None:
-        """The message has arrived."""
+    def sent(self, message: Message, now_ms: int, now: float, thread: Mapping[str, str] | None = None) -> None:
+        """The message has arrived.
+
+        Parameters
+        ----------
+        message
+            The message.
+        now_ms, now
+            As of `take`.
+        thread
+            What the sink keeps of its flags.
+        """
+        self.thread.update(thread or {})
+        for record in message.records:
+            if record.is_end and record.change is not Change.WITHDRAWN:
+                self.thread.pop(record.flag, None)
         self.breaker.record(now, succeeded=True)
         self.failing_ms = None
-        self._log(message.id, Fate.SENT, now_ms, message.attempts + 1)
+        self._log(message, Fate.SENT, now_ms, message.attempts + 1)
         self._remove(message)
 
     def failed(
@@ -253,21 +276,36 @@ class Mailbox:
         self.breaker.record(now, succeeded=False)
         self.failing_ms = now_ms if self.failing_ms is None else self.failing_ms
         message.attempts += 1
-        self._log(message.id, Fate.FAILED, now_ms, message.attempts, reason)
+        self._log(message, Fate.FAILED, now_ms, message.attempts, reason)
         delay = retry_delay(message.attempts, draw, retry_after)
         if delay is None:
-            self._log(message.id, Fate.DEAD, now_ms, message.attempts, f"given up after {message.attempts} attempts")
+            self._log(message, Fate.DEAD, now_ms, message.attempts, f"given up after {message.attempts} attempts")
             self._remove(message)
             return
         message.due_ms = now_ms + round(delay * 1000)
         self._sending = None
         self.changed_messages.add(message.id)
 
+    def again(self, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
+        """Sends a message once more, under the same id.
+
+        Parameters
+        ----------
+        message_id
+            Its id.
+        records
+            Its records.
+        now_ms
+            As of `take`.
+        """
+        if message_id not in self.messages:
+            self._add(Message(message_id, list(records), now_ms))
+
     def give_up(self, now_ms: int, reason: str) -> list[Message]:
         """Gives up all messages, since the subscription is disabled or deleted; returns them for the dead letters."""
         given_up = list(self.messages.values())
         for message in given_up:
-            self._log(message.id, Fate.DEAD, now_ms, message.attempts, reason)
+            self._log(message, Fate.DEAD, now_ms, message.attempts, reason)
             self._remove(message)
         for state in self.flags.values():
             self._drop_held(state, now_ms, reason)
@@ -279,6 +317,7 @@ class Mailbox:
         for name, state in list(self.flags.items()):
             if state.touched_ms < before_ms and not state.held and name not in waiting:
                 del self.flags[name]
+                self.thread.pop(name, None)
                 self.changed_flags.add(name)
 
     def next_ms(self, now: float, now_ms: int) -> int | None:
@@ -370,8 +409,10 @@ class Mailbox:
     def _add(self, message: Message) -> None:
         if len(self.messages) >= MESSAGES_MAX:
             oldest = next(each for each in self.messages.values() if each.id != self._sending)
-            self._log(oldest.id, Fate.DEAD, message.due_ms, oldest.attempts, f"{MESSAGES_MAX:,} messages wait")
+            self._log(oldest, Fate.DEAD, message.due_ms, oldest.attempts, f"{MESSAGES_MAX:,} messages wait")
             self._remove(oldest)
+        self.made += 1
+        message.number = self.made
         self.messages[message.id] = message
         self.changed_messages.add(message.id)
 
@@ -391,10 +432,11 @@ class Mailbox:
         state.held = []
 
     def _drop(self, record_id: str, now_ms: int, reason: str) -> None:
-        self._log(record_id, Fate.DROPPED, now_ms, 0, reason)
+        self.log.append(LogEntry(record_id, Fate.DROPPED, now_ms, 0, reason, (record_id,)))
 
-    def _log(self, message: str, fate: Fate, now_ms: int, attempt: int, reason: str = "") -> None:
-        self.log.append(LogEntry(message, fate, now_ms, attempt, reason))
+    def _log(self, message: Message, fate: Fate, now_ms: int, attempt: int, reason: str = "") -> None:
+        records = tuple(record.id for record in message.records)
+        self.log.append(LogEntry(message.id, fate, now_ms, attempt, reason, records))
 
 
 def _group(subscription: Subscription, record: FlagRecord) -> str | None:

@@ -127,7 +127,7 @@ def _escaped(text: str) -> str:
 
 def _parts(text: str) -> list[str]:
     """Text cut where a section would be too long, at the end of a line if there is one; four sections at most."""
-    parts = []
+    parts: list[str] = []
     while text and len(parts) < 4:
         cut = len(text) if len(text) <= _SECTION_MAX else text.rfind("\n", 1, _SECTION_MAX)
         cut = cut if cut > 0 else _SECTION_MAX - 8  # an escaped character is not cut, but for a part of it at worst

@@ -1,0 +1,335 @@
+"""Sends the messages of mailboxes: each mailbox one at a time, all of them side by side.
+
+What a mailbox accepts is saved before it is sent, and what became of a message soon after. A process that dies between
+the two sends the message again, under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.mailbox import Mailbox, Message
+from stream_app.alerts.mailbox_rows import restore, subscription_of, take_rows
+from stream_app.alerts.matching import Matcher, PriceOf
+from stream_app.alerts.registered import Registered
+from stream_app.alerts.retries import DISABLE_AFTER_HOURS
+from stream_app.alerts.sinks.sink import Outgoing, Result, Sink
+from stream_app.alerts.store import AlertStoreError, Changes
+from stream_app.alerts.subscriptions import State
+from stream_app.alerts.texts import Text, Texts
+from stream_app.core.units import DAY_MS, HOUR_MS
+
+log = logging.getLogger(__name__)
+
+#: Attempts at one time.
+SENDING_MAX = 200
+#: Seconds between two saves while messages are being sent, and between two tries of a save that failed.
+_SAVE_SECONDS, _SAVE_AGAIN_SECONDS = 0.05, 1.0
+#: Days of silence after which a mailbox forgets a flag.
+_FORGET_DAYS = 37
+
+#: Makes the sink of a subscription.
+SinkOf = Callable[[Registered], Sink]
+#: Saves changes, all or none; raises AlertStoreError where that is not possible now.
+Save = Callable[[Changes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The clocks of a notifier: ms since 1970 UTC, seconds of a monotonic clock, and chance for jitter."""
+
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    now: Callable[[], float] = time.monotonic
+    draw: Callable[[], float] = random.random
+
+
+class Notifier:
+    """Sends what subscriptions are to hear.
+
+    Parameters
+    ----------
+    save
+        Saves changes.
+    sink_of
+        Makes the sink of a subscription.
+    texts
+        Writes messages.
+    price_of
+        Returns the price of a node-hour, for filters.
+    clocks
+        The clocks.
+    on_attempt
+        Called with the kind of the sink, what became of an attempt, and its seconds.
+    """
+
+    def __init__(
+        self,
+        save: Save,
+        sink_of: SinkOf,
+        texts: Texts | None = None,
+        price_of: PriceOf = lambda _: None,
+        clocks: Clocks | None = None,
+        on_attempt: Callable[[str, Result, float], None] = lambda *_: None,
+    ) -> None:
+        self._save = save
+        self._sink_of = sink_of
+        self._texts = texts or Texts()
+        self._clocks = clocks or Clocks()
+        self._on_attempt = on_attempt
+        self.matcher = Matcher((), price_of)
+        self.registered: dict[str, Registered] = {}
+        self.mailboxes: dict[str, Mailbox] = {}
+        #: Why nothing can be saved at the moment; "" when it can.
+        self.unavailable_reason = ""
+        self._sinks: dict[str, Sink] = {}
+        #: When mailboxes have something to do, earliest first; an entry that is not the last of its mailbox is void.
+        self._schedule: list[tuple[int, str]] = []
+        self._due: dict[str, int] = {}
+        self._changes = Changes()
+        self._dirty: dict[str, None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._forgot_ms = 0
+
+    def load(self, subscriptions: Iterable[Registered], rows: Mapping[bytes, bytes]) -> None:
+        """Loads what was stored; rows of subscriptions that are gone are deleted.
+
+        Raises
+        ------
+        StateError
+            A row cannot be read.
+        """
+        by_name: dict[str, dict[bytes, bytes]] = {}
+        for key, row in rows.items():
+            by_name.setdefault(subscription_of(key), {})[key] = row
+        now_ms = self._clocks.now_ms()
+        for registered in subscriptions:
+            self._put(registered)
+            name = registered.subscription.id
+            restore(self.mailboxes[name], by_name.pop(name, {}), now_ms)
+            self._reschedule(name)
+        for gone in by_name.values():
+            self._changes.rows.update(dict.fromkeys(gone))
+
+    def put(self, registered: Registered) -> None:
+        """Adds a subscription, or replaces it; its messages stay."""
+        self._put(registered)
+        self._changes.subscriptions[registered.subscription.id] = registered
+        self._reschedule(registered.subscription.id)
+        self._wake.set()
+
+    def remove(self, name: str) -> None:
+        """Removes a subscription with its messages."""
+        mailbox = self.mailboxes.get(name)
+        if mailbox is None:
+            return
+        mailbox.give_up(self._clocks.now_ms(), "the subscription was deleted")
+        mailbox.changed_flags |= mailbox.flags.keys()
+        mailbox.flags.clear()
+        self._collect(name)
+        self.matcher.drop(name)
+        del self.mailboxes[name], self.registered[name]
+        self._sinks.pop(name, None)
+        self._due.pop(name, None)
+        self._changes.subscriptions[name] = None
+        self._wake.set()
+
+    def accept(self, record: FlagRecord, logged_ms: int, number: int) -> None:
+        """Takes a flag record.
+
+        Parameters
+        ----------
+        record
+            The record.
+        logged_ms
+            When it was logged, in ms since 1970 UTC.
+        number
+            Its number, which is saved together with what mailboxes make of it.
+        """
+        now_ms = self._clocks.now_ms()
+        for subscription, exact in self.matcher.match(record):
+            self.mailboxes[subscription.id].accept(record, exact, logged_ms, now_ms)
+            self._dirty[subscription.id] = None
+            self._reschedule(subscription.id)
+        self._changes.cursor = number
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sends until cancelled; attempts that are under way are then finished, and saved."""
+        try:
+            while True:
+                await self._flush()
+                wait = self._start_due()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+                self._wake.clear()
+        finally:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            await self._flush()
+
+    async def test(self, registered: Registered, message: Outgoing) -> Result:
+        """Sends one message outside of any mailbox.
+
+        Parameters
+        ----------
+        registered
+            The subscription.
+        message
+            The message.
+        """
+        return await self._sink_of(registered).send(message)
+
+    def _put(self, registered: Registered) -> None:
+        subscription = registered.subscription
+        self.registered[subscription.id] = registered
+        self.matcher.put(subscription)
+        self._sinks.pop(subscription.id, None)
+        mailbox = self.mailboxes.get(subscription.id)
+        if mailbox is None:
+            self.mailboxes[subscription.id] = Mailbox(subscription)
+        else:
+            mailbox.subscription = subscription
+
+    def _reschedule(self, name: str) -> None:
+        mailbox = self.mailboxes[name]
+        active = mailbox.subscription.state is State.ACTIVE
+        due = mailbox.next_ms(self._clocks.now(), self._clocks.now_ms()) if active else None
+        if due is None:
+            self._due.pop(name, None)
+        elif self._due.get(name) != due:
+            self._due[name] = due
+            heapq.heappush(self._schedule, (due, name))
+
+    def _start_due(self) -> float | None:
+        """Starts the attempts that are due; returns the seconds until there is more to do, None: nothing is known."""
+        now_ms = self._clocks.now_ms()
+        while self._schedule and len(self._tasks) < SENDING_MAX:
+            due, name = self._schedule[0]
+            if self._due.get(name) != due:
+                heapq.heappop(self._schedule)
+                continue
+            if due > now_ms:
+                return (due - now_ms) / 1000.0
+            heapq.heappop(self._schedule)
+            del self._due[name]
+            self._start(name, now_ms)
+        if self._dirty or self._changes:
+            return _SAVE_AGAIN_SECONDS if self.unavailable_reason else _SAVE_SECONDS
+        return None
+
+    def _start(self, name: str, now_ms: int) -> None:
+        mailbox = self.mailboxes[name]
+        mailbox.advance(now_ms)
+        self._dirty[name] = None
+        # Nothing is sent that is not saved: after a loss of power another message could have the same id.
+        message = mailbox.take(now_ms, self._clocks.now()) if not self.unavailable_reason else None
+        if message is not None:
+            task = asyncio.create_task(self._send(name, mailbox, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._reschedule(name)
+
+    async def _send(self, name: str, mailbox: Mailbox, message: Message) -> None:
+        await self._flush()
+        began = self._clocks.now()
+        try:
+            result = await self._sink(name).send(self._outgoing(mailbox, message))
+        except Exception as error:  # a defect of a sink must not stop the others
+            log.exception("the sink of subscription %s failed", name)
+            result = Result(f"the sink failed: {type(error).__name__}")
+        now_ms, now = self._clocks.now_ms(), self._clocks.now()
+        self._on_attempt(mailbox.subscription.sink.kind, result, now - began)
+        if result.succeeded:
+            mailbox.sent(message, now_ms, now, result.thread)
+        else:
+            mailbox.failed(message, result.reason, now_ms, now, self._clocks.draw(), result.retry_after)
+        if self.mailboxes.get(name) is not mailbox:
+            return  # it was removed meanwhile
+        self._disable_if_gone(name, mailbox, result, now_ms)
+        self._dirty[name] = None
+        self._reschedule(name)
+        self._wake.set()
+
+    def _outgoing(self, mailbox: Mailbox, message: Message) -> Outgoing:
+        name = mailbox.subscription.id
+        try:
+            text = self._texts.of(message.records)
+        except ValueError as error:
+            text = Text("A flag has changed", f"Its text cannot be written: {error}")
+        return Outgoing(f"{message.id}@{name}", tuple(message.records), text, dict(mailbox.thread))
+
+    def _sink(self, name: str) -> Sink:
+        found = self._sinks.get(name)
+        if found is None:
+            found = self._sinks[name] = self._sink_of(self.registered[name])
+        return found
+
+    def _disable_if_gone(self, name: str, mailbox: Mailbox, result: Result, now_ms: int) -> None:
+        """Disables a subscription whose sink is gone, or has failed for days."""
+        failing_ms = mailbox.failing_ms
+        long = failing_ms is not None and now_ms - failing_ms >= DISABLE_AFTER_HOURS * HOUR_MS
+        if not result.gone and not long:
+            return
+        reason = result.reason if result.gone else f"no message arrived for {DISABLE_AFTER_HOURS:g} hours"
+        registered = self.registered[name]
+        disabled = registered.subscription.model_copy(update={"state": State.DISABLED, "disabled_reason": reason[:500]})
+        log.warning("subscription %s is disabled: %s", name, reason)
+        mailbox.give_up(now_ms, "the subscription is disabled")
+        self.put(registered.changed(disabled, now_ms))
+
+    def _collect(self, name: str) -> None:
+        """Collects what has changed of a mailbox."""
+        mailbox = self.mailboxes[name]
+        self._changes.rows.update(take_rows(mailbox))
+        self._changes.deliveries += [(name, entry) for entry in mailbox.take_log()]
+
+    async def _flush(self) -> None:
+        """Saves what has changed; what cannot be saved is kept for the next time."""
+        self._forget()
+        for name in self._dirty:
+            if name in self.mailboxes:
+                self._collect(name)
+        self._dirty.clear()
+        changes, self._changes = self._changes, Changes()
+        if not changes:
+            return
+        try:
+            await self._save(changes)
+        except AlertStoreError as error:
+            if str(error) != self.unavailable_reason:
+                log.error("%s", error)
+            self.unavailable_reason = str(error)
+            self._changes = merged(changes, self._changes)
+        else:
+            self.unavailable_reason = ""
+
+    def _forget(self) -> None:
+        """Once a day forgets the flags of which nothing was heard for long."""
+        now_ms = self._clocks.now_ms()
+        if now_ms - self._forgot_ms < DAY_MS:
+            return
+        self._forgot_ms = now_ms
+        for name, mailbox in self.mailboxes.items():
+            mailbox.forget(now_ms - _FORGET_DAYS * DAY_MS)
+            self._dirty[name] = None
+
+
+def merged(first: Changes, second: Changes) -> Changes:
+    """Two sets of changes as one; where they differ the second holds."""
+    return Changes(
+        rows={**first.rows, **second.rows},
+        deliveries=[*first.deliveries, *second.deliveries],
+        subscriptions={**first.subscriptions, **second.subscriptions},
+        audit=[*first.audit, *second.audit],
+        cursor=second.cursor if second.cursor is not None else first.cursor,
+    )
