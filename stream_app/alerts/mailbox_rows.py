@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import orjson
 
@@ -43,10 +43,14 @@ def subscription_of(key: bytes) -> str:
     return key.partition(b"\0")[0].decode()
 
 
-def keys_of(subscription: str, keys: Iterable[bytes]) -> list[bytes]:
-    """Of some keys those of a subscription."""
-    prefix = subscription.encode() + b"\0"
-    return [key for key in keys if key.startswith(prefix)]
+def no_rows(mailbox: Mailbox) -> Iterator[Row]:
+    """The rows of a mailbox that is gone: each of them without a value."""
+    name = mailbox.subscription.id
+    yield _key(name, _BOX, ""), None
+    for flag in mailbox.flags.keys() | mailbox.changed_flags:
+        yield _key(name, _FLAG, flag), None
+    for message_id in mailbox.messages.keys() | mailbox.changed_messages:
+        yield _key(name, _MESSAGE, message_id), None
 
 
 def restore(mailbox: Mailbox, rows: Mapping[bytes, bytes], now_ms: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.mailbox import Mailbox, Message
-from stream_app.alerts.mailbox_rows import restore, subscription_of, take_rows
+from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.retries import DISABLE_AFTER_HOURS
@@ -97,6 +97,8 @@ class Notifier:
         self._dirty: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        #: One save at a time, so that they keep their order; whoever waits for one finds its own changes saved.
+        self._saving = asyncio.Lock()
         self._forgot_ms = 0
 
     def load(self, subscriptions: Iterable[Registered], rows: Mapping[bytes, bytes]) -> None:
@@ -132,9 +134,8 @@ class Notifier:
         if mailbox is None:
             return
         mailbox.give_up(self._clocks.now_ms(), "the subscription was deleted")
-        mailbox.changed_flags |= mailbox.flags.keys()
-        mailbox.flags.clear()
-        self._collect(name)
+        self._changes.rows.update(no_rows(mailbox))
+        self._changes.deliveries += [(name, entry) for entry in mailbox.take_log()]
         self.matcher.drop(name)
         del self.mailboxes[name], self.registered[name]
         self._sinks.pop(name, None)
@@ -295,23 +296,24 @@ class Notifier:
 
     async def _flush(self) -> None:
         """Saves what has changed; what cannot be saved is kept for the next time."""
-        self._forget()
-        for name in self._dirty:
-            if name in self.mailboxes:
-                self._collect(name)
-        self._dirty.clear()
-        changes, self._changes = self._changes, Changes()
-        if not changes:
-            return
-        try:
-            await self._save(changes)
-        except AlertStoreError as error:
-            if str(error) != self.unavailable_reason:
-                log.error("%s", error)
-            self.unavailable_reason = str(error)
-            self._changes = merged(changes, self._changes)
-        else:
-            self.unavailable_reason = ""
+        async with self._saving:
+            self._forget()
+            for name in self._dirty:
+                if name in self.mailboxes:
+                    self._collect(name)
+            self._dirty.clear()
+            changes, self._changes = self._changes, Changes()
+            if not changes:
+                return
+            try:
+                await self._save(changes)
+            except AlertStoreError as error:
+                if str(error) != self.unavailable_reason:
+                    log.error("%s", error)
+                self.unavailable_reason = str(error)
+                self._changes = merged(changes, self._changes)
+            else:
+                self.unavailable_reason = ""
 
     def _forget(self) -> None:
         """Once a day forgets the flags of which nothing was heard for long."""

@@ -198,7 +198,8 @@ class AlertStore:
 
     def latest_flags(self, limit: int, pipeline: str | None = None, *, opened: bool = False) -> list[FlagRecord]:
         """The last record of each flag, newest first; of open flags alone if `opened`."""
-        select = "SELECT record FROM flags WHERE number IN (SELECT max(number) FROM flags GROUP BY flag) ORDER BY number DESC"
+        newest = "SELECT max(number) FROM flags GROUP BY flag"
+        select = "SELECT record FROM flags WHERE number IN (" + newest + ") ORDER BY number DESC"
         found: list[FlagRecord] = []
         for (row,) in self._read(select):
             record = _record(row)
