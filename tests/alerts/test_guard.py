@@ -1,0 +1,141 @@
+"""Addresses that a sink may not have are never connected to, whatever they are written as."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.alerts.guard import AddressGuard, RefusedAddressError, is_public
+from stream_app.alerts.sinks.http import HttpClient
+from stream_app.alerts.subscriptions import SubscriptionError, make_subscription
+
+#: Forms of addresses of this machine, its networks, and metadata services; `{port}` is where somebody listens.
+FORMS = (
+    "http://127.0.0.1:{port}/", "http://127.1:{port}/", "http://127.0.1:{port}/", "http://2130706433:{port}/",
+    "http://0x7f000001:{port}/", "http://0x7f.0.0.1:{port}/", "http://0177.0.0.1:{port}/",
+    "http://017700000001:{port}/", "http://0x7f.1:{port}/", "http://127.0.0.1.:{port}/", "http://127.255.255.254:{port}/",
+    "http://0.0.0.0:{port}/", "http://0:{port}/", "http://[::]:{port}/", "http://[::1]:{port}/",
+    "http://[0:0:0:0:0:0:0:1]:{port}/", "http://[::ffff:127.0.0.1]:{port}/", "http://[::ffff:7f00:1]:{port}/",
+    "http://[0:0:0:0:0:ffff:127.0.0.1]:{port}/", "http://[::127.0.0.1]:{port}/", "http://[64:ff9b::7f00:1]:{port}/",
+    "http://[64:ff9b::127.0.0.1]:{port}/", "http://[64:ff9b:1::7f00:1]:{port}/", "http://[2002:7f00:1::]:{port}/",
+    "http://[2001:0:7f00:1::]:{port}/", "http://localhost:{port}/", "http://LOCALHOST:{port}/",
+    "http://localhost.:{port}/", "http://localhost.localdomain:{port}/", "http://ip6-localhost:{port}/",
+    "http://[fe80::1%25lo]:{port}/", "http://[fe80::1]:{port}/", "http://[fc00::1]:{port}/", "http://[ff02::1]:{port}/",
+    "http://10.0.0.1:{port}/", "http://172.16.0.1:{port}/", "http://192.168.1.1:{port}/", "http://100.64.0.1:{port}/",
+    "http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://metadata.google.internal/",
+    "http://224.0.0.1:{port}/", "http://255.255.255.255:{port}/", "http://192.0.2.1:{port}/", "http://198.18.0.1:{port}/",
+    "http://user@127.0.0.1:{port}/", "http://example.com@127.0.0.1:{port}/", "http://127.0.0.1:{port}@example.com/",
+    "http://127.0.0.1:{port}#@example.com/", "http://127.0.0.1:{port}\\@example.com/", "http://①②⑦.⓪.⓪.①:{port}/",
+    "http://127。0。0。1:{port}/", "http://\uff11\uff12\uff17.0.0.1:{port}/", "http://127.0.0.1%00.example.com:{port}/",
+    "http://127.0.0.1\t:{port}/", "file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/",
+    "unix:///var/run/docker.sock", "//127.0.0.1:{port}/", "http:127.0.0.1:{port}/", "http://:{port}/", "http://[::1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def listening() -> Iterator[tuple[int, list[object]]]:
+    """A port of this machine at all its addresses, and who connected to it."""
+    connected: list[object] = []
+    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=200)
+    listener.setblocking(False)
+    yield listener.getsockname()[1], connected
+    while True:
+        try:
+            accepted, peer = listener.accept()
+        except BlockingIOError:
+            break
+        accepted.close()
+        connected.append(peer)
+    listener.close()
+    assert connected == [], "somebody connected"
+
+
+def test_at_least_forty_forms() -> None:
+    """As many as the list promises."""
+    assert len(set(FORMS)) >= 40
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_form_of_a_url_reaches_this_machine(form: str, listening: tuple[int, list[object]]) -> None:
+    """It is refused when the subscription is made, or when it would be connected to; the fixture saw nobody."""
+    url = form.replace("{port}", str(listening[0]))
+    sink = {"kind": "webhook", "url": url}
+    checked = url  # what a mistake in the check would let through is tried as well
+    with suppress(SubscriptionError):
+        made = make_subscription({"id": "s", "name": "s", "owner": "ann", "sink": sink})
+        checked = made.sink.url  # type: ignore[union-attr]
+
+    async def body() -> object:
+        async with HttpClient(AddressGuard(), timeout_seconds=5.0) as http:
+            return await http.post(checked, b"{}", {})
+
+    assert isinstance(asyncio.run(body()), str)
+
+
+def test_a_name_that_changes_its_address_is_checked_at_each_connection(listening: tuple[int, list[object]]) -> None:
+    """A resolver that answers with a public address first and then with this machine gains nothing."""
+    port, _ = listening
+
+    class Rebinding(aiohttp.abc.AbstractResolver):
+        asked = 0
+
+        async def resolve(
+            self,
+            host: str,
+            port: int = 0,
+            family: int = 0,  # noqa: ARG002 (named by its caller)
+        ) -> list[aiohttp.abc.ResolveResult]:
+            Rebinding.asked += 1
+            found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET}
+            return [aiohttp.abc.ResolveResult(**found, proto=0, flags=0)]  # type: ignore[typeddict-item]
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    async def body() -> list[object]:
+        async with HttpClient(AddressGuard(), timeout_seconds=5.0) as http:
+            assert http._session is not None
+            connector = http._session.connector
+            assert isinstance(connector, aiohttp.TCPConnector)
+            connector._resolver = Rebinding()
+            return [await http.post(f"http://rebinding.example:{port}/", b"{}", {}) for _ in range(3)]
+
+    answers = asyncio.run(body())
+    assert all("is no public address" in str(each) for each in answers)
+    assert Rebinding.asked
+
+
+def test_an_allowed_network_can_be_reached() -> None:
+    """Sinks in the cluster, and no others."""
+    guard = AddressGuard(["10.0.0.0/8", "fd00::/8"])
+    for allowed in ("10.1.2.3", "::ffff:10.1.2.3", "fd00::1", "8.8.8.8", "2a00:1450:4001:80b::200e"):
+        guard.check(allowed)
+    for refused in ("127.0.0.1", "192.168.0.1", "fe80::1%lo", "::1"):
+        with pytest.raises(RefusedAddressError):
+            guard.check(refused)
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(["::ffff:", "64:ff9b::", "::"]))
+def test_an_address_within_another_counts_as_itself(inner: ipaddress.IPv4Address, prefix: str) -> None:
+    """What holds an address that is not public is not public."""
+    outer = ipaddress.ip_address(f"{prefix}{inner}")
+    guard = AddressGuard()
+    if is_public(inner):
+        return
+    with pytest.raises(RefusedAddressError):
+        guard.check(str(outer))
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.1/8", "everything", ""])
+def test_a_network_that_is_none_is_refused(wrong: str) -> None:
+    """When the settings are read."""
+    with pytest.raises(ValueError, match=r"."):
+        AddressGuard([wrong])
