@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, Literal
+from typing import Any
 
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.ids import graphlet_id, run_graphlet_id, verdict_id
@@ -21,9 +21,6 @@ from stream_app.times import text_to_time, time_to_text
 
 #: The version of verdicts and examples; a record without one has version 1.
 VERSION = 2
-
-#: Types of alerts, below `stream_app.graphlet.`: a flag was raised, it was withdrawn, the outcome is known.
-AlertKind = Literal["flagged", "withdrawn", "resolved"]
 
 #: Fields of an example and of its stages from which a learner counts, and the types that it needs.
 _EXAMPLE_TYPES = {"graphlet": (str,), "pipeline": (str,), "pushed": (bool, NoneType), "label_revision": (int,)}
@@ -305,38 +302,6 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
         "held_back": None,
         "withdrawn": None,
         "pushes_missing": 0,
-    }
-
-
-def alert(kind: AlertKind, data: dict[str, Any], revision: int) -> dict[str, Any]:
-    """Makes a CloudEvents 1.0 event in structured JSON about a graphlet.
-
-    Its `id` depends on the arguments alone, so that a receiver can drop an alert that is sent twice.
-
-    Parameters
-    ----------
-    kind
-        What happened to the flag.
-    data
-        The verdict or, for `resolved`, the outcome, in its JSON form.
-    revision
-        The revision of the verdict, or of the label.
-
-    Returns
-    -------
-    dict
-        The event.
-    """
-    graphlet = data["graphlet"]
-    return {
-        "specversion": "1.0",
-        "id": f"{kind}:{graphlet}#{revision}",
-        "source": "stream-app",
-        "type": f"stream_app.graphlet.{kind}",
-        "subject": graphlet,
-        "time": data["time"],
-        "datacontenttype": "application/json",
-        "data": data,
     }
 
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("errors", "extras", "times", "runtime", "client", "owners"),
     ("core",),
     ("wire", "metrics", "simulator", "sources"),
-    ("follow", "analysis", "figures", "options"),
+    ("follow", "analysis", "alerts", "figures", "options"),
     ("service", "kafka", "replay"),
     ("report", "web"),
     ("cli", "demo"),

@@ -117,6 +117,8 @@ class FlagRecord:
         How it was resolved; None for other changes.
     cause
         Why the graphlet was not pushed, of a resolved flag; why it was withdrawn, of a withdrawn one; else None.
+    correction
+        Whether the flag had been resolved otherwise before.
     """
 
     flag: str
@@ -133,6 +135,7 @@ class FlagRecord:
     time_ms: int
     outcome: FlagOutcome | None = None
     cause: str | None = None
+    correction: bool = False
 
     @property
     def id(self) -> str:
@@ -201,6 +204,7 @@ def record_to_dict(record: FlagRecord) -> dict[str, Any]:
         "time": time_to_text(record.time_ms),
         "outcome": record.outcome.value if record.outcome is not None else None,
         "cause": record.cause,
+        "correction": record.correction,
     }
 
 
@@ -237,6 +241,7 @@ def record_from_dict(data: Mapping[str, Any]) -> FlagRecord:
             time_ms=text_to_time(data["time"]),
             outcome=FlagOutcome(data["outcome"]) if data["outcome"] is not None else None,
             cause=data["cause"],
+            correction=data["correction"],
         )
     except KeyError as error:
         raise StateError(f"flag record without the field {error.args[0]!r}") from None

@@ -244,11 +244,12 @@ def _outcome(record: FlagRecord) -> str:
     if record.outcome is None:
         return ""
     cause = CAUSES.get(record.cause or "", record.cause or "")
+    begin = "A correction: it" if record.correction else "It"
     return {
-        FlagOutcome.PUSHED: "It ran on and was pushed: the flag was wrong.",
-        FlagOutcome.NOT_PUSHED: f"It ran on and was not pushed: {cause}.",
-        FlagOutcome.PRUNED: "It was stopped because of the flag.",
-        FlagOutcome.UNKNOWN: "It ran on; whether it was pushed is not known.",
+        FlagOutcome.PUSHED: f"{begin} ran on and was pushed: the flag was wrong.",
+        FlagOutcome.NOT_PUSHED: f"{begin} ran on and was not pushed: {cause}.",
+        FlagOutcome.PRUNED: f"{begin} was stopped because of the flag.",
+        FlagOutcome.UNKNOWN: f"{begin} ran on; whether it was pushed is not known.",
         FlagOutcome.OVERRIDDEN: "The flag is over: somebody tagged the run `keep`.",
     }[record.outcome]
 

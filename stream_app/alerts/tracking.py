@@ -26,9 +26,11 @@ from stream_app.alerts.flags import (
 )
 from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import PRUNE, PRUNED, Example, Guard, Verdict
-from stream_app.core.units import HOUR_MS
+from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import StateError
 
+#: How long a flag is known after its last change, in ms of log time: by then its run has been evicted.
+FORGET_MS = 74 * DAY_MS
 #: How far the event time of a verdict may be behind its log time for a flag to be raised, in ms.
 MAX_AGE_MS = HOUR_MS
 #: Flagged graphlets that a record names, those with the most compute left first.
@@ -96,8 +98,8 @@ class FlagTracker:
 
     @property
     def open_flags(self) -> int:
-        """Flags that are open."""
-        return sum(flag.open for flag in self._flags.values()) + len(self._old)
+        """Flags that are open and were reported."""
+        return sum(flag.open and flag.reported for flag in self._flags.values()) + len(self._old)
 
     def take_rows(self) -> list[tuple[str, bytes | None]]:
         """Flag id and row of every flag that has changed since the last call; None: it is forgotten."""
@@ -124,6 +126,8 @@ class FlagTracker:
         if not prunes and not self._known(name, verdict.graphlet):
             return None
         flag = self._found(name, verdict)
+        if flag.open and not prunes and verdict.held_back == Guard.NOTHING_LEFT:
+            return None  # the run is not thought better of: there is only nothing left to save, and its end is near
         before = flag.flagged()
         flag.graphlets[verdict.graphlet] = FlaggedGraphlet.of(verdict) if prunes else None
         flag.owner = verdict.owner or flag.owner
@@ -185,9 +189,10 @@ class FlagTracker:
         ended = not flag.open and flag.outcome in (None, FlagOutcome.OVERRIDDEN)  # withdrawn, or somebody's word
         if outcome is None or outcome == flag.outcome or ended:
             return None
+        correction = not flag.open
         flag.open, flag.outcome = False, outcome
         cause = example.cause if outcome in (FlagOutcome.NOT_PUSHED, FlagOutcome.UNKNOWN) else None
-        return self._record(name, flag, Change.RESOLVED, flag.flagged(), example.time_ms, cause)
+        return self._record(name, flag, Change.RESOLVED, flag.flagged(), example.time_ms, cause, correction)
 
     def forget(self, before_ms: int) -> int:
         """Forgets the flags that nothing has changed since a time, of which nothing is reported.
@@ -200,11 +205,12 @@ class FlagTracker:
         Returns
         -------
         int
-            How many of them were open.
+            How many of them were open and had been reported.
         """
         old = [name for name, flag in self._flags.items() if flag.touched_ms < before_ms]
         self._changed.update(dict.fromkeys(old))
-        return sum(self._flags.pop(name).open for name in old)
+        forgotten = [self._flags.pop(name) for name in old]
+        return sum(flag.open and flag.reported for flag in forgotten)
 
     def rename(self, renamed: Mapping[str, str]) -> None:
         """Moves the flags of graphlets that an earlier release knew by another id: old id -> new id."""
@@ -237,6 +243,7 @@ class FlagTracker:
         graphlets: Iterable[FlaggedGraphlet],
         time_ms: int,
         cause: str | None = None,
+        correction: bool = False,
     ) -> FlagRecord | None:
         if not flag.reported:
             return None
@@ -257,6 +264,7 @@ class FlagTracker:
             time_ms=time_ms,
             outcome=flag.outcome if change is Change.RESOLVED else None,
             cause=cause,
+            correction=correction,
         )
 
 

@@ -58,6 +58,9 @@ def replay(
         str | None,
         typer.Option(metavar=_SINK, help="Write messages that are not events, with their places and the reasons."),
     ] = None,
+    alerts: Annotated[
+        str | None, typer.Option(metavar=_SINK, help="Write every change of a flag, a CloudEvent a line.")
+    ] = None,
     report: Annotated[str | None, typer.Option(metavar=_SINK, help="Write a report in one HTML file.")] = None,
     config: ConfigFlag = None,
     mode: ModeFlag = None,
@@ -79,7 +82,7 @@ def replay(
     options = load_options(config, mode, budget)
     garbage.tune()
     settings, attribution, now_ms = settings_of(options), attribution_of(options), time_of(now)
-    sinks = Sinks(verdicts, graphlets, outcomes, examples, dead_letters)
+    sinks = Sinks(verdicts, graphlets, outcomes, examples, dead_letters, alerts)
     if report is not None:
         check_report(report, sinks, files)
     to_stdout = "-" in sinks.paths().values()

@@ -15,6 +15,7 @@ from stream_app.core.decisions import stages
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.decisions.verdicts import predict
 from stream_app.core.events import Event
+from stream_app.core.features.ownership import OwnerOf
 from stream_app.core.graphlets.description import describe
 from stream_app.core.graphlets.updating import apply
 from stream_app.core.ids import GraphletName, parse_graphlet_id
@@ -74,7 +75,7 @@ class Settings:
     lost_ms: int = 6 * HOUR_MS
     retention_ms: int = 30 * DAY_MS
     lateness_ms: int = 7 * DAY_MS
-    owner_of: labels.OwnerOf | None = None
+    owner_of: OwnerOf | None = None
     invariants: bool = False
 
     def __post_init__(self) -> None:
@@ -272,7 +273,8 @@ class Detector:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
                     now_ms = event_ms if 0 <= pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
-                    outputs.append(predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms))
+                    given = (self.learner, settings.policy, settings.operators, now_ms, settings.owner_of)
+                    outputs.append(predict(pipeline, stage, *given))
                     if isinstance(stage.subject, Run):
                         labels.schedule_check(pipeline, stage.subject, settings.limits)
                 labels.advance_check(pipeline, execution, settings.limits)
@@ -341,9 +343,7 @@ class Detector:
 
     @classmethod
     def load(cls, settings: Settings, saved: Mapping[bytes, bytes], learner: Learner | None = None) -> Detector:
-        """Makes a detector from all rows of another.
-
-        Indices, membership, outcomes and ledger are computed anew.
+        """Makes a detector from all rows of another; indices, membership, outcomes and ledger are computed anew.
 
         Parameters
         ----------

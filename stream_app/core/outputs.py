@@ -124,9 +124,9 @@ class Verdict:
         The name by which people know the trainer, or the run while the graphlet is provisional, where its source says
         one: ids of OpenLineage are UUIDs.
     owner
-        The owner of the run; "" when it is not known.
+        The owner of the run; "" when it is not known, or nothing is flagged.
     labels
-        Texts among the properties of the run and the trainer.
+        Texts among the properties of the run and the trainer; empty when nothing is flagged.
     """
 
     graphlet: str

@@ -43,7 +43,7 @@ MODEL, BASELINE = "model", "baseline"
 #: Why a record is a dead letter: it is no event, it was forwarded to the wrong partition, the detector failed on it.
 MALFORMED, MISPLACED, DETECTOR_FAILED = "malformed", "misplaced", "failed"
 #: Why a flag was closed, beside the outcomes: a later verdict withdrew it, its graphlet was evicted without outcome.
-WITHDRAWN, EVICTED = "withdrawn", "evicted"
+WITHDRAWN, OVERRIDDEN, EVICTED = "withdrawn", "overridden", "evicted"
 #: Why a tick is ignored: it bears no signature, a wrong one, or its time is not that at which it was appended.
 UNSIGNED, FORGED, STALE = TICK_FAULTS = ("unsigned", "forged", "stale")
 #: Methods of HTTP that are told apart; all others, and paths that are no route, count as one.
@@ -226,10 +226,10 @@ _PREDICTIONS = (
     Metric("predictions_total", "counter", "Verdicts announced, by decision.", (Label("decision", DECISIONS),)),
     Metric("prediction_score", "histogram", "Predicted probability of a push, per verdict.", buckets=_TENTHS),
     Metric("predictions_awaiting_label", "gauge", "Open graphlets with at least one verdict."),
-    Metric("flags_opened_total", "counter", "Flags opened: graphlets whose verdict became prune.", processes=_WORKER),
+    Metric("flags_opened_total", "counter", "Flags raised: runs whose verdict became prune.", processes=_WORKER),
     Metric(
-        "flags_closed_total", "counter", "Flags closed: by a later verdict, by the outcome, or by eviction.",
-        (Label("reason", (WITHDRAWN, *OUTCOMES, EVICTED)),), processes=_WORKER,
+        "flags_closed_total", "counter", "Flags that have ended, by how.",
+        (Label("reason", (WITHDRAWN, *OUTCOMES, OVERRIDDEN, EVICTED)),), processes=_WORKER,
     ),
     Metric("flags_open", "gauge", "Flags that are open.", processes=_WORKER),
     Metric(

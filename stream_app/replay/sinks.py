@@ -1,7 +1,7 @@
 """The files that a replay writes: JSON lines, the same bytes for the same input.
 
-Verdicts, examples and dead letters are written at once. Graphlets and outcomes are sorted by graphlet, so they are kept
-in a temporary file until the end.
+Verdicts, examples, alerts and dead letters are written at once. Graphlets and outcomes are sorted by graphlet, so they
+are kept in a temporary file until the end.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import orjson
 
+from stream_app.alerts.flags import FlagRecord, cloud_event
+from stream_app.alerts.tracking import FlagTracker
 from stream_app.core.outputs import Example, Verdict
 from stream_app.errors import OptionsError
 from stream_app.sources import DeadLetter
@@ -36,6 +38,7 @@ class Sinks:
     outcomes: str | None = None
     examples: str | None = None
     dead_letters: str | None = None
+    alerts: str | None = None
 
     def paths(self) -> dict[str, str]:
         """The given paths by the names of their flags."""
@@ -65,6 +68,8 @@ class SinkWriter:
         self._verdicts = self._open(sinks.verdicts)
         self._examples = self._open(sinks.examples)
         self._dead_letters = self._open(sinks.dead_letters)
+        self._alerts = self._open(sinks.alerts)
+        self._flags = FlagTracker()
         self._graphlets = self._sorted(sinks.graphlets)
         self._outcomes = self._sorted(sinks.outcomes)
 
@@ -84,14 +89,18 @@ class SinkWriter:
         return self._graphlets is not None or self._outcomes is not None
 
     def verdict(self, verdict: Verdict) -> None:
-        """Writes a revision of a verdict."""
+        """Writes a revision of a verdict, and the change of a flag that it makes."""
         if self._verdicts is not None:
             self._verdicts.write(_line(verdict_to_dict(verdict)))
+        if self._alerts is not None:
+            self._alert(self._flags.verdict(verdict, verdict.time_ms))  # a recording is as if it were live
 
     def example(self, example: Example) -> None:
-        """Writes a record of the examples log."""
+        """Writes a record of the examples log, and the change of a flag that it makes."""
         if self._examples is not None:
             self._examples.write(_line(example_to_dict(example)))
+        if self._alerts is not None:
+            self._alert(self._flags.example(example, example.announced_ms))
 
     def dead_letter(self, letter: DeadLetter) -> None:
         """Writes a message that is not an event."""
@@ -106,6 +115,10 @@ class SinkWriter:
         outcome = outcome_of(record) if self._outcomes is not None else None
         if self._outcomes is not None and outcome is not None:
             self._outcomes.add(name, _line(outcome))
+
+    def _alert(self, record: FlagRecord | None) -> None:
+        if self._alerts is not None and record is not None:
+            self._alerts.write(_line(cloud_event(record)))
 
     def _open(self, path: str | None) -> IO[bytes] | None:
         if path is None:

@@ -162,6 +162,7 @@ def test_an_end_reported_twice_is_one_record_and_a_correction_is_another() -> No
     first = apply(tracker, verdict("p/t1", PRUNE), example("p/t1", False), example("p/t1", False, revision=2))
     second = apply(tracker, example("p/t1", True, "pushed", 3), example("p/t1", True, "pushed", 3))
 
+    assert [each.correction for each in first + second] == [False, False, True]
     assert changes(first + second) == [(1, "raised", None), (2, "resolved", "not_pushed"), (3, "resolved", "pushed")]
 
 
@@ -171,6 +172,14 @@ def test_keep_overrides_a_flag() -> None:
     records = apply(FlagTracker(), verdict("p/t1", PRUNE), kept, example("p/t1", False))
 
     assert changes(records) == [(1, "raised", None), (2, "resolved", "overridden")]
+
+
+def test_a_flag_stays_when_nothing_is_left_to_save() -> None:
+    """People hear how the run ended, not that it is no longer worth stopping."""
+    late = verdict("p/t1", CONTINUE, held_back=Guard.NOTHING_LEFT, withdrawn=None)
+    records = apply(FlagTracker(), verdict("p/run:r1", PRUNE), late, example("p/run:r1", True, "pushed"))
+
+    assert changes(records) == [(1, "raised", None), (2, "resolved", "pushed")]
 
 
 def test_nothing_is_raised_for_the_past() -> None:

@@ -7,6 +7,7 @@ from array import array
 from stream_app.core.decisions.policy import Decision, Policy, Question, decide, guard, score_of
 from stream_app.core.decisions.stages import Reached
 from stream_app.core.features import extraction
+from stream_app.core.features.ownership import OwnerOf, find_owner, labels_of
 from stream_app.core.learning.feature_space import BASELINE
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
@@ -23,7 +24,13 @@ REASONS = 3
 
 
 def predict(
-    pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
+    pipeline: Pipeline,
+    reached: Reached,
+    learner: Learner,
+    policy: Policy,
+    operators: Operators,
+    now_ms: int,
+    owner_of: OwnerOf | None = None,
 ) -> Verdict:
     """Predicts a stage, freezes what was known and predicted, and makes the verdict.
 
@@ -42,6 +49,8 @@ def predict(
     now_ms
         The time of the prediction in ms since 1970 UTC: the event's time, or the pipeline's clock where the event came
         late. Everything that had happened by then is known and used.
+    owner_of
+        Finds the owner of a run whose executions report none.
 
     Returns
     -------
@@ -65,6 +74,8 @@ def predict(
     stage_prediction = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
     predictions.add(stage_prediction, decision.flagged)
     values = {**found, BASELINE: baseline}
+    # Only of what is flagged is anybody told.
+    flagged = decision.decision == PRUNE
     return Verdict(
         graphlet=subject.graphlet_id(pipeline.name),
         pipeline=pipeline.name,
@@ -90,6 +101,8 @@ def predict(
         revision=predictions.revision,
         time_ms=now_ms,
         job=job_of(trainer, run),
+        owner=find_owner(pipeline, subject, owner_of) if flagged else "",
+        labels=labels_of(pipeline, subject) if flagged else {},
     )
 
 

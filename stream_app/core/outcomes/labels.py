@@ -7,9 +7,9 @@ after "not pushed" is announced as a correction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from stream_app.core.features import extraction
+from stream_app.core.features.ownership import OwnerOf, find_owner
 from stream_app.core.outcomes.history_update import record_costs, record_flags, record_outcome
 from stream_app.core.outcomes.outcomes import Limits, Outcome, run_horizon_ms, run_outcome
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, UNKNOWN, Cause, Example, StageRecord
@@ -17,9 +17,6 @@ from stream_app.core.properties import JOB
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
-
-#: Pipeline and properties -> owner, "" where it is not known.
-OwnerOf = Callable[[str, Mapping[str, str]], str]
 
 
 def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], limits: Limits) -> None:
@@ -237,7 +234,7 @@ def announce(
         pipeline=pipeline.name,
         run=subject.run_id,
         trainer=trainer.id if trainer is not None else None,
-        owner=owner(pipeline, subject, owner_of),
+        owner=find_owner(pipeline, subject, owner_of),
         pushed=None if outcome.kind == PRUNED else outcome.kind == PUSHED,
         cause=outcome.cause or outcome.kind,
         time_ms=outcome.time_ms or 0,
@@ -246,16 +243,6 @@ def announce(
         stages=stages,
         inherited=before,
     )
-
-
-def owner(pipeline: Pipeline, subject: Subject, owner_of: OwnerOf | None) -> str:
-    """The owner that the executions report, else the one that `owner_of` finds by their properties."""
-    executions = subject.own_executions()
-    found = extraction.text_property(executions, "owner")
-    if found or owner_of is None:
-        return found
-    properties = {name: str(value) for each in executions for name, (_, value) in (each.properties or {}).items()}
-    return owner_of(pipeline.name, properties)
 
 
 def prunable(subject: Subject) -> list[Execution]:

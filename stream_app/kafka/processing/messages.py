@@ -1,7 +1,7 @@
 """Encodes outputs of the detector as the records that are sent.
 
-A verdict also raises or withdraws an alert, and an outcome resolves it. Which graphlets have an open alert is state of
-the partition, kept in rows beside the detector's and committed together with them.
+Verdicts and outcomes also change flags. The state of flags is state of the partition, kept in rows beside the
+detector's and committed together with them, and so are the records of their changes.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Iterable, Mapping
 import orjson
 
 from stream_app import wire
+from stream_app.alerts.flags import Change, FlagRecord, cloud_event
+from stream_app.alerts.tracking import FORGET_MS, FlagTracker
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
-from stream_app.core.outputs import PRUNE, Closed, Example, Output, Verdict
+from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.records import FORMAT, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Headers, Message
 from stream_app.metrics.catalogue import EVICTED, WITHDRAWN
-from stream_app.metrics.outputs import outcome_of
 
-#: Prefix of the key of a row that marks an open alert; the graphlet's id follows.
-ALERT = b"\x00alert/"
+#: Prefix of the key of a flag's row; the flag's id follows. An earlier release marked flagged graphlets under it.
+FLAG = b"\x00alert/"
 #: Bytes of a dead letter that are kept: it has to fit into a row of the state.
 MAX_DEAD_LETTER = 4 << 20
 #: Larger messages go to the events topic without what the detector does not read, which leaves 1 MiB at most.
@@ -33,86 +34,81 @@ _CLOUD_EVENT = (("content-type", b"application/cloudevents+json"),)
 
 
 class OutputEncoder:
-    """Encodes outputs as messages, and remembers which alerts are open.
+    """Encodes outputs as messages, and follows the flags that they raise.
 
     Parameters
     ----------
     names
         The topics.
     rows
-        The rows of the partition; only those of open alerts are read.
+        The rows of the partition; only those of flags are read.
     renamed
-        Old id -> new id of graphlets that an earlier release knew by another id; open alerts keep their flags.
+        Old id -> new id of graphlets that an earlier release knew by another id; open flags stay open.
     counts
-        Where alerts are counted.
+        Where flags are counted.
+
+    Raises
+    ------
+    StateError
+        The row of a flag cannot be read.
     """
 
     def __init__(self, names: Names, rows: Mapping[bytes, bytes], renamed: Mapping[str, str], counts: Counts) -> None:
         self._names = names
         self._counts = counts
-        stored = {key[len(ALERT) :].decode() for key in rows if key.startswith(ALERT)}
-        self._open = {renamed.get(graphlet, graphlet) for graphlet in stored}
-        self._changed = dict.fromkeys(stored - self._open, False) | dict.fromkeys(self._open - stored, True)
+        stored = {key[len(FLAG) :].decode(): row for key, row in rows.items() if key.startswith(FLAG)}
+        self._tracker = FlagTracker(stored)
+        self._tracker.rename(renamed)
         self._messages: list[Message] = []
-        self._handlers = Handlers(self._verdict, self._example, self._closed)
+        self._log_ms = 0
+        self._handlers = Handlers(self._verdict, self._example)
 
     @property
     def open_flags(self) -> int:
-        """Graphlets with an open alert."""
-        return len(self._open)
+        """Flags that are open."""
+        return self._tracker.open_flags
 
-    def encode(self, outputs: Iterable[Output]) -> list[Message]:
-        """The records of these outputs, in order."""
+    def encode(self, outputs: Iterable[Output], log_ms: int) -> list[Message]:
+        """The records of these outputs, in order.
+
+        Parameters
+        ----------
+        outputs
+            What the detector returned for a record.
+        log_ms
+            The log time of that record, in ms since 1970 UTC.
+        """
         messages = self._messages = []
+        self._log_ms = log_ms
         dispatch(outputs, None, self._handlers)  # examples are learned from their topic, by all workers alike
         return messages
 
+    def tick(self, log_ms: int) -> None:
+        """Forgets flags that nothing has changed for long; `log_ms` is the log time of a tick."""
+        self._counts.flags[EVICTED] += self._tracker.forget(log_ms - FORGET_MS)
+
     def take_rows(self) -> list[Row]:
-        """The rows of alerts opened and closed since the last call."""
-        rows: list[Row] = [
-            (ALERT + graphlet.encode(), b"1" if is_open else None) for graphlet, is_open in self._changed.items()
-        ]
-        self._changed.clear()
-        return rows
+        """The rows of flags that have changed since the last call."""
+        return [(FLAG + flag.encode(), row) for flag, row in self._tracker.take_rows()]
 
     def _verdict(self, verdict: Verdict) -> None:
-        record = wire.verdict_to_dict(verdict)
-        self._messages.append(Message(self._names.verdicts, verdict.graphlet.encode(), orjson.dumps(record)))
-        flagged = verdict.decision == PRUNE
-        if flagged != (verdict.graphlet in self._open):
-            self._set(verdict.graphlet, flagged)
-            self._counts.raised += flagged
-            self._counts.flags[WITHDRAWN] += not flagged
-            kind: wire.AlertKind = "flagged" if flagged else "withdrawn"
-            self._messages.append(self._alert(kind, record, verdict.revision))
+        body = orjson.dumps(wire.verdict_to_dict(verdict))
+        self._messages.append(Message(self._names.verdicts, verdict.graphlet.encode(), body))
+        self._announce(self._tracker.verdict(verdict, self._log_ms))
 
     def _example(self, example: Example) -> None:
         body = orjson.dumps(wire.example_to_dict(example))
         self._messages.append(Message(self._names.examples, example.graphlet.encode(), body))
-        if example.graphlet in self._open:
-            self._set(example.graphlet, False)
-            self._counts.flags[outcome_of(example)] += 1
-            outcome = wire.outcome_to_dict(
-                graphlet=example.graphlet,
-                trainer=example.trainer,
-                pushed=example.pushed,
-                cause=example.cause,
-                time_ms=example.time_ms,
-            )
-            self._messages.append(self._alert("resolved", outcome, example.label_revision))
+        self._announce(self._tracker.example(example, self._log_ms))
 
-    def _closed(self, closed: Closed) -> None:
-        if closed.graphlet["graphlet"] in self._open:
-            self._set(closed.graphlet["graphlet"], False)
-            self._counts.flags[EVICTED] += 1
-
-    def _alert(self, kind: wire.AlertKind, data: dict[str, object], revision: int) -> Message:
-        alert = wire.alert(kind, data, revision)
-        return Message(self._names.alerts, alert["subject"].encode(), orjson.dumps(alert), _CLOUD_EVENT)
-
-    def _set(self, graphlet: str, is_open: bool) -> None:
-        (self._open.add if is_open else self._open.discard)(graphlet)
-        self._changed[graphlet] = is_open
+    def _announce(self, record: FlagRecord | None) -> None:
+        if record is None:
+            return
+        self._counts.raised += record.change is Change.RAISED
+        if record.is_end and not record.correction:
+            self._counts.flags[record.outcome.value if record.outcome is not None else WITHDRAWN] += 1
+        body = orjson.dumps(cloud_event(record))
+        self._messages.append(Message(self._names.alerts, record.flag.encode(), body, _CLOUD_EVENT))
 
 
 def native_message(event: Event, message: bytes | None = None) -> bytes:

@@ -143,7 +143,7 @@ class Partition:
 
     @property
     def open_flags(self) -> int:
-        """Graphlets of this partition with an open alert."""
+        """Open flags of this partition."""
         return self._encoder.open_flags
 
     async def apply(self, batch: Batch, owned: Callable[[], bool]) -> None:
@@ -179,7 +179,7 @@ class Partition:
         for record in records:
             try:
                 found = self._step(record, outbox)
-                outbox += self._encoder.encode(found)
+                outbox += self._encoder.encode(found, record.timestamp)
             except Exception as error:  # a defect of the detector must not stop the partition for ever
                 self._poison[record.offset] = f"the detector failed on it: {type(error).__name__}: {error}"
                 log.exception("the detector failed on offset %d of partition %d", record.offset, self.number)
@@ -213,6 +213,7 @@ class Partition:
                 return []
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
+            self._encoder.tick(record.timestamp)
             return self.detector.tick(record.timestamp)
         kind, reason = DETECTOR_FAILED, self._poison.get(record.offset)
         if reason is None:
