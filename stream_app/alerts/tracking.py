@@ -126,7 +126,7 @@ class FlagTracker:
         if not prunes and not self._known(name, verdict.graphlet):
             return None
         flag = self._found(name, verdict)
-        if flag.open and not prunes and verdict.held_back == Guard.NOTHING_LEFT:
+        if flag.open and not prunes and verdict.withdrawn == Guard.NOTHING_LEFT:
             return None  # the run is not thought better of: there is only nothing left to save, and its end is near
         before = flag.flagged()
         flag.graphlets[verdict.graphlet] = FlaggedGraphlet.of(verdict) if prunes else None
@@ -151,14 +151,13 @@ class FlagTracker:
         if undecided:
             return self._record(name, flag, Change.REVISED, undecided, verdict.time_ms)
         flag.open = False
-        if verdict.held_back == Guard.KEEP:
+        if verdict.withdrawn == Guard.KEEP:
             flag.outcome = FlagOutcome.OVERRIDDEN
             return self._record(name, flag, Change.RESOLVED, before, verdict.time_ms)
         flag.outcome = _resolved(flag)  # of the trainers that had ended before
         if flag.outcome is not None:
             return self._record(name, flag, Change.RESOLVED, flagged, verdict.time_ms)
-        cause = verdict.withdrawn or verdict.held_back
-        return self._record(name, flag, Change.WITHDRAWN, before, verdict.time_ms, cause)
+        return self._record(name, flag, Change.WITHDRAWN, before, verdict.time_ms, verdict.withdrawn)
 
     def example(self, example: Example, log_ms: int) -> FlagRecord | None:
         """Applies an outcome: the flag is resolved once a flagged graphlet was pushed, or all have an outcome.

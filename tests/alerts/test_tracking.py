@@ -168,7 +168,7 @@ def test_an_end_reported_twice_is_one_record_and_a_correction_is_another() -> No
 
 def test_keep_overrides_a_flag() -> None:
     """Somebody's word ends it for good; its outcome is no news."""
-    kept = verdict("p/t1", CONTINUE, held_back=Guard.KEEP, withdrawn=None)
+    kept = verdict("p/t1", CONTINUE, withdrawn=Guard.KEEP)
     records = apply(FlagTracker(), verdict("p/t1", PRUNE), kept, example("p/t1", False))
 
     assert changes(records) == [(1, "raised", None), (2, "resolved", "overridden")]
@@ -176,7 +176,7 @@ def test_keep_overrides_a_flag() -> None:
 
 def test_a_flag_stays_when_nothing_is_left_to_save() -> None:
     """People hear how the run ended, not that it is no longer worth stopping."""
-    late = verdict("p/t1", CONTINUE, held_back=Guard.NOTHING_LEFT, withdrawn=None)
+    late = verdict("p/t1", CONTINUE, withdrawn=Guard.NOTHING_LEFT)
     records = apply(FlagTracker(), verdict("p/run:r1", PRUNE), late, example("p/run:r1", True, "pushed"))
 
     assert changes(records) == [(1, "raised", None), (2, "resolved", "pushed")]
