@@ -22,7 +22,7 @@ from stream_app.alerts.matching import Matcher, PriceOf
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.retries import DISABLE_AFTER_HOURS
 from stream_app.alerts.sinks.sink import Outgoing, Result, Sink
-from stream_app.alerts.store import AlertStoreError, Changes
+from stream_app.alerts.store import AlertStoreError, AuditEntry, Changes
 from stream_app.alerts.subscriptions import State
 from stream_app.alerts.texts import Text, Texts
 from stream_app.core.units import DAY_MS, HOUR_MS
@@ -161,6 +161,18 @@ class Notifier:
             self._dirty[subscription.id] = None
             self._reschedule(subscription.id)
         self._changes.cursor = number
+        self._wake.set()
+
+    def again(self, name: str, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
+        """Sends a message of a subscription once more; see `Mailbox.again`."""
+        self.mailboxes[name].again(message_id, records, now_ms)
+        self._dirty[name] = None
+        self._reschedule(name)
+        self._wake.set()
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Saves an entry of the audit log with the next changes."""
+        self._changes.audit.append(entry)
         self._wake.set()
 
     async def run(self) -> None:

@@ -1,0 +1,319 @@
+"""The desk at which subscriptions are made and changed: what each request does, whoever makes it. No HTTP.
+
+Every change is checked, tried against the rights of whoever asks, applied to the notifier, saved with an entry in the
+audit log, and shown without its secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import SecretStr
+
+from stream_app.alerts.access import Principal, Scope
+from stream_app.alerts.filters import Filter
+from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagRecord, flag_id
+from stream_app.alerts.mailbox import Fate
+from stream_app.alerts.matching import PriceOf
+from stream_app.alerts.notifier import Notifier
+from stream_app.alerts.preview import preview
+from stream_app.alerts.registered import Registered, register, restored_secrets, shown, with_secret
+from stream_app.alerts.sinks.sink import Outgoing
+from stream_app.alerts.store import KEEP_DAYS, AlertStore, AuditEntry, Delivery
+from stream_app.alerts.subscriptions import (
+    AppriseSink,
+    KafkaSink,
+    State,
+    Subscription,
+    SubscriptionError,
+    WebhookSink,
+    make_subscription,
+)
+from stream_app.alerts.texts import Texts
+from stream_app.core.outputs import Reason
+from stream_app.core.units import DAY_MS
+from stream_app.errors import StreamAppError
+
+#: Subscriptions of one owner, and in all.
+OWNED_MAX, SUBSCRIPTIONS_MAX = 200, 20_000
+#: Messages that one request may send again.
+RECOVER_MAX = 10_000
+
+
+class NotFoundError(StreamAppError):
+    """There is no such thing, or whoever asks may not see it."""
+
+
+class ForbiddenError(StreamAppError):
+    """Whoever asks may not do this."""
+
+
+class ConflictError(StreamAppError):
+    """What is asked does not fit what is there: an id that is taken, another version, a limit."""
+
+
+class Desk:
+    """Makes, changes, shows and tries subscriptions.
+
+    Parameters
+    ----------
+    notifier
+        Sends their messages.
+    store
+        Keeps what was sent.
+    texts
+        Writes messages.
+    price_of
+        Returns the price of a node-hour.
+    """
+
+    def __init__(
+        self, notifier: Notifier, store: AlertStore, texts: Texts | None = None, price_of: PriceOf = lambda _: None
+    ) -> None:
+        self._notifier = notifier
+        self._store = store
+        self._texts = texts or Texts()
+        self._price_of = price_of
+
+    def listed(self, who: Principal) -> list[dict[str, Any]]:
+        """The subscriptions that somebody may see, by id."""
+        found = self._notifier.registered
+        return [shown(found[name]) for name in sorted(found) if who.owns(found[name].subscription.owner)]
+
+    def get(self, who: Principal, name: str) -> Registered:
+        """A subscription; raises NotFoundError where there is none that somebody may see."""
+        found = self._notifier.registered.get(name)
+        if found is None or not who.owns(found.subscription.owner):
+            raise NotFoundError("there is no such subscription")
+        return found
+
+    def create(self, who: Principal, given: Any, now_ms: int) -> tuple[Registered, str | None]:
+        """Makes a subscription.
+
+        Parameters
+        ----------
+        who
+            Whoever asks.
+        given
+            Its JSON form; the id may be missing.
+        now_ms
+            The time in ms since 1970 UTC.
+
+        Returns
+        -------
+        tuple
+            The subscription, and the secret that signs its messages where the service made one: it is shown once.
+
+        Raises
+        ------
+        SubscriptionError, ForbiddenError, ConflictError
+            It is not valid, not allowed, or does not fit.
+        """
+        named = {"id": f"s-{secrets.token_hex(8)}", **given} if isinstance(given, dict) else given
+        wanted = self._allowed(who, make_subscription(named))
+        if wanted.id in self._notifier.registered:
+            raise ConflictError(f"there is a subscription {wanted.id} already")
+        self._check_limits(wanted.owner)
+        made = register(wanted, now_ms)
+        self._put(who, made, "create", now_ms)
+        return made, _fresh_secret(wanted, made)
+
+    def change(
+        self, who: Principal, name: str, given: Mapping[str, Any], version: int | None, now_ms: int
+    ) -> Registered:
+        """Changes fields of a subscription; those that are not given stay.
+
+        Parameters
+        ----------
+        who, now_ms
+            As of `create`.
+        name
+            The id.
+        given
+            The fields; a secret that is shown hidden stays what it is.
+        version
+            The version that it is meant for; None: whichever there is.
+
+        Raises
+        ------
+        NotFoundError, SubscriptionError, ForbiddenError, ConflictError
+            There is none, or as of `create`.
+        """
+        current = self.get(who, name)
+        if version is not None and version != current.version:
+            raise ConflictError(f"the subscription has version {current.version}, not {version}")
+        if given.get("id", name) != name:
+            raise SubscriptionError("id", "an id cannot be changed")
+        plain = current.subscription.model_dump(by_alias=True, exclude_none=True)
+        merged = restored_secrets({**_unwrapped(plain), **given}, current.subscription)
+        wanted = self._allowed(who, make_subscription(merged))
+        if wanted.state is State.ACTIVE:
+            wanted = wanted.model_copy(update={"disabled_reason": ""})
+        if wanted.owner != current.subscription.owner:
+            self._check_limits(wanted.owner)
+        made = current.changed(with_secret(wanted), now_ms)
+        self._put(who, made, "change", now_ms)
+        return made
+
+    def delete(self, who: Principal, name: str, now_ms: int) -> None:
+        """Deletes a subscription; raises NotFoundError or ForbiddenError."""
+        self._check(who, Scope.WRITE)
+        self.get(who, name)
+        self._notifier.remove(name)
+        self._notifier.audit(AuditEntry(now_ms, who.name, "delete", name))
+
+    def set_state(self, who: Principal, name: str, state: State, now_ms: int) -> Registered:
+        """Pauses or resumes a subscription; raises as `change` does."""
+        return self.change(who, name, {"state": state.value}, None, now_ms)
+
+    def rotate(self, who: Principal, name: str, now_ms: int) -> tuple[Registered, str]:
+        """Gives a webhook a new secret; the former signs beside it for a day. Raises as `change` does."""
+        self._check(who, Scope.WRITE)
+        made = self.get(who, name).rotated(now_ms)
+        self._put(who, made, "rotate-secret", now_ms)
+        return made, made.secrets_at(now_ms)[0]
+
+    async def test(self, who: Principal, name: str, now_ms: int) -> dict[str, Any]:
+        """Sends a made-up flag to a subscription, outside of its order; raises as `change` does.
+
+        Returns
+        -------
+        dict
+            `succeeded` and `reason`.
+        """
+        self._check(who, Scope.WRITE)
+        registered = self.get(who, name)
+        record = example_record(now_ms)
+        message_id = f"test-{secrets.token_hex(8)}@{name}"
+        result = await self._notifier.test(registered, Outgoing(message_id, (record,), self._texts.of([record]), {}))
+        self._notifier.audit(AuditEntry(now_ms, who.name, "test", name))
+        return {"succeeded": result.succeeded, "reason": result.reason}
+
+    async def preview(self, who: Principal, given: Any, now_ms: int) -> dict[str, Any]:
+        """What a draft would have sent over the days for which flags are kept; raises as `create` does."""
+        named = {"id": "draft", "name": "draft", "owner": who.owners[0] if who.owners else "draft", **given}
+        named.setdefault("sink", {"kind": "kafka", "topic": "draft"})
+        draft = self._restricted(who, make_subscription(named))
+        since_ms = now_ms - KEEP_DAYS * DAY_MS
+        made = await asyncio.to_thread(lambda: preview(draft, self._store.flags_since(since_ms), self._price_of))
+        return {"days": KEEP_DAYS, **asdict(made)}
+
+    def deliveries(
+        self, who: Principal, name: str, limit: int, before: int | None, fates: Sequence[Fate]
+    ) -> list[Delivery]:
+        """Entries of the delivery log of a subscription, newest first; raises NotFoundError."""
+        self.get(who, name)
+        return self._store.deliveries(name, limit, before, fates or tuple(Fate))
+
+    def redeliver(self, who: Principal, name: str, number: int, now_ms: int) -> None:
+        """Sends the message of an entry of the delivery log again; raises as `change` does."""
+        self._check(who, Scope.WRITE)
+        self.get(who, name)
+        found = self._store.delivery(number)
+        if found is None or found.subscription != name:
+            raise NotFoundError("there is no such delivery")
+        self._again(name, [found], now_ms)
+        self._notifier.audit(AuditEntry(now_ms, who.name, f"redeliver {number}", name))
+
+    def recover(self, who: Principal, name: str, since_ms: int, now_ms: int, *, count_only: bool) -> int:
+        """Sends again what was given up since a time; returns how many messages, and sends none if `count_only`."""
+        self._check(who, Scope.WRITE)
+        self.get(who, name)
+        dead = self._store.deliveries(name, RECOVER_MAX, None, (Fate.DEAD,), since_ms)
+        latest = {each.entry.message: each for each in reversed(dead)}
+        if not count_only:
+            self._again(name, latest.values(), now_ms)
+            self._notifier.audit(AuditEntry(now_ms, who.name, f"recover {len(latest)}", name))
+        return len(latest)
+
+    def flags(self, who: Principal, limit: int, pipeline: str | None, *, opened: bool) -> list[FlagRecord]:
+        """The last record of the latest flags that somebody may see, newest first."""
+        if not who.pipelines:
+            return self._store.latest_flags(limit, pipeline, opened=opened)
+        found = self._store.latest_flags(100 * limit, pipeline, opened=opened)
+        return [record for record in found if who.sees(record.pipeline)][:limit]
+
+    def audit(self, who: Principal, limit: int) -> list[AuditEntry]:
+        """The last entries of the audit log; raises ForbiddenError."""
+        self._check(who, Scope.ADMIN)
+        return self._store.audit(limit)
+
+    def _again(self, name: str, deliveries: Iterable[Delivery], now_ms: int) -> None:
+        for each in deliveries:
+            records = self._store.records(each.entry.records)
+            if not records:
+                raise NotFoundError(f"the flags of message {each.entry.message} are no longer kept")
+            self._notifier.again(name, each.entry.message, records, now_ms)
+
+    def _allowed(self, who: Principal, wanted: Subscription) -> Subscription:
+        """A subscription that somebody may make; raises ForbiddenError."""
+        self._check(who, Scope.WRITE)
+        if not who.owns(wanted.owner):
+            raise ForbiddenError("this token may not make subscriptions of this owner")
+        if isinstance(wanted.sink, AppriseSink | KafkaSink) and not who.may(Scope.ADMIN):
+            raise ForbiddenError(f"a sink of kind {wanted.sink.kind} needs a token with the scope admin")
+        return self._restricted(who, wanted)
+
+    def _restricted(self, who: Principal, wanted: Subscription) -> Subscription:
+        """A subscription to nothing but what somebody may see."""
+        bound = Filter(pipeline=who.pipelines) if who.pipelines else None
+        if bound is None or bound in (wanted.filter.all or ()):
+            return wanted
+        both = (wanted.filter, bound) if wanted.filter != Filter() else (bound,)
+        return wanted.model_copy(update={"filter": Filter(all=both)})
+
+    def _check(self, who: Principal, scope: Scope) -> None:
+        if not who.may(scope):
+            raise ForbiddenError(f"this needs a token with the scope {scope.name.lower()}")
+
+    def _check_limits(self, owner: str) -> None:
+        found = self._notifier.registered
+        if len(found) >= SUBSCRIPTIONS_MAX:
+            raise ConflictError(f"there are {SUBSCRIPTIONS_MAX:,} subscriptions, which is the most")
+        if sum(each.subscription.owner == owner for each in found.values()) >= OWNED_MAX:
+            raise ConflictError(f"{owner} has {OWNED_MAX} subscriptions, which is the most")
+
+    def _put(self, who: Principal, registered: Registered, what: str, now_ms: int) -> None:
+        self._notifier.put(registered)
+        self._notifier.audit(AuditEntry(now_ms, who.name, what, registered.subscription.id))
+
+
+def example_record(now_ms: int) -> FlagRecord:
+    """A made-up record for trials of a sink.
+
+    Parameters
+    ----------
+    now_ms
+        Its time in ms since 1970 UTC.
+    """
+    graphlet = FlaggedGraphlet(
+        graphlet="example/train", trainer="train", job=None, stage="train", p_push=0.03, threshold=0.1, score=0.05,
+        model="0", cost=7_200.0, cost_left=36_000.0, reasons=(Reason("baseline", 0.05, -0.9),),
+        verdict="example/train#1",
+    )  # fmt: skip
+    return FlagRecord(
+        flag=flag_id("example", "test", "example/train"), revision=1, change=Change.RAISED, pipeline="example",
+        run="test", owner="", labels={"test": "true"}, graphlets=(graphlet,), mode="observe", budget=0.05,
+        raised_ms=now_ms, time_ms=now_ms,
+    )  # fmt: skip
+
+
+def _fresh_secret(wanted: Subscription, made: Registered) -> str | None:
+    given = isinstance(wanted.sink, WebhookSink) and wanted.sink.secret is not None
+    found = made.secrets_at(made.created_ms)
+    return found[0] if found and not given else None
+
+
+def _unwrapped(value: Any) -> Any:
+    """A dumped model with its secrets as texts."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {name: _unwrapped(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unwrapped(each) for each in value]
+    return value
