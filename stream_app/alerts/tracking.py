@@ -104,7 +104,7 @@ class FlagTracker:
     def take_rows(self) -> list[tuple[str, bytes | None]]:
         """Flag id and row of every flag that has changed since the last call; None: it is forgotten."""
         changed, self._changed = self._changed, {}
-        return [(name, _row(self._flags[name]) if name in self._flags else None) for name in changed]
+        return [(name, self._row(name)) for name in changed]
 
     def verdict(self, verdict: Verdict, log_ms: int) -> FlagRecord | None:
         """Applies a verdict.
@@ -216,7 +216,13 @@ class FlagTracker:
         for old in self._old & renamed.keys():
             self._old.discard(old)
             self._old.add(renamed[old])
-            self._changed[old] = None
+            self._changed.update({old: None, renamed[old]: None})
+
+    def _row(self, name: str) -> bytes | None:
+        flag = self._flags.get(name)
+        if flag is not None:
+            return _row(flag)
+        return _OLD_ROW if name in self._old else None
 
     def _known(self, name: str, graphlet: str) -> bool:
         return name in self._flags or graphlet in self._old

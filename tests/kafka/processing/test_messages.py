@@ -8,13 +8,16 @@ import orjson
 import pytest
 
 from stream_app import wire
+from stream_app.alerts.tracking import FORGET_MS
 from stream_app.core.outputs import CONTINUE, INPUT, PRUNE, WARN, Closed, Example, Verdict
+from stream_app.core.units import DAY_MS
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.processing.messages import ALERT, MAX_DEAD_LETTER, OutputEncoder, dead_letter
+from stream_app.kafka.processing.messages import FLAG, MAX_DEAD_LETTER, OutputEncoder, dead_letter
 from tests.support.kafka_records import record
 
 NAMES = Names("g")
+NOW = 1_700_000_000_000
 VERDICT = Verdict(
     graphlet="p/t",
     pipeline="p",
@@ -45,12 +48,12 @@ EXAMPLE = Example("p/t", "p", "r", "t", "owner", False, "failed", 1_700_000_000_
 
 def said(encoder: OutputEncoder, *outputs: Verdict | Example | Closed) -> list[tuple[str, str]]:
     """Topic and id of each message."""
-    return [(m.topic, orjson.loads(m.value or b"")["id"]) for m in encoder.encode(outputs)]
+    return [(m.topic, orjson.loads(m.value or b"")["id"]) for m in encoder.encode(outputs, NOW)]
 
 
 def test_verdicts_and_examples_are_said_as_they_are() -> None:
     """Keyed by graphlet, in their JSON form."""
-    verdict, example = OutputEncoder(NAMES, {}, {}, Counts()).encode([VERDICT, EXAMPLE])
+    verdict, example = OutputEncoder(NAMES, {}, {}, Counts()).encode([VERDICT, EXAMPLE], NOW)
 
     assert (verdict.topic, verdict.key) == ("g-verdicts", b"p/t")
     assert orjson.loads(verdict.value or b"") == wire.verdict_to_dict(VERDICT)
@@ -58,71 +61,87 @@ def test_verdicts_and_examples_are_said_as_they_are() -> None:
     assert orjson.loads(example.value or b"") == wire.example_to_dict(EXAMPLE)
 
 
-def test_an_alert_is_raised_once_and_withdrawn() -> None:
-    """A flag that stays is no news; one that goes is."""
+def test_changes_of_a_flag_follow_their_verdicts() -> None:
+    """Keyed by flag, so that its records keep their order."""
     verdicts = [replace(VERDICT, decision=d, revision=n) for n, d in enumerate((WARN, PRUNE, PRUNE, CONTINUE), 1)]
+    encoder = OutputEncoder(NAMES, {}, {}, Counts())
+    messages = encoder.encode(verdicts, NOW)
 
-    assert said(OutputEncoder(NAMES, {}, {}, Counts()), *verdicts) == [
+    assert [(m.topic, orjson.loads(m.value or b"")["id"]) for m in messages] == [
         ("g-verdicts", "p/t#1"),
         ("g-verdicts", "p/t#2"),
-        ("g-alerts", "flagged:p/t#2"),
+        ("g-alerts", "p/run:r#1"),
         ("g-verdicts", "p/t#3"),
+        ("g-alerts", "p/run:r#2"),
         ("g-verdicts", "p/t#4"),
-        ("g-alerts", "withdrawn:p/t#4"),
+        ("g-alerts", "p/run:r#3"),
     ]
+    assert {m.key for m in messages if m.topic == "g-alerts"} == {b"p/run:r"}
 
 
-def test_an_outcome_resolves_an_open_alert_only() -> None:
+def test_an_outcome_resolves_an_open_flag_only() -> None:
     """Nobody was told of a graphlet that was never flagged."""
     flagged = replace(VERDICT, decision=PRUNE)
 
     assert said(OutputEncoder(NAMES, {}, {}, Counts()), VERDICT, EXAMPLE)[2:] == []
     assert said(OutputEncoder(NAMES, {}, {}, Counts()), flagged, EXAMPLE)[2:] == [
         ("g-examples", "p/t#1"),
-        ("g-alerts", "resolved:p/t#1"),
+        ("g-alerts", "p/run:r#2"),
     ]
 
 
+def test_nothing_is_raised_for_a_history_that_is_read_late() -> None:
+    """Its verdicts are sent all the same."""
+    flagged = replace(VERDICT, decision=PRUNE)
+    messages = OutputEncoder(NAMES, {}, {}, Counts()).encode([flagged, EXAMPLE], NOW + DAY_MS)
+
+    assert [m.topic for m in messages] == ["g-verdicts", "g-examples"]
+
+
 def test_flags_are_counted_by_what_became_of_them() -> None:
-    """Withdrawn, ended by an outcome, or evicted before there was one; a flag that stands is raised once."""
+    """Withdrawn, ended by an outcome, or forgotten before there was one; a correction is no second end."""
     counts = Counts()
     encoder = OutputEncoder(NAMES, {}, {}, counts)
     flagged = replace(VERDICT, decision=PRUNE)
-    encoder.encode([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, flagged])
+    other = replace(flagged, run="r2", graphlet="p/t2", trainer="t2")
+    corrected = replace(EXAMPLE, pushed=True, cause="pushed", label_revision=2)
+    encoder.encode([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, corrected, other], NOW)
     open_now = encoder.open_flags
-    encoder.encode([Closed({"graphlet": "p/t"})])
+    encoder.tick(NOW + FORGET_MS + 1)
 
     assert (counts.raised, open_now, encoder.open_flags) == (3, 1, 0)
-    assert counts.flags == {"withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "unknown": 0, "evicted": 1}
+    assert counts.flags == {
+        "withdrawn": 1, "pushed": 0, "not_pushed": 1, "pruned": 0, "unknown": 0, "overridden": 0, "evicted": 1,
+    }  # fmt: skip
 
 
 def test_alerts_are_cloud_events() -> None:
     """As the content type says, so that receivers need not look inside."""
-    alert = OutputEncoder(NAMES, {}, {}, Counts()).encode([replace(VERDICT, decision=PRUNE)])[1]
+    alert = OutputEncoder(NAMES, {}, {}, Counts()).encode([replace(VERDICT, decision=PRUNE)], NOW)[1]
 
     assert dict(alert.headers)["content-type"] == b"application/cloudevents+json"
     assert orjson.loads(alert.value or b"")["specversion"] == "1.0"
 
 
-def test_open_alerts_are_state() -> None:
+def test_flags_are_state() -> None:
     """Another worker that takes the partition over knows them from its rows."""
     first = OutputEncoder(NAMES, {}, {}, Counts())
-    first.encode([replace(VERDICT, decision=PRUNE)])
+    first.encode([replace(VERDICT, decision=PRUNE)], NOW)
     rows = {key: value for key, value in first.take_rows() if value is not None}
     second = OutputEncoder(NAMES, rows, {}, Counts())
 
-    assert said(second, EXAMPLE)[1:] == [("g-alerts", "resolved:p/t#1")]
-    assert second.take_rows() == [(key, None) for key in rows]
+    assert said(second, EXAMPLE)[1:] == [("g-alerts", "p/run:r#2")]
+    assert [key for key, _ in second.take_rows()] == list(rows)
     assert first.take_rows() == []
 
 
-def test_a_closed_graphlet_leaves_no_row() -> None:
-    """Whatever is evicted takes its alert with it, without a word."""
+def test_a_forgotten_flag_leaves_no_row() -> None:
+    """A tick long after its last change drops it, without a word."""
     encoder = OutputEncoder(NAMES, {}, {}, Counts())
-    encoder.encode([replace(VERDICT, decision=PRUNE)])
+    encoder.encode([replace(VERDICT, decision=PRUNE)], NOW)
     encoder.take_rows()
+    encoder.tick(NOW + FORGET_MS + 1)
 
-    assert encoder.encode([Closed({"graphlet": "p/t"})]) == []
     assert [value for _, value in encoder.take_rows()] == [None]
 
 
@@ -142,12 +161,15 @@ def test_a_dead_letter_can_be_sent(key: bytes | None, value: bytes | None, kept:
     assert (letter.key, letter.value) == (key, kept)
 
 
-def test_an_open_alert_keeps_its_flag_when_the_graphlet_is_renamed() -> None:
-    """An earlier release knew it by another id: its row moves, and the flag is not raised again."""
-    rows = {ALERT + b"team/ads/train": b"1", ALERT + b"p/t": b"1"}
+def test_an_open_alert_of_an_earlier_release_keeps_its_flag() -> None:
+    """It marked graphlets, by other ids too: the flag is not raised again, and its end is reported."""
+    rows = {FLAG + b"team/ads/train": b"1"}
     encoder = OutputEncoder(NAMES, rows, {"team/ads/train": "team~1ads/train"}, Counts())
-    flagged = replace(VERDICT, graphlet="team~1ads/train", decision=PRUNE)
+    renamed = replace(VERDICT, graphlet="team~1ads/train", pipeline="team/ads", trainer="train")
+    outcome = replace(EXAMPLE, graphlet="team~1ads/train", pipeline="team/ads", trainer="train")
 
-    assert encoder.open_flags == 2
-    assert sorted(encoder.take_rows()) == [(ALERT + b"team/ads/train", None), (ALERT + b"team~1ads/train", b"1")]
-    assert [message.topic for message in encoder.encode([flagged])] == [NAMES.verdicts]
+    assert said(encoder, replace(renamed, decision=PRUNE), outcome)[1::2] == [
+        ("g-alerts", "team~1ads/run:r#1"),
+        ("g-alerts", "team~1ads/run:r#2"),
+    ]
+    assert (FLAG + b"team/ads/train", None) in encoder.take_rows()
