@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -134,7 +134,7 @@ class Desk:
         name
             The id.
         given
-            The fields; a secret that is shown hidden stays what it is.
+            The fields, as a merge patch (RFC 7396); a secret that is shown hidden stays what it is.
         version
             The version that it is meant for; None: whichever there is.
 
@@ -146,10 +146,12 @@ class Desk:
         current = self.get(who, name)
         if version is not None and version != current.version:
             raise ConflictError(f"the subscription has version {current.version}, not {version}")
+        if not isinstance(given, Mapping):
+            raise SubscriptionError("", "expected an object")
         if given.get("id", name) != name:
             raise SubscriptionError("id", "an id cannot be changed")
         plain = current.subscription.model_dump(by_alias=True, exclude_none=True)
-        merged = restored_secrets({**_unwrapped(plain), **given}, current.subscription)
+        merged = restored_secrets(merge_patch(_unwrapped(plain), given), current.subscription)
         wanted = self._allowed(who, make_subscription(merged))
         if wanted.state is State.ACTIVE:
             wanted = wanted.model_copy(update={"disabled_reason": ""})
@@ -195,6 +197,8 @@ class Desk:
 
     async def preview(self, who: Principal, given: Any, now_ms: int) -> dict[str, Any]:
         """What a draft would have sent over the days for which flags are kept; raises as `create` does."""
+        if not isinstance(given, Mapping):
+            raise SubscriptionError("", "expected an object")
         named = {"id": "draft", "name": "draft", "owner": who.owners[0] if who.owners else "draft", **given}
         named.setdefault("sink", {"kind": "kafka", "topic": "draft"})
         draft = self._restricted(who, make_subscription(named))
@@ -216,7 +220,10 @@ class Desk:
         found = self._store.delivery(number)
         if found is None or found.subscription != name:
             raise NotFoundError("there is no such delivery")
-        self._again(name, [found], now_ms)
+        records = self._store.records(found.entry.records)
+        if not records:
+            raise NotFoundError(f"the flags of message {found.entry.message} are no longer kept")
+        self._notifier.again(name, found.entry.message, records, now_ms)
         self._notifier.audit(AuditEntry(now_ms, who.name, f"redeliver {number}", name))
 
     def recover(self, who: Principal, name: str, since_ms: int, now_ms: int, *, count_only: bool) -> int:
@@ -224,11 +231,13 @@ class Desk:
         self._check(who, Scope.WRITE)
         self.get(who, name)
         dead = self._store.deliveries(name, RECOVER_MAX, None, (Fate.DEAD,), since_ms)
-        latest = {each.entry.message: each for each in reversed(dead)}
+        latest = {each.entry.message: self._store.records(each.entry.records) for each in reversed(dead)}
+        kept = {message: records for message, records in latest.items() if records}
         if not count_only:
-            self._again(name, latest.values(), now_ms)
-            self._notifier.audit(AuditEntry(now_ms, who.name, f"recover {len(latest)}", name))
-        return len(latest)
+            for message, records in kept.items():
+                self._notifier.again(name, message, records, now_ms)
+            self._notifier.audit(AuditEntry(now_ms, who.name, f"recover {len(kept)}", name))
+        return len(kept)
 
     def flags(self, who: Principal, limit: int, pipeline: str | None, *, opened: bool) -> list[FlagRecord]:
         """The last record of the latest flags that somebody may see, newest first."""
@@ -241,13 +250,6 @@ class Desk:
         """The last entries of the audit log; raises ForbiddenError."""
         self._check(who, Scope.ADMIN)
         return self._store.audit(limit)
-
-    def _again(self, name: str, deliveries: Iterable[Delivery], now_ms: int) -> None:
-        for each in deliveries:
-            records = self._store.records(each.entry.records)
-            if not records:
-                raise NotFoundError(f"the flags of message {each.entry.message} are no longer kept")
-            self._notifier.again(name, each.entry.message, records, now_ms)
 
     def _allowed(self, who: Principal, wanted: Subscription) -> Subscription:
         """A subscription that somebody may make; raises ForbiddenError."""
@@ -280,6 +282,27 @@ class Desk:
     def _put(self, who: Principal, registered: Registered, what: str, now_ms: int) -> None:
         self._notifier.put(registered)
         self._notifier.audit(AuditEntry(now_ms, who.name, what, registered.subscription.id))
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """A JSON value, changed by a merge patch (RFC 7396): what is null in the patch is removed.
+
+    Parameters
+    ----------
+    target
+        The value, which stays as it is.
+    patch
+        The patch.
+    """
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
 
 
 def example_record(now_ms: int) -> FlagRecord:

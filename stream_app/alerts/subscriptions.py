@@ -223,6 +223,8 @@ class Subscription(BaseModel):
         How they are sent.
     state, disabled_reason
         Whether messages are sent, and why not where the service has disabled it.
+    managed_by
+        The name of the file that it is kept in; "" where it is in none.
     """
 
     model_config = _MODEL
@@ -237,6 +239,7 @@ class Subscription(BaseModel):
     delivery: Delivery = Delivery()
     state: State = State.ACTIVE
     disabled_reason: Text = ""
+    managed_by: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$")] = ""
 
 
 def make_subscription(given: Any) -> Subscription:
@@ -264,6 +267,7 @@ def make_subscription(given: Any) -> Subscription:
         # pydantic names the kind of the sink as a part of the place.
         steps = [str(step) for index, step in enumerate(fault["loc"]) if not (index == 1 and step in kinds)]
         reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        reason = {"extra_forbidden": "there is no such field", "missing": "missing"}.get(fault["type"], reason)
         raise SubscriptionError(".".join(steps), f"{reason[0].lower()}{reason[1:]}") from None
 
 
