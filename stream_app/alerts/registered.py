@@ -125,7 +125,7 @@ def shown(registered: Registered) -> dict[str, Any]:
         The subscription.
     """
     return {
-        **_plain(registered.subscription, lambda _: HIDDEN),
+        **plain(registered.subscription, lambda _: HIDDEN),
         "version": registered.version,
         "created": time_to_text(registered.created_ms),
         "updated": time_to_text(registered.updated_ms),
@@ -145,7 +145,7 @@ def to_row(registered: Registered, vault: Vault) -> bytes:
     former = registered.former_secret
     return orjson.dumps(
         {
-            "subscription": _plain(registered.subscription, vault.encrypt),
+            "subscription": plain(registered.subscription, vault.encrypt),
             "version": registered.version,
             "created": time_to_text(registered.created_ms),
             "updated": time_to_text(registered.updated_ms),
@@ -198,11 +198,11 @@ def restored_secrets(changed: Mapping[str, Any], current: Subscription) -> dict[
         The subscription now.
     """
     made = dict(changed)
-    sink, plain = made.get("sink"), _plain(current, lambda secret: secret)["sink"]
-    if isinstance(sink, dict) and sink.get("kind") == plain["kind"]:
-        merged = {name: plain.get(name) if value == HIDDEN else value for name, value in sink.items()}
+    sink, known = made.get("sink"), plain(current, lambda secret: secret)["sink"]
+    if isinstance(sink, dict) and sink.get("kind") == known["kind"]:
+        merged = {name: known.get(name) if value == HIDDEN else value for name, value in sink.items()}
         if isinstance(merged.get("headers"), dict):
-            held = plain.get("headers", {})
+            held = known.get("headers", {})
             merged["headers"] = {
                 name: held.get(name) if value == HIDDEN else value for name, value in merged["headers"].items()
             }
@@ -210,8 +210,16 @@ def restored_secrets(changed: Mapping[str, Any], current: Subscription) -> dict[
     return made
 
 
-def _plain(subscription: Subscription, write: Callable[[str], str]) -> dict[str, Any]:
-    """The JSON form of a subscription, with each secret written by a function."""
+def plain(subscription: Subscription, write: Callable[[str], str]) -> dict[str, Any]:
+    """The JSON form of a subscription.
+
+    Parameters
+    ----------
+    subscription
+        The subscription.
+    write
+        Writes each of its secrets.
+    """
 
     def walk(value: Any) -> Any:
         if isinstance(value, SecretStr):
