@@ -12,7 +12,23 @@ from typing import Annotated, cast
 
 import typer
 
-from stream_app.cli import check, demo, dlq, explain, follow, publish, replay, serve, simulate, topics, worker
+from stream_app.cli import (
+    check,
+    deliveries,
+    demo,
+    dlq,
+    explain,
+    follow,
+    publish,
+    replay,
+    serve,
+    simulate,
+    subscriptions,
+    tokens,
+    topics,
+    verify_webhook,
+    worker,
+)
 from stream_app.cli.flags import INTERRUPTED
 from stream_app.errors import OptionsError, StreamAppError
 
@@ -35,6 +51,10 @@ app.command()(worker.worker)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")
+app.add_typer(subscriptions.subscriptions, name="subscriptions")
+app.add_typer(deliveries.deliveries, name="deliveries")
+app.add_typer(tokens.tokens, name="tokens")
+app.command("verify-webhook")(verify_webhook.verify_webhook)
 
 #: What typer raises for wrong use; it has no public name.
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])

@@ -1,0 +1,193 @@
+"""Asks the HTTP service, for the commands that change it. Its errors become one line."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from urllib.parse import quote, urlencode, urlsplit
+
+import typer
+
+from stream_app.errors import OptionsError, StreamAppError
+
+#: The variables with the address and the token of the service.
+URL_VARIABLE, TOKEN_VARIABLE = "STREAM_APP_URL", "STREAM_APP_TOKEN"
+_TIMEOUT_SECONDS = 60.0
+_HINTS = {
+    401: f"; set {TOKEN_VARIABLE} or give --token-file",
+    429: "; try again later",
+}
+
+UrlFlag = Annotated[str, typer.Option("--url", metavar="URL", envvar=URL_VARIABLE, help="The address of the service.")]
+TokenFileFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help=f"A file with the token of the service ({TOKEN_VARIABLE} if not set).",
+        show_default=False,
+    ),
+]
+DEFAULT_URL = "http://localhost:8484"
+
+
+class ServiceError(StreamAppError):
+    """The service refused a request, or did not answer it; exit code 1.
+
+    Parameters
+    ----------
+    message
+        One line for a person.
+    status
+        The status of the answer; None: there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would take the token elsewhere."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follows none."""
+
+
+class Service:
+    """The HTTP service.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    token_file
+        A file with its token; None: the token is in the environment, if there is one.
+
+    Raises
+    ------
+    OptionsError
+        The address is none, or the token cannot be read.
+    """
+
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
+        self._url = _checked(url)
+        self._token = _token(token_file)
+        # A proxy of the environment is for other machines.
+        local = urlsplit(self._url).hostname in ("localhost", "127.0.0.1", "::1")
+        proxies = [urllib.request.ProxyHandler({})] if local else []
+        self._opener = urllib.request.build_opener(_NoRedirects(), *proxies)
+
+    def get(self, path: str, **query: object) -> Any:
+        """The answer to GET; see `call`."""
+        given = [(name, value) for name, value in query.items() if value is not None]
+        return self.call("GET", f"{path}?{urlencode(given, doseq=True)}" if given else path)
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Makes a request.
+
+        Parameters
+        ----------
+        method, path
+            Of the request; the path begins with a slash, and its parts are quoted.
+        body
+            A JSON value; None: there is no body.
+
+        Returns
+        -------
+        object
+            The JSON value of the answer; None where it is empty.
+
+        Raises
+        ------
+        ServiceError
+            The service refused it, or did not answer.
+        """
+        request = urllib.request.Request(f"{self._url}{path}", method=method)
+        request.add_header("Accept", "application/json")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            kind = "merge-patch+json" if method == "PATCH" else "json"
+            request.add_header("Content-Type", f"application/{kind}")
+        if self._token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+                content = response.read()
+        except urllib.error.HTTPError as error:
+            self._refused(error)
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceError(f"cannot reach the service at {self._url}: {_named(error)}") from None
+        try:
+            return json.loads(content) if content.strip() else None
+        except ValueError:
+            raise ServiceError(f"{self._url} answers with something else than JSON; is it stream-app serve?") from None
+
+    def _refused(self, error: urllib.error.HTTPError) -> NoReturn:
+        status = error.code
+        if 300 <= status < 400:
+            leads = error.headers.get("Location", "elsewhere")
+            raise ServiceError(f"{self._url} redirects to {leads[:200]}; give that address with --url", status)
+        try:
+            said = json.loads(error.read(65_536))
+            detail = said["detail"] if isinstance(said["detail"], str) else said["title"]
+        except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
+            detail = f"HTTP {status} {error.reason}"
+        raise ServiceError(f"{detail}{_HINTS.get(status, '')}", status) from None
+
+
+def part(name: str) -> str:
+    """A name as a part of a path."""
+    # A part of dots alone would be taken for a step up.
+    quoted = quote(name, safe="")
+    return quoted.replace(".", "%2E") if not name.strip(".") else quoted
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
+        raise OptionsError(f"--url {url[:200]}: expected an address such as {DEFAULT_URL}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise OptionsError("--url: expected an address without a login, a query or a fragment")
+    return url.rstrip("/")
+
+
+def _token(file: Path | None) -> str | None:
+    from stream_app.options import read_secret
+
+    if file is not None:
+        token, where = read_secret(None, file, "--token-file"), f"--token-file {file}"
+    else:
+        token, where = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+        if not token:
+            return None
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise OptionsError(f"{where}: expected a token of printable characters in one line")
+    return token
+
+
+def _named(error: Exception) -> str:
+    """Why there was no answer, in words."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, ConnectionRefusedError):
+        return "nobody listens there; start it with stream-app serve, or give its address with --url"
+    if isinstance(cause, socket.gaierror):
+        return "there is no host of this name"
+    if isinstance(cause, TimeoutError):
+        return f"no answer within {_TIMEOUT_SECONDS:g} s"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {cause.reason or cause}"
+    if isinstance(cause, http.client.HTTPException):
+        return "it does not speak HTTP there"
+    return str(getattr(cause, "strerror", None) or cause or type(error).__name__)
