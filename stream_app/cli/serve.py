@@ -52,7 +52,7 @@ def serve(
 
     need("serve", "aiohttp", "prometheus_client")
     from stream_app.runtime import garbage
-    from stream_app.service.detector_thread import EmbeddedSettings
+    from stream_app.service.settings import EmbeddedSettings
     from stream_app.web.serving import serve_embedded
 
     options = load_options(config, mode, budget)

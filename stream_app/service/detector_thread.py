@@ -14,14 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from stream_app import wire
 from stream_app.core.decisions.policy import ENFORCE
-from stream_app.core.detector import Detector, Settings
+from stream_app.core.detector import Detector
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.graphlets.description import describe
@@ -30,9 +30,12 @@ from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
 from stream_app.service.availability import Availability
-from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError, StoredVerdict
+from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
+from stream_app.service.flag_outbox import FLAG, FlagOutbox, Flags
+from stream_app.service.issued_verdicts import IssuedVerdicts
+from stream_app.service.settings import EmbeddedSettings
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
-from stream_app.sources import SOURCES, Sources, detect
+from stream_app.sources import detect
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,8 @@ log = logging.getLogger(__name__)
 WAITING_MAX, WAITING_BYTES, BEHIND_MAX = 10_000, 64 << 20, 50_000
 #: Messages and bytes written in one transaction.
 _GROUP_MAX, _GROUP_BYTES = 2_000, 8 << 20
-#: Seconds of applying before the next group is written, and between two saves of the state.
-_SLICE, _SAVE = 0.005, 1.0
+#: Seconds of applying before the next group is written, and between two saves of the state: at most, and at least.
+_SLICE, _SAVE, _SAVE_FLAGS = 0.005, 1.0, 0.05
 
 
 class OverloadedError(Exception):
@@ -55,18 +58,6 @@ class _Submission:
     entries: list[Entry]
     size: int
     written: Future[None]
-
-
-@dataclass(frozen=True)
-class EmbeddedSettings:
-    """Settings of the service."""
-
-    detector: Settings = field(default_factory=Settings)
-    sources: Sources = field(default_factory=lambda: SOURCES)
-    #: Seconds between two ticks, with which time passes for pipelines that send no events.
-    tick_seconds: float = 60.0
-    #: Days for which applied entries are kept.
-    keep_days: float = 30.0
 
 
 class Embedded:
@@ -116,6 +107,8 @@ class Embedded:
         self._handlers = Handlers(self._verdict, self._example, self._closed)
         #: Deliveries that were taken before the start and may be sent again: id -> when, in ms since 1970 UTC.
         self.deliveries = event_log.deliveries(now_ms())
+        #: The records of flags that are to be stored elsewhere.
+        self.outbox = FlagOutbox(event_log.flags())
         self._load()
 
     def _load(self) -> None:
@@ -126,28 +119,28 @@ class Embedded:
                 self.learner.learn(wire.example_from_dict(orjson.loads(example)))
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
-        self.detector = Detector.load(self.settings.detector, self._log.rows(), self.learner)
-        self.verdicts = VerdictIndex()
-        #: The number of the last verdict issued, and the time of the entry that is being applied.
-        self._issued = self._applying_ms = 0
+        rows = self._log.rows()
+        own = {key: row for key, row in rows.items() if not key.startswith(FLAG)}
+        self.detector = Detector.load(self.settings.detector, own, self.learner)
+        #: The time of the entry that is being applied.
+        self._applying_ms = 0
         self._changes = Changes(self._log.applied())
         try:
-            # An earlier release did not number them; their times tell the order of events only.
-            read = [(stored, orjson.loads(stored.record)) for stored in self._log.verdicts()]
-            for stored, verdict in sorted(read, key=lambda each: (each[0].number, each[1]["time"])):
-                self._load_verdict(stored, verdict)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise StateError(f"{self._log.path}: a verdict cannot be read: {error!r}") from None
+            self._issued = IssuedVerdicts(self._log.verdicts(), self._changes)
+            self._flags = Flags(rows, self._log.last_flag())
+        except StateError as error:
+            raise StateError(f"{self._log.path}: {error}") from None
         self._behind = deque(self._log.after(self._changes.applied))
 
-    def _load_verdict(self, stored: StoredVerdict, record: dict[str, Any]) -> None:
-        """Indexes a stored verdict; one of an earlier release is stored anew, under the id that it has now."""
-        verdict = wire.upgrade(record)
-        self.verdicts.add(verdict, stored.issued_ms)
-        self._issued = max(self._issued, stored.number)
-        if verdict is not record:
-            self._changes.verdicts[record["graphlet"]] = None
-            self._changes.verdicts[verdict["graphlet"]] = stored._replace(record=orjson.dumps(verdict))
+    @property
+    def verdicts(self) -> VerdictIndex:
+        """The current verdicts."""
+        return self._issued.index
+
+    @property
+    def open_flags(self) -> int:
+        """Flags that are open."""
+        return self._flags.open_flags
 
     @property
     def unavailable_reason(self) -> str:
@@ -273,12 +266,17 @@ class Embedded:
             if group:
                 self._write(group)
             self._apply(None if self._stopping else time.monotonic() + _SLICE)
-            if time.monotonic() - saved >= _SAVE:
+            if self._save_due(time.monotonic() - saved):
                 self._save()
                 saved = time.monotonic()
             if self._stopping and self._queue.empty() and not self._behind:
                 self._save()
                 return
+
+    def _save_due(self, since: float) -> bool:
+        """Whether the state is to be saved, given the seconds since it was last: a flag is handed on once it is."""
+        soon = bool(self._changes.flags) and not self._availability.reason
+        return since >= _SAVE or (soon and (not self._behind or since >= _SAVE_FLAGS))
 
     def _next_group(self, wait: float) -> list[_Submission]:
         """Waiting submissions, up to the size of a group; waits some seconds for the first."""
@@ -336,8 +334,7 @@ class Embedded:
     def _step(self, entry: Entry) -> list[Output]:
         self._applying_ms = entry.received_ms
         if entry.message is None:
-            outputs = self.detector.tick(entry.received_ms)
-            self._drop_old_verdicts(entry.received_ms)
+            outputs = self._tick(entry.received_ms)
         else:
             event = entry.accepted.event if entry.accepted is not None else self._decode(entry, entry.message)
             outputs = self.detector.step(event, entry.received_ms) if event is not None else []
@@ -353,29 +350,26 @@ class Embedded:
             return None
 
     def _verdict(self, verdict: Verdict) -> None:
-        record = wire.verdict_to_dict(verdict)
-        self._issued += 1
-        self.verdicts.add(record, self._applying_ms)
-        self._changes.verdicts[verdict.graphlet] = StoredVerdict(orjson.dumps(record), self._issued, self._applying_ms)
+        self._issued.issue(verdict, self._applying_ms, self._changes)
+        self._flags.verdict(verdict, self._applying_ms, self._changes)
 
     def _example(self, example: Example) -> None:
         self._changes.examples.append(orjson.dumps(wire.example_to_dict(example)))
+        self._flags.example(example, self._applying_ms, self._changes)
 
     def _closed(self, closed: Closed) -> None:
-        self._drop(closed.graphlet["graphlet"])
+        self._issued.drop(closed.graphlet["graphlet"], self._changes)
 
-    def _drop_old_verdicts(self, now_ms: int) -> None:
-        """Drops verdicts on runs without a trainer, which are never closed, a while after they were issued.
+    def _tick(self, now_ms: int) -> list[Output]:
+        """Lets time pass; drops verdicts on runs without a trainer, which are never closed, a while after their issue.
 
         Not a while after their event time: in a backfill that is long ago from the beginning.
         """
         settings = self.settings.detector
-        for graphlet in self.verdicts.before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms)):
-            self._drop(graphlet)
-
-    def _drop(self, graphlet: str) -> None:
-        if self.verdicts.drop(graphlet):
-            self._changes.verdicts[graphlet] = None
+        outputs = self.detector.tick(now_ms)
+        self._issued.drop_before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms), self._changes)
+        self._flags.forget(now_ms)
+        return outputs
 
     def _delete_old_entries(self) -> bool:
         """Deletes some of the old entries; returns whether there may be more."""
@@ -390,11 +384,14 @@ class Embedded:
         changes = self._changes
         with self.detector_lock:
             changes.rows.update(self.detector.take_rows())
+            self._flags.take_rows(changes)
+        changes.flags_done = max(changes.flags_done, self.outbox.take_done())
         try:
-            if changes.applied == self._log.applied():
+            if changes.applied == self._log.applied() and not changes.flags_done:
                 return
             self._log.save(changes)
         except LogUnavailableError as error:
             self._availability.note(str(error))
         else:
             self._changes = Changes(changes.applied)
+            self.outbox.add(changes.flags)

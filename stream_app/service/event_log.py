@@ -43,7 +43,11 @@ INSERT INTO applied VALUES (0);
 """
 #: The ids of deliveries that may be sent again, and when each was taken. Earlier releases of this version ignore it.
 _DELIVERIES = "CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, taken_ms INTEGER NOT NULL) WITHOUT ROWID"
-#: Milliseconds for which they are kept: twice the age up to which a webhook is accepted.
+#: Records of flags that are not stored elsewhere yet. Earlier releases of this version ignore it too.
+_FLAGS = (
+    "CREATE TABLE IF NOT EXISTS flags (number INTEGER PRIMARY KEY, logged_ms INTEGER NOT NULL, record BLOB NOT NULL)"
+)
+#: Milliseconds for which deliveries are kept: twice the age up to which a webhook is accepted.
 DELIVERIES_MS = 600_000
 #: From version 1. It did not say when a verdict was issued: as good as now, so that none is dropped too early.
 _UPGRADE = """
@@ -97,6 +101,17 @@ class StoredVerdict(NamedTuple):
     issued_ms: int
 
 
+class StoredFlag(NamedTuple):
+    """A record of a flag that waits to be handed on."""
+
+    #: Rises with each record.
+    number: int
+    #: When the entry was accepted from which it follows, in ms since 1970 UTC.
+    logged_ms: int
+    #: Its JSON form.
+    record: bytes
+
+
 @dataclass(slots=True)
 class Changes:
     """Changes of the state since it was last saved."""
@@ -107,6 +122,9 @@ class Changes:
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     verdicts: dict[str, StoredVerdict | None] = field(default_factory=dict)
     examples: list[bytes] = field(default_factory=list)
+    flags: list[StoredFlag] = field(default_factory=list)
+    #: The records of flags up to this number are stored elsewhere, and are deleted.
+    flags_done: int = 0
 
 
 class EventLog:
@@ -176,6 +194,7 @@ class EventLog:
         for statement in statements.split(";"):
             run(statement)
         run(_DELIVERIES)
+        run(_FLAGS)
         run(f"PRAGMA user_version={_VERSION}")
         run(f"PRAGMA application_id={_APPLICATION_ID}")
         run("COMMIT")
@@ -238,6 +257,8 @@ class EventLog:
             self._delete("rows", "key", changes.rows)
             self._delete("verdicts", "graphlet", changes.verdicts)
             self._db.executemany("INSERT INTO examples (example) VALUES (?)", [(each,) for each in changes.examples])
+            self._db.executemany("INSERT INTO flags VALUES (?, ?, ?)", changes.flags)
+            self._db.execute("DELETE FROM flags WHERE number <= ?", (changes.flags_done,))
             self._db.execute("UPDATE applied SET position = ?", (changes.applied,))
 
         self._transact(write)
@@ -319,6 +340,16 @@ class EventLog:
     def examples(self) -> Iterator[bytes]:
         """The examples, in the order in which they were learned."""
         return (example for (example,) in self._db.execute("SELECT example FROM examples ORDER BY position"))
+
+    def flags(self) -> list[StoredFlag]:
+        """The records of flags that are not stored elsewhere yet, in order."""
+        select = "SELECT number, logged_ms, record FROM flags ORDER BY number"
+        return [StoredFlag(*row) for row in self._db.execute(select)]
+
+    def last_flag(self) -> int:
+        """The number of the last of these records; 0 where there is none."""
+        ((number,),) = self._read("SELECT coalesce(max(number), 0) FROM flags")
+        return int(number)
 
     def after(self, position: int) -> Iterator[Entry]:
         """Yields the entries after a position, in order.

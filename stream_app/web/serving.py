@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
-from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
+from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
+from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
 from stream_app.sources.mlflow import Deliveries
 from stream_app.web.app import make_app

@@ -25,8 +25,9 @@ from stream_app.metrics.outputs import Metrics
 from stream_app.service import availability
 from stream_app.service import detector_thread as module
 from stream_app.service import event_log as event_log_module
-from stream_app.service.detector_thread import Embedded, EmbeddedSettings, OverloadedError
+from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
+from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import NATIVE, OPENLINEAGE, SOURCES
 from stream_app.sources.native import decode
 from stream_app.web.event_routes import PATHS

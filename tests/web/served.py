@@ -20,8 +20,9 @@ from aiohttp import web
 
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.metrics.registry import make_registry
-from stream_app.service.detector_thread import Embedded, EmbeddedSettings
+from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import EventLog
+from stream_app.service.settings import EmbeddedSettings
 from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import SOURCES
 from stream_app.web.limits import Limits

@@ -11,7 +11,7 @@ import pytest
 
 from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Settings
-from stream_app.service.detector_thread import EmbeddedSettings
+from stream_app.service.settings import EmbeddedSettings
 from tests.web.served import Service, embedded_service, relayed_service, verdict_record
 from tests.web.test_http import applied
 

@@ -17,7 +17,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.outputs import PRUNE, Closed, Example, Verdict
-from stream_app.service.detector_thread import EmbeddedSettings
+from stream_app.service.settings import EmbeddedSettings
 from tests.support.builders import DAY, HOUR, MINUTE, ended, started
 from tests.support.steered import Steered
 from tests.web.served import Service, embedded_service, relayed_service, verdict_record

@@ -1,0 +1,20 @@
+"""Settings of the embedded detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream_app.core.detector import Settings
+from stream_app.sources import SOURCES, Sources
+
+
+@dataclass(frozen=True)
+class EmbeddedSettings:
+    """Settings of the service."""
+
+    detector: Settings = field(default_factory=Settings)
+    sources: Sources = field(default_factory=lambda: SOURCES)
+    #: Seconds between two ticks, with which time passes for pipelines that send no events.
+    tick_seconds: float = 60.0
+    #: Days for which applied entries are kept.
+    keep_days: float = 30.0
