@@ -7,12 +7,13 @@ audit log, and shown without its secrets.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import SecretStr
+import orjson
 
 from stream_app.alerts.access import Principal, Scope
 from stream_app.alerts.filters import Filter
@@ -20,6 +21,7 @@ from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagRecord, flag_id
 from stream_app.alerts.mailbox import Fate
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.notifier import Notifier
+from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
 from stream_app.alerts.preview import preview
 from stream_app.alerts.registered import Registered, register, restored_secrets, shown, with_secret
 from stream_app.alerts.sinks.sink import Outgoing
@@ -69,20 +71,45 @@ class Desk:
         Writes messages.
     price_of
         Returns the price of a node-hour.
+    check
+        Raises SubscriptionError for a subscription whose sink cannot be reached from here.
     """
 
     def __init__(
-        self, notifier: Notifier, store: AlertStore, texts: Texts | None = None, price_of: PriceOf = lambda _: None
+        self,
+        notifier: Notifier,
+        store: AlertStore,
+        texts: Texts | None = None,
+        price_of: PriceOf = lambda _: None,
+        check: Callable[[Subscription], None] = lambda _: None,
     ) -> None:
         self._notifier = notifier
         self._store = store
         self._texts = texts or Texts()
         self._price_of = price_of
+        self._check_sink = check
+        #: Requests that may be sent again: what identifies one -> its entry in the audit log.
+        self._requests = {each.request.partition(" ")[0]: each for each in store.requests(0)}
 
-    def listed(self, who: Principal) -> list[dict[str, Any]]:
-        """The subscriptions that somebody may see, by id."""
+    async def saved(self) -> None:
+        """Returns when all changes so far are saved; raises AlertStoreError where that is not possible now."""
+        await self._notifier.saved()
+
+    def listed(self, who: Principal, after: str = "", limit: int | None = None) -> list[dict[str, Any]]:
+        """The subscriptions that somebody may see, by id.
+
+        Parameters
+        ----------
+        who
+            Whoever asks.
+        after
+            Only those whose ids come after this one.
+        limit
+            At most so many; None: all.
+        """
         found = self._notifier.registered
-        return [shown(found[name]) for name in sorted(found) if who.owns(found[name].subscription.owner)]
+        names = sorted(name for name, each in found.items() if name > after and who.owns(each.subscription.owner))
+        return [shown(found[name]) for name in names[:limit]]
 
     def get(self, who: Principal, name: str) -> Registered:
         """A subscription; raises NotFoundError where there is none that somebody may see."""
@@ -91,7 +118,7 @@ class Desk:
             raise NotFoundError("there is no such subscription")
         return found
 
-    def create(self, who: Principal, given: Any, now_ms: int) -> tuple[Registered, str | None]:
+    def create(self, who: Principal, given: Any, now_ms: int, key: str | None = None) -> tuple[Registered, str | None]:
         """Makes a subscription.
 
         Parameters
@@ -102,6 +129,8 @@ class Desk:
             Its JSON form; the id may be missing.
         now_ms
             The time in ms since 1970 UTC.
+        key
+            Chosen by whoever asks: the same request with the same key, sent again within a day, makes nothing new.
 
         Returns
         -------
@@ -115,12 +144,28 @@ class Desk:
         """
         named = {"id": f"s-{secrets.token_hex(8)}", **given} if isinstance(given, dict) else given
         wanted = self._allowed(who, make_subscription(named))
+        request = _request_of(who, key, given) if key is not None else ""
+        made = self._made_before(request, now_ms)
+        if made is not None:
+            return made, _fresh_secret(wanted, made) if made.version == 1 else None
         if wanted.id in self._notifier.registered:
             raise ConflictError(f"there is a subscription {wanted.id} already")
         self._check_limits(wanted.owner)
         made = register(wanted, now_ms)
-        self._put(who, made, "create", now_ms)
+        self._put(who, made, "create", now_ms, request)
         return made, _fresh_secret(wanted, made)
+
+    def _made_before(self, request: str, now_ms: int) -> Registered | None:
+        """What a request that is sent again has made; raises ConflictError where that cannot be said again."""
+        self._requests = {name: each for name, each in self._requests.items() if each.time_ms > now_ms - DAY_MS}
+        found = self._requests.get(request.partition(" ")[0])
+        if found is None:
+            return None
+        if found.request != request:
+            raise ConflictError("another request had this Idempotency-Key")
+        if found.subject not in self._notifier.registered:
+            raise ConflictError("the subscription that this request has made was deleted")
+        return self._notifier.registered[found.subject]
 
     def change(
         self, who: Principal, name: str, given: Mapping[str, Any], version: int | None, now_ms: int
@@ -151,8 +196,9 @@ class Desk:
         if given.get("id", name) != name:
             raise SubscriptionError("id", "an id cannot be changed")
         plain = current.subscription.model_dump(by_alias=True, exclude_none=True)
-        merged = restored_secrets(merge_patch(_unwrapped(plain), given), current.subscription)
+        merged = restored_secrets(merge_patch(unwrapped(plain), given), current.subscription)
         wanted = self._allowed(who, make_subscription(merged))
+        check_headers(current.subscription, wanted, given)
         if wanted.state is State.ACTIVE:
             wanted = wanted.model_copy(update={"disabled_reason": ""})
         if wanted.owner != current.subscription.owner:
@@ -228,16 +274,25 @@ class Desk:
 
     def recover(self, who: Principal, name: str, since_ms: int, now_ms: int, *, count_only: bool) -> int:
         """Sends again what was given up since a time; returns how many messages, and sends none if `count_only`."""
+        found = self.given_up(who, name, since_ms)
+        if not count_only:
+            self.send_again(who, name, found, now_ms)
+        return len(found)
+
+    def given_up(self, who: Principal, name: str, since_ms: int) -> dict[str, list[FlagRecord]]:
+        """The messages that were given up since a time and can be sent again: id -> records. Any thread may ask."""
         self._check(who, Scope.WRITE)
         self.get(who, name)
         dead = self._store.deliveries(name, RECOVER_MAX, None, (Fate.DEAD,), since_ms)
         latest = {each.entry.message: self._store.records(each.entry.records) for each in reversed(dead)}
-        kept = {message: records for message, records in latest.items() if records}
-        if not count_only:
-            for message, records in kept.items():
-                self._notifier.again(name, message, records, now_ms)
-            self._notifier.audit(AuditEntry(now_ms, who.name, f"recover {len(kept)}", name))
-        return len(kept)
+        return {message: records for message, records in latest.items() if records}
+
+    def send_again(self, who: Principal, name: str, messages: Mapping[str, Sequence[FlagRecord]], now_ms: int) -> None:
+        """Sends messages of `given_up` again; raises NotFoundError where the subscription was deleted meanwhile."""
+        self.get(who, name)
+        for message, records in messages.items():
+            self._notifier.again(name, message, records, now_ms)
+        self._notifier.audit(AuditEntry(now_ms, who.name, f"recover {len(messages)}", name))
 
     def flags(self, who: Principal, limit: int, pipeline: str | None, *, opened: bool) -> list[FlagRecord]:
         """The last record of the latest flags that somebody may see, newest first."""
@@ -258,6 +313,7 @@ class Desk:
             raise ForbiddenError("this token may not make subscriptions of this owner")
         if isinstance(wanted.sink, AppriseSink | KafkaSink) and not who.may(Scope.ADMIN):
             raise ForbiddenError(f"a sink of kind {wanted.sink.kind} needs a token with the scope admin")
+        self._check_sink(wanted)
         return self._restricted(who, wanted)
 
     def _restricted(self, who: Principal, wanted: Subscription) -> Subscription:
@@ -279,30 +335,12 @@ class Desk:
         if sum(each.subscription.owner == owner for each in found.values()) >= OWNED_MAX:
             raise ConflictError(f"{owner} has {OWNED_MAX} subscriptions, which is the most")
 
-    def _put(self, who: Principal, registered: Registered, what: str, now_ms: int) -> None:
+    def _put(self, who: Principal, registered: Registered, what: str, now_ms: int, request: str = "") -> None:
+        entry = AuditEntry(now_ms, who.name, what, registered.subscription.id, request)
+        if request:
+            self._requests[request.partition(" ")[0]] = entry
         self._notifier.put(registered)
-        self._notifier.audit(AuditEntry(now_ms, who.name, what, registered.subscription.id))
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """A JSON value, changed by a merge patch (RFC 7396): what is null in the patch is removed.
-
-    Parameters
-    ----------
-    target
-        The value, which stays as it is.
-    patch
-        The patch.
-    """
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
+        self._notifier.audit(entry)
 
 
 def example_record(now_ms: int) -> FlagRecord:
@@ -325,18 +363,14 @@ def example_record(now_ms: int) -> FlagRecord:
     )  # fmt: skip
 
 
+def _request_of(who: Principal, key: str, given: Any) -> str:
+    """What identifies a request, and what it asks for: two digests."""
+    body = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+    named = orjson.dumps([who.name, key])
+    return " ".join(hashlib.sha256(each).hexdigest() for each in (named, body))
+
+
 def _fresh_secret(wanted: Subscription, made: Registered) -> str | None:
     given = isinstance(wanted.sink, WebhookSink) and wanted.sink.secret is not None
     found = made.secrets_at(made.created_ms)
     return found[0] if found and not given else None
-
-
-def _unwrapped(value: Any) -> Any:
-    """A dumped model with its secrets as texts."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, dict):
-        return {name: _unwrapped(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_unwrapped(each) for each in value]
-    return value

@@ -175,6 +175,18 @@ class Notifier:
         self._changes.audit.append(entry)
         self._wake.set()
 
+    async def saved(self) -> None:
+        """Returns when all changes so far are saved.
+
+        Raises
+        ------
+        AlertStoreError
+            They cannot be saved now. They hold all the same, and are saved as soon as that is possible.
+        """
+        await self._flush()
+        if self.unavailable_reason:
+            raise AlertStoreError(self.unavailable_reason)
+
     async def run(self) -> None:
         """Sends until cancelled; attempts that are under way are then finished, and saved."""
         try:

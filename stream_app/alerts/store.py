@@ -13,6 +13,7 @@ import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.mailbox import Fate, LogEntry
+from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
 from stream_app.alerts.secrets import Vault
 from stream_app.core.units import DAY_MS
@@ -38,8 +39,10 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_by_subscription ON deliveries (subscription, number);
 CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (time_ms);
 CREATE TABLE IF NOT EXISTS audit (
-  number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL
+  number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL,
+  request TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS deleted (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -62,6 +65,8 @@ class AuditEntry(NamedTuple):
     who: str
     what: str
     subject: str
+    #: What identifies the request, where it may be sent again; see `Desk.create`.
+    request: str = ""
 
 
 @dataclass(slots=True)
@@ -147,7 +152,11 @@ class AlertStore:
         AlertStoreError
             They cannot be written.
         """
-        rows = [(each.id, each.flag, logged_ms, orjson.dumps(record_to_dict(each))) for each in records]
+        self.append_logged((logged_ms, record) for record in records)
+
+    def append_logged(self, records: Iterable[tuple[int, FlagRecord]]) -> None:
+        """Appends flag records, each with its log time in ms since 1970 UTC; see `append_flags`."""
+        rows = [(each.id, each.flag, logged_ms, orjson.dumps(record_to_dict(each))) for logged_ms, each in records]
         insert = "INSERT OR IGNORE INTO flags (id, flag, logged_ms, record) VALUES (?, ?, ?, ?)"
         self._transact(lambda: self._db.executemany(insert, rows))
 
@@ -252,8 +261,17 @@ class AlertStore:
 
     def audit(self, limit: int) -> list[AuditEntry]:
         """The last entries of the audit log, newest first."""
-        select = "SELECT time_ms, who, what, subject FROM audit ORDER BY number DESC LIMIT ?"
+        select = "SELECT time_ms, who, what, subject, request FROM audit ORDER BY number DESC LIMIT ?"
         return [AuditEntry(*row) for row in self._read(select, limit)]
+
+    def requests(self, since_ms: int) -> list[AuditEntry]:
+        """The entries since a time whose requests may be sent again, in order."""
+        select = "SELECT time_ms, who, what, subject, request FROM audit WHERE time_ms >= ? AND request != ''"
+        return [AuditEntry(*row) for row in self._read(f"{select} ORDER BY number", since_ms)]
+
+    def deleted(self) -> set[str]:
+        """The ids of subscriptions that were deleted and are not made again; see `ownership`."""
+        return {name for (name,) in self._read("SELECT id FROM deleted")}
 
     def _write(self, changes: Changes) -> None:
         db = self._db
@@ -274,10 +292,12 @@ class AlertStore:
         for name, registered in changes.subscriptions.items():
             if registered is None:
                 db.execute("DELETE FROM subscriptions WHERE id = ?", (name,))
+                if name.startswith(OWNED):
+                    db.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (name,))
             else:
                 row = (name, registered.subscription.owner, to_row(registered, self._vault))
                 db.execute("INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?)", row)
-        db.executemany("INSERT INTO audit (time_ms, who, what, subject) VALUES (?, ?, ?, ?)", changes.audit)
+        db.executemany("INSERT INTO audit (time_ms, who, what, subject, request) VALUES (?, ?, ?, ?, ?)", changes.audit)
         if changes.cursor is not None:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (str(changes.cursor),))
 

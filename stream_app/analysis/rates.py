@@ -59,6 +59,13 @@ class Rates:
         """Whether there is any price."""
         return self.node_hour is not None or any(self.by.values())
 
+    def pipeline_price(self, pipeline: str) -> Price:
+        """The price of a node-hour of a pipeline, where no execution is known; None where the rate card has none."""
+        for value, price in self.by.get("pipeline", {}).items():
+            if fnmatchcase(pipeline, value):
+                return price
+        return self.node_hour
+
     def price(self, pipeline: str, execution: Execution) -> Price:
         """The price of an execution's node-hour; None where the rate card has none."""
         for name, prices in self.by.items():
