@@ -95,7 +95,10 @@ def recover(
     if json:
         print_json(made)
     else:
-        typer.echo(f"{made['messages']:,} messages {'would be' if dry_run else 'are'} sent again")
+        from stream_app.figures.numbers import plural
+
+        verb = "would be" if dry_run else "is" if made["messages"] == 1 else "are"
+        typer.echo(f"{plural(made['messages'], 'message')} {verb} sent again")
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:

@@ -231,8 +231,11 @@ def preview(
     if json:
         print_json(made)
         return
+    from stream_app.figures.numbers import plural
+
     money = f" worth {made['money']:,.2f}" if made.get("money") is not None else ""
-    typer.echo(f"over the last {made['days']} days: {made['messages']:,} messages about {made['flags']:,} flags")
+    sent, flags = plural(made["messages"], "message"), plural(made["flags"], "flag")
+    typer.echo(f"over the last {made['days']} days: {sent} about {flags}")
     typer.echo(f"with {made['node_hours']:,.1f} node-hours ahead{money}; {made['pushed']:,} of the runs were pushed")
     for reason, count in sorted(made["dropped"].items()):
         typer.echo(f"not sent, {reason}: {count:,}")
