@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.alerts.desk import merge_patch
+from stream_app.alerts.patches import merge_patch
 from stream_app.alerts.registered import plain, register, restored_secrets, shown
 from stream_app.alerts.subscriptions import SubscriptionError, make_subscription
 from stream_app.alerts.sync import Step, plan, read_file
