@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.store import AlertStore
@@ -46,7 +46,7 @@ class FlagFeed:
         self._closed = True
         self.announce()
 
-    async def follow(self, after: int | None, seconds: float) -> AsyncIterator[list[tuple[int, FlagRecord]]]:
+    async def follow(self, after: int | None, seconds: float) -> AsyncGenerator[list[tuple[int, FlagRecord]], None]:
         """Follows the records until the feed is closed.
 
         Parameters
@@ -61,10 +61,10 @@ class FlagFeed:
         list of tuple
             Number and record of some records, in order.
         """
-        number = after if after is not None else await asyncio.to_thread(self._store.last_flag)
         woken = asyncio.Event()
         self._listeners.add(woken)
         try:
+            number = after if after is not None else await asyncio.to_thread(self._store.last_flag)
             yield []
             while not self._closed:
                 woken.clear()

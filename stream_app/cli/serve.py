@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_app.cli.alert_assembly import alerts_of, tokens_of
 from stream_app.cli.assembly import connection_of, names_of, settings_of, sources_of, webhooks_of
 from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
@@ -14,6 +15,7 @@ from stream_app.errors import OptionsError
 from stream_app.options.services import ServeOptions
 
 if TYPE_CHECKING:
+    from stream_app.alerts.access import Tokens
     from stream_app.web.limits import Limits
 
 
@@ -56,9 +58,9 @@ def serve(
     from stream_app.web.serving import serve_embedded
 
     options = load_options(config, mode, budget)
-    token = options.serve.token.get_secret_value() if options.serve.token is not None else None
+    tokens = tokens_of(options)
     address = host if host is not None else options.serve.host
-    if token is None and address not in ("127.0.0.1", "::1", "localhost"):
+    if not tokens and address not in ("127.0.0.1", "::1", "localhost"):
         raise OptionsError(f"--host {address}: set serve.token before other machines may connect")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     garbage.tune()
@@ -66,17 +68,18 @@ def serve(
     if bootstrap_servers is not None:
         if data is not None:
             raise OptionsError("--data is of no use with --bootstrap-servers: the workers keep the state")
-        end(interrupted=relay(config, bootstrap_servers, address, chosen, token))
+        end(interrupted=relay(config, bootstrap_servers, address, chosen, tokens))
         return
     interrupted = serve_embedded(
         (data if data is not None else Path("stream-app-data")) / "events.sqlite",
         EmbeddedSettings(settings_of(options), sources_of(options), keep_days=options.serve.keep_days),
         address,
         chosen,
-        token,
+        tokens,
         webhooks_of(options),
         listening,
         limits_of(options.serve),
+        alerts_of(options),
     )
     end(interrupted=interrupted)
 
@@ -94,7 +97,7 @@ def end(*, interrupted: bool) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def relay(config: Path | None, servers: str, host: str, port: int, token: str | None) -> bool:
+def relay(config: Path | None, servers: str, host: str, port: int, tokens: Tokens) -> bool:
     """Serves in front of workers; returns whether SIGINT ended it.
 
     Parameters
@@ -103,7 +106,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
         The file of settings.
     servers
         Kafka's addresses.
-    host, port, token
+    host, port, tokens
         As of `stream_app.web.serving.serve_embedded`.
     """
     options = load_kafka_options(config, servers)  # before what needs the packages that it checks
@@ -124,7 +127,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, token: str | 
         sources_of(options),
         host,
         port,
-        token,
+        tokens,
         webhooks_of(options),
         listening,
         registry,

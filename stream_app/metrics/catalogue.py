@@ -47,7 +47,7 @@ WITHDRAWN, OVERRIDDEN, EVICTED = "withdrawn", "overridden", "evicted"
 #: Why a tick is ignored: it bears no signature, a wrong one, or its time is not that at which it was appended.
 UNSIGNED, FORGED, STALE = TICK_FAULTS = ("unsigned", "forged", "stale")
 #: Methods of HTTP that are told apart; all others, and paths that are no route, count as one.
-HTTP_METHODS, HTTP_OTHER = ("GET", "HEAD", "POST"), "other"
+HTTP_METHODS, HTTP_OTHER = ("GET", "HEAD", "POST", "PATCH", "DELETE"), "other"
 LEVELS = ("info", "warning", "error", "critical")
 #: The value of `budget` for the bound of what any policy could have flagged.
 HINDSIGHT_BUDGET = "hindsight"
@@ -174,7 +174,11 @@ _ROUTE = Label("route", meaning=f"path of a route with its parameters, or `{HTTP
 _HTTP = (
     Metric(
         "http_requests_total", "counter", "Requests answered, by route, method and status.",
-        (_ROUTE, Label("method", meaning="`GET`, `HEAD`, `POST` or `other`"), Label("code", meaning="status code")),
+        (
+            _ROUTE,
+            Label("method", meaning="`GET`, `HEAD`, `POST`, `PATCH`, `DELETE` or `other`"),
+            Label("code", meaning="status code"),
+        ),
         processes=_SERVE,
     ),
     Metric(
@@ -226,12 +230,12 @@ _PREDICTIONS = (
     Metric("predictions_total", "counter", "Verdicts announced, by decision.", (Label("decision", DECISIONS),)),
     Metric("prediction_score", "histogram", "Predicted probability of a push, per verdict.", buckets=_TENTHS),
     Metric("predictions_awaiting_label", "gauge", "Open graphlets with at least one verdict."),
-    Metric("flags_opened_total", "counter", "Flags raised: runs whose verdict became prune.", processes=_WORKER),
+    Metric("flags_opened_total", "counter", "Flags raised: runs whose verdict became prune."),
     Metric(
         "flags_closed_total", "counter", "Flags that have ended, by how.",
-        (Label("reason", (WITHDRAWN, *OUTCOMES, OVERRIDDEN, EVICTED)),), processes=_WORKER,
+        (Label("reason", (WITHDRAWN, *OUTCOMES, OVERRIDDEN, EVICTED)),),
     ),
-    Metric("flags_open", "gauge", "Flags that are open.", processes=_WORKER),
+    Metric("flags_open", "gauge", "Flags that are open."),
     Metric(
         "flags_stopped", "gauge", "1 while a budget flags nothing because too many recent pushes had been flagged.",
         (_BUDGET,),
@@ -244,6 +248,24 @@ _PREDICTIONS = (
         "flag_remaining_compute_ratio", "histogram", "Share of the expected compute still ahead at a prune verdict.",
         unit="ratio", buckets=_TENTHS,
     ),
+)  # fmt: skip
+
+_ALERTS = (
+    Metric(
+        "alert_subscriptions", "gauge", "Subscriptions, by state.",
+        (Label("state", ("active", "paused", "disabled")),), processes=_SERVE,
+    ),
+    Metric("alert_messages_waiting", "gauge", "Messages that wait to be sent.", processes=_SERVE),
+    Metric(
+        "alert_messages_total", "counter", "Attempts that sent or failed, records dropped, and messages given up.",
+        (Label("fate", ("sent", "failed", "dropped", "dead")),), processes=_SERVE,
+    ),
+    Metric(
+        "alert_attempt_seconds", "histogram", "Time of an attempt to send a message, by kind of sink.",
+        (Label("sink", ("webhook", "slack", "email", "alertmanager", "kafka", "apprise")),), unit="seconds",
+        buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0), processes=_SERVE,
+    ),
+    Metric("alert_listeners", "gauge", "Listeners of the stream of flags.", processes=_SERVE),
 )  # fmt: skip
 
 _LABELS = (
@@ -352,6 +374,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
     "HTTP": _HTTP,
     "State": _STATE,
     "Predictions and flags": _PREDICTIONS,
+    "Alerts": _ALERTS,
     "Labels": _LABELS,
     "Value": _VALUE,
     "Quality": _QUALITY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream_app.options.alerts import AlertOptions, read_tokens
 from stream_app.options.detector import DEFAULT_BUDGETS, DetectorOptions
 from stream_app.options.loading import Options, load, read_secret
 from stream_app.options.owners import OwnersOptions, read_owners
@@ -11,6 +12,7 @@ from stream_app.options.values import Group
 
 __all__ = [
     "DEFAULT_BUDGETS",
+    "AlertOptions",
     "DetectorOptions",
     "Group",
     "KafkaOptions",
@@ -22,4 +24,5 @@ __all__ = [
     "load",
     "read_owners",
     "read_secret",
+    "read_tokens",
 ]

@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from stream_app.errors import OptionsError
+from stream_app.options.alerts import AlertOptions
 from stream_app.options.detector import DetectorOptions, OperatorOptions, RateOptions
 from stream_app.options.owners import OwnersOptions
 from stream_app.options.services import KafkaOptions, ServeOptions
@@ -42,6 +43,7 @@ class Options(BaseModel):
     mlflow: MlflowOptions = MlflowOptions()
     openlineage: OpenLineageOptions = OpenLineageOptions()
     serve: ServeOptions = ServeOptions()
+    alerts: AlertOptions = AlertOptions()
     kafka: KafkaOptions = KafkaOptions()
 
 
@@ -122,7 +124,12 @@ _KNOWN = [
 ]
 
 #: Options whose values no message repeats.
-_SECRET = {"kafka.checkpoint_key", "kafka.password", "serve.mlflow_webhook_secret", "serve.token"}
+_SECRET = {
+    "alerts.key", "alerts.mail_password", "alerts.slack_token", "kafka.checkpoint_key", "kafka.password",
+    "serve.mlflow_webhook_secret", "serve.token",
+}  # fmt: skip
+#: Variables that commands read that ask the service: its address and a token.
+_CLIENT = {f"{_PREFIX}URL", f"{_PREFIX}TOKEN"}
 
 #: The name of an option, where it was set, and its value.
 _Setting = tuple[str, str, Any]
@@ -156,7 +163,8 @@ def _from_file(path: Path | None) -> list[_Setting]:
 def _from_environment() -> list[_Setting]:
     variables = {f"{_PREFIX}{name.replace('.', '_')}".upper(): name for name in _KNOWN}
     for variable in sorted(os.environ):
-        if variable.upper().startswith(_PREFIX) and variable.upper() not in variables:
+        name = variable.upper()
+        if name.startswith(_PREFIX) and name not in variables and name not in _CLIENT:
             closest = difflib.get_close_matches(variable.upper(), variables, 1, cutoff=0)[0]
             raise OptionsError(f"{variable}: unknown variable, the closest known one is {closest}")
     names = {name: variable for variable, name in variables.items()}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.alerts.access import Tokens
 from stream_app.metrics.catalogue import HTTP_OTHER
 from stream_app.metrics.probes import LIVEZ, METRICS, PATHS, READYZ, Probe, Probes
 from stream_app.web import webhooks
@@ -28,7 +29,7 @@ def make_app(
     routes: Iterable[web.RouteDef],
     ready: Callable[[], str],
     registry: CollectorRegistry,
-    token: str | None = None,
+    tokens: Tokens | None = None,
     limits: Limits | None = None,
 ) -> web.Application:
     """Make an application.
@@ -41,8 +42,8 @@ def make_app(
         Returns why requests cannot be served now; "" when they can.
     registry
         The metrics that it exports.
-    token
-        The bearer token that all paths but those of `OPEN` require; None: they require none.
+    tokens
+        The bearer tokens of which all paths but those of `OPEN` require one; None: they require none.
     limits
         What one sender may ask; None: the defaults.
 
@@ -72,7 +73,7 @@ def make_app(
         _begun(traffic),
         problems,
         rate_limited(limits, traffic, *PROBE_PATHS),
-        bearer(token, limits, traffic, *OPEN),
+        bearer(tokens or Tokens(), limits, traffic, *OPEN),
     ]
     app = web.Application(middlewares=passed)  # type: ignore[arg-type]
     app[TRAFFIC] = traffic

@@ -100,6 +100,11 @@ class Connection(web.RequestHandler):
         self._close_in(REQUEST_SECONDS)
         self._listener.connections.busy(self)
 
+    def prolong(self) -> None:
+        """Gives a response that is sent in pieces the time of a request again."""
+        if self._began:
+            self._close_in(REQUEST_SECONDS)
+
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:  # noqa: ARG002
         """A response has been sent, or could not be."""
         seconds = self._loop.time() - self._began if self._began else 0.0

@@ -35,17 +35,22 @@ class ProblemError(Exception):
         One line for a person.
     headers
         Further headers of the response.
+    field
+        The field of the body, or the parameter, that is wrong; "" where it is none.
     """
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None, field: str = "") -> None:
         super().__init__(detail)
         self.status = status
         self.headers = dict(headers or {})
+        self.field = field
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, field: str = "") -> web.Response:
     """The response to a request that cannot be served; parameters as of `ProblemError`."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    if field:
+        body["field"] = field
     return web.Response(
         status=status, body=orjson.dumps(body), content_type="application/problem+json", headers=dict(headers or {})
     )
@@ -61,7 +66,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ProblemError as error:
-        return problem(error.status, str(error), error.headers)
+        return problem(error.status, str(error), error.headers, error.field)
     except web.HTTPException as error:
         allowed = error.headers.get("Allow")
         if allowed:

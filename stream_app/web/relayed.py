@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.alerts.access import Tokens
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.service.event_log import Accepted
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
@@ -19,6 +20,7 @@ from stream_app.web.event_routes import event_routes
 from stream_app.web.limits import Limits
 from stream_app.web.problems import ProblemError
 from stream_app.web.query_routes import QueryRoutes
+from stream_app.web.tokens import ALERT_PATHS
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 from stream_app.wire import event_to_dict
 
@@ -85,7 +87,7 @@ def relayed_app(
     relayed: RelayedVerdicts,
     sources: Sources,
     registry: CollectorRegistry,
-    token: str | None,
+    tokens: Tokens | None,
     webhooks: WebhookSettings | None = None,
     limits: Limits | None = None,
 ) -> web.Application:
@@ -101,9 +103,13 @@ def relayed_app(
         sent = [_sent(each, workers.native_only) for each in messages]
         await workers.send([each for each in sent if each is not None])
 
-    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes()]
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise ProblemError(404, "beside workers subscriptions and flags are kept by stream-app notify; ask that")
+
+    alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
+    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *alerts]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
-    app = make_app(routes, lambda: workers.unavailable_reason, registry, token, limits)
+    app = make_app(routes, lambda: workers.unavailable_reason, registry, tokens, limits)
     app.cleanup_ctx.append(running)
     return app

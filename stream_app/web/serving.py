@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,19 +14,24 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.alerts.access import Tokens
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
+from stream_app.service.alerting import Alerts, AlertSettings, open_store
 from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
 from stream_app.sources.mlflow import Deliveries
+from stream_app.web.alert_metrics import MeasuredAlerts, measured_alerts
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
+from stream_app.web.flag_routes import FlagRoutes
 from stream_app.web.limits import Limits
 from stream_app.web.listening import Listener, bind
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.relayed import RelayedVerdicts, Workers, relayed_app
+from stream_app.web.subscription_routes import SubscriptionRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 
 log = logging.getLogger(__name__)
@@ -40,29 +46,32 @@ def serve_embedded(
     settings: EmbeddedSettings,
     host: str,
     port: int,
-    token: str | None,
+    tokens: Tokens | None,
     webhooks: WebhookSettings | None = None,
     on_listening: Callable[[str], None] = lambda _: None,
     limits: Limits | None = None,
+    alerts: AlertSettings | None = None,
 ) -> bool:
     """Serves the embedded detector until SIGTERM or SIGINT.
 
     Parameters
     ----------
     path
-        The file of the event log.
+        The file of the event log; subscriptions are kept in its folder.
     settings
         Settings of the service.
     host, port
         Where it listens; port 0 chooses a free one.
-    token
-        The bearer token; None: none is needed.
+    tokens
+        The bearer tokens; None: none is needed.
     webhooks
         Settings of MLflow's webhook; None: there is no such route.
     on_listening
         Called with the address.
     limits
         What one sender may ask; None: the defaults.
+    alerts
+        Settings of alerts; None: the defaults.
 
     Returns
     -------
@@ -82,14 +91,16 @@ def serve_embedded(
     metrics = Metrics(registry, settings.detector.policy.budgets)
     event_log = EventLog(path)
     try:
-        embedded = Embedded(event_log, settings, metrics.observe)
-        embedded.start()
-        try:
-            app = embedded_app(embedded, registry, token, webhooks, limits)
-            app.cleanup_ctx.append(_measured(embedded, metrics))
-            return asyncio.run(serve(app, host, port, on_listening, embedded.failed))
-        finally:
-            embedded.stop()
+        with contextlib.closing(open_store(path.parent, alerts.key if alerts is not None else None)) as store:
+            embedded = Embedded(event_log, settings, metrics.observe)
+            sending = measured_alerts(store, embedded, alerts, registry)
+            embedded.start()
+            try:
+                app = embedded_app(embedded, registry, tokens, webhooks, limits, sending.alerts)
+                app.cleanup_ctx.append(_measured(embedded, metrics, sending))
+                return asyncio.run(serve(app, host, port, on_listening, embedded.failed))
+            finally:
+                embedded.stop()
     finally:
         if event_log.busy_since is None:  # a disk that hangs would hold up the end
             event_log.close()
@@ -101,7 +112,7 @@ def serve_relayed(
     sources: Sources,
     host: str,
     port: int,
-    token: str | None,
+    tokens: Tokens | None,
     webhooks: WebhookSettings | None = None,
     on_listening: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
@@ -117,7 +128,7 @@ def serve_relayed(
         The verdicts of the workers.
     sources
         The decoders.
-    host, port, token, webhooks, on_listening
+    host, port, tokens, webhooks, on_listening
         As of `serve_embedded`.
     registry
         The metrics that it exports; None: those of every process.
@@ -134,18 +145,19 @@ def serve_relayed(
     OptionsError
         The port cannot be bound.
     """
-    app = relayed_app(workers, relayed, sources, registry or make_registry(), token, webhooks, limits)
+    app = relayed_app(workers, relayed, sources, registry or make_registry(), tokens, webhooks, limits)
     return asyncio.run(serve(app, host, port, on_listening))
 
 
 def embedded_app(
     embedded: Embedded,
     registry: CollectorRegistry,
-    token: str | None,
+    tokens: Tokens | None,
     webhooks: WebhookSettings | None = None,
     limits: Limits | None = None,
+    alerts: Alerts | None = None,
 ) -> web.Application:
-    """The application of an embedded detector."""
+    """The application of an embedded detector, which runs `alerts` while it runs itself."""
 
     async def intake(messages: Sequence[Accepted]) -> None:
         try:
@@ -157,7 +169,26 @@ def embedded_app(
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(embedded).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
-    return make_app(routes, lambda: embedded.unavailable_reason, registry, token, limits)
+    if alerts is None:
+        return make_app(routes, lambda: embedded.unavailable_reason, registry, tokens, limits)
+    flags = FlagRoutes(alerts.desk, alerts.feed)
+    routes += [*SubscriptionRoutes(alerts.desk).routes(), *flags.routes()]
+    app = make_app(routes, lambda: embedded.unavailable_reason or alerts.unavailable_reason, registry, tokens, limits)
+    app.on_shutdown.append(flags.closing)
+    app.cleanup_ctx.append(_running(alerts))
+    return app
+
+
+def _running(alerts: Alerts) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Runs alerts while the application runs."""
+
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        running = asyncio.create_task(alerts.run())
+        yield
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    return context
 
 
 async def serve(
@@ -229,7 +260,9 @@ def make_runner(app: web.Application, stop_seconds: float) -> web.AppRunner:
     return web.AppRunner(app, access_log=None, shutdown_timeout=stop_seconds)
 
 
-def _measured(embedded: Embedded, metrics: Metrics) -> Callable[[web.Application], AsyncIterator[None]]:
+def _measured(
+    embedded: Embedded, metrics: Metrics, sending: MeasuredAlerts
+) -> Callable[[web.Application], AsyncIterator[None]]:
     """Updates the gauges while the application runs."""
 
     def measure() -> None:
@@ -239,6 +272,7 @@ def _measured(embedded: Embedded, metrics: Metrics) -> Callable[[web.Application
 
     async def forever() -> None:
         while True:
+            sending.measure(embedded.open_flags)
             await asyncio.to_thread(measure)
             await asyncio.sleep(_MEASURE_SECONDS)
 

@@ -1,19 +1,22 @@
-"""The bearer token (RFC 6750), compared in constant time, and limits on how often it is tried and used.
+"""Bearer tokens (RFC 6750), compared in constant time, and limits on how often they are tried and used.
 
-The right token is always let in: whoever tries wrong ones may share an address, that of a proxy, with everybody else.
+A right token is always let in: whoever tries wrong ones may share an address, that of a proxy, with everybody else.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 from aiohttp import web
 
+from stream_app.alerts.access import EVERYBODY, Principal, Scope, Tokens
+from stream_app.metrics.probes import METRICS
 from stream_app.web.limits import BURST_SECONDS, Buckets, Limits, retry_after, sender_of
 from stream_app.web.problems import Handler, ProblemError
 from stream_app.web.traffic import Traffic, address_of
 
+#: Whoever makes a request.
+PRINCIPAL = web.RequestKey("principal", Principal)
+#: How paths of alerts begin.
+ALERT_PATHS = ("/v1/subscriptions", "/v1/flags", "/v1/audit")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="stream-app"'}
 #: Failed logins of one address that are answered with 401 at once, and per second after those.
 FAILED_BURST, FAILED_RATE = 60.0, 1.0
@@ -47,13 +50,13 @@ def rate_limited(limits: Limits, traffic: Traffic, *open_paths: str) -> object:
     return check
 
 
-def bearer(token: str | None, limits: Limits, traffic: Traffic, *open_paths: str) -> object:
-    """A middleware that refuses requests without the token, and those with it that are too many.
+def bearer(tokens: Tokens, limits: Limits, traffic: Traffic, *open_paths: str) -> object:
+    """A middleware that refuses requests without a valid token, those that it does not allow, and those too many.
 
     Parameters
     ----------
-    token
-        The token; None: every request is let in.
+    tokens
+        The tokens; none: every request is let in.
     limits
         The limits.
     traffic
@@ -61,7 +64,6 @@ def bearer(token: str | None, limits: Limits, traffic: Traffic, *open_paths: str
     open_paths
         Paths that need no token.
     """
-    expected = _digest(token) if token is not None else None
     used = Buckets(limits.token_rate, limits.token_rate * BURST_SECONDS)
     failing = Buckets(FAILED_RATE, FAILED_BURST)
 
@@ -76,19 +78,28 @@ def bearer(token: str | None, limits: Limits, traffic: Traffic, *open_paths: str
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if expected is not None and request.path.rstrip("/") not in open_paths:
+        request[PRINCIPAL] = EVERYBODY
+        if tokens and request.path.rstrip("/") not in open_paths:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            known = hmac.compare_digest(_digest(given.strip()), expected)
-            if scheme.lower() != "bearer" or not known:
+            who = tokens.find(given.strip())
+            if scheme.lower() != "bearer" or who is None:
                 raise refuse(request)
-            wait = used.take("")
+            wait = used.take(who.name)
             if wait:
                 traffic.requests_refused.labels(TOKEN_RATE).inc()
                 raise ProblemError(429, "too many requests with this token", retry_after(wait))
+            _check(who, request)
+            request[PRINCIPAL] = who
         return await handler(request)
 
     return check
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+def _check(who: Principal, request: web.Request) -> None:
+    """Raises ProblemError for what a token does not allow; of alerts the desk decides that."""
+    if request.path.startswith(ALERT_PATHS) or request.path.rstrip("/") == METRICS:
+        return
+    if (who.owners or who.pipelines) and not (request.method in ("GET", "HEAD") and not who.pipelines):
+        raise ProblemError(403, "this token is bound: it may ask for subscriptions and flags")
+    if request.method not in ("GET", "HEAD") and not who.may(Scope.WRITE):
+        raise ProblemError(403, "this needs a token with the scope write")

@@ -18,8 +18,10 @@ from typing import Any
 
 from aiohttp import web
 
+from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.metrics.registry import make_registry
+from stream_app.service.alerting import Alerts, AlertSettings, open_store
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import EventLog
 from stream_app.service.settings import EmbeddedSettings
@@ -128,17 +130,26 @@ def embedded_service(
     webhooks: WebhookSettings | None = None,
     limits: Limits | None = None,
     connections: int | None = None,
+    alerts: AlertSettings | None = None,
+    tokens: Tokens | None = None,
 ) -> Iterator[Service]:
-    """The embedded service over a log."""
+    """The embedded service over a log; `token` may do everything."""
     event_log = EventLog(path, allow_pages)
     embedded = Embedded(event_log, settings)
+    store = open_store(path.parent) if alerts is not None else None
+    sending = Alerts(store, embedded.outbox, alerts) if store is not None else None
     embedded.start()
     try:
-        with served(embedded_app(embedded, make_registry(), token, webhooks, limits), idle, connections) as service:
+        if token is not None:
+            tokens = Tokens([Token(digest_of(token), Principal("token", Scope.ADMIN))])
+        app = embedded_app(embedded, make_registry(), tokens, webhooks, limits, sending)
+        with served(app, idle, connections) as service:
             yield Service(service.host, service.port, embedded, embedded.verdicts)
     finally:
         embedded.stop()
         event_log.close()
+        if store is not None:
+            store.close()
 
 
 class _NoWorkers:
@@ -185,10 +196,15 @@ class Process:
     """`stream-app serve` in a process of its own; waits until it listens."""
 
     def __init__(
-        self, folder: Path, *flags: str, program: Sequence[str] = (sys.executable, "-m", "stream_app")
+        self,
+        folder: Path,
+        *flags: str,
+        program: Sequence[str] = (sys.executable, "-m", "stream_app"),
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         command = [*program, "serve", "--data", str(folder), "--port", "0", *flags]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STREAM_APP_")}
+        environment |= variables or {}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
@@ -196,9 +212,11 @@ class Process:
             raise AssertionError(f"{line}{self.process.communicate()[1].decode()}")
         host, _, port = line.removeprefix("serving at http://").strip().rpartition(":")
         self.service = Service(host, int(port))
+        #: What it has logged, once it has ended.
+        self.log = ""
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Ends it with a signal; returns the exit code."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=30)
+        self.log = self.process.communicate(timeout=30)[1].decode()
         return self.process.returncode

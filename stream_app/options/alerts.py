@@ -1,0 +1,140 @@
+"""Options of alerts: secrets, tokens, the mail server, and what messages say."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from stream_app.alerts.access import Principal, Scope, Token
+from stream_app.errors import OptionsError
+from stream_app.options.values import FROZEN, TABLE
+from stream_app.runtime.files import check_secret_file
+from stream_app.sources.strict_json import shown
+
+
+class AlertOptions(BaseModel):
+    """How subscriptions are kept, and how their messages are sent."""
+
+    model_config = FROZEN
+
+    #: The key that encrypts the secrets of subscriptions, one of the two; if not set, one is made beside the store.
+    key: SecretStr | None = Field(default=None, min_length=16)
+    key_file: Path | None = None
+    #: A file with further tokens, as tables `[[tokens]]`.
+    tokens_file: Path | None = None
+    #: Networks that sinks may be in although they are not public, such as `10.0.0.0/8`.
+    allowed_networks: Annotated[tuple[str, ...], *TABLE] = ()
+    #: The address of a flag's page, with `{flag}` for its id; messages end with it.
+    link: str = Field(default="", max_length=1_000)
+    #: Whether everybody in the file of owners is subscribed to the flags of their runs.
+    owners: bool = False
+    #: The mail server; without a host no e-mail is sent.
+    mail_host: str | None = Field(default=None, min_length=1)
+    mail_port: int = Field(default=587, ge=1, le=65_535)
+    mail_security: Literal["tls", "starttls", "none"] = "starttls"
+    mail_sender: str = Field(default="stream-app@localhost", pattern=r"^[^\s@<>]+@[^\s@<>]+$")
+    mail_username: str | None = Field(default=None, min_length=1)
+    #: The password, as it is or in a file; at most one of the two is set.
+    mail_password: SecretStr | None = None
+    mail_password_file: Path | None = None
+    #: The token of a bot of Slack, for owners whose address is a channel, as it is or in a file.
+    slack_token: SecretStr | None = None
+    slack_token_file: Path | None = None
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for each in given:
+            ip_network(each)
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> AlertOptions:
+        slack = self.slack_token is not None or self.slack_token_file is not None
+        if self.owners and self.mail_host is None and not slack:
+            raise ValueError("owners needs mail_host or slack_token, to reach them")
+        return self
+
+
+class TokenOptions(BaseModel):
+    """A token: its SHA-256, and what it allows."""
+
+    model_config = FROZEN
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    sha256: str = Field(pattern="^[0-9a-fA-F]{64}$")
+    scope: Literal["read", "write", "admin"] = "read"
+    owners: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    pipelines: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _is_not_bound_as_admin(self) -> TokenOptions:
+        if self.scope == "admin" and (self.owners or self.pipelines):
+            raise ValueError("a token with the scope admin cannot be bound to owners or pipelines")
+        return self
+
+
+def read_tokens(path: Path | None) -> tuple[Token, ...]:
+    """Reads a file of tokens.
+
+    Parameters
+    ----------
+    path
+        The file, with tables `[[tokens]]`; None: there is none.
+
+    Returns
+    -------
+    tuple of Token
+
+    Raises
+    ------
+    OptionsError
+        The file cannot be read, others can write to it, or an entry is wrong. One line that names file and entry.
+    """
+    if path is None:
+        return ()
+    try:
+        check_secret_file(path)
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionsError(f"alerts.tokens_file: cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: not TOML: {error}") from None
+    entries = document.get("tokens", [])
+    for name in document:
+        if name != "tokens":
+            raise OptionsError(f"{path}: unknown key {shown(name)[1:-1]}, expected tables [[tokens]]")
+    if not isinstance(entries, list):
+        raise OptionsError(f"{path}: tokens: expected tables [[tokens]]")
+    found = [_token(f"{path}: tokens entry {place}", entry) for place, entry in enumerate(entries, 1)]
+    names = [each.principal.name for each in found]
+    for place, name in enumerate(names, 1):
+        if name in names[: place - 1]:
+            raise OptionsError(f"{path}: tokens entry {place}: name: {shown(name)} is there twice")
+    return tuple(found)
+
+
+def _token(place: str, entry: Any) -> Token:
+    if not isinstance(entry, Mapping):
+        raise OptionsError(f"{place}: expected a table")
+    for name in entry:
+        if name not in TokenOptions.model_fields:
+            closest = difflib.get_close_matches(name, TokenOptions.model_fields, 1, cutoff=0)[0]
+            raise OptionsError(f"{place}: unknown field {shown(name)[1:-1]}, the closest known one is {closest}")
+    try:
+        read = TokenOptions.model_validate(entry)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(str(step) for step in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        raise OptionsError(
+            f"{place}: {field}{': ' if field else ''}{message[0].lower()}{message[1:]}"
+        ) from None  # what was given may be the token itself
+    scope = Scope[read.scope.upper()]
+    return Token(read.sha256.lower(), Principal(read.name, scope, read.owners, read.pipelines))

@@ -1,0 +1,77 @@
+"""Alerts of an embedded detector together with their metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from prometheus_client import CollectorRegistry
+
+from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.sinks.sink import Result
+from stream_app.alerts.store import AlertStore, Changes
+from stream_app.metrics.alerts import AlertMetrics
+from stream_app.metrics.catalogue import WITHDRAWN
+from stream_app.service.alerting import Alerts, AlertSettings
+from stream_app.service.detector_thread import Embedded
+
+
+class MeasuredAlerts:
+    """Alerts and their metrics.
+
+    Parameters
+    ----------
+    alerts
+        The alerts.
+    metrics
+        Their metrics.
+    """
+
+    def __init__(self, alerts: Alerts, metrics: AlertMetrics) -> None:
+        self.alerts = alerts
+        self._metrics = metrics
+
+    def measure(self, open_flags: int) -> None:
+        """Sets the gauges; to be called by the event loop.
+
+        Parameters
+        ----------
+        open_flags
+            Flags that are open.
+        """
+        notifier = self.alerts.notifier
+        states = Counter(each.subscription.state.value for each in notifier.registered.values())
+        waiting = sum(len(each.messages) for each in notifier.mailboxes.values())
+        self._metrics.measure(states, waiting, len(self.alerts.feed), open_flags)
+
+
+def measured_alerts(
+    store: AlertStore, embedded: Embedded, settings: AlertSettings | None, registry: CollectorRegistry
+) -> MeasuredAlerts:
+    """Makes the alerts of an embedded detector, and counts what they do.
+
+    Parameters
+    ----------
+    store
+        Keeps subscriptions.
+    embedded
+        The detector.
+    settings
+        The settings; None: the defaults.
+    registry
+        Where the metrics are registered.
+    """
+    metrics = AlertMetrics(registry)
+
+    def attempt(sink: str, _: Result, seconds: float) -> None:
+        metrics.attempt(sink, seconds)
+
+    def changed(changes: Changes) -> None:
+        metrics.messages(Counter(entry.fate.value for _, entry in changes.deliveries))
+
+    def recorded(record: FlagRecord) -> None:
+        ended = None
+        if record.is_end and not record.correction:
+            ended = record.outcome.value if record.outcome is not None else WITHDRAWN
+        metrics.flag(raised=record.change is Change.RAISED, ended=ended)
+
+    return MeasuredAlerts(Alerts(store, embedded.outbox, settings, attempt, changed, recorded), metrics)
