@@ -23,6 +23,8 @@ from stream_app.times import time_to_text
 _JSON = {"Content-Type": "application/json", "User-Agent": "stream-app"}
 #: An alert that is not posted again ends after Alertmanager's `resolve_timeout`, so its end is set: far away.
 _OPEN_MS = 40 * DAY_MS
+#: An end that Alertmanager's clock has not reached is ignored in favour of the former one: an end lies so far back.
+_SKEW_MS = 5 * 60_000
 NAME = "StreamAppRunFlagged"
 
 
@@ -63,7 +65,7 @@ def alert(record: FlagRecord, text: Text, now_ms: int) -> dict[str, Any]:
     now_ms
         The time in ms since 1970 UTC.
     """
-    ends_ms = now_ms if record.is_end else now_ms + _OPEN_MS
+    ends_ms = now_ms - _SKEW_MS if record.is_end else now_ms + _OPEN_MS
     return {
         "labels": {
             "alertname": NAME,
