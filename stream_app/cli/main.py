@@ -23,6 +23,7 @@ from stream_app.cli import (
     replay,
     serve,
     simulate,
+    subscription_sync,
     subscriptions,
     tokens,
     topics,
@@ -51,6 +52,7 @@ app.command()(worker.worker)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")
+subscriptions.subscriptions.command()(subscription_sync.sync)
 app.add_typer(subscriptions.subscriptions, name="subscriptions")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(tokens.tokens, name="tokens")

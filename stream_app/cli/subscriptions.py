@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,16 +14,15 @@ from stream_app.cli.subscription_files import read_document, with_fields
 from stream_app.cli.tables import table
 from stream_app.errors import OptionsError
 
-if TYPE_CHECKING:
-    from stream_app.alerts.sync import Step
-
 subscriptions = typer.Typer(
     help="Subscribe to flags: messages to Slack, by e-mail, to webhooks and more.", rich_markup_mode="rich"
 )
 
 PATH = "/v1/subscriptions"
+#: Subscriptions that are asked for at a time.
+_PAGE = 1_000
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The id of the subscription.", show_default=False)]
-_FileFlag = Annotated[
+FileFlag = Annotated[
     Path | None,
     typer.Option("-f", "--file", metavar="FILE", help="In TOML or JSON; - for standard input.", show_default=False),
 ]
@@ -67,7 +65,7 @@ def show(
 
 @subscriptions.command()
 def create(
-    file: _FileFlag = None,
+    file: FileFlag = None,
     slack: Annotated[
         Path | None,
         typer.Option(
@@ -119,7 +117,7 @@ def create(
 @subscriptions.command()
 def change(
     name: _IdArgument,
-    file: _FileFlag = None,
+    file: FileFlag = None,
     fields: _SetFlag = None,
     url: UrlFlag = DEFAULT_URL,
     token_file: TokenFileFlag = None,
@@ -207,7 +205,7 @@ def rotate_secret(
 @subscriptions.command()
 def preview(
     name: Annotated[str | None, typer.Argument(metavar="[ID]", help="A subscription.", show_default=False)] = None,
-    file: _FileFlag = None,
+    file: FileFlag = None,
     pipeline: _PipelineFlag = None,
     fields: _SetFlag = None,
     url: UrlFlag = DEFAULT_URL,
@@ -241,85 +239,16 @@ def preview(
         typer.echo(f"not sent, {reason}: {count:,}")
 
 
-@subscriptions.command()
-def sync(
-    file: Annotated[
-        Path,
-        typer.Option("-f", "--file", metavar="FILE", help="In TOML or JSON; - for standard input.", show_default=False),
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
-    secrets: Annotated[
-        bool, typer.Option("--secrets", help="Send all secrets of the file; they cannot be compared.")
-    ] = False,
-    url: UrlFlag = DEFAULT_URL,
-    token_file: TokenFileFlag = None,
-    json: JsonFlag = False,
-) -> None:
-    """Make the service have the subscriptions of a file. What the file had before, and nothing else, is deleted.
-
-    [bold]Example:[/]  stream-app subscriptions sync -f subscriptions.toml --dry-run
-    """
-    from stream_app.alerts.subscriptions import SubscriptionError
-    from stream_app.alerts.sync import plan, read_file
-
-    if not (yes or dry_run) and (json or str(file) == "-" or not sys.stdin.isatty()):
-        raise OptionsError("nobody can be asked; give --yes, or --dry-run")
-    document = read_document(file)
-    service = Service(url, token_file)
-    try:
-        wanted = read_file(document)
-        found = listed(service)
-        steps = plan(found, wanted, secrets=secrets)
-    except SubscriptionError as error:
-        raise OptionsError(f"{file}: {error}") from None
-    changes = [step for step in steps if step.action != "keep"]
-    if not json:
-        _print_plan(steps, found)
-    if changes and not (yes or dry_run) and not typer.confirm("change this?"):
-        raise typer.Exit(1)
-    if not dry_run:
-        _apply(service, changes)
-    if json:
-        shown = [{"action": step.action, "id": step.id, "changed": step.changed} for step in steps]
-        print_json({"file": wanted.name, "steps": shown, "applied": not dry_run})
-    elif changes and not dry_run:
-        typer.echo("done")
-
-
 def listed(service: Service) -> list[dict[str, Any]]:
     """All subscriptions that the token may see."""
-    found: list[dict[str, Any]] = service.get(PATH)["subscriptions"]
-    return found
-
-
-def _apply(service: Service, changes: list[Step]) -> None:
-    """Makes the changes, deletions last."""
-    for step in sorted(changes, key=lambda step: step.action == "delete"):
-        path = f"{PATH}/{part(step.id)}"
-        try:
-            if step.action == "create":
-                service.call("POST", PATH, step.body)
-            elif step.action == "update":
-                service.call("PATCH", path, step.body)
-            else:
-                service.call("DELETE", path)
-        except ServiceError as error:
-            raise ServiceError(
-                f"{step.action} {step.id}: {error}; sync again when this is mended", error.status
-            ) from None
-
-
-def _print_plan(steps: list[Step], found: list[dict[str, Any]]) -> None:
-    kept = sum(step.action == "keep" for step in steps)
-    for step in steps:
-        if step.action != "keep":
-            typer.echo(f"{step.action}  {step.id}{': ' if step.changed else ''}{', '.join(step.changed)}")
-    names = {step.id for step in steps if step.action != "delete"}
-    for each in found:
-        if each["id"] in names and each["state"] == "disabled":
-            typer.echo(f"note: {each['id']} is disabled ({each.get('disabled_reason', '')}); see subscriptions resume")
-    typer.echo(f"{len(steps) - kept:,} to change, {kept:,} as they should be")
+    found: list[dict[str, Any]] = []
+    after = None
+    while True:
+        page = service.get(PATH, limit=_PAGE, after=after)
+        found += page["subscriptions"]
+        after = page["next"]
+        if after is None:
+            return found
 
 
 def _act(service: Service, name: str, action: str, json: bool, done: str) -> None:

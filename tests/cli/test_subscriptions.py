@@ -238,6 +238,19 @@ def test_a_list_is_a_table(run: Run, one: DeskService) -> None:
     assert run("subscriptions", "list").out == "there are no subscriptions\n"
 
 
+def test_a_list_is_read_to_its_end(run: Run, one: DeskService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages it has."""
+    for name in ("b", "c", "d", "e"):
+        given = {"id": name, "name": name, "owner": "ads", "sink": {"kind": "webhook", "url": "https://e.org"}}
+        one.desk.create(one.who, given, NOW)
+    monkeypatch.setattr("stream_app.cli.subscriptions._PAGE", 2)
+
+    found = run("subscriptions", "list", "--json").document["subscriptions"]
+
+    assert [each["id"] for each in found] == ["a", "b", "c", "d", "e"]
+    assert len(one.asked) == 3
+
+
 def test_fields_are_changed_alone(run: Run, one: DeskService) -> None:
     """Others of the same table stay; null removes one."""
     assert run("subscriptions", "change", "a", "--set", "delivery.min_hold_seconds=600").code == 0
