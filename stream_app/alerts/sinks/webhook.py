@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import string
 import time
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
 
 import orjson
 
@@ -14,6 +17,8 @@ from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.times import time_to_text
 
 _CONTENT = {"Content-Type": "application/cloudevents+json; charset=utf-8", "User-Agent": "stream-app"}
+#: Characters that an id keeps in a header, and how many of them.
+_KEPT, _ID_MAX = string.punctuation.replace("%", ""), 255
 
 
 class Webhook:
@@ -51,8 +56,28 @@ class Webhook:
         """Posts a message; see `Sink.send`."""
         body = orjson.dumps(event_of(message.id, message.records))
         now = self._now()
-        headers = {**self._headers, **_CONTENT, **signed(self._keys, message.id, int(now), body)}
+        headers = {**self._headers, **_CONTENT, **signed(self._keys, header_id(message.id), int(now), body)}
         return result_of(await self._http.post(self._url, body, headers), now)
+
+
+def header_id(message_id: str) -> str:
+    """The id of a message as a header: visible ASCII, whatever pipelines and runs are called.
+
+    Parameters
+    ----------
+    message_id
+        The id.
+
+    Examples
+    --------
+    >>> header_id("ads/run:7#1@s"), header_id("\u00e9 1/t#1@s")
+    ('ads/run:7#1@s', '%C3%A9%201/t#1@s')
+    """
+    quoted = quote(message_id, safe=_KEPT, errors="surrogatepass")
+    if len(quoted) <= _ID_MAX:
+        return quoted
+    digest = hashlib.sha256(message_id.encode(errors="surrogatepass")).hexdigest()
+    return f"{quoted[: _ID_MAX - 65]}~{digest}"
 
 
 def event_of(message_id: str, records: Sequence[FlagRecord]) -> dict[str, object]:

@@ -92,15 +92,16 @@ def running(command: list[str]) -> Iterator[tuple[str, Callable[[], str]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [python, node, go], ids=lambda each: each.__name__)
 def test_a_receiver_takes_what_is_sent(command: Callable[[], list[str]]) -> None:
-    """Each message once, digests too, whichever of two secrets is its own; nothing that was changed, or is old."""
+    """Each message once, digests and odd names too, whichever of two secrets is its own; nothing that was changed, or is old."""
     digest = Outgoing("d+", (record(flag="p/run:é"), record(2, Change.RESOLVED, "p/run:r2")), outgoing().text, {})
+    odd = Outgoing("p/run:é 100%\r\nX-A: b#1@s", (record(flag="p/run:é"),), outgoing().text, {})
 
     async def body(address: str) -> tuple[list[Result], list[Answer | str]]:
         async with client() as http:
             sent = [
                 await Webhook(http, address, keys, {}).send(each)
                 for keys, each in (([SECRET], outgoing()), ([FORMER, SECRET], outgoing()), ([SECRET], digest),
-                                   ([FORMER], outgoing()))
+                                   ([SECRET], odd), ([FORMER], outgoing()))
             ]  # fmt: skip
             old = headers([SECRET], "old", NOW // 1000 - 400_000_000, b"{}")
             changed = {**headers([SECRET], "changed", int(time.time()), b"{}"), "webhook-id": "other"}
@@ -110,7 +111,7 @@ def test_a_receiver_takes_what_is_sent(command: Callable[[], list[str]]) -> None
         sent, refused = asyncio.run(body(address))
         printed = end()
 
-    assert [each.succeeded for each in sent] == [True, True, True, False]
-    assert sent[3].reason.startswith("HTTP 401")
+    assert [each.succeeded for each in sent] == [True, True, True, True, False]
+    assert sent[4].reason.startswith("HTTP 401")
     assert [each.status for each in refused if isinstance(each, Answer)] == [401, 401, 401]
-    assert printed.splitlines() == ["raised p/run:r1", "raised p/run:é", "resolved p/run:r2"]
+    assert printed.splitlines() == ["raised p/run:r1", "raised p/run:é", "resolved p/run:r2", "raised p/run:é"]

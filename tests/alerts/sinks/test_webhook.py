@@ -16,7 +16,7 @@ from aiohttp import web
 from stream_app.alerts.flags import Change, cloud_event
 from stream_app.alerts.signing import make_secret
 from stream_app.alerts.sinks.sink import ANSWER_MAX, Result
-from stream_app.alerts.sinks.webhook import Webhook
+from stream_app.alerts.sinks.webhook import Webhook, header_id
 from tests.alerts.records import record
 from tests.alerts.sinks.servers import Handler, client, outgoing, serving, talking
 
@@ -211,3 +211,20 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
 
     assert "certificate" in asyncio.run(body()).reason.lower()
     assert not any(taken)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["é/run:1#1@s", "a b", "a\r\nX-Admin: 1", "100%", "%31", "\x00", "a" * 5_000, "é" * 5_000, "\ud800", "\u2028"],
+)
+def test_an_id_is_fit_for_a_header(odd: str) -> None:
+    """Whatever pipelines are called; ids that differ stay different."""
+    made = header_id(odd)
+
+    assert made.isascii()
+    assert made.isprintable()
+    assert " " not in made
+    assert len(made) <= 255
+    assert header_id(odd + "1") != made
+    assert header_id(made) != made or "%" not in made
+    assert header_id("ads/run:7#1+@s") == "ads/run:7#1+@s"
