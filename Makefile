@@ -37,9 +37,10 @@ lint: $(DEV)
 types: $(DEV)
 	$(BIN)/mypy
 
-# The tables of docs/metrics.md are made from the catalogue of metrics.
+# The tables of docs/metrics.md are made from the catalogue of metrics, and the document of the API from its routes.
 docs: $(RUN)
 	$(BIN)/python -m stream_app.metrics.page docs/metrics.md
+	$(BIN)/python -m stream_app.web.openapi schemas/openapi.json
 
 check: lint types test
 

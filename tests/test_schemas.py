@@ -30,7 +30,7 @@ from tests.sources.bad_input import BAD_INPUT, VALID, BadInput
 
 SCHEMAS = {
     path.name.removesuffix(".schema.json"): json.loads(path.read_text())
-    for path in sorted((Path(__file__).parent.parent / "schemas").glob("*.json"))
+    for path in sorted((Path(__file__).parent.parent / "schemas").glob("*.schema.json"))
 }
 REGISTRY: Registry[Any] = Registry().with_resources(
     (schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()
