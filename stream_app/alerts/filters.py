@@ -193,14 +193,11 @@ class Filter(BaseModel):
             parts.append(lambda _: assumed)
         parts += (each._compiled(fixed, assumed) for each in self.all or ())
         if self.any is not None:
-            either = [each._compiled(fixed, assumed) for each in self.any]
-            parts.append(lambda facts: any(holds(facts) for holds in either))
+            parts.append(_either([each._compiled(fixed, assumed) for each in self.any]))
         if self.not_ is not None:
             negated = self.not_._compiled(fixed, not assumed)
             parts.append(lambda facts: not negated(facts))
-        if len(parts) == 1:
-            return parts[0]
-        return lambda facts: all(holds(facts) for holds in parts)
+        return _both(parts)
 
     @property
     def _changes(self) -> bool:
@@ -255,6 +252,8 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     patterns = [re.compile(translate(glob)).match for glob in texts if glob not in exact]
     if not patterns:
         return exact.__contains__
+    if len(patterns) == 1 and not exact:
+        return lambda text, match=patterns[0]: match(text) is not None  # type: ignore[misc]
     return lambda text: text in exact or any(match(text) is not None for match in patterns)
 
 
@@ -267,6 +266,32 @@ def facts_anchors(facts: Facts, prefix_lengths: Iterable[int]) -> Iterable[Ancho
     yield ("owner", facts.owner)
     for name, value in facts.labels.items():
         yield ("label", name, value)
+
+
+def _both(parts: list[Holds]) -> Holds:
+    """A function that holds where all of some do. Loops are quicker than `all` over a generator."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def check(facts: Facts) -> bool:
+        for holds in parts:  # noqa: SIM110
+            if not holds(facts):
+                return False
+        return True
+
+    return check
+
+
+def _either(parts: list[Holds]) -> Holds:
+    """A function that holds where one of some does."""
+
+    def check(facts: Facts) -> bool:
+        for holds in parts:  # noqa: SIM110
+            if holds(facts):
+                return True
+        return False
+
+    return check
 
 
 def _label(name: str, holds: Callable[[str], bool]) -> Holds:

@@ -123,8 +123,8 @@ class Matcher:
         found = []
         for name in names:
             held = self._held[name]
-            if record.change in held.types and held.may_hold(facts):
+            if record.change in held.types:
                 exact = held.holds(facts)
-                if exact or not raised:
+                if exact or (not raised and held.may_hold(facts)):
                     found.append(Match(held.subscription, exact))
         return found

@@ -21,6 +21,8 @@ DISABLE_AFTER_HOURS = 120.0
 OPEN_SHARE, OPEN_ATTEMPTS, OPEN_WINDOW = 0.7, 10, 300.0
 #: or after so many failures in a row; it lets one attempt through each so many seconds then.
 OPEN_STREAK, PROBE_SECONDS = 10, 30.0
+#: Attempts that a breaker remembers; a busy sink needs no more.
+_RECENT_MAX = 1_000
 
 
 def retry_delay(failures: int, draw: float, retry_after: float | None = None) -> float | None:
@@ -64,8 +66,9 @@ class Breaker:
     open: bool = False
     _streak: int = 0
     _probed: float = 0.0
-    #: The end and the success of recent attempts; a busy sink needs no more of them.
-    _recent: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=1_000))
+    #: The end and the success of recent attempts, and how many of them failed.
+    _recent: deque[tuple[float, bool]] = field(default_factory=deque)
+    _failed: int = 0
 
     def wait(self, now: float) -> float:
         """Seconds until an attempt may be made; 0: now."""
@@ -80,11 +83,12 @@ class Breaker:
         if succeeded and self.open:
             self.open = False
             self._recent.clear()
+            self._failed = 0
         self._streak = 0 if succeeded else self._streak + 1
         self._recent.append((now, succeeded))
-        while self._recent and self._recent[0][0] <= now - OPEN_WINDOW:
-            self._recent.popleft()
-        failed = sum(not each for _, each in self._recent)
-        many = len(self._recent) >= OPEN_ATTEMPTS and failed >= OPEN_SHARE * len(self._recent)
+        self._failed += not succeeded
+        while self._recent[0][0] <= now - OPEN_WINDOW or len(self._recent) > _RECENT_MAX:
+            self._failed -= not self._recent.popleft()[1]
+        many = len(self._recent) >= OPEN_ATTEMPTS and self._failed >= OPEN_SHARE * len(self._recent)
         if not succeeded and (many or self._streak >= OPEN_STREAK):
             self.open = True

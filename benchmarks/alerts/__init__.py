@@ -1,0 +1,1 @@
+"""Alerts: what matching, a preview and deliveries cost."""
