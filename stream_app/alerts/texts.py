@@ -192,10 +192,12 @@ def compiled(template: str) -> jinja2.Template:
         raise TemplateError(f"expected at most {TEMPLATE_MAX:,} characters")
     try:
         tree = _ENVIRONMENT.parse(template)
+        _check(tree, loops=0)
+        return _ENVIRONMENT.from_string(tree)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno}: {error.message}") from None
-    _check(tree, loops=0)
-    return _ENVIRONMENT.from_string(tree)
+    except (RecursionError, MemoryError, SyntaxError):  # also those of the Python code that Jinja makes of it
+        raise TemplateError("it is nested too deep") from None
 
 
 def _check(node: nodes.Node, loops: int) -> None:

@@ -92,7 +92,7 @@ def running(command: list[str]) -> Iterator[tuple[str, Callable[[], str]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [python, node, go], ids=lambda each: each.__name__)
 def test_a_receiver_takes_what_is_sent(command: Callable[[], list[str]]) -> None:
-    """Each message once, digests and odd names too, whichever of two secrets is its own; nothing that was changed, or is old."""
+    """Each message once, digests and odd names too, by either of two secrets; nothing that was changed, or is old."""
     digest = Outgoing("d+", (record(flag="p/run:é"), record(2, Change.RESOLVED, "p/run:r2")), outgoing().text, {})
     odd = Outgoing("p/run:é 100%\r\nX-A: b#1@s", (record(flag="p/run:é"),), outgoing().text, {})
 
