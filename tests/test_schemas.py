@@ -22,7 +22,7 @@ from referencing import Registry, Resource
 
 from stream_app.core.decisions.policy import LEFT_SHARE_MIN, Decision, Policy, Question, hold_out, score_of
 from stream_app.core.events import STATES
-from stream_app.core.outputs import PRUNE
+from stream_app.core.outputs import CONTINUE, PRUNE
 from stream_app.errors import MalformedEvent
 from stream_app.sources.native import decode
 from stream_app.times import EARLIEST_MS, LATEST_MS, text_to_time
@@ -67,7 +67,7 @@ def _outside_the_calendar(document: Any) -> bool:
         return True
 
 
-@pytest.mark.parametrize("name", ["alert", "event", "example", "outcome", "verdict"])
+@pytest.mark.parametrize("name", ["event", "example", "flag", "outcome", "verdict"])
 def test_schemas_are_valid_and_so_are_their_examples(name: str) -> None:
     """Each schema conforms to JSON Schema 2020-12 and shows at least one document of its kind."""
     Draft202012Validator.check_schema(SCHEMAS[name])
@@ -216,7 +216,10 @@ def test_bad_input_fails_the_schema_where_a_schema_can_tell(bad: BadInput) -> No
 def _said() -> list[tuple[float, dict[str, Any]]]:
     """What was said at a stage in each example of a schema, with the probability."""
     verdicts = [*SCHEMAS["verdict"]["examples"]]
-    verdicts += [alert["data"] for alert in SCHEMAS["alert"]["examples"] if "p_push" in alert["data"]]
+    flags = [event["data"] for event in SCHEMAS["flag"]["examples"] if "graphlets" in event["data"]]
+    # A record says nothing of the draw.
+    drawn = {"decision": CONTINUE, "propensity": 1.0}
+    verdicts += [{**graphlet, **drawn} for flag in flags for graphlet in flag["graphlets"]]
     stages = [
         stage for example in SCHEMAS["example"]["examples"] for stage in (*example["inherited"], *example["stages"])
     ]

@@ -10,14 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.alerts.flags import (
+    Change,
+    FlaggedGraphlet,
+    FlagOutcome,
+    FlagRecord,
+    cloud_event,
+    record_from_dict,
+)
+from stream_app.alerts.sinks.webhook import event_of
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.core.outputs import STAGES, Example, Guard, Reason, StageRecord, Verdict, Withdrawal
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
 from stream_app.wire import (
-    AlertKind,
-    alert,
     event_to_dict,
     example_from_dict,
     example_to_dict,
@@ -147,7 +154,8 @@ def test_a_verdict_fits_its_schema(verdict: Verdict) -> None:
     document = verdict_to_dict(verdict)
 
     validator("verdict").validate(document)
-    names = _names(Verdict, {"time_ms": "time", "mode": "policy", "budget": "policy"})
+    # Owner and labels are for flag records.
+    names = _names(Verdict, {"time_ms": "time", "mode": "policy", "budget": "policy"}) - {"owner", "labels"}
     assert {"version", "id"} | names == set(document)
     assert f"{verdict.graphlet}#{verdict.revision}" == document["id"]
 
@@ -172,28 +180,43 @@ def test_every_field_of_an_example_is_written(example: Example) -> None:
     assert _names(StageRecord, {"time_ms": "time"}) == set(document["stages"][0])
 
 
-@given(VERDICTS, st.sampled_from(["flagged", "withdrawn"]))
-def test_an_alert_about_a_verdict_is_a_cloud_event(verdict: Verdict, kind: AlertKind) -> None:
-    """Its data is the verdict, and its id is the same each time it is built."""
-    data = verdict_to_dict(verdict)
-    document = alert(kind, data, verdict.revision)
+FLAGGED = st.builds(
+    FlaggedGraphlet,
+    graphlet=NAMES, trainer=MAYBE, job=MAYBE, stage=st.sampled_from(STAGES), p_push=CHANCES,
+    threshold=st.none() | FINITE, score=FINITE, model=NAMES, cost=COSTS, cost_left=COSTS,
+    reasons=st.lists(st.builds(Reason, NAMES, FINITE, FINITE), max_size=2).map(tuple), verdict=NAMES,
+)  # fmt: skip
+FLAGS = st.builds(
+    FlagRecord,
+    flag=NAMES, revision=st.integers(1, 99), change=st.sampled_from(Change), pipeline=NAMES, run=MAYBE, owner=NAMES,
+    labels=st.dictionaries(NAMES, NAMES, max_size=2), graphlets=st.lists(FLAGGED, max_size=3).map(tuple),
+    mode=st.sampled_from(["observe", "enforce"]), budget=CHANCES, raised_ms=TIMES, time_ms=TIMES,
+    outcome=st.none() | st.sampled_from(FlagOutcome), cause=st.none() | CAUSES, correction=st.booleans(),
+)  # fmt: skip
 
-    validator("alert").validate(document)
-    assert (verdict.graphlet, data) == (document["subject"], document["data"])
-    assert alert(kind, data, verdict.revision)["id"] == document["id"]
+
+@given(FLAGS)
+def test_a_flag_record_is_a_cloud_event_and_comes_back_as_it_went(record: FlagRecord) -> None:
+    """Its id is the same each time it is built, and every field is written."""
+    document = cloud_event(record)
+    data = orjson.loads(orjson.dumps(document["data"]))
+
+    validator("flag").validate(document)
+    assert (document["id"], document["subject"]) == (record.id, record.flag)
+    assert record_from_dict(data) == record
+    names = _names(FlagRecord, {"raised_ms": "raised", "time_ms": "time", "mode": "policy", "budget": "policy"})
+    assert names <= set(document["data"])
+    assert names | {"id", "p_push", "cost", "cost_left"} == set(document["data"])
 
 
-def test_alerts_about_one_graphlet_have_ids_of_their_own() -> None:
-    """A flag, its withdrawal and the outcome, and the outcome's correction, are four alerts."""
-    data = {"graphlet": "ads/train-1", "time": "2026-03-01T06:12:40.000Z"}
-    alerts = [
-        alert("flagged", data, 1),
-        alert("withdrawn", data, 2),
-        alert("resolved", data, 1),
-        alert("resolved", data, 2),
-    ]
+@given(st.lists(FLAGS, min_size=2, max_size=4))
+def test_several_records_are_a_digest(records: list[FlagRecord]) -> None:
+    """With the id of their message."""
+    document = event_of("m@s", records)
 
-    assert len(alerts) == len({sent["id"] for sent in alerts})
+    validator("flag").validate(document)
+    assert document["id"] == "m@s"
+    assert [each["id"] for each in document["data"]["flags"]] == [each.id for each in records]  # type: ignore[index]
 
 
 #: A stage that can be read.

@@ -97,7 +97,7 @@ def test_the_installed_package_is_what_the_readme_imports(programs: Path, tmp_pa
 
     assert seen.stderr == ""
     missing, schema, module = seen.stdout.split()
-    assert (missing, schema) == ("True", "alert.schema.json")
+    assert (missing, schema) == ("True", "event.schema.json")
     assert Path(module).is_relative_to(programs.parent)
 
 

@@ -11,8 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from stream_app.web.openapi import document
+from stream_app.web.subscription_routes import ONE, PATH
 from tests.support.receiver import flagged_run, history, receiver
+from tests.web.served import JSON, embedded_service
 from tests.web.test_alerts_process import begun, now_ms, post, subscribe
+from tests.web.test_subscriptions import LOCAL
 
 FILE = Path(__file__).parents[2] / "schemas" / "openapi.json"
 
@@ -36,6 +39,30 @@ def test_the_schemas_are_valid_and_complete() -> None:
 
     assert named <= schemas.keys()
     assert len(operations) == len(set(operations)) > 15
+
+
+def test_answers_are_as_the_document_says(tmp_path: Path) -> None:
+    """Each field of each kind of answer, and no other."""
+    made = document()
+    with embedded_service(tmp_path / "data" / "events.sqlite", alerts=LOCAL) as service:
+        sink = {"kind": "webhook", "url": "https://example.com", "headers": {"X-Key": "k"}}
+        chosen = {"filter": {"not": {"pipeline": "x"}}, "delivery": {"digest": "day"}}
+        given = orjson.dumps({"id": "s", "name": "n", "owner": "ann", "sink": sink, **chosen})
+        asked = [
+            ("post", PATH, PATH, given, 201),
+            ("get", PATH, PATH, None, 200),
+            ("get", ONE, f"{PATH}/s", None, 200),
+            ("post", f"{PATH}/preview", f"{PATH}/preview", b"{}", 200),
+            ("post", f"{ONE}/rotate-secret", f"{PATH}/s/rotate-secret", b"", 200),
+            ("patch", ONE, f"{PATH}/s", b'{"owner": ""}', 422),
+            ("get", "/v1/audit", "/v1/audit", None, 200),
+        ]
+        for method, path, place, body, status in asked:
+            answer = service.ask(method.upper(), place, body, JSON if body is not None else None)
+            assert answer.status == status, answer.body
+            (content,) = made["paths"][path][method]["responses"][str(status)]["content"].items()
+            assert answer.headers["Content-Type"].partition(";")[0] == content[0]
+            Draft202012Validator({**made, **content[1]["schema"]}).validate(answer.json)
 
 
 @pytest.mark.slow
