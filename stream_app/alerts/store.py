@@ -22,24 +22,25 @@ from stream_app.errors import OptionsError, StreamAppError
 #: Days for which flag records, deliveries and the audit log are kept.
 KEEP_DAYS = 35
 _VERSION = 1
+#: AUTOINCREMENT: numbers never begin anew, also when everything old was deleted; cursors refer to them.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS subscriptions (id TEXT PRIMARY KEY, owner TEXT NOT NULL, row BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS flags (
-  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, flag TEXT NOT NULL, logged_ms INTEGER NOT NULL,
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, flag TEXT NOT NULL, logged_ms INTEGER NOT NULL,
   record BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS flags_by_flag ON flags (flag, number);
 CREATE INDEX IF NOT EXISTS flags_by_time ON flags (logged_ms);
 CREATE TABLE IF NOT EXISTS deliveries (
-  number INTEGER PRIMARY KEY, subscription TEXT NOT NULL, message TEXT NOT NULL, fate TEXT NOT NULL,
+  number INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, message TEXT NOT NULL, fate TEXT NOT NULL,
   time_ms INTEGER NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL, records TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deliveries_by_subscription ON deliveries (subscription, number);
 CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (time_ms);
 CREATE TABLE IF NOT EXISTS audit (
-  number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL,
+  number INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL,
   request TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS deleted (id TEXT PRIMARY KEY) WITHOUT ROWID;
