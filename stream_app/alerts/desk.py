@@ -174,14 +174,16 @@ class Desk:
 
         Parameters
         ----------
-        who, now_ms
-            As of `create`.
+        who
+            Whoever asks.
         name
             The id.
         given
             The fields, as a merge patch (RFC 7396); a secret that is shown hidden stays what it is.
         version
             The version that it is meant for; None: whichever there is.
+        now_ms
+            The time in ms since 1970 UTC.
 
         Raises
         ------
@@ -267,6 +269,8 @@ class Desk:
         if found is None or found.subscription != name:
             raise NotFoundError("there is no such delivery")
         records = self._store.records(found.entry.records)
+        if not all(who.sees(each.pipeline) for each in records):
+            raise NotFoundError("there is no such delivery")
         if not records:
             raise NotFoundError(f"the flags of message {found.entry.message} are no longer kept")
         self._notifier.again(name, found.entry.message, records, now_ms)
@@ -285,7 +289,11 @@ class Desk:
         self.get(who, name)
         dead = self._store.deliveries(name, RECOVER_MAX, None, (Fate.DEAD,), since_ms)
         latest = {each.entry.message: self._store.records(each.entry.records) for each in reversed(dead)}
-        return {message: records for message, records in latest.items() if records}
+        return {
+            message: records
+            for message, records in latest.items()
+            if records and all(who.sees(each.pipeline) for each in records)
+        }
 
     def send_again(self, who: Principal, name: str, messages: Mapping[str, Sequence[FlagRecord]], now_ms: int) -> None:
         """Sends messages of `given_up` again; raises NotFoundError where the subscription was deleted meanwhile."""

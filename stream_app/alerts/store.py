@@ -40,8 +40,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_by_subscription ON deliveries (subscription, number);
 CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (time_ms);
 CREATE TABLE IF NOT EXISTS audit (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL,
-  request TEXT NOT NULL
+  number INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+  subject TEXT NOT NULL, request TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS deleted (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """

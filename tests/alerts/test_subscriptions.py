@@ -153,7 +153,7 @@ def test_a_name_in_other_letters_becomes_ascii() -> None:
         "", "e.org", "//e.org", "ftp://e.org", "file:///etc/passwd", "javascript:alert(1)", "https://", "https:///a",
         "https://:443/", "https://e.org:0/", "https://e.org:99999/", "https://e.org:a/", "https://u@e.org",
         "https://u:p@e.org", "https://@e.org", "https://e.org/#f", "https://e.org/a b", "https://e.org\\@f.org",
-        "https://e.org/\n", "\thttps://e.org", "https://e.org/\x00", "https://[::1", 
+        "https://e.org/\n", "\thttps://e.org", "https://e.org/\x00", "https://[::1",
         "https://e.org/" + "a" * URL_MAX, "https://" + "ü" * 70 + ".org", "https://a..ü.org/", "https://e.org/\u200b",
     ],
 )  # fmt: skip
