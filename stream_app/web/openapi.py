@@ -39,6 +39,10 @@ _NUMBER = {"type": "integer", "minimum": 1}
 
 Json = dict[str, Any]
 
+_ID: Json = {"name": "id", "in": "path", "required": True, "schema": _TEXT, "example": "ads-oncall"}
+_SHOWN: Json = {"$ref": "#/components/schemas/ShownSubscription"}
+_NEW: Json = {"$ref": "#/components/schemas/NewSubscription"}
+
 
 def document() -> Json:
     """The document.
@@ -65,23 +69,22 @@ def document() -> Json:
 
 
 def _paths() -> Json:
-    one, number = _in_path("id", _TEXT, "ads-oncall"), _in_path("number", _NUMBER, 1)
+    return {**_subscription_paths(), **_action_paths(), **_delivery_paths(), **_flag_paths()}
+
+
+def _subscription_paths() -> Json:
     key = _header("Idempotency-Key", {"type": "string", "pattern": f"^[!-~]{{1,{KEY_MAX}}}$"})
     version = _header("If-Match", {"type": "string", "pattern": "^[!-~]+$"})
-    recovery = _object({"since": _TIME, "dry_run": {"type": "boolean", "default": False}}, "since")
-    fate = {"type": "array", "items": {"enum": [str(each) for each in Fate]}}
-    shown, fresh = _ref("ShownSubscription"), _ref("NewSubscription")
     location = {"Location": {"schema": _TEXT}}
-    acting = ("404", "409")
     return {
         PATH: {
             "get": _operation(
-                "listSubscriptions", "Lists subscriptions by id.", {"200": _page("subscriptions", shown, _TEXT)},
+                "listSubscriptions", "Lists subscriptions by id.", {"200": _page("subscriptions", _SHOWN, _TEXT)},
                 [_query("after", _TEXT), _limit()],
             ),
             "post": _operation(
                 "createSubscription", "Makes a subscription. The secret of a webhook is in this answer alone.",
-                {"201": fresh}, [key], _ref("Draft"), more=("409",), headers=location,
+                {"201": _NEW}, [key], _ref("Draft"), more=("409",), headers=location,
             ),
         },
         f"{PATH}/preview": {
@@ -91,10 +94,10 @@ def _paths() -> Json:
             )
         },
         ONE: {
-            "parameters": [one],
-            "get": _operation("getSubscription", "Shows a subscription.", {"200": shown}, more=("404",)),
+            "parameters": [_ID],
+            "get": _operation("getSubscription", "Shows a subscription.", {"200": _SHOWN}, more=("404",)),
             "patch": _operation(
-                "changeSubscription", "Changes a subscription by a JSON merge patch (RFC 7396).", {"200": shown},
+                "changeSubscription", "Changes a subscription by a JSON merge patch (RFC 7396).", {"200": _SHOWN},
                 [version], {"type": "object"}, more=("404", "409", "412"), content=MERGE_PATCH,
             ),
             "delete": _operation(
@@ -102,8 +105,14 @@ def _paths() -> Json:
                 [version], more=("404", "412"),
             ),
         },
+    }  # fmt: skip
+
+
+def _action_paths() -> Json:
+    acting = ("404", "409", "422")
+    return {
         f"{ONE}/test": {
-            "parameters": [one],
+            "parameters": [_ID],
             "post": _operation(
                 "testSubscription", "Sends a made-up flag.",
                 {"200": _object({"succeeded": {"type": "boolean"}, "reason": _TEXT}, "succeeded", "reason")},
@@ -111,22 +120,30 @@ def _paths() -> Json:
             ),
         },
         f"{ONE}/pause": {
-            "parameters": [one],
-            "post": _operation("pauseSubscription", "Sends nothing for now.", {"200": shown}, more=(*acting, "422")),
+            "parameters": [_ID],
+            "post": _operation("pauseSubscription", "Sends nothing for now.", {"200": _SHOWN}, more=acting),
         },
         f"{ONE}/resume": {
-            "parameters": [one],
-            "post": _operation("resumeSubscription", "Sends again.", {"200": shown}, more=(*acting, "422")),
+            "parameters": [_ID],
+            "post": _operation("resumeSubscription", "Sends again.", {"200": _SHOWN}, more=acting),
         },
         f"{ONE}/rotate-secret": {
-            "parameters": [one],
+            "parameters": [_ID],
             "post": _operation(
                 "rotateSecret", "Gives a webhook a new secret; the former one signs beside it for a day.",
-                {"200": fresh}, more=(*acting, "422"),
+                {"200": _NEW}, more=acting,
             ),
         },
+    }  # fmt: skip
+
+
+def _delivery_paths() -> Json:
+    recovery = _object({"since": _TIME, "dry_run": {"type": "boolean", "default": False}}, "since")
+    fate = {"type": "array", "items": {"enum": [str(each) for each in Fate]}}
+    number = _in_path("number", _NUMBER, 1)
+    return {
         f"{ONE}/recover": {
-            "parameters": [one],
+            "parameters": [_ID],
             "post": _operation(
                 "recoverMessages", "Sends again what was given up since a time, or only counts it.",
                 {"200": _object({"messages": {"type": "integer", "minimum": 0}}, "messages")}, [], recovery,
@@ -134,7 +151,7 @@ def _paths() -> Json:
             ),
         },
         f"{ONE}/deliveries": {
-            "parameters": [one],
+            "parameters": [_ID],
             "get": _operation(
                 "listDeliveries", "Lists attempts, and records that were not sent, newest first.",
                 {"200": _page("deliveries", _ref("Delivered"), {"type": "integer"})},
@@ -142,9 +159,14 @@ def _paths() -> Json:
             ),
         },
         f"{ONE}/deliveries/{{number}}/redeliver": {
-            "parameters": [one, number],
+            "parameters": [_ID, number],
             "post": _operation("redeliver", "Sends a message again.", {"202": None}, more=("404",)),
         },
+    }  # fmt: skip
+
+
+def _flag_paths() -> Json:
+    return {
         FLAGS: {
             "get": _operation(
                 "listFlags", "Lists the last record of each of the latest flags, newest first.",
@@ -189,8 +211,7 @@ def _operation(
         made["responses"][status] = {"description": "Done."}
         if schema is not None:
             made["responses"][status]["content"] = {answer: {"schema": schema}}
-        tagged = schema in (_ref("ShownSubscription"), _ref("NewSubscription"))
-        if tagged:
+        if schema in (_SHOWN, _NEW):
             made["responses"][status]["headers"] = {"ETag": {"schema": _TEXT}, **(headers or {})}
     for status in statuses:
         problem = {"application/problem+json": {"schema": _ref("Problem")}}
