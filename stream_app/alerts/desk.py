@@ -18,8 +18,8 @@ import orjson
 from stream_app.alerts.access import Principal, Scope
 from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagRecord, flag_id
-from stream_app.alerts.mailbox import Fate
 from stream_app.alerts.matching import PriceOf
+from stream_app.alerts.messages import Fate
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
 from stream_app.alerts.preview import preview

@@ -8,11 +8,10 @@ and `refused` say what became of it. Every record that is not sent gets an entry
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from stream_app.alerts.calendar import due_ms
 from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message
 from stream_app.alerts.retries import Breaker, retry_delay
 from stream_app.alerts.subscriptions import Subscription
 from stream_app.core.units import HOUR_MS
@@ -21,107 +20,6 @@ from stream_app.core.units import HOUR_MS
 MESSAGES_MAX = 10_000
 #: A flag that was withdrawn is not announced again within this time, in ms.
 AGAIN_MS = HOUR_MS
-
-
-class Fate(StrEnum):
-    """What became of a record or a message."""
-
-    SENT = "sent"
-    FAILED = "failed"
-    #: Not sent: the reason tells why.
-    DROPPED = "dropped"
-    #: Given up after the last attempt, or since the subscription was disabled.
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """An entry of the delivery log.
-
-    Parameters
-    ----------
-    message
-        The id of the message, or of the record where no message was made of it.
-    fate
-        What became of it.
-    time_ms
-        When, in ms since 1970 UTC.
-    attempt
-        The number of the attempt, from 1; 0 where there was none.
-    reason
-        Why it failed or was not sent; "" where it was.
-    records
-        The ids of the records of the message.
-    """
-
-    message: str
-    fate: Fate
-    time_ms: int
-    attempt: int = 0
-    reason: str = ""
-    records: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Message:
-    """One message with one record, or with several that were collected.
-
-    Parameters
-    ----------
-    id
-        The same at every attempt.
-    records
-        The latest record of each flag, in the order in which they came.
-    due_ms
-        When it may be sent, in ms since 1970 UTC.
-    collects
-        What it collects until it is due: the group's name, or "" for a digest; None: nothing.
-    attempts
-        Attempts that have failed.
-    number
-        Its place in the order in which the messages of the mailbox were made.
-    """
-
-    id: str
-    records: list[FlagRecord]
-    due_ms: int
-    collects: str | None = None
-    attempts: int = 0
-    number: int = 0
-
-    @property
-    def flags(self) -> set[str]:
-        """The flags of its records."""
-        return {record.flag for record in self.records}
-
-
-@dataclass(slots=True)
-class FlagState:
-    """What a subscription has heard of a flag.
-
-    Parameters
-    ----------
-    revision
-        Of the last record accepted.
-    announced
-        Whether a message says that it is open.
-    announced_ms
-        When that message was made, in ms since 1970 UTC.
-    heard
-        Whether an attempt was made to send it.
-    held, ready_ms
-        Records that wait, and when they become a message.
-    touched_ms
-        When it was changed last.
-    """
-
-    revision: int = 0
-    announced: bool = False
-    announced_ms: int = 0
-    heard: bool = False
-    held: list[FlagRecord] = field(default_factory=list)
-    ready_ms: int = 0
-    touched_ms: int = 0
 
 
 class Mailbox:
@@ -340,11 +238,11 @@ class Mailbox:
         return entries
 
     def _end(self, state: FlagState, record: FlagRecord, exact: bool, now_ms: int) -> None:
-        heard, state.announced, state.heard = state.heard, False, False
+        attempted, state.announced, state.attempted = state.attempted, False, False
         self._drop_held(state, now_ms, f"{record.change.value} before it was announced")
         self._drop_unsent(record.flag, now_ms)
         opens = {Change.RAISED, Change.REVISED} & set(self.subscription.types)
-        if heard or (not opens and exact):
+        if attempted or (not opens and exact):
             self._put([record], now_ms)
         else:
             self._drop(record.id, now_ms, "its flag was not announced")
@@ -365,8 +263,8 @@ class Mailbox:
     def _hear(self, message: Message) -> None:
         for record in message.records:
             state = self.flags.get(record.flag)
-            if state is not None and not state.heard and not record.is_end:
-                state.heard = True
+            if state is not None and not state.attempted and not record.is_end:
+                state.attempted = True
                 self.changed_flags.add(record.flag)
 
     def _hold(self, state: FlagState, record: FlagRecord, logged_ms: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from stream_app.alerts.flags import record_from_dict, record_to_dict
-from stream_app.alerts.mailbox import FlagState, Mailbox, Message
+from stream_app.alerts.mailbox import Mailbox
+from stream_app.alerts.messages import FlagState, Message
 from stream_app.errors import StateError
 
 #: Kinds of rows: the state of a flag, a message, and the mailbox itself.
@@ -100,7 +101,7 @@ def _flag_row(state: FlagState) -> bytes:
             "revision": state.revision,
             "announced": state.announced,
             "announced_ms": state.announced_ms,
-            "heard": state.heard,
+            "attempted": state.attempted,
             "held": [record_to_dict(each) for each in state.held],
             "ready_ms": state.ready_ms,
             "touched_ms": state.touched_ms,

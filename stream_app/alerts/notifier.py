@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from stream_app.alerts.flags import FlagRecord
-from stream_app.alerts.mailbox import Mailbox, Message
+from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
+from stream_app.alerts.messages import Message
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.retries import DISABLE_AFTER_HOURS
 from stream_app.alerts.sinks.sink import Outgoing, Result, Sink

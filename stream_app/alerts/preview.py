@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord
-from stream_app.alerts.mailbox import Fate, Mailbox
+from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.matching import Matcher, PriceOf
+from stream_app.alerts.messages import Fate
 from stream_app.alerts.subscriptions import State, Subscription
 
 

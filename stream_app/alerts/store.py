@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
-from stream_app.alerts.mailbox import Fate, LogEntry
+from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
 from stream_app.alerts.secrets import Vault

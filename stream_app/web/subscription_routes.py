@@ -14,7 +14,7 @@ from aiohttp import web
 
 from stream_app.alerts.access import Principal
 from stream_app.alerts.desk import ConflictError, Desk, ForbiddenError, NotFoundError
-from stream_app.alerts.mailbox import Fate
+from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import Registered, shown
 from stream_app.alerts.store import AlertStoreError, Delivery
 from stream_app.alerts.subscriptions import State, SubscriptionError

@@ -19,7 +19,7 @@ from stream_app.alerts.desk import (
 )
 from stream_app.alerts.filters import Facts
 from stream_app.alerts.flags import Change
-from stream_app.alerts.mailbox import Fate, LogEntry
+from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.patches import merge_patch
 from stream_app.alerts.registered import HIDDEN, shown
 from stream_app.alerts.sinks.sink import Result

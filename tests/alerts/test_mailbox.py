@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.alerts.flags import Change, FlagRecord
-from stream_app.alerts.mailbox import AGAIN_MS, MESSAGES_MAX, Fate, Mailbox, Message
+from stream_app.alerts.mailbox import AGAIN_MS, MESSAGES_MAX, Mailbox
+from stream_app.alerts.messages import Fate, Message
 from stream_app.alerts.retries import DELAYS
 from stream_app.alerts.subscriptions import make_subscription
 from tests.alerts.records import NOW, record

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stream_app.alerts.flags import Change
-from stream_app.alerts.mailbox import Fate, LogEntry
+from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.registered import Registered, register
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.store import KEEP_DAYS, AlertStore, AlertStoreError, AuditEntry, Changes
