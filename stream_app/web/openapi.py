@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from stream_app.alerts.flags import Change, FlagOutcome
-from stream_app.alerts.mailbox import Fate
+from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import HIDDEN
 from stream_app.alerts.subscriptions import Subscription
 from stream_app.web.flag_routes import AUDIT, EVENT_STREAM, FLAGS, STREAM
