@@ -1,0 +1,165 @@
+"""Records of the outbox are stored once, sent, and wait where the store cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import orjson
+import pytest
+
+from stream_app.alerts.flags import Change, record_to_dict
+from stream_app.alerts.notifier import Clocks
+from stream_app.alerts.registered import register
+from stream_app.alerts.store import AlertStore, AlertStoreError
+from stream_app.alerts.subscriptions import make_subscription
+from stream_app.errors import OptionsError
+from stream_app.service.alerting import Alerts, AlertSettings, open_store
+from stream_app.service.event_log import StoredFlag
+from stream_app.service.flag_outbox import FlagOutbox
+from tests.alerts.records import NOW, record
+
+RECORDS = [record(1), record(2, Change.REVISED), record(3, Change.RESOLVED)]
+STORED = [
+    StoredFlag(number, NOW + number, orjson.dumps(record_to_dict(each))) for number, each in enumerate(RECORDS, 1)
+]
+
+#: Old records are deleted.
+CLOCKS = Clocks(now_ms=lambda: NOW + 10_000)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> AlertStore:
+    """A store; it is closed when the test forgets it."""
+    return open_store(tmp_path / "data")
+
+
+@asynccontextmanager
+async def running(alerts: Alerts) -> AsyncIterator[None]:
+    """Runs alerts."""
+    task = asyncio.create_task(alerts.run())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits until something holds."""
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+def stored(store: AlertStore) -> list[tuple[int, bytes]]:
+    """Log time and record of all records in the store, as they are there."""
+    return [(logged_ms, orjson.dumps(record_to_dict(each))) for _, logged_ms, each in store.flags_after(0)]
+
+
+def test_records_are_stored_word_for_word_and_then_done(store: AlertStore) -> None:
+    """Those that wait at the start, and those that come."""
+    outbox = FlagOutbox(STORED[:1])
+
+    async def body() -> None:
+        async with running(Alerts(store, outbox, clocks=CLOCKS)):
+            await until(lambda: outbox.take_done() == 1)
+            outbox.add(STORED[1:])
+            await until(lambda: outbox.take_done() == 3)
+
+    asyncio.run(body())
+    assert stored(store) == [(each.logged_ms, each.record) for each in STORED]
+    assert outbox.first() == []
+
+
+def test_a_record_that_is_moved_again_is_there_and_sent_once(store: AlertStore) -> None:
+    """The process may die after it was stored, and before it is deleted from the outbox."""
+    accepted: list[str] = []
+
+    async def life() -> None:
+        alerts = Alerts(store, FlagOutbox(STORED), clocks=CLOCKS)
+        accept = alerts.notifier.accept
+
+        def counted(each: object, logged_ms: int, number: int) -> None:
+            accepted.append(each.id)  # type: ignore[attr-defined]
+            accept(each, logged_ms, number)  # type: ignore[arg-type]
+
+        alerts.notifier.accept = counted  # type: ignore[method-assign]
+        async with running(alerts):
+            await until(lambda: store.cursor() == 3)
+
+    for _ in range(2):
+        asyncio.run(life())
+
+    assert len(stored(store)) == 3
+    assert accepted == [each.id for each in RECORDS]
+
+
+def test_records_wait_while_the_store_cannot_be_written(
+    store: AlertStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service says so, in one line, and stores them as soon as that is possible."""
+    monkeypatch.setattr("stream_app.service.alerting._AGAIN_SECONDS", 0.01)
+    outbox = FlagOutbox(STORED)
+    full, tries, append = True, 0, store.append_logged
+
+    def appending(records: object) -> None:
+        nonlocal tries
+        tries += 1
+        if full:
+            raise AlertStoreError("the disk is full")
+        append(records)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "append_logged", appending)
+    alerts = Alerts(store, outbox, clocks=CLOCKS)
+
+    async def body() -> None:
+        nonlocal full
+        async with running(alerts):
+            await until(lambda: tries > 2)
+            assert alerts.unavailable_reason == "the disk is full"
+            assert len(outbox.first()) == 3
+            full = False
+            await until(lambda: not alerts.unavailable_reason and not outbox.first())
+
+    asyncio.run(body())
+    assert len(stored(store)) == 3
+    assert caplog.messages.count("the disk is full") == 1
+
+
+def test_a_defect_is_a_reason_not_to_be_ready(
+    store: AlertStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Flags are kept until the next start."""
+    outbox = FlagOutbox(STORED)
+    alerts = Alerts(store, outbox, clocks=CLOCKS)
+    monkeypatch.setattr(alerts.notifier, "accept", lambda *_: 1 / 0)
+
+    async def body() -> None:
+        async with running(alerts):
+            await until(lambda: bool(alerts.unavailable_reason))
+
+    asyncio.run(body())
+    assert alerts.unavailable_reason.startswith("alerts cannot continue")
+    assert "flags are kept until the next start" in caplog.text
+    assert store.cursor() == 0
+
+
+def test_store_and_key_are_their_users_alone(tmp_path: Path) -> None:
+    """And secrets are not in them as they are."""
+    folder = tmp_path / "data"
+    store = open_store(folder)
+    sink = {"kind": "slack", "token": "xoxb-seeded", "channel": "#c"}
+    made = register(make_subscription({"id": "s", "name": "n", "owner": "ann", "sink": sink}), NOW)
+    alerts = Alerts(store, FlagOutbox())
+    alerts.notifier.put(made)
+    asyncio.run(alerts.notifier.saved())
+    files = {each.name: each for each in folder.iterdir()}
+
+    assert {"alerts.sqlite", "alerts.key"} <= files.keys()
+    assert {each.stat().st_mode & 0o777 for each in files.values()} == {0o600}
+    assert not any(b"xoxb-seeded" in each.read_bytes() for each in files.values())
+    assert open_store(folder).subscriptions() == [made]
+    with pytest.raises(OptionsError, match="give the key with which they were encrypted"):
+        Alerts(open_store(folder, b"another key of 16 bytes"), FlagOutbox(), AlertSettings())
