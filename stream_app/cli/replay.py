@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stream_app.analysis.figures import Figures
     from stream_app.core.detector import Settings
     from stream_app.replay.decoding import SeenTypes
+    from stream_app.replay.replay import Replayed
     from stream_app.replay.sinks import Sinks
 
 _SINK = "FILE"
@@ -110,14 +111,31 @@ def replay(
     if json:
         print_json(found)
     else:
-        from stream_app.report.terminal import print_summary
-
-        print_summary(found, sys.stderr if to_stdout else sys.stdout, why_of(found.figures, seen, settings, files))
-        if report is not None:
-            typer.echo(f"report: {report}", err=to_stdout)
+        show(found, why_of(found.figures, seen, settings, files), report, to_stdout)
     faults = [*progress.faults, *nothing(found.figures)]
     if faults:
         raise InputError("; ".join(faults))
+
+
+def show(found: Replayed, why: str | None, report: str | None, to_stdout: bool) -> None:
+    """Prints a summary, to standard error where other outputs go to standard output.
+
+    Parameters
+    ----------
+    found
+        The result.
+    why
+        Why there is no graphlet or no push; None: there is.
+    report
+        The path of the report; None: there is none.
+    to_stdout
+        Whether other outputs go to standard output.
+    """
+    from stream_app.report.terminal import print_summary
+
+    print_summary(found, sys.stderr if to_stdout else sys.stdout, why)
+    if report is not None:
+        typer.echo(f"report: {report}", err=to_stdout)
 
 
 def why_of(figures: Figures, seen: SeenTypes, settings: Settings, files: Sequence[str]) -> str | None:
