@@ -31,6 +31,9 @@ class AlertMetrics:
         for name, made in (("flags_closed_total", self._closed), ("alert_messages_total", self._messages)):
             for value in CATALOGUE[name].labels[0].values:
                 made.labels(value)
+        for sink in CATALOGUE["alert_attempt_seconds"].labels[0].values:
+            self._seconds.labels(sink)
+        self.measure(Counter(), 0, 0, 0)
 
     def flag(self, *, raised: bool, ended: str | None) -> None:
         """Counts a change of a flag.
