@@ -233,6 +233,13 @@ def names_of(options: KafkaOptions) -> Names:
     return Names(options.group, options.sources)
 
 
+def flag_age_of(options: Options) -> int:
+    """How far the event time of a verdict may be in the past for a flag to be raised, in ms."""
+    from stream_app.core.units import HOUR_MS
+
+    return round(options.alerts.max_age_hours * HOUR_MS)
+
+
 def worker_settings(options: Options) -> WorkerSettings:
     """The settings of a worker.
 
@@ -254,6 +261,7 @@ def worker_settings(options: Options) -> WorkerSettings:
         session_seconds=chosen.session_seconds,
         tick_seconds=chosen.tick_seconds,
         stale_seconds=chosen.stale_seconds,
+        flag_age_ms=flag_age_of(options),
         learning=chosen.learning,
         detector=settings_of(options),
         checkpoint_key=checkpoint_key_of(chosen),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_app.cli.alert_assembly import alerts_of, tokens_of
-from stream_app.cli.assembly import connection_of, names_of, settings_of, sources_of, webhooks_of
+from stream_app.cli.assembly import connection_of, flag_age_of, names_of, settings_of, sources_of, webhooks_of
 from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
@@ -72,7 +72,12 @@ def serve(
         return
     interrupted = serve_embedded(
         (data if data is not None else Path("stream-app-data")) / "events.sqlite",
-        EmbeddedSettings(settings_of(options), sources_of(options), keep_days=options.serve.keep_days),
+        EmbeddedSettings(
+            settings_of(options),
+            sources_of(options),
+            keep_days=options.serve.keep_days,
+            flag_age_ms=flag_age_of(options),
+        ),
         address,
         chosen,
         tokens,

@@ -127,7 +127,7 @@ class Embedded:
         self._changes = Changes(self._log.applied())
         try:
             self._issued = IssuedVerdicts(self._log.verdicts(), self._changes)
-            self._flags = Flags(rows, self._log.last_flag())
+            self._flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
         except StateError as error:
             raise StateError(f"{self._log.path}: {error}") from None
         self._behind = deque(self._log.after(self._changes.applied))

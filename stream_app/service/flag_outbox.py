@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_to_dict
-from stream_app.alerts.tracking import FORGET_MS, FlagTracker
+from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.outputs import Example, Verdict
 from stream_app.service.event_log import Changes, StoredFlag
 
@@ -30,6 +30,8 @@ class Flags:
         The rows of the saved state; only those of flags are read.
     last
         The number of the last record saved.
+    max_age_ms
+        As of `FlagTracker`.
 
     Raises
     ------
@@ -37,9 +39,9 @@ class Flags:
         The row of a flag cannot be read.
     """
 
-    def __init__(self, rows: Mapping[bytes, bytes], last: int) -> None:
+    def __init__(self, rows: Mapping[bytes, bytes], last: int, max_age_ms: int = MAX_AGE_MS) -> None:
         stored = {key[len(FLAG) :].decode(): row for key, row in rows.items() if key.startswith(FLAG)}
-        self._tracker = FlagTracker(stored)
+        self._tracker = FlagTracker(stored, max_age_ms)
         self._last = last
 
     @property

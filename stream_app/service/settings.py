@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stream_app.alerts.tracking import MAX_AGE_MS
 from stream_app.core.detector import Settings
 from stream_app.sources import SOURCES, Sources
 
@@ -16,5 +17,7 @@ class EmbeddedSettings:
     sources: Sources = field(default_factory=lambda: SOURCES)
     #: Seconds between two ticks, with which time passes for pipelines that send no events.
     tick_seconds: float = 60.0
+    #: How far the event time of a verdict may be in the past for a flag to be raised, in ms.
+    flag_age_ms: int = MAX_AGE_MS
     #: Days for which applied entries are kept.
     keep_days: float = 30.0

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream_app.alerts.flags import flag_id
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from tests.broker.cluster import Cluster
-
-FLAGGED = "flagged"
 
 
 class Subject(NamedTuple):
@@ -54,11 +53,19 @@ def content_of(value: dict[str, Any]) -> dict[str, Any]:
 
 
 class Alert(NamedTuple):
-    """What an alert says of its subject; `revision` is that of a verdict, or of a label where it is resolved."""
+    """A change of a flag, as this release or the one before announced it."""
 
-    subject: Subject
-    kind: str
-    revision: int
+    #: The id that the flag has in this release: that of the run, or of a trainer outside of any run.
+    flag: str
+    change: str
+    #: The graphlets that it is about, by this release's ids.
+    graphlets: frozenset[str]
+    #: The id of the record.
+    id: str
+
+
+#: What the release before called the changes of its flags, which it had one of for each graphlet.
+OLD_CHANGES = {"flagged": "raised", "withdrawn": "withdrawn", "resolved": "resolved"}
 
 
 @dataclass(frozen=True)
@@ -90,25 +97,46 @@ class Topics:
     def alerts_in_order(self) -> list[Alert]:
         """The alerts in the order in which they were sent, without those sent again.
 
-        Only the order of one subject's counts. All are sent by the owner of its pipeline, one after the other.
+        Only the order of one flag's counts. All are sent by the owner of its pipeline, one after the other.
         """
-        subjects = {v["graphlet"]: subject_of(v) for v in [*values(self.verdicts), *values(self.examples)]}
-        found = [
-            Alert(subjects[v["subject"]], v["type"].rpartition(".")[2], int(v["id"].rpartition("#")[2]))
-            for _, v, _ in sorted(self.alerts, key=lambda record: record.sent_ms)
-            if v is not None
-        ]
+        subjects = {v["graphlet"]: v for v in [*values(self.verdicts), *values(self.examples)]}
+        found = []
+        for _, value, _ in sorted(self.alerts, key=lambda record: record.sent_ms):
+            if value is None:
+                continue
+            _, kind, change = value["type"].split(".")
+            if kind == "flag":
+                graphlets = frozenset(each["graphlet"] for each in value["data"]["graphlets"])
+                found.append(Alert(value["subject"], change, graphlets, value["id"]))
+            else:
+                about = subjects[value["subject"]]
+                graphlet = subject_of(about).graphlet
+                flag = flag_id(about["pipeline"], about["run"], graphlet)
+                found.append(Alert(flag, OLD_CHANGES[change], frozenset([graphlet]), value["id"]))
         return list(dict.fromkeys(found))
 
-    def open_flags(self) -> set[Subject]:
-        """Subjects whose last alert is a flag."""
-        last = {alert.subject: alert.kind for alert in self.alerts_in_order()}
-        return {subject for subject, kind in last.items() if kind == FLAGGED}
+    def open_flags(self) -> dict[str, frozenset[str]]:
+        """The flags that are open, each with the graphlets for which it is."""
+        return open_after(self.alerts_in_order())
 
     def compacted_verdicts(self) -> dict[str, dict[str, Any]]:
         """What compaction leaves of the verdicts: the last value of each key that no tombstone has ended."""
         last = {key: value for key, value, _ in self.verdicts}
         return {key: value for key, value in last.items() if value is not None}
+
+
+def open_after(alerts: Iterable[Alert]) -> dict[str, frozenset[str]]:
+    """The flags that are open after some alerts, each with the graphlets for which it is."""
+    found: dict[str, frozenset[str]] = {}
+    for alert in alerts:
+        before = found.get(alert.flag, frozenset())
+        if alert.change in ("raised", "revised"):
+            found[alert.flag] = before | alert.graphlets
+        elif alert.id.partition(":")[0] in OLD_CHANGES:  # of one graphlet
+            found[alert.flag] = before - alert.graphlets
+        else:
+            found[alert.flag] = frozenset()
+    return {flag: graphlets for flag, graphlets in found.items() if graphlets}
 
 
 def values(records: Iterable[Announced]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def test_the_consumer_of_the_documentation_reads_alerts(cluster: Cluster, tmp_pa
     script = shown.replace("stream-app-alerts", names.alerts).replace("localhost:9092", cluster.bootstrap)
     (tmp_path / "pager.py").write_text(script)
     encoder = OutputEncoder(names, {}, {}, Counts())
-    flagged = encoder.encode([replace(VERDICT, decision=PRUNE)]) + encoder.encode([replace(VERDICT, revision=2)])
+    flagged = encoder.encode([replace(VERDICT, decision=PRUNE), replace(VERDICT, revision=2)], VERDICT.time_ms)
 
     async def send() -> None:
         connection = Connection(cluster.bootstrap)
@@ -51,7 +51,7 @@ def test_the_consumer_of_the_documentation_reads_alerts(cluster: Cluster, tmp_pa
         pager.kill()
 
     assert len(shown.strip().splitlines()) <= 10
-    assert [line[:2] for line in lines] == [["flagged", VERDICT.graphlet], ["withdrawn", VERDICT.graphlet]]
+    assert [line[:2] for line in lines] == [["raised", "p/run:r"], ["withdrawn", "p/run:r"]]
 
 
 def test_what_a_worker_writes_for_others_is_read_without_further_packages(cluster: Cluster, fleet: list[bytes]) -> None:

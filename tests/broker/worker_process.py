@@ -39,6 +39,7 @@ async def main(path: Path) -> int:
         detector=Settings(horizon_ms=given["horizon_ms"]),
         accept_loss=given["accept_loss"],
         stale_seconds=given["stale_seconds"],
+        flag_age_ms=1 << 53,  # fleets of tests have lived long ago
         checkpoint_key=given["checkpoint_key"].encode() or None,
         port=0,
     )

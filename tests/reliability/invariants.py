@@ -11,6 +11,7 @@ import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -108,27 +109,43 @@ async def check_flags(cluster: Cluster) -> int:
         numbers = [verdict["revision"] for verdict in said]
         assert numbers == list(range(1, len(said) + 1)), f"I4: {graphlet} has the revisions {numbers}"
         flagged = [False, *(verdict["decision"] == PRUNE for verdict in said)]
-        opened |= {f"flagged:{said[n]['id']}" for n in range(len(said)) if flagged[n + 1] and not flagged[n]}
-    alerts = await check_alerts(cluster)
-    missing = opened - alerts
+        opened |= {said[n]["id"] for n in range(len(said)) if flagged[n + 1] and not flagged[n]}
+    told = await check_alerts(cluster)
+    missing = opened - told
     assert not missing, f"I5: no alert for {sorted(missing)[:SHOWN]}"
     return len(opened)
 
 
 async def check_alerts(cluster: Cluster) -> set[str]:
-    """I4: alerts of a flag raise it and end it in turn. Returns the ids of all alerts."""
+    """I4: the records of a flag have rising revisions and legal changes. Returns the ids of the verdicts they tell."""
     alerts = by_id(await cluster.read(cluster.names.alerts, SOURCE_PARTITIONS))
-    kinds: dict[str, list[str]] = defaultdict(list)
+    changes: dict[str, list[str]] = defaultdict(list)
+    told = set()
     for alert in alerts.values():
-        kinds[alert["subject"]].append(alert["type"].rpartition(".")[2])
-    for graphlet, order in kinds.items():
-        assert legal(order), f"I4: {graphlet} had the alerts {order}"
-    return set(alerts)
+        data = alert["data"]
+        changes[data["flag"]].append(data["change"])
+        assert data["revision"] == len(changes[data["flag"]]), (
+            f"I4: {data['id']} is record {len(changes[data['flag']])}"
+        )
+        told |= {each["verdict"] for each in data["graphlets"]}
+    for flag, order in changes.items():
+        assert legal(order), f"I4: {flag} had the changes {order}"
+    return told
 
 
-def legal(kinds: Sequence[str]) -> bool:
-    """Whether a flag was raised before each withdrawal or outcome, and never twice in a row."""
-    return all((kind == "flagged") == (number % 2 == 0) for number, kind in enumerate(kinds))
+#: Change of a flag -> what may follow it.
+AFTER = {
+    "": {"raised"},
+    "raised": {"revised", "withdrawn", "resolved"},
+    "revised": {"revised", "withdrawn", "resolved"},
+    "withdrawn": {"raised"},
+    "resolved": {"raised", "resolved"},
+}
+
+
+def legal(changes: Sequence[str]) -> bool:
+    """Whether each change may follow the one before it."""
+    return all(change in AFTER[before] for before, change in pairwise(["", *changes]))
 
 
 async def check_offsets(cluster: Cluster) -> None:

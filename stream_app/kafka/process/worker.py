@@ -16,6 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from kafka.errors import KafkaError
 
+from stream_app.alerts.tracking import MAX_AGE_MS
 from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
@@ -84,6 +85,8 @@ class WorkerSettings:
     checkpoint_key: bytes | None = field(default=None, repr=False)
     #: The decoders of the source topics.
     sources: Sources = field(default_factory=lambda: SOURCES)
+    #: How far the event time of a verdict may be in the past for a flag to be raised, in ms.
+    flag_age_ms: int = MAX_AGE_MS
     #: Seconds without an answer of Kafka after which the worker is not ready.
     stale_seconds: float = 60.0
     #: Whether to begin anew where the changelog is empty although the group has read events or written outputs.
@@ -304,6 +307,7 @@ class Worker:
             self.monitor.observe,
             partial(renamed_verdicts, settings.connection.client(), names.verdicts, found[names.verdicts].partitions),
             self._tick_key,
+            settings.flag_age_ms,
         )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -12,7 +12,7 @@ import orjson
 
 from stream_app import wire
 from stream_app.alerts.flags import Change, FlagRecord, cloud_event
-from stream_app.alerts.tracking import FORGET_MS, FlagTracker
+from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.outputs import Example, Output, Verdict
@@ -46,6 +46,8 @@ class OutputEncoder:
         Old id -> new id of graphlets that an earlier release knew by another id; open flags stay open.
     counts
         Where flags are counted.
+    flag_age_ms
+        How far the event time of a verdict may be behind its log time for a flag to be raised, in ms.
 
     Raises
     ------
@@ -53,11 +55,18 @@ class OutputEncoder:
         The row of a flag cannot be read.
     """
 
-    def __init__(self, names: Names, rows: Mapping[bytes, bytes], renamed: Mapping[str, str], counts: Counts) -> None:
+    def __init__(
+        self,
+        names: Names,
+        rows: Mapping[bytes, bytes],
+        renamed: Mapping[str, str],
+        counts: Counts,
+        flag_age_ms: int = MAX_AGE_MS,
+    ) -> None:
         self._names = names
         self._counts = counts
         stored = {key[len(FLAG) :].decode(): row for key, row in rows.items() if key.startswith(FLAG)}
-        self._tracker = FlagTracker(stored)
+        self._tracker = FlagTracker(stored, flag_age_ms)
         self._tracker.rename(renamed)
         self._messages: list[Message] = []
         self._log_ms = 0

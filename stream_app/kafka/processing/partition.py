@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
+from stream_app.alerts.tracking import MAX_AGE_MS
 from stream_app.core.events import Event
 from stream_app.core.outputs import Output
 from stream_app.core.state.ledger import Ledger
@@ -88,6 +89,8 @@ class Partition:
         Makes the messages that move the last verdicts of graphlets from their old ids to their new ones.
     tick_key
         Tells which ticks count.
+    flag_age_ms
+        How far the event time of a verdict may be behind its log time for a flag to be raised, in ms.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Partition:
         observe: Callable[[list[Output], int], None],
         renamed_verdicts: RenamedVerdicts,
         tick_key: TickKey = NO_KEY,
+        flag_age_ms: int = MAX_AGE_MS,
     ) -> None:
         self.number = number
         self.table = table
@@ -113,6 +117,7 @@ class Partition:
         self._observe = observe
         self._renamed_verdicts = renamed_verdicts
         self._tick_key = tick_key
+        self._flag_age_ms = flag_age_ms
         self._poison: dict[int, str] = {}
         #: Whether a commit or a send failed: the detector is ahead of Kafka then, and must be restored.
         self.needs_restore = False
@@ -139,7 +144,7 @@ class Partition:
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
-        self._encoder = OutputEncoder(self._names, rows, self.detector.renamed, self.counts)
+        self._encoder = OutputEncoder(self._names, rows, self.detector.renamed, self.counts, self._flag_age_ms)
 
     @property
     def open_flags(self) -> int:
