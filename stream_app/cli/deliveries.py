@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stream_app.cli.flags import JsonFlag, print_json, time_of
-from stream_app.cli.service_client import DEFAULT_URL, Service, TokenFileFlag, UrlFlag, part
+from stream_app.cli.flags import DEFAULT_URL, JsonFlag, print_json, time_of
+from stream_app.cli.service_flags import TokenFileFlag, UrlFlag, part, service_of
 from stream_app.cli.subscriptions import PATH
 from stream_app.cli.tables import table
 
@@ -46,7 +46,7 @@ def list_(
     """
     path = f"{PATH}/{part(name)}/deliveries"
     fates = [each.value for each in fate or ()]
-    found = Service(url, token_file).get(path, limit=last, before=before, fate=fates or None)
+    found = service_of(url, token_file).get(path, limit=last, before=before, fate=fates or None)
     if json:
         print_json(found)
         return
@@ -67,7 +67,7 @@ def redeliver(
 
     [bold]Example:[/]  stream-app deliveries redeliver ads-slack 4711
     """
-    made = Service(url, token_file).call("POST", f"{PATH}/{part(name)}/deliveries/{number}/redeliver")
+    made = service_of(url, token_file).call("POST", f"{PATH}/{part(name)}/deliveries/{number}/redeliver")
     if json:
         print_json(made if made is not None else {"redelivered": number})
     else:
@@ -91,7 +91,7 @@ def recover(
     """
     time_of(since, "--since")
     body = {"since": since, "dry_run": dry_run}
-    made = Service(url, token_file).call("POST", f"{PATH}/{part(name)}/recover", body)
+    made = service_of(url, token_file).call("POST", f"{PATH}/{part(name)}/recover", body)
     if json:
         print_json(made)
     else:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The exit code after SIGINT (Ctrl-C).
 INTERRUPTED = 130
+#: The variables with the address and the token of the HTTP service, and its address where none is given.
+URL_VARIABLE, TOKEN_VARIABLE, DEFAULT_URL = "STREAM_APP_URL", "STREAM_APP_TOKEN", "http://localhost:8484"
 
 
 class Mode(StrEnum):

@@ -10,32 +10,17 @@ import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, NoReturn
+from urllib.parse import urlencode, urlsplit
 
-import typer
-
+from stream_app.cli.flags import DEFAULT_URL, TOKEN_VARIABLE
 from stream_app.errors import OptionsError, StreamAppError
 
-#: The variables with the address and the token of the service.
-URL_VARIABLE, TOKEN_VARIABLE = "STREAM_APP_URL", "STREAM_APP_TOKEN"
 _TIMEOUT_SECONDS = 60.0
 _HINTS = {
     401: f"; set {TOKEN_VARIABLE} or give --token-file",
     429: "; try again later",
 }
-
-UrlFlag = Annotated[str, typer.Option("--url", metavar="URL", envvar=URL_VARIABLE, help="The address of the service.")]
-TokenFileFlag = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        help=f"A file with the token of the service ({TOKEN_VARIABLE} if not set).",
-        show_default=False,
-    ),
-]
-DEFAULT_URL = "http://localhost:8484"
 
 
 class ServiceError(StreamAppError):
@@ -141,13 +126,6 @@ class Service:
         except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
             detail = f"HTTP {status} {error.reason}"
         raise ServiceError(f"{detail}{_HINTS.get(status, '')}", status) from None
-
-
-def part(name: str) -> str:
-    """A name as a part of a path."""
-    # A part of dots alone would be taken for a step up.
-    quoted = quote(name, safe="")
-    return quoted.replace(".", "%2E") if not name.strip(".") else quoted
 
 
 def _checked(url: str) -> str:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_app.cli.flags import JsonFlag, print_json
-from stream_app.cli.service_client import DEFAULT_URL, Service, ServiceError, TokenFileFlag, UrlFlag, part
+from stream_app.cli.flags import DEFAULT_URL, JsonFlag, print_json
+from stream_app.cli.service_flags import TokenFileFlag, UrlFlag, part, service_of
 from stream_app.cli.subscription_files import read_document
 from stream_app.cli.subscriptions import PATH, FileFlag, listed
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
     from stream_app.alerts.sync import Step
+    from stream_app.cli.service_client import Service
 
 
 def sync(
@@ -40,7 +41,7 @@ def sync(
     if not (yes or dry_run) and (json or str(file) == "-" or not sys.stdin.isatty()):
         raise OptionsError("nobody can be asked; give --yes, or --dry-run")
     document = read_document(file)
-    service = Service(url, token_file)
+    service = service_of(url, token_file)
     try:
         wanted = read_file(document)
         found = listed(service)
@@ -63,6 +64,8 @@ def sync(
 
 def _apply(service: Service, changes: list[Step]) -> None:
     """Makes the changes, deletions last."""
+    from stream_app.cli.service_client import ServiceError
+
     for step in sorted(changes, key=lambda step: step.action == "delete"):
         path = f"{PATH}/{part(step.id)}"
         try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_app.cli.flags import JsonFlag, print_json
-from stream_app.cli.service_client import DEFAULT_URL, Service, ServiceError, TokenFileFlag, UrlFlag, part
+from stream_app.cli.flags import DEFAULT_URL, JsonFlag, print_json
+from stream_app.cli.service_flags import TokenFileFlag, UrlFlag, part, service_of
 from stream_app.cli.subscription_files import read_document, with_fields
 from stream_app.cli.tables import table
 from stream_app.errors import OptionsError
+
+if TYPE_CHECKING:
+    from stream_app.cli.service_client import Service
 
 subscriptions = typer.Typer(
     help="Subscribe to flags: messages to Slack, by e-mail, to webhooks and more.", rich_markup_mode="rich"
@@ -44,7 +47,7 @@ def list_(url: UrlFlag = DEFAULT_URL, token_file: TokenFileFlag = None, json: Js
 
     [bold]Example:[/]  stream-app subscriptions list
     """
-    found = listed(Service(url, token_file))
+    found = listed(service_of(url, token_file))
     if json:
         print_json({"subscriptions": found})
         return
@@ -60,7 +63,7 @@ def show(
 
     [bold]Example:[/]  stream-app subscriptions show ads-slack
     """
-    _print(Service(url, token_file).get(f"{PATH}/{part(name)}"), json)
+    _print(service_of(url, token_file).get(f"{PATH}/{part(name)}"), json)
 
 
 @subscriptions.command()
@@ -111,7 +114,7 @@ def create(
         body["name"] = name if name is not None else f"Flags of {', '.join(pipeline or ['all pipelines'])}"[:200]
     body = with_fields(_narrowed(body, pipeline), fields or ())
     _check({"id": "new", **body})
-    _print(Service(url, token_file).call("POST", PATH, body), json)
+    _print(service_of(url, token_file).call("POST", PATH, body), json)
 
 
 @subscriptions.command()
@@ -130,7 +133,7 @@ def change(
     body = with_fields(_table(read_document(file), file) if file is not None else {}, fields or ())
     if not body:
         raise OptionsError("nothing to change; give --set or -f")
-    _print(Service(url, token_file).call("PATCH", f"{PATH}/{part(name)}", body), json)
+    _print(service_of(url, token_file).call("PATCH", f"{PATH}/{part(name)}", body), json)
 
 
 @subscriptions.command()
@@ -141,7 +144,7 @@ def pause(
 
     [bold]Example:[/]  stream-app subscriptions pause ads-slack
     """
-    _act(Service(url, token_file), name, "pause", json, f"{name} is paused")
+    _act(service_of(url, token_file), name, "pause", json, f"{name} is paused")
 
 
 @subscriptions.command()
@@ -152,7 +155,7 @@ def resume(
 
     [bold]Example:[/]  stream-app subscriptions resume ads-slack
     """
-    _act(Service(url, token_file), name, "resume", json, f"{name} is active")
+    _act(service_of(url, token_file), name, "resume", json, f"{name} is active")
 
 
 @subscriptions.command()
@@ -163,7 +166,7 @@ def delete(
 
     [bold]Example:[/]  stream-app subscriptions delete ads-slack
     """
-    Service(url, token_file).call("DELETE", f"{PATH}/{part(name)}")
+    service_of(url, token_file).call("DELETE", f"{PATH}/{part(name)}")
     if json:
         print_json({"deleted": name})
     else:
@@ -178,12 +181,14 @@ def send_test(
 
     [bold]Example:[/]  stream-app subscriptions test ads-slack
     """
-    result = Service(url, token_file).call("POST", f"{PATH}/{part(name)}/test")
+    result = service_of(url, token_file).call("POST", f"{PATH}/{part(name)}/test")
     if json:
         print_json(result)
     elif result["succeeded"]:
         typer.echo("a made-up flag was sent, and was taken")
     if not result["succeeded"]:
+        from stream_app.cli.service_client import ServiceError
+
         raise ServiceError(f"the made-up flag did not arrive: {result['reason']}")
 
 
@@ -195,7 +200,7 @@ def rotate_secret(
 
     [bold]Example:[/]  stream-app subscriptions rotate-secret ads-hook
     """
-    made = Service(url, token_file).call("POST", f"{PATH}/{part(name)}/rotate-secret")
+    made = service_of(url, token_file).call("POST", f"{PATH}/{part(name)}/rotate-secret")
     if json:
         print_json(made)
     else:
@@ -218,7 +223,7 @@ def preview(
     """
     if name is not None and file is not None:
         raise OptionsError("ID and -f exclude each other; give one")
-    service = Service(url, token_file)
+    service = service_of(url, token_file)
     body: dict[str, Any] = {}
     if name is not None:
         found = service.get(f"{PATH}/{part(name)}")

@@ -77,6 +77,26 @@ def held(service: DeskService, name: str) -> Any:
     return service.notifier.registered[name].subscription
 
 
+# Help
+
+GROUPS = {
+    "subscriptions": ("list", "show", "create", "change", "pause", "resume", "delete", "test", "preview",
+                      "rotate-secret", "sync"),
+    "deliveries": ("list", "redeliver", "recover"),
+    "tokens": ("make",),
+    "verify-webhook": ("",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [(group, *name.split()) for group, names in GROUPS.items() for name in names])
+def test_every_command_has_an_example(run: Run, words: tuple[str, ...]) -> None:
+    """In its help."""
+    ran = run(*words, "--help")
+
+    assert ran.code == 0
+    assert f"stream-app {' '.join(words)}" in " ".join(ran.out.split("Example:")[1].split())
+
+
 # Making
 
 
