@@ -71,8 +71,14 @@ def test_a_flag_becomes_a_signed_webhook_and_so_does_its_end(tmp_path: Path, hoo
     hook.until(lambda arrived: len(arrived) == 1)
     post(process.service, rest)
     arrived = hook.until(lambda arrived: any(each.event["type"].endswith("resolved") for each in arrived))
+    unsent = metrics = 'stream_app_alert_messages_total{fate="sent"} 0.0'
+    while unsent in metrics:
+        metrics = process.service.get("/metrics").body.decode()
     code = process.end()
 
+    assert "stream_app_flags_opened_total 1.0" in metrics
+    assert 'stream_app_flags_closed_total{reason="pushed"} 1.0' in metrics
+    assert 'stream_app_alert_attempt_seconds_count{sink="webhook"}' in metrics
     for each in arrived:
         assert Webhook(secret).verify(each.body.decode(), dict(each.headers)) == each.event
         assert each.headers["content-type"].startswith("application/cloudevents+json")

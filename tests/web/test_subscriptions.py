@@ -474,3 +474,13 @@ def test_listeners_are_bounded(service: Service, monkeypatch: pytest.MonkeyPatch
         assert first.status == 200
         with listening(service) as second:
             assert (second.status, second.headers["Retry-After"]) == (503, "30")
+
+
+def test_a_quiet_stream_goes_on_beyond_the_time_of_a_request(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments show that it is there, and each prolongs it."""
+    monkeypatch.setattr("stream_app.web.flag_routes.COMMENT_SECONDS", 0.05)
+    monkeypatch.setattr("stream_app.web.listening.REQUEST_SECONDS", 0.5)
+    with listening(service) as stream:
+        lines = [stream.readline() for _ in range(60)]
+
+    assert lines.count(b": nothing new\n") >= 25
