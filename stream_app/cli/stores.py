@@ -12,8 +12,6 @@ from stream_app.cli.assembly import connection_of, mlflow_rules_of, mlmd_rules_o
 from stream_app.cli.flags import need
 from stream_app.errors import OptionsError
 from stream_app.extras import how_to_get
-from stream_app.sources import sqlite_files
-from stream_app.sources.sqlite_files import DamagedFileError
 
 if TYPE_CHECKING:
     from stream_app.options import Options
@@ -35,6 +33,8 @@ def stores_of(options: Options) -> Stores:
     options
         All options: the meaning of names in each store, and the login of Kafka.
     """
+
+    from stream_app.sources import sqlite_files
 
     def messages(address: str) -> Iterator[bytes] | None:
         if address.startswith("file:"):
@@ -60,14 +60,14 @@ def stores_of(options: Options) -> Stores:
 
 
 def _database(address: str, options: Options) -> Iterator[bytes]:
-    from stream_app.sources import mlflow
+    from stream_app.sources import mlflow, sqlite_files
 
     path = address.partition(":///")[2] if address.startswith("sqlite:///") else address
     if "://" not in path:
         if found := sqlite_files.fault(path):
             raise OptionsError(f"{path}: {found}")
         if found := sqlite_files.truncation(path) or sqlite_files.unopened(path):
-            raise DamagedFileError(f"{path}: {found}")
+            raise sqlite_files.DamagedFileError(f"{path}: {found}")
         if mlflow.is_store(path):
             return _mlflow(address, options)
     if "://" in path and importlib.util.find_spec("sqlalchemy") is None:
