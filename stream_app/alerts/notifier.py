@@ -101,6 +101,7 @@ class Notifier:
         #: One save at a time, so that they keep their order; whoever waits for one finds its own changes saved.
         self._saving = asyncio.Lock()
         self._forgot_ms = 0
+        self._ending = False
 
     def load(self, subscriptions: Iterable[Registered], rows: Mapping[bytes, bytes]) -> None:
         """Loads what was stored; rows of subscriptions that are gone are deleted.
@@ -199,6 +200,7 @@ class Notifier:
                         await self._wake.wait()
                 self._wake.clear()
         finally:
+            self._ending = True
             if self._tasks:
                 await asyncio.wait(self._tasks)
             await self._flush()
@@ -266,7 +268,13 @@ class Notifier:
         self._reschedule(name)
 
     async def _send(self, name: str, mailbox: Mailbox, message: Message) -> None:
-        await self._flush()
+        while True:
+            await self._flush()
+            if not self.unavailable_reason:
+                break
+            if self._ending:
+                return  # it is sent after the next start
+            await asyncio.sleep(_SAVE_AGAIN_SECONDS)
         began = self._clocks.now()
         try:
             result = await self._sink(name).send(self._outgoing(mailbox, message))

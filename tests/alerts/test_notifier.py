@@ -243,3 +243,36 @@ def test_a_paused_subscription_waits(bench: Bench) -> None:
         await bench.until(lambda: "all" in bench.sinks and bool(bench.sinks["all"].arrived))
 
     asyncio.run(body())
+
+
+def test_a_message_waits_where_the_disk_fails_right_before_it_is_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another could have its id after a loss of power. Once it can be saved it is sent; at the end nothing hangs."""
+    monkeypatch.setattr("stream_app.alerts.notifier._SAVE_AGAIN_SECONDS", 0.01)
+    bench.notifier.put(subscription("s"))
+    full, failed, save = False, 0, bench.store.save
+
+    def saving(changes: Changes) -> None:
+        nonlocal full, failed
+        if full:
+            failed += 1
+            raise AlertStoreError("the disk is full")
+        save(changes)
+        full = changes.cursor is not None  # the record is saved, what follows is not
+
+    monkeypatch.setattr(bench.store, "save", saving)
+
+    async def body() -> None:
+        nonlocal full
+        bench.sinks["s"] = Recorder()
+        bench.flags(record())
+        await bench.until(lambda: failed > 3)
+        assert bench.sinks["s"].arrived == []
+        full = False
+        monkeypatch.setattr(bench.store, "save", save)
+        bench.start()
+        await bench.until(lambda: bool(bench.sinks["s"].arrived))
+
+    asyncio.run(body())
+    assert bench.sinks["s"].arrived == ["p/run:r1#1@s"]
