@@ -24,7 +24,7 @@ from stream_app.alerts.flags import (
     graphlet_from_dict,
     graphlet_to_dict,
 )
-from stream_app.core.ids import parse_graphlet_id
+from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id
 from stream_app.core.outputs import PRUNE, PRUNED, Example, Guard, Verdict
 from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import StateError
@@ -35,8 +35,6 @@ FORGET_MS = 74 * DAY_MS
 MAX_AGE_MS = HOUR_MS
 #: Flagged graphlets that a record names, those with the most compute left first.
 GRAPHLETS_MAX = 20
-#: A row of a release that kept one for each flagged graphlet has this value.
-_OLD_ROW = b"1"
 
 
 @dataclass(slots=True)
@@ -88,23 +86,18 @@ class FlagTracker:
         self._max_age_ms = max_age_ms
         self._flags: dict[str, _Flag] = {}
         self._changed: dict[str, None] = {}
-        #: Graphlets that an earlier release had flagged; its rows do not name their runs.
-        self._old: set[str] = set()
         for flag, row in (rows or {}).items():
-            if row == _OLD_ROW:
-                self._old.add(flag)
-            else:
-                self._flags[flag] = _read(flag, row)
+            self._flags[flag] = _read(flag, row)
 
     @property
     def open_flags(self) -> int:
         """Flags that are open and were reported."""
-        return sum(flag.open and flag.reported for flag in self._flags.values()) + len(self._old)
+        return sum(flag.open and flag.reported for flag in self._flags.values())
 
     def take_rows(self) -> list[tuple[str, bytes | None]]:
         """Flag id and row of every flag that has changed since the last call; None: it is forgotten."""
         changed, self._changed = self._changed, {}
-        return [(name, self._row(name)) for name in changed]
+        return [(name, _row(self._flags[name]) if name in self._flags else None) for name in changed]
 
     def verdict(self, verdict: Verdict, log_ms: int) -> FlagRecord | None:
         """Applies a verdict.
@@ -123,9 +116,9 @@ class FlagTracker:
         """
         name = flag_id(verdict.pipeline, verdict.run, verdict.graphlet)
         prunes = verdict.decision == PRUNE
-        if not prunes and not self._known(name, verdict.graphlet):
+        if not prunes and name not in self._flags:
             return None
-        flag = self._found(name, verdict)
+        flag = self._flags.setdefault(name, _Flag(verdict.pipeline, verdict.run))
         if flag.open and not prunes and verdict.withdrawn == Guard.NOTHING_LEFT:
             return None  # the run is not thought better of: there is only nothing left to save, and its end is near
         before = flag.flagged()
@@ -175,10 +168,8 @@ class FlagTracker:
             As of `verdict`. A correction is reported if the flag was resolved otherwise before.
         """
         name = flag_id(example.pipeline, example.run, example.graphlet)
-        if not self._known(name, example.graphlet):
-            return None
-        flag = self._found(name, example)
-        if example.graphlet not in flag.graphlets:
+        flag = self._flags.get(name)
+        if flag is None or example.graphlet not in flag.graphlets:
             return None
         flag.outcomes[example.graphlet] = _outcome_of(example)
         flag.owner = example.owner or flag.owner
@@ -206,39 +197,30 @@ class FlagTracker:
         int
             How many of them were open and had been reported.
         """
+        for flag in self._flags.values():
+            flag.touched_ms = flag.touched_ms or before_ms  # taken over, and not changed since
         old = [name for name, flag in self._flags.items() if flag.touched_ms < before_ms]
         self._changed.update(dict.fromkeys(old))
         forgotten = [self._flags.pop(name) for name in old]
         return sum(flag.open and flag.reported for flag in forgotten)
 
-    def rename(self, renamed: Mapping[str, str]) -> None:
-        """Moves the flags of graphlets that an earlier release knew by another id: old id -> new id."""
-        for old in self._old & renamed.keys():
-            self._old.discard(old)
-            self._old.add(renamed[old])
-            self._changed.update({old: None, renamed[old]: None})
+    def take_over(self, pipeline: str, run: str | None, trainer: str | None) -> None:
+        """Opens the flag of a graphlet that an earlier release had flagged, and had reported.
 
-    def _row(self, name: str) -> bytes | None:
-        flag = self._flags.get(name)
-        if flag is not None:
-            return _row(flag)
-        return _OLD_ROW if name in self._old else None
-
-    def _known(self, name: str, graphlet: str) -> bool:
-        return name in self._flags or graphlet in self._old
-
-    def _found(self, name: str, output: Verdict | Example) -> _Flag:
-        """The flag, made where it is not known; that of an earlier release is open, and was reported."""
-        flag = self._flags.setdefault(name, _Flag(output.pipeline, output.run))
-        if output.graphlet in self._old:
-            self._old.discard(output.graphlet)
-            self._changed[output.graphlet] = None
-            flag.open = flag.reported = True
-            flag.raised_ms = flag.raised_ms or output.time_ms
-            flag.graphlets[output.graphlet] = FlaggedGraphlet(
-                output.graphlet, output.trainer, None, "", 0.0, None, 0.0, "", 0.0, 0.0, (), ""
-            )
-        return flag
+        Parameters
+        ----------
+        pipeline, run
+            Of the graphlet.
+        trainer
+            Its trainer; None: it is that of the run.
+        """
+        graphlet = graphlet_id(pipeline, trainer) if trainer is not None else run_graphlet_id(pipeline, run or "")
+        name = flag_id(pipeline, run, graphlet)
+        flag = self._flags.setdefault(name, _Flag(pipeline, run))
+        flag.open = flag.reported = True
+        unknown = FlaggedGraphlet(graphlet, trainer, None, "", 0.0, None, 0.0, "", 0.0, 0.0, (), "")
+        flag.graphlets.setdefault(graphlet, unknown)
+        self._changed[name] = None
 
     def _record(
         self,
@@ -265,7 +247,7 @@ class FlagTracker:
             graphlets=tuple(most),
             mode=flag.mode,
             budget=flag.budget,
-            raised_ms=flag.raised_ms,
+            raised_ms=flag.raised_ms or time_ms,
             time_ms=time_ms,
             outcome=flag.outcome if change is Change.RESOLVED else None,
             cause=cause,

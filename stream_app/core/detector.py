@@ -13,7 +13,7 @@ from typing import Any
 
 from stream_app.core.decisions import stages
 from stream_app.core.decisions.policy import Policy
-from stream_app.core.decisions.verdicts import predict
+from stream_app.core.decisions.verdicts import address, predict
 from stream_app.core.events import Event
 from stream_app.core.features.ownership import OwnerOf
 from stream_app.core.graphlets.description import describe
@@ -273,8 +273,8 @@ class Detector:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
                     now_ms = event_ms if 0 <= pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
-                    given = (self.learner, settings.policy, settings.operators, now_ms, settings.owner_of)
-                    outputs.append(predict(pipeline, stage, *given))
+                    verdict = predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms)
+                    outputs.append(address(verdict, pipeline, stage.subject, settings.owner_of))
                     if isinstance(stage.subject, Run):
                         labels.schedule_check(pipeline, stage.subject, settings.limits)
                 labels.advance_check(pipeline, execution, settings.limits)

@@ -241,23 +241,21 @@ def test_flags_are_forgotten_when_nothing_changes_them() -> None:
 
 
 def test_flags_of_the_release_before_are_taken_over() -> None:
-    """Its rows mark graphlets; their flags are open and were reported."""
-    tracker = FlagTracker({"p/t1": b"1", "old/t2": b"1"})
-    tracker.rename({"old/t2": "p/t2"})
+    """It had one for each graphlet; those of a run are one now, which is open and was reported."""
+    tracker = FlagTracker()
+    tracker.take_over("p", RUN, None)
+    tracker.take_over("p", RUN, "t1")
+    tracker.take_over("p", None, "t9")
 
     assert tracker.open_flags == 2
-    assert dict(tracker.take_rows()) == {"old/t2": None, "p/t2": b"1"}
-    records = apply(tracker, verdict("p/t1", CONTINUE), example("p/t2", False))
-    assert [(each.flag, each.change) for each in records] == [
-        ("p/run:r1", "withdrawn"),
-        ("p/run:r1", "resolved"),
-    ]
-    assert {name: row is None for name, row in tracker.take_rows()} == {
-        "p/t1": True, "p/t2": True, "p/run:r1": False,
-    }  # fmt: skip
+    assert [name for name, _ in tracker.take_rows()] == ["p/run:r1", "p/t9"]
+    assert tracker.forget(NOW) == 0
+    records = apply(tracker, verdict("p/t1", PRUNE, 2), example("p/t1", False), example("p/run:r1", False))
+    assert changes(records) == [(1, "revised", None), (2, "resolved", "not_pushed")]
+    assert records[0].raised_ms == NOW
 
 
-@pytest.mark.parametrize("row", [b"", b"2", b"[]", b"{}", b'{"graphlets":{},"outcomes":{}}', b"\xff"])
+@pytest.mark.parametrize("row", [b"", b"1", b"[]", b"{}", b'{"graphlets":{},"outcomes":{}}', b"\xff"])
 def test_a_row_that_cannot_be_read_is_named(row: bytes) -> None:
     """The state is damaged, and whoever starts must hear which part."""
     with pytest.raises(StateError, match="p/run:r1"):

@@ -36,7 +36,7 @@ def test_the_consumer_of_the_documentation_reads_alerts(cluster: Cluster, tmp_pa
     names = cluster.names
     script = shown.replace("stream-app-alerts", names.alerts).replace("localhost:9092", cluster.bootstrap)
     (tmp_path / "pager.py").write_text(script)
-    encoder = OutputEncoder(names, {}, {}, Counts())
+    encoder = OutputEncoder(names, {}, {}, lambda *_: None, Counts())
     flagged = encoder.encode([replace(VERDICT, decision=PRUNE), replace(VERDICT, revision=2)], VERDICT.time_ms)
 
     async def send() -> None:

@@ -24,13 +24,7 @@ REASONS = 3
 
 
 def predict(
-    pipeline: Pipeline,
-    reached: Reached,
-    learner: Learner,
-    policy: Policy,
-    operators: Operators,
-    now_ms: int,
-    owner_of: OwnerOf | None = None,
+    pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
 ) -> Verdict:
     """Predicts a stage, freezes what was known and predicted, and makes the verdict.
 
@@ -49,8 +43,6 @@ def predict(
     now_ms
         The time of the prediction in ms since 1970 UTC: the event's time, or the pipeline's clock where the event came
         late. Everything that had happened by then is known and used.
-    owner_of
-        Finds the owner of a run whose executions report none.
 
     Returns
     -------
@@ -74,8 +66,6 @@ def predict(
     stage_prediction = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
     predictions.add(stage_prediction, decision.flagged)
     values = {**found, BASELINE: baseline}
-    # Only of what is flagged is anybody told.
-    flagged = decision.decision == PRUNE
     return Verdict(
         graphlet=subject.graphlet_id(pipeline.name),
         pipeline=pipeline.name,
@@ -101,9 +91,30 @@ def predict(
         revision=predictions.revision,
         time_ms=now_ms,
         job=job_of(trainer, run),
-        owner=find_owner(pipeline, subject, owner_of) if flagged else "",
-        labels=labels_of(pipeline, subject) if flagged else {},
     )
+
+
+def address(verdict: Verdict, pipeline: Pipeline, subject: Subject, owner_of: OwnerOf | None) -> Verdict:
+    """Adds owner and labels to the verdict on what is flagged, by which people are told.
+
+    Parameters
+    ----------
+    verdict
+        The verdict, which is changed.
+    pipeline, subject
+        Its pipeline and its subject.
+    owner_of
+        Finds the owner of a run whose executions report none.
+
+    Returns
+    -------
+    Verdict
+        The verdict.
+    """
+    if verdict.decision == PRUNE:
+        verdict.owner = find_owner(pipeline, subject, owner_of)
+        verdict.labels = labels_of(pipeline, subject)
+    return verdict
 
 
 def job_of(trainer: Execution | None, run: Run | None) -> str | None:

@@ -6,7 +6,8 @@ detector's and committed together with them, and so are the records of their cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import orjson
 
@@ -15,6 +16,7 @@ from stream_app.alerts.flags import Change, FlagRecord, cloud_event
 from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
+from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Example, Output, Verdict
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
@@ -25,12 +27,24 @@ from stream_app.metrics.catalogue import EVICTED, WITHDRAWN
 
 #: Prefix of the key of a flag's row; the flag's id follows. An earlier release marked flagged graphlets under it.
 FLAG = b"\x00alert/"
+#: The value of the rows of that release.
+_OLD_ROW = b"1"
 #: Bytes of a dead letter that are kept: it has to fit into a row of the state.
 MAX_DEAD_LETTER = 4 << 20
 #: Larger messages go to the events topic without what the detector does not read, which leaves 1 MiB at most.
 LARGE_MESSAGE = 512 << 10
 
 _CLOUD_EVENT = (("content-type", b"application/cloudevents+json"),)
+
+
+class Trainer(Protocol):
+    """A trainer, as far as flags need it."""
+
+    run: str | None
+
+
+#: Pipeline and trainer -> the trainer; None where it is not known.
+RunOf = Callable[[str, str], Trainer | None]
 
 
 class OutputEncoder:
@@ -44,6 +58,8 @@ class OutputEncoder:
         The rows of the partition; only those of flags are read.
     renamed
         Old id -> new id of graphlets that an earlier release knew by another id; open flags stay open.
+    run_of
+        Given a pipeline and a trainer, returns the trainer with its run; None where it is not known any more.
     counts
         Where flags are counted.
     flag_age_ms
@@ -60,14 +76,18 @@ class OutputEncoder:
         names: Names,
         rows: Mapping[bytes, bytes],
         renamed: Mapping[str, str],
+        run_of: RunOf,
         counts: Counts,
         flag_age_ms: int = MAX_AGE_MS,
     ) -> None:
         self._names = names
         self._counts = counts
         stored = {key[len(FLAG) :].decode(): row for key, row in rows.items() if key.startswith(FLAG)}
-        self._tracker = FlagTracker(stored, flag_age_ms)
-        self._tracker.rename(renamed)
+        old = [flag for flag, row in stored.items() if row == _OLD_ROW]
+        self._tracker = FlagTracker({flag: row for flag, row in stored.items() if row != _OLD_ROW}, flag_age_ms)
+        self._dropped = [FLAG + graphlet.encode() for graphlet in old]
+        for graphlet in old:
+            self._take_over(renamed.get(graphlet, graphlet), run_of)
         self._messages: list[Message] = []
         self._log_ms = 0
         self._handlers = Handlers(self._verdict, self._example)
@@ -98,7 +118,21 @@ class OutputEncoder:
 
     def take_rows(self) -> list[Row]:
         """The rows of flags that have changed since the last call."""
-        return [(FLAG + flag.encode(), row) for flag, row in self._tracker.take_rows()]
+        dropped, self._dropped = self._dropped, []
+        rows: dict[bytes, bytes | None] = dict.fromkeys(dropped)
+        return [*(rows | {FLAG + flag.encode(): row for flag, row in self._tracker.take_rows()}).items()]
+
+    def _take_over(self, graphlet: str, run_of: RunOf) -> None:
+        """Opens the flag of a graphlet that an earlier release had flagged, unless its trainer was evicted."""
+        name = parse_graphlet_id(graphlet)
+        if name is None:
+            return
+        if name.trainer is None:
+            self._tracker.take_over(name.pipeline, name.run, None)
+            return
+        found = run_of(name.pipeline, name.trainer)
+        if found is not None:
+            self._tracker.take_over(name.pipeline, found.run, name.trainer)
 
     def _verdict(self, verdict: Verdict) -> None:
         body = orjson.dumps(wire.verdict_to_dict(verdict))

@@ -22,7 +22,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.processing.messages import OutputEncoder, dead_letter, native_message
+from stream_app.kafka.processing.messages import OutputEncoder, Trainer, dead_letter, native_message
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.processing.tick_key import NO_KEY, TickKey
 from stream_app.kafka.records import Batch, Record
@@ -144,7 +144,15 @@ class Partition:
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
-        self._encoder = OutputEncoder(self._names, rows, self.detector.renamed, self.counts, self._flag_age_ms)
+        self._encoder = OutputEncoder(
+            self._names, rows, self.detector.renamed, self._trainer, self.counts, self._flag_age_ms
+        )
+
+    def _trainer(self, pipeline: str, trainer: str) -> Trainer | None:
+        """A trainer that the detector knows."""
+        known = self.detector.pipelines.get(pipeline)
+        graphlet = known.graphlets.get(trainer) if known is not None else None
+        return graphlet.trainer if graphlet is not None else None
 
     @property
     def open_flags(self) -> int:

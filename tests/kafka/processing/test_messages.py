@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import orjson
 import pytest
@@ -46,6 +46,18 @@ VERDICT = Verdict(
 EXAMPLE = Example("p/t", "p", "r", "t", "owner", False, "failed", 1_700_000_000_000, 1_700_000_000_000, 1, [])
 
 
+@dataclass
+class Running:
+    """A trainer in a run."""
+
+    run: str | None
+
+
+def no_run(_: str, __: str) -> Running | None:
+    """No trainer is known."""
+    return None
+
+
 def said(encoder: OutputEncoder, *outputs: Verdict | Example | Closed) -> list[tuple[str, str]]:
     """Topic and id of each message."""
     return [(m.topic, orjson.loads(m.value or b"")["id"]) for m in encoder.encode(outputs, NOW)]
@@ -53,7 +65,7 @@ def said(encoder: OutputEncoder, *outputs: Verdict | Example | Closed) -> list[t
 
 def test_verdicts_and_examples_are_said_as_they_are() -> None:
     """Keyed by graphlet, in their JSON form."""
-    verdict, example = OutputEncoder(NAMES, {}, {}, Counts()).encode([VERDICT, EXAMPLE], NOW)
+    verdict, example = OutputEncoder(NAMES, {}, {}, no_run, Counts()).encode([VERDICT, EXAMPLE], NOW)
 
     assert (verdict.topic, verdict.key) == ("g-verdicts", b"p/t")
     assert orjson.loads(verdict.value or b"") == wire.verdict_to_dict(VERDICT)
@@ -64,7 +76,7 @@ def test_verdicts_and_examples_are_said_as_they_are() -> None:
 def test_changes_of_a_flag_follow_their_verdicts() -> None:
     """Keyed by flag, so that its records keep their order."""
     verdicts = [replace(VERDICT, decision=d, revision=n) for n, d in enumerate((WARN, PRUNE, PRUNE, CONTINUE), 1)]
-    encoder = OutputEncoder(NAMES, {}, {}, Counts())
+    encoder = OutputEncoder(NAMES, {}, {}, no_run, Counts())
     messages = encoder.encode(verdicts, NOW)
 
     assert [(m.topic, orjson.loads(m.value or b"")["id"]) for m in messages] == [
@@ -83,8 +95,8 @@ def test_an_outcome_resolves_an_open_flag_only() -> None:
     """Nobody was told of a graphlet that was never flagged."""
     flagged = replace(VERDICT, decision=PRUNE)
 
-    assert said(OutputEncoder(NAMES, {}, {}, Counts()), VERDICT, EXAMPLE)[2:] == []
-    assert said(OutputEncoder(NAMES, {}, {}, Counts()), flagged, EXAMPLE)[2:] == [
+    assert said(OutputEncoder(NAMES, {}, {}, no_run, Counts()), VERDICT, EXAMPLE)[2:] == []
+    assert said(OutputEncoder(NAMES, {}, {}, no_run, Counts()), flagged, EXAMPLE)[2:] == [
         ("g-examples", "p/t#1"),
         ("g-alerts", "p/run:r#2"),
     ]
@@ -93,7 +105,7 @@ def test_an_outcome_resolves_an_open_flag_only() -> None:
 def test_nothing_is_raised_for_a_history_that_is_read_late() -> None:
     """Its verdicts are sent all the same."""
     flagged = replace(VERDICT, decision=PRUNE)
-    messages = OutputEncoder(NAMES, {}, {}, Counts()).encode([flagged, EXAMPLE], NOW + DAY_MS)
+    messages = OutputEncoder(NAMES, {}, {}, no_run, Counts()).encode([flagged, EXAMPLE], NOW + DAY_MS)
 
     assert [m.topic for m in messages] == ["g-verdicts", "g-examples"]
 
@@ -101,7 +113,7 @@ def test_nothing_is_raised_for_a_history_that_is_read_late() -> None:
 def test_flags_are_counted_by_what_became_of_them() -> None:
     """Withdrawn, ended by an outcome, or forgotten before there was one; a correction is no second end."""
     counts = Counts()
-    encoder = OutputEncoder(NAMES, {}, {}, counts)
+    encoder = OutputEncoder(NAMES, {}, {}, no_run, counts)
     flagged = replace(VERDICT, decision=PRUNE)
     other = replace(flagged, run="r2", graphlet="p/t2", trainer="t2")
     corrected = replace(EXAMPLE, pushed=True, cause="pushed", label_revision=2)
@@ -117,7 +129,7 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
 
 def test_alerts_are_cloud_events() -> None:
     """As the content type says, so that receivers need not look inside."""
-    alert = OutputEncoder(NAMES, {}, {}, Counts()).encode([replace(VERDICT, decision=PRUNE)], NOW)[1]
+    alert = OutputEncoder(NAMES, {}, {}, no_run, Counts()).encode([replace(VERDICT, decision=PRUNE)], NOW)[1]
 
     assert dict(alert.headers)["content-type"] == b"application/cloudevents+json"
     assert orjson.loads(alert.value or b"")["specversion"] == "1.0"
@@ -125,10 +137,10 @@ def test_alerts_are_cloud_events() -> None:
 
 def test_flags_are_state() -> None:
     """Another worker that takes the partition over knows them from its rows."""
-    first = OutputEncoder(NAMES, {}, {}, Counts())
+    first = OutputEncoder(NAMES, {}, {}, no_run, Counts())
     first.encode([replace(VERDICT, decision=PRUNE)], NOW)
     rows = {key: value for key, value in first.take_rows() if value is not None}
-    second = OutputEncoder(NAMES, rows, {}, Counts())
+    second = OutputEncoder(NAMES, rows, {}, no_run, Counts())
 
     assert said(second, EXAMPLE)[1:] == [("g-alerts", "p/run:r#2")]
     assert [key for key, _ in second.take_rows()] == list(rows)
@@ -137,7 +149,7 @@ def test_flags_are_state() -> None:
 
 def test_a_forgotten_flag_leaves_no_row() -> None:
     """A tick long after its last change drops it, without a word."""
-    encoder = OutputEncoder(NAMES, {}, {}, Counts())
+    encoder = OutputEncoder(NAMES, {}, {}, no_run, Counts())
     encoder.encode([replace(VERDICT, decision=PRUNE)], NOW)
     encoder.take_rows()
     encoder.tick(NOW + FORGET_MS + 1)
@@ -163,13 +175,21 @@ def test_a_dead_letter_can_be_sent(key: bytes | None, value: bytes | None, kept:
 
 def test_an_open_alert_of_an_earlier_release_keeps_its_flag() -> None:
     """It marked graphlets, by other ids too: the flag is not raised again, and its end is reported."""
-    rows = {FLAG + b"team/ads/train": b"1"}
-    encoder = OutputEncoder(NAMES, rows, {"team/ads/train": "team~1ads/train"}, Counts())
-    renamed = replace(VERDICT, graphlet="team~1ads/train", pipeline="team/ads", trainer="train")
+    rows = {FLAG + b"team/ads/train": b"1", FLAG + b"p/evicted": b"1", FLAG + b"p/run:r2": b"1"}
+    run = {"train": Running("r")}
+    renamed = {"team/ads/train": "team~1ads/train"}
+    encoder = OutputEncoder(NAMES, rows, renamed, lambda _, trainer: run.get(trainer), Counts())
+    verdict = replace(VERDICT, graphlet="team~1ads/train", pipeline="team/ads", trainer="train")
     outcome = replace(EXAMPLE, graphlet="team~1ads/train", pipeline="team/ads", trainer="train")
 
-    assert said(encoder, replace(renamed, decision=PRUNE), outcome)[1::2] == [
-        ("g-alerts", "team~1ads/run:r#1"),
-        ("g-alerts", "team~1ads/run:r#2"),
+    assert encoder.open_flags == 2
+    assert {key: row is None for key, row in encoder.take_rows()} == {
+        FLAG + b"team/ads/train": True, FLAG + b"p/evicted": True, FLAG + b"team~1ads/run:r": False,
+        FLAG + b"p/run:r2": False,
+    }  # fmt: skip
+    changed = [
+        orjson.loads(m.value or b"")["data"]["change"]
+        for m in encoder.encode([replace(verdict, decision=PRUNE), outcome], NOW)
+        if m.topic == "g-alerts"
     ]
-    assert (FLAG + b"team/ads/train", None) in encoder.take_rows()
+    assert changed == ["revised", "resolved"]
