@@ -11,9 +11,9 @@ from stream_app.cli.assembly import connection_of, names_of, settings_of, source
 from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
-from stream_app.options.services import ServeOptions
 
 if TYPE_CHECKING:
+    from stream_app.options.services import ServeOptions
     from stream_app.web.limits import Limits
 
 
