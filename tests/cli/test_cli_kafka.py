@@ -82,7 +82,7 @@ def line_of(command: str) -> str:
         ("publish events.jsonl --rate 1 --start 2026-01-01T00:00:00Z", "--rate and --start exclude each other"),
         ("dlq list --last 0", "--last"),
         ("worker --metrics-port 70000", "flag kafka.metrics_port: expected less than or equal to 65535, got 70000"),
-        ("worker --folder events.jsonl", "kafka.folder events.jsonl: file exists"),
+        ("worker --folder events.jsonl", "kafka.folder events.jsonl: not a directory"),
         ("worker --config missing.toml", "missing.toml"),
         ("worker --config sasl.toml", "protocol SASL_SSL needs a user name and a password"),
         ("worker --config short.toml", "kafka.checkpoint_key: too short; expected 16 characters or more"),

@@ -121,8 +121,11 @@ def run(work: Path, so_far: dict[str, Any], amount: int) -> Iterator[dict[str, A
         yield {"faults": done, "broken": broken}
 
 
-def witnessed(rig: Rig, fault: Fault, seconds: float) -> dict[str, Any]:
-    """What worker and service said during a fault under a light load, and after it."""
+def witnessed(rig: Rig, fault: Fault, seconds: float, *, until_told: bool = False) -> dict[str, Any]:
+    """What worker and service said during a fault under a light load, and after it.
+
+    The fault lasts for some seconds, and where it is to be told also until both are not ready.
+    """
     worker = rig.worker()
     service = rig.service()
 
@@ -130,10 +133,15 @@ def witnessed(rig: Rig, fault: Fault, seconds: float) -> dict[str, Any]:
         async with rig.load(events(pipelines=3, days=2), seconds + 4):
             await asyncio.sleep(2)
             with watched(worker) as seen, watched(service) as served:
-                # In a thread: some faults feed Kafka themselves.
                 entered = fault(rig)
-                await asyncio.to_thread(entered.__enter__)
-                await asyncio.sleep(seconds)
+                await asyncio.to_thread(entered.__enter__)  # some faults feed Kafka themselves
+                try:
+                    await asyncio.sleep(seconds)
+                    while until_told and not all(map(is_unready, (seen, served))):
+                        await asyncio.sleep(0.5)
+                except BaseException:
+                    entered.__exit__(None, None, None)
+                    raise
             await asyncio.to_thread(entered.__exit__, None, None, None)
             if not (seen.looks[-1].lost or seen.ended is not None):
                 await asyncio.to_thread(recovery, seen)
@@ -142,6 +150,10 @@ def witnessed(rig: Rig, fault: Fault, seconds: float) -> dict[str, Any]:
 
     seen, served = asyncio.run(body())
     return {"worker": {**seen.record(), "silent": seen.silent()}, "service": served.record()}
+
+
+def is_unready(account: Account) -> bool:
+    return bool(account.looks) and account.looks[-1].ready == 503
 
 
 def promised(name: str, found: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ DRAIN_SECONDS = 20
 async def restart(cluster: Cluster, chance: random.Random) -> dict[str, float]:
     """SIGTERM; the worker writes what it has done, ends with status 0, and is started again."""
     worker = chance.choice(cluster.workers)
+    await ready(worker)  # one that has just been started does not listen to signals yet
     began = time.monotonic()
     worker.signal(signal.SIGTERM)
     status = await asyncio.to_thread(worker.wait, 60)

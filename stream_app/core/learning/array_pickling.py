@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 _MARK = "array"
+#: Types of plain numbers. For other texts numpy has a language of its own, which it parses as source.
+_KIND = re.compile(r"[<>|][biuf][1248]")
 
 
 class Packed:
@@ -22,5 +25,7 @@ class Packed:
         for name, value in state.items():
             if isinstance(value, tuple) and value and value[0] == _MARK:
                 _, kind, shape, raw = value
+                if not _KIND.fullmatch(kind):
+                    raise ValueError(f"no type of numbers: {kind!r:.40}")
                 value = np.frombuffer(raw, dtype=kind).reshape(shape).copy()
             self.__dict__[name] = value

@@ -11,12 +11,15 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from stream_app.errors import OptionsError, StreamAppError
+from stream_app.kafka.clients import tolerant_records
 from stream_app.kafka.clients.handshake import Refusal, refusal
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 _ADMIN_MS = 5_000
+
+tolerant_records.install()  # every client is made from here
 
 
 class UnreachableError(StreamAppError):
