@@ -53,7 +53,7 @@ def serve(
     import logging
 
     need("serve", "aiohttp", "prometheus_client")
-    from stream_app.runtime import garbage
+    from stream_app.runtime import allocator, garbage
     from stream_app.service.settings import EmbeddedSettings
     from stream_app.web.serving import serve_embedded
 
@@ -63,7 +63,8 @@ def serve(
     if not tokens and address not in ("127.0.0.1", "::1", "localhost"):
         raise OptionsError(f"--host {address}: set serve.token before other machines may connect")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    garbage.tune()
+    garbage.tune(garbage.YOUNG_OF_SERVICES)
+    allocator.tune()
     chosen = port if port is not None else options.serve.port
     if bootstrap_servers is not None:
         if data is not None:

@@ -1,1 +1,1 @@
-"""Services of the operating system and the interpreter: atomic file replacement, garbage collection."""
+"""Services of the operating system and the interpreter: atomic file replacement, garbage collection, memory."""

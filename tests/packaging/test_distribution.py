@@ -113,5 +113,5 @@ def test_a_command_without_its_extra_says_how_to_get_it(extra: str, programs: Pa
 
 
 def test_every_extra_of_users_has_a_command_here() -> None:
-    """Those for building and testing are no users', and what a training script imports is no command."""
-    assert set(PROJECT["optional-dependencies"]) == {*COMMANDS, "build", "dev", "openlineage"}
+    """Those for building and testing are no users'; a training script, and a sink, need no command of their own."""
+    assert set(PROJECT["optional-dependencies"]) == {*COMMANDS, "apprise", "build", "dev", "openlineage"}
