@@ -221,8 +221,10 @@ class Cluster:
         for source in self.names.sources:
             if not await self.committed(source, 4):
                 return False
+        # The ends first: to read long changelogs takes longer than the time between two ticks.
+        ends = await self.ends(self.names.events, self.partitions)
         rows = await self.rows()
-        for at, end in (await self.ends(self.names.events, self.partitions)).items():
+        for at, end in ends.items():
             stored = rows[at.partition].get(POSITION)
             if (orjson.loads(stored)["offset"] if stored else 0) < end:
                 return False
