@@ -193,13 +193,18 @@ def test_a_learner_that_is_none_is_dropped(pickled: bytes, why: str) -> None:
     check_dropped(signed(orjson.dumps(VALID), pickled), why)
 
 
-@pytest.mark.parametrize("name", sorted(vars(Learner())))
-@pytest.mark.parametrize("value", [None, "text", [1], float("nan")])
+WRONG_PARTS = [
+    (name, value)
+    for name, part in sorted(vars(Learner()).items())
+    for value in (None, "text", [1], float("nan"))
+    if type(value) is not type(part) or value != part
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_PARTS)
 def test_a_learner_with_a_part_of_another_type_is_dropped(name: str, value: object) -> None:
     """Whichever part it is."""
     learner = Learner()
-    if type(value) is type(getattr(learner, name)) and value == value:
-        pytest.skip("the same type")
     setattr(learner, name, value)
     found, _, _ = read(signed(orjson.dumps(VALID), pickle.dumps(learner, protocol=5)))
 
