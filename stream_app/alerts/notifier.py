@@ -240,20 +240,21 @@ class Notifier:
 
     def _start_due(self) -> float | None:
         """Starts the attempts that are due; returns the seconds until there is more to do, None: nothing is known."""
-        now_ms = self._clocks.now_ms()
+        now_ms, waits = self._clocks.now_ms(), []
         while self._schedule and len(self._tasks) < SENDING_MAX:
             due, name = self._schedule[0]
             if self._due.get(name) != due:
                 heapq.heappop(self._schedule)
                 continue
             if due > now_ms:
-                return (due - now_ms) / 1000.0
+                waits.append((due - now_ms) / 1000.0)
+                break
             heapq.heappop(self._schedule)
             del self._due[name]
             self._start(name, now_ms)
         if self._dirty or self._changes:
-            return _SAVE_AGAIN_SECONDS if self.unavailable_reason else _SAVE_SECONDS
-        return None
+            waits.append(_SAVE_AGAIN_SECONDS if self.unavailable_reason else _SAVE_SECONDS)
+        return min(waits, default=None)
 
     def _start(self, name: str, now_ms: int) -> None:
         mailbox = self.mailboxes[name]

@@ -192,6 +192,27 @@ def test_what_cannot_be_saved_is_not_sent(bench: Bench) -> None:
     assert bench.sinks["all"].arrived == ["p/run:r1#1@all"]
 
 
+def test_what_could_not_be_saved_is_saved_although_the_next_message_is_far_away(bench: Bench) -> None:
+    """A digest is due in a week, and nothing else wakes the notifier: it is ready again as soon as the disk is."""
+    tries: list[int] = []
+
+    async def save(changes: Changes) -> None:
+        tries.append(len(changes.rows))
+        if len(tries) == 1:
+            raise AlertStoreError("disk full")
+        bench.store.save(changes)
+
+    async def body() -> None:
+        bench.notifier = Notifier(save, bench.sink)
+        bench.notifier.put(subscription("weekly", delivery={"min_hold_seconds": 86_400}))
+        bench.flags(record())
+        bench.notifier.accept(record(flag="p/run:r9"), bench.notifier._clocks.now_ms(), 2)
+        await bench.until(lambda: len(tries) > 1 and not bench.notifier.unavailable_reason)
+
+    asyncio.run(body())
+    assert bench.store.rows()
+
+
 @pytest.mark.parametrize("before", range(6))
 def test_a_restart_loses_and_repeats_nothing_that_was_saved(bench: Bench, before: int) -> None:
     """However many messages were sent before it: whoever heard of a flag hears of its end, once."""
