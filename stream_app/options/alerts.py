@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from stream_app.alerts.access import Principal, Scope, Token
 from stream_app.errors import OptionsError
+from stream_app.options.tables import place_of, read_tables
 from stream_app.options.values import FROZEN, TABLE
-from stream_app.runtime.files import check_secret_file
 from stream_app.sources.strict_json import shown
 
 
@@ -101,42 +98,15 @@ def read_tokens(path: Path | None) -> tuple[Token, ...]:
     """
     if path is None:
         return ()
-    try:
-        check_secret_file(path)
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionsError(f"alerts.tokens_file: cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path}: not TOML: {error}") from None
-    entries = document.get("tokens", [])
-    for name in document:
-        if name != "tokens":
-            raise OptionsError(f"{path}: unknown key {shown(name)[1:-1]}, expected tables [[tokens]]")
-    if not isinstance(entries, list):
-        raise OptionsError(f"{path}: tokens: expected tables [[tokens]]")
-    found = [_token(f"{path}: tokens entry {place}", entry) for place, entry in enumerate(entries, 1)]
+    entries = read_tables("alerts.tokens_file", path, "tokens", TokenOptions, secret=True)
+    found = [_token(entry) for entry in entries]
     names = [each.principal.name for each in found]
     for place, name in enumerate(names, 1):
         if name in names[: place - 1]:
-            raise OptionsError(f"{path}: tokens entry {place}: name: {shown(name)} is there twice")
+            raise OptionsError(f"{place_of(path, 'tokens', place)}: name: {shown(name)} is there twice")
     return tuple(found)
 
 
-def _token(place: str, entry: Any) -> Token:
-    if not isinstance(entry, Mapping):
-        raise OptionsError(f"{place}: expected a table")
-    for name in entry:
-        if name not in TokenOptions.model_fields:
-            closest = difflib.get_close_matches(name, TokenOptions.model_fields, 1, cutoff=0)[0]
-            raise OptionsError(f"{place}: unknown field {shown(name)[1:-1]}, the closest known one is {closest}")
-    try:
-        read = TokenOptions.model_validate(entry)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(step) for step in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-        raise OptionsError(
-            f"{place}: {field}{': ' if field else ''}{message[0].lower()}{message[1:]}"
-        ) from None  # what was given may be the token itself
-    scope = Scope[read.scope.upper()]
-    return Token(read.sha256.lower(), Principal(read.name, scope, read.owners, read.pipelines))
+def _token(entry: TokenOptions) -> Token:
+    scope = Scope[entry.scope.upper()]
+    return Token(entry.sha256.lower(), Principal(entry.name, scope, entry.owners, entry.pipelines))
