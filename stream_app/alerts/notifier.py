@@ -240,6 +240,9 @@ class Notifier:
 
     def _start_due(self) -> float | None:
         """Starts the attempts that are due; returns the seconds until there is more to do, None: nothing is known."""
+        if self.unavailable_reason:
+            # Nothing is sent that is not saved: after a loss of power another message could have the same id.
+            return _SAVE_AGAIN_SECONDS
         now_ms, waits = self._clocks.now_ms(), []
         while self._schedule and len(self._tasks) < SENDING_MAX:
             due, name = self._schedule[0]
@@ -253,15 +256,14 @@ class Notifier:
             del self._due[name]
             self._start(name, now_ms)
         if self._dirty or self._changes:
-            waits.append(_SAVE_AGAIN_SECONDS if self.unavailable_reason else _SAVE_SECONDS)
+            waits.append(_SAVE_SECONDS)
         return min(waits, default=None)
 
     def _start(self, name: str, now_ms: int) -> None:
         mailbox = self.mailboxes[name]
         mailbox.advance(now_ms)
         self._dirty[name] = None
-        # Nothing is sent that is not saved: after a loss of power another message could have the same id.
-        message = mailbox.take(now_ms, self._clocks.now()) if not self.unavailable_reason else None
+        message = mailbox.take(now_ms, self._clocks.now())
         if message is not None:
             task = asyncio.create_task(self._send(name, mailbox, message))
             self._tasks.add(task)

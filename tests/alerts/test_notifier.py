@@ -193,24 +193,36 @@ def test_what_cannot_be_saved_is_not_sent(bench: Bench) -> None:
 
 
 def test_what_could_not_be_saved_is_saved_although_the_next_message_is_far_away(bench: Bench) -> None:
-    """A digest is due in a week, and nothing else wakes the notifier: it is ready again as soon as the disk is."""
+    """It is due tomorrow, and nothing else wakes the notifier: it is ready again as soon as the disk is."""
     tries: list[int] = []
 
     async def save(changes: Changes) -> None:
         tries.append(len(changes.rows))
-        if len(tries) == 1:
+        if len(tries) <= 2:
             raise AlertStoreError("disk full")
         bench.store.save(changes)
 
     async def body() -> None:
         bench.notifier = Notifier(save, bench.sink)
-        bench.notifier.put(subscription("weekly", delivery={"min_hold_seconds": 86_400}))
-        bench.flags(record())
-        bench.notifier.accept(record(flag="p/run:r9"), bench.notifier._clocks.now_ms(), 2)
-        await bench.until(lambda: len(tries) > 1 and not bench.notifier.unavailable_reason)
+        bench.notifier.put(subscription("tomorrow", delivery={"min_hold_seconds": 86_400}))
+        bench.notifier.accept(record(), bench.notifier._clocks.now_ms(), 1)
+        await bench.until(lambda: len(tries) > 2 and not bench.notifier.unavailable_reason)
 
     asyncio.run(body())
     assert bench.store.rows()
+
+
+def test_a_message_that_is_due_does_not_hasten_the_next_save(bench: Bench) -> None:
+    """A disk that is full is tried each second, not as often as the processor can."""
+
+    async def body() -> float | None:
+        bench.notifier.put(subscription("all"))
+        bench.notifier.accept(record(), NOW, 1)
+        bench.notifier.unavailable_reason = "disk full"
+        return bench.notifier._start_due()
+
+    assert asyncio.run(body()) == 1.0
+    assert not bench.notifier._tasks
 
 
 @pytest.mark.parametrize("before", range(6))
