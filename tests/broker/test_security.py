@@ -20,6 +20,7 @@ import pytest
 
 from stream_app.cli.main import main
 from stream_app.kafka.clients.connection import Connection, RefusedError, UnreachableError
+from stream_app.kafka.clients.flow import worker_flow
 from stream_app.kafka.clients.logs import quieten
 from stream_app.kafka.clients.producer import make_producer, sender
 from stream_app.kafka.clients.topics import Names
@@ -115,7 +116,7 @@ def test_every_way_of_logging_in_serves_every_client(secure: JavaBroker, prefix:
         await sender(producer)([Message(prefix, b"k", b"v")])
         await producer.stop()
         settings = {"session_seconds": 6.0, "instance_id": None}
-        app = make_app(connection, Names(prefix), tmp_path, dict, print, **settings)  # type: ignore[arg-type]
+        app = make_app(connection, worker_flow(Names(prefix)), tmp_path, dict, print, **settings)  # type: ignore[arg-type]
         await app.producer.start()
         await app.producer.stop()
 

@@ -24,6 +24,17 @@ MOVE = (
     "(kafka.group) that has them from the beginning"
 )
 
+_LARGE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+_KEEP = {"cleanup.policy": "delete"}
+_EVENTS = {"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "LogAppendTime"}
+_CHANGELOG = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(HOUR_MS),  # rows that a zombie overwrote must still be there to be read
+    "delete.retention.ms": str(7 * DAY_MS),
+    "min.cleanable.dirty.ratio": "0.3",
+    "segment.bytes": str(64 << 20),
+}
+
 
 class TooFewBrokersError(StreamAppError):
     """Topics cannot have as many copies as they are to have; nothing was changed. Exit code 1."""
@@ -72,6 +83,22 @@ class Names:
     def changelog(self) -> str:
         return f"{self.group}-state-changelog"
 
+    @property
+    def subscriptions(self) -> str:
+        return f"{self.group}-subscriptions"
+
+    @property
+    def deliveries(self) -> str:
+        return f"{self.group}-deliveries"
+
+    @property
+    def deliveries_changelog(self) -> str:
+        return f"{self.group}-deliveries-changelog"
+
+    @property
+    def alert_log(self) -> str:
+        return f"{self.group}-alert-log"
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -97,39 +124,58 @@ class Found:
 
 
 def catalogue(names: Names, partitions: int, replication: int) -> list[Topic]:
-    """All topics of a deployment.
+    """All topics of a deployment; parameters as of `worker_topics`."""
+    return [
+        *worker_topics(names, partitions, replication),
+        *(each for each in notifier_topics(names, partitions, replication) if each.name != names.alerts),
+    ]
+
+
+def worker_topics(names: Names, partitions: int, replication: int) -> list[Topic]:
+    """The topics of workers.
 
     Parameters
     ----------
     names
         Their names.
     partitions
-        Of the events topic and its changelog. It bounds the number of workers and cannot be changed later: pipelines
-        would move to other partitions than their state.
+        Of the topic whose partitions have state, and its changelog. It bounds the number of processes and cannot be
+        changed later: pipelines would move to other partitions than their state.
     replication
         Replicas of each topic; from 3 on, two must be in sync.
     """
-    durable = {"min.insync.replicas": "2" if replication >= 3 else "1"}
-    large = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    keep = {"cleanup.policy": "delete"}
-    changelog = {
-        "cleanup.policy": "compact",
-        "min.compaction.lag.ms": str(HOUR_MS),  # rows that a zombie overwrote must still be there to be read
-        "delete.retention.ms": str(7 * DAY_MS),
-        "min.cleanable.dirty.ratio": "0.3",
-        "segment.bytes": str(64 << 20),
-    }
-    events = {"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "LogAppendTime"}
+    durable = _durable(replication)
     topics = [
-        Topic(names.events, partitions, {**keep, **durable, **large, **events}),
-        Topic(names.changelog, partitions, {**changelog, **durable, **large}),
+        Topic(names.events, partitions, {**_KEEP, **durable, **_LARGE, **_EVENTS}),
+        Topic(names.changelog, partitions, {**_CHANGELOG, **durable, **_LARGE}),
         Topic(names.verdicts, None, {"cleanup.policy": "compact", **durable}),
-        Topic(names.examples, 1, {**keep, **durable, **large, "retention.ms": "-1"}),
-        Topic(names.alerts, None, {**keep, **durable, "retention.ms": str(7 * DAY_MS)}),
-        Topic(names.dead_letters, None, {**keep, **durable, **large, "retention.ms": str(30 * DAY_MS)}),
+        Topic(names.examples, 1, {**_KEEP, **durable, **_LARGE, "retention.ms": "-1"}),
+        _alerts(names, replication),
+        Topic(names.dead_letters, None, {**_KEEP, **durable, **_LARGE, "retention.ms": str(30 * DAY_MS)}),
     ]
     sources = [Topic(source, None) for source in names.sources]
     return [*sources, *(replace(topic, copies=replication) for topic in topics)]
+
+
+def notifier_topics(names: Names, partitions: int, replication: int) -> list[Topic]:
+    """The topics of notifiers; parameters as of `worker_topics`."""
+    durable = _durable(replication)
+    topics = [
+        _alerts(names, replication),
+        Topic(names.subscriptions, 1, {"cleanup.policy": "compact", **durable}),
+        Topic(names.deliveries, partitions, {**_KEEP, **durable, **_LARGE, **_EVENTS}),
+        Topic(names.deliveries_changelog, partitions, {**_CHANGELOG, **durable, **_LARGE}),
+        Topic(names.alert_log, 1, {**_KEEP, **durable, "retention.ms": str(35 * DAY_MS)}),
+    ]
+    return [replace(topic, copies=replication) for topic in topics]
+
+
+def _alerts(names: Names, replication: int) -> Topic:
+    return Topic(names.alerts, None, {**_KEEP, **_durable(replication), "retention.ms": str(7 * DAY_MS)})
+
+
+def _durable(replication: int) -> dict[str, str]:
+    return {"min.insync.replicas": "2" if replication >= 3 else "1"}
 
 
 def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:

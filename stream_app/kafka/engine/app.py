@@ -12,7 +12,7 @@ from faust.types.auth import CredentialsT
 from mode import CrashingSupervisor
 
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.clients.flow import Flow
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.partition_queues import PartitionQueues
 from stream_app.kafka.engine.transport import BatchSchema, BatchTransport, Positions, ReportLost, StickyAssignor
@@ -26,7 +26,7 @@ BUFFERED_BATCHES = 4
 
 def make_app(
     connection: Connection,
-    names: Names,
+    flow: Flow,
     folder: Path,
     positions: Positions,
     report_lost: ReportLost,
@@ -40,7 +40,7 @@ def make_app(
     ----------
     connection
         How to reach Kafka.
-    names
+    flow
         The topics and the consumer group.
     folder
         Faust's data directory.
@@ -54,7 +54,7 @@ def make_app(
         Keeps the partitions of a worker over a restart (static membership); None: dynamic membership.
     """
     app = faust.App(
-        names.group,
+        flow.group,
         broker=";".join(f"kafka://{server}" for server in connection.servers),
         broker_credentials=credentials(connection),
         # Faust's own tables are not used, topics are created by `stream-app topics apply`, probes have a thread.
@@ -88,9 +88,9 @@ def make_app(
 
 def add_agent(
     app: faust.App,
-    names: Names,
-    assignment: Assignment,
-    rekey: Callable[[Batch, Callable[[], bool]], Awaitable[None]],
+    flow: Flow,
+    assignment: Assignment[Any],
+    pass_on: Callable[[Batch, Callable[[], bool]], Awaitable[None]],
 ) -> PartitionQueues:
     """Adds the agent that distributes batches.
 
@@ -98,11 +98,11 @@ def add_agent(
     ----------
     app
         From `make_app`.
-    names
+    flow
         The topics.
     assignment
-        Given the batches of the events topic, once it has taken its partitions over.
-    rekey
+        Given the batches of the topic with state, once it has taken its partitions over.
+    pass_on
         Given each batch of a source topic, and a function that returns whether the partition is still owned.
 
     Returns
@@ -112,10 +112,10 @@ def add_agent(
     """
 
     async def work(tp: TP, batch: Batch, owned: Callable[[], bool]) -> None:
-        if tp.topic == names.events:
+        if tp.topic == flow.keyed:
             await assignment.apply(tp.partition, batch, owned)
         else:
-            await rekey(batch, owned)
+            await pass_on(batch, owned)
 
     queues = PartitionQueues(app, work)
 
@@ -126,7 +126,7 @@ def add_agent(
     async def take(*_: Any, **__: Any) -> None:
         await assignment.take()
 
-    app.agent(app.topic(*names.sources, names.events, schema=BatchSchema()))(read)
+    app.agent(app.topic(*flow.sources, flow.keyed, schema=BatchSchema()))(read)
     app.on_rebalance_complete.connect(take, weak=False)
     return queues
 

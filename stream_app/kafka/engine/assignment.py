@@ -1,4 +1,4 @@
-"""The partitions of the events topic that this worker has, and taking them over after a rebalance."""
+"""The partitions with state that this process has, and taking them over after a rebalance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import faust
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -14,10 +15,10 @@ from faust.types import TP
 
 from stream_app.kafka.clients.retry import Problem, always, is_transient, retry
 from stream_app.kafka.engine.transport import BatchConsumer
-from stream_app.kafka.processing.partition import Partition
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.changelog import ForeignAppendError
 from stream_app.kafka.state.local_store import DamagedCopyError
+from stream_app.kafka.state.table import PartitionTable
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +26,47 @@ log = logging.getLogger(__name__)
 _RETAKES = 5
 
 
-class Assignment:
-    """The open partitions of this worker.
+class OpenPartition(Protocol):
+    """What a partition with state must be able to do."""
+
+    table: PartitionTable
+    #: Whether its state must be restored before the next batch.
+    needs_restore: bool
+
+    async def open(self) -> None:
+        """Restores the state and takes the partition over."""
+
+    async def apply(self, batch: Batch, owned: Callable[[], bool]) -> None:
+        """Applies a batch and marks it done."""
+
+    def close(self) -> None:
+        """Ends what it does, and closes its local copy."""
+
+
+P = TypeVar("P", bound=OpenPartition)
+
+
+class Assignment(Generic[P]):
+    """The open partitions of this process.
 
     Parameters
     ----------
     app
         The Faust app, which assigns partitions.
     topic
-        The events topic.
+        The topic whose partitions have state.
     make
         Makes the partition of a number, not yet open.
     """
 
-    def __init__(self, app: faust.App, topic: str, make: Callable[[int], Partition]) -> None:
+    def __init__(self, app: faust.App, topic: str, make: Callable[[int], P]) -> None:
         self._app = app
         self._topic = topic
         self._make = make
-        self.partitions: dict[int, Partition] = {}
+        self.partitions: dict[int, P] = {}
         self._heartbeat_seconds: float = app.conf.broker_heartbeat_interval
         #: The partition that is being restored.
-        self.opening: Partition | None = None
+        self.opening: P | None = None
         #: Whether what Faust assigned last is open.
         self.complete = False
         #: Rebalances whose partitions were taken over.
@@ -78,12 +99,12 @@ class Assignment:
         self.rebalances += 1
         log.info("partitions %s of %s are open", sorted(self.partitions), self._topic)
 
-    async def _keep_or_open(self, number: int, wanted: Callable[[], bool] = always) -> Partition | None:
+    async def _keep_or_open(self, number: int, wanted: Callable[[], bool] = always) -> P | None:
         """The open partition, however long Kafka is away; None when it is no longer wanted."""
         attempt = partial(self._try_to_open, number)
         return await retry(attempt, Problem(log).report, f"partition {number} cannot be restored", wanted=wanted)
 
-    async def _try_to_open(self, number: int) -> Partition:
+    async def _try_to_open(self, number: int) -> P:
         if number in self.partitions:
             kept = self.partitions[number]
             if not kept.needs_restore and await kept.table.still_owned() and not kept.needs_restore:
@@ -93,7 +114,7 @@ class Assignment:
         try:
             await partition.open()
         except BaseException:
-            partition.table.close()
+            partition.close()
             raise
         finally:
             self.opening = None
@@ -101,7 +122,7 @@ class Assignment:
         return partition
 
     def _close(self, number: int) -> None:
-        self.partitions.pop(number).table.close()
+        self.partitions.pop(number).close()
 
     async def apply(self, number: int, batch: Batch, owned: Callable[[], bool]) -> None:
         """Applies a batch to an open partition.

@@ -7,7 +7,7 @@ from typing import Any
 
 import faust
 
-from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.metrics.counts import GroupCounts
 
 
 class RebalanceSensor(faust.Sensor):
@@ -23,7 +23,7 @@ class RebalanceSensor(faust.Sensor):
     `app.sensors.add(RebalanceSensor(counts))`
     """
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: GroupCounts) -> None:
         super().__init__()
         self._counts = counts
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -33,7 +34,7 @@ class TickWriter:
     assignment
         The open partitions.
     topic
-        The events topic.
+        The topic of these partitions.
     producer
         A started producer.
     seconds
@@ -43,7 +44,7 @@ class TickWriter:
     """
 
     def __init__(
-        self, assignment: Assignment, topic: str, producer: AIOKafkaProducer, seconds: float, key: TickKey = NO_KEY
+        self, assignment: Assignment[Any], topic: str, producer: AIOKafkaProducer, seconds: float, key: TickKey = NO_KEY
     ) -> None:
         self._assignment = assignment
         self._topic = topic

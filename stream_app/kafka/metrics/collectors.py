@@ -1,4 +1,4 @@
-"""Exports the metrics of a worker: what it counts as it works, and what it measures now and then."""
+"""Exports the metrics of workers and notifiers: what they count as they work, and what they measure now and then."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from stream_app.kafka.metrics.counts import EXPORTED, Counts
+from stream_app.kafka.metrics.counts import Counts, GroupCounts, exported
 from stream_app.kafka.metrics.histogram import Histogram
 from stream_app.metrics.catalogue import LEVELS
 from stream_app.metrics.registry import Snapshot, gauge
 
 
 class CountsCollector(Collector):
-    """Exports `Counts` as they stand at a scrape.
+    """Exports counts as they stand at a scrape.
 
     Parameters
     ----------
@@ -24,12 +24,13 @@ class CountsCollector(Collector):
         What is exported.
     """
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: GroupCounts) -> None:
         self._counts = counts
+        self._exported = exported(counts)
 
     def collect(self) -> Iterator[Metric]:
         """Yield all counters and histograms."""
-        for field, metric in EXPORTED.items():
+        for field, metric in self._exported.items():
             value = getattr(self._counts, field)
             if isinstance(value, Histogram):
                 yield value.family(metric.full_name, metric.help, metric.unit)
@@ -57,30 +58,60 @@ class LineCounter(logging.Handler):
         self._lines[LEVELS[min(record.levelno // 10 - 2, len(LEVELS) - 1)]] += 1
 
 
-class WorkerMetrics:
-    """Gauges of a worker, and the collector of its counts.
+class GroupMetrics:
+    """Gauges of a process of a consumer group, and the collector of its counts.
 
     Parameters
     ----------
     registry
         Where they are registered.
     counts
-        What the worker counts.
+        What the process counts.
     """
 
-    def __init__(self, registry: CollectorRegistry, counts: Counts) -> None:
+    def __init__(self, registry: CollectorRegistry, counts: GroupCounts) -> None:
         registry.register(CountsCollector(counts))
         self.lag = gauge(registry, "consumer_lag_records")
         self.assigned = gauge(registry, "consumer_assigned_partitions")
         self.ready = gauge(registry, "ready")
         self.fetch_time = gauge(registry, "last_fetch_timestamp_seconds")
         self.commit_time = gauge(registry, "last_commit_timestamp_seconds")
-        self.log_time = gauge(registry, "last_event_timestamp_seconds")
-        self.tick_time = gauge(registry, "last_tick_timestamp_seconds")
         self.restoring = gauge(registry, "table_recovery_in_progress")
         self.remaining = gauge(registry, "table_recovery_remaining_records")
         self.keys = gauge(registry, "table_keys")
         self.bytes = gauge(registry, "table_size_bytes")
+
+    def set_lags(self, lags: Mapping[tuple[str, int], int | None], owned: Iterable[int]) -> None:
+        """Set the lag of each partition, and the number of partitions owned.
+
+        Parameters
+        ----------
+        lags
+            Topic and number of each partition that is read -> records not applied yet; None: not known. Partitions
+            that are not among these, and those whose lag is not known, have no series.
+        owned
+            Numbers of the partitions with state that the process owns.
+        """
+        self.lag.clear()
+        for (topic, number), lag in lags.items():
+            if lag is not None:
+                self.lag.labels(topic, str(number)).set(lag)
+        self.assigned.set(len(list(owned)))
+
+
+class WorkerMetrics(GroupMetrics):
+    """Gauges of a worker, and the collector of its counts.
+
+    Parameters
+    ----------
+    registry, counts
+        As of `GroupMetrics`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, counts: Counts) -> None:
+        super().__init__(registry, counts)
+        self.log_time = gauge(registry, "last_event_timestamp_seconds")
+        self.tick_time = gauge(registry, "last_tick_timestamp_seconds")
         self.flags = gauge(registry, "flags_open")
         self.examples = gauge(registry, "examples_position")
         self.examples_missing = gauge(registry, "examples_missing")
@@ -98,20 +129,3 @@ class WorkerMetrics:
         """
         self._identity.clear("model_identity_info")
         self._identity.set("model_identity_info", 1, identity)
-
-    def set_lags(self, lags: Mapping[tuple[str, int], int | None], owned: Iterable[int]) -> None:
-        """Set the lag of each partition, and the number of partitions owned.
-
-        Parameters
-        ----------
-        lags
-            Topic and number of each partition that is read -> records not applied yet; None: not known. Partitions
-            that are not among these, and those whose lag is not known, have no series.
-        owned
-            Numbers of the partitions of the events topic that the worker owns.
-        """
-        self.lag.clear()
-        for (topic, number), lag in lags.items():
-            if lag is not None:
-                self.lag.labels(topic, str(number)).set(lag)
-        self.assigned.set(len(list(owned)))

@@ -1,4 +1,4 @@
-"""What a worker counts as it works; counting costs an addition."""
+"""What a worker or a notifier counts as it works; counting costs an addition."""
 
 # ruff: noqa: RUF009  (the functions called below make fields, not values)
 
@@ -33,11 +33,28 @@ def _histogram(name: str) -> Any:
 
 
 @dataclass
-class Counts:
-    """What a worker has done since it started; the catalogue of metrics describes each field."""
+class GroupCounts:
+    """What a process of a consumer group has done since it started; the catalogue of metrics describes each field."""
 
     sources: dict[str, int] = _count_by_label("events_consumed_total")
     lost: dict[str, int] = _count_by_label("records_lost_total")
+    rebalances: int = _count("rebalances_total")
+    rebalance: Histogram = _histogram("rebalance_duration_seconds")
+    #: When offsets were committed last, in seconds since 1970; 0 before.
+    committed: float = 0.0
+    commit: Histogram = _histogram("offset_commit_duration_seconds")
+    commits: int = _count("changelog_commits_total")
+    rows: int = _count("changelog_rows_total")
+    restore: Histogram = _histogram("table_recovery_duration_seconds")
+    copies_damaged: int = _count("local_copies_damaged_total")
+    loop: Histogram = _histogram("event_loop_lag_seconds")
+    lines: dict[str, int] = _count_by_label("log_messages_total")
+
+
+@dataclass
+class Counts(GroupCounts):
+    """What a worker has done since it started."""
+
     ignored: int = _count("events_ignored_total")
     parts_dropped: int = _count("event_parts_dropped_total")
     reasons: dict[str, int] = _count_by_label("events_dead_lettered_total")
@@ -55,20 +72,9 @@ class Counts:
     raised: int = _count("flags_opened_total")
     flags: dict[str, int] = _count_by_label("flags_closed_total")
     flag_latency: Histogram = _histogram("flag_latency_seconds")
-    rebalances: int = _count("rebalances_total")
-    rebalance: Histogram = _histogram("rebalance_duration_seconds")
-    #: When offsets were committed last, in seconds since 1970; 0 before.
-    committed: float = 0.0
-    commit: Histogram = _histogram("offset_commit_duration_seconds")
-    commits: int = _count("changelog_commits_total")
-    rows: int = _count("changelog_rows_total")
-    restore: Histogram = _histogram("table_recovery_duration_seconds")
-    copies_damaged: int = _count("local_copies_damaged_total")
     examples_skipped: int = _count("examples_skipped_total")
     checkpoints_dropped: int = _count("model_checkpoints_dropped_total")
     checkpoint_failures: int = _count("model_checkpoint_failures_total")
-    loop: Histogram = _histogram("event_loop_lag_seconds")
-    lines: dict[str, int] = _count_by_label("log_messages_total")
 
     @property
     def events(self) -> int:
@@ -76,5 +82,12 @@ class Counts:
         return sum(self.states.values())
 
 
-#: Field of `Counts` -> the metric that it is exported as.
-EXPORTED: dict[str, Metric] = {each.name: each.metadata[_METRIC] for each in fields(Counts) if each.metadata}
+def exported(counts: GroupCounts) -> dict[str, Metric]:
+    """The fields that are exported -> the metrics as which they are.
+
+    Parameters
+    ----------
+    counts
+        The counts.
+    """
+    return {each.name: each.metadata[_METRIC] for each in fields(counts) if each.metadata}

@@ -1,4 +1,4 @@
-"""Watches the topics while a worker uses them: people delete topics, and make them anew under the same name.
+"""Watches the topics that a process uses: people delete topics, and make them anew under the same name.
 
 Kafka's clients take a topic for the same as long as its name is. They would go on at the offset that they had reached,
 which means nothing in the new topic, or wait for a topic that they have once found missing.
@@ -17,8 +17,9 @@ from kafka.errors import KafkaError
 
 from stream_app.errors import StateError, StreamAppError
 from stream_app.kafka.clients.connection import Connection, RefusedError
+from stream_app.kafka.clients.flow import Flow
 from stream_app.kafka.clients.in_sync import find_unwritable
-from stream_app.kafka.clients.topics import MOVE, Names, Seen, find_seen
+from stream_app.kafka.clients.topics import MOVE, Seen, find_seen
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +30,14 @@ _CHECK_SECONDS = 2.0
 class _Condition:
     """Something that is wrong for a while; logged when it begins and when it is over."""
 
-    def __init__(self, over: str) -> None:
+    def __init__(self, process: str, over: str) -> None:
+        self._process = process
         self._over = over
         self._text = ""
 
     def tell(self, text: str) -> None:
         if text and not self._text:
-            log.error("%s; the worker waits, and is not ready", text)
+            log.error("%s; the %s waits, and is not ready", text, self._process)
         elif self._text and not text:
             log.info(self._over)
         self._text = text
@@ -50,12 +52,12 @@ class TopicWatch:
     ----------
     connection
         How to reach Kafka.
-    names
+    flow
         The topics.
     ids
-        Topic -> its id when the worker began to use it; all topics are watched.
+        Topic -> its id when the process began to use it; all topics are watched.
     partitions
-        Of the topic of events and of its changelog.
+        Of the topic whose partitions have state, and of its changelog.
     report
         Called with what is wrong, or with "", each time the topics were looked at.
     begin_again
@@ -65,21 +67,21 @@ class TopicWatch:
     def __init__(
         self,
         connection: Connection,
-        names: Names,
+        flow: Flow,
         ids: Mapping[str, str],
         partitions: int,
         report: Callable[[str], None],
         begin_again: Callable[[str], Awaitable[None]],
     ) -> None:
         self._connection = connection
-        self._names = names
+        self._flow = flow
         self._ids = dict(ids)
         self._partitions = partitions
         self._report = report
         self._begin_again = begin_again
         self._missing = ""
-        self._unwritable = _Condition("Kafka takes what is written again")
-        self._refused = _Condition("Kafka takes the connection again")
+        self._unwritable = _Condition(flow.process, "Kafka takes what is written again")
+        self._refused = _Condition(flow.process, "Kafka takes the connection again")
         self._admin: KafkaAdminClient | None = None
 
     async def run(self) -> None:
@@ -116,7 +118,7 @@ class TopicWatch:
         self._report(text)
 
     async def compare(self, seen: Mapping[str, Seen], unwritable: str = "") -> None:
-        """Compares the topics that are there with those that the worker began to use.
+        """Compares the topics that are there with those that the process began to use.
 
         Parameters
         ----------
@@ -142,15 +144,15 @@ class TopicWatch:
             if topic_id in ("", self._ids[name]):
                 self._check_partitions(name, partitions)
                 continue
-            if name in self._names.sources:
+            if name in self._flow.sources:
                 log.warning("topic %s was deleted and made anew: it is read from its beginning", name)
                 await self._begin_again(name)
-            elif name in (self._names.events, self._names.changelog, self._names.examples):
-                raise StateError(f"topic {name} was deleted and made anew: the worker has to start again")
+            elif name in (self._flow.keyed, self._flow.changelog, *self._flow.logs):
+                raise StateError(f"topic {name} was deleted and made anew: the {self._flow.process} has to start again")
             self._ids[name] = topic_id
 
     def _check_partitions(self, name: str, partitions: int) -> None:
-        if name in (self._names.events, self._names.changelog) and partitions > self._partitions:
+        if name in (self._flow.keyed, self._flow.changelog) and partitions > self._partitions:
             raise StateError(f"topic {name} has {partitions} partitions instead of {self._partitions}: {MOVE}")
 
     def _look(self) -> tuple[dict[str, Seen], str] | None:
@@ -158,9 +160,9 @@ class TopicWatch:
         try:
             if self._admin is None:
                 self._admin = self._connection.admin()
-            written = [self._names.events, self._names.changelog, *self._names.outputs]
+            written = [self._flow.keyed, self._flow.changelog, *self._flow.outputs]
             seen = find_seen(self._admin, list(self._ids))
-            return seen, find_unwritable(self._admin, written, self._names.group)
+            return seen, find_unwritable(self._admin, written, self._flow.group)
         except RefusedError:
             raise
         except (KafkaError, StreamAppError):

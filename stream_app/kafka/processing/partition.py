@@ -183,6 +183,10 @@ class Partition:
             taken += await self._slice(records[taken:])
         batch.done = True
 
+    def close(self) -> None:
+        """Closes the local copy."""
+        self.table.close()
+
     async def _slice(self, records: list[Record]) -> int:
         """Processes records for a bounded time and commits; returns how many were processed."""
         end = time.monotonic() + SLICE_SECONDS

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from stream_app.kafka.clients import publishing
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.flow import worker_flow
 from stream_app.kafka.clients.producer import READABLE, make_producer, unacknowledged
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.engine.app import make_app
@@ -71,7 +72,7 @@ def test_every_producer_waits_for_all_replicas_and_is_idempotent(monkeypatch: py
             assert producer._sender._acks == -1
             assert producer._txn_manager is not None
         settings = {"session_seconds": 6.0, "instance_id": None}
-        app = make_app(Connection("localhost:1"), Names(), Path(), dict, print, **settings)  # type: ignore[arg-type]
+        app = make_app(Connection("localhost:1"), worker_flow(Names()), Path(), dict, print, **settings)  # type: ignore[arg-type]
         assert app.conf.producer_acks == -1
 
     asyncio.run(body())

@@ -12,12 +12,16 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from faust.types import TP
 
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.flow import worker_flow
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.engine.app import make_app
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.transport import BatchConsumer
 from stream_app.kafka.processing.partition import Partition
 from stream_app.kafka.records import Batch
+
+
+FLOW = worker_flow(Names("g"))
 
 
 def no_partition(number: int) -> Partition:
@@ -29,7 +33,13 @@ def test_lags_are_not_known_before_the_consumer_has_started(tmp_path: Path) -> N
 
     async def lags() -> dict[tuple[str, int], int | None]:
         app = make_app(
-            Connection("127.0.0.1:9"), Names("g"), tmp_path, dict, print, session_seconds=10, instance_id=None
+            Connection("127.0.0.1:9"),
+            FLOW,
+            tmp_path,
+            dict,
+            print,
+            session_seconds=10,
+            instance_id=None,
         )
         return Assignment(app, "g-events", no_partition).lags()
 
@@ -48,7 +58,13 @@ def test_the_lag_of_what_a_rebalance_takes_away_is_not_known(tmp_path: Path) -> 
 
     async def lag() -> int | None:
         app = make_app(
-            Connection("127.0.0.1:9"), Names("g"), tmp_path, dict, print, session_seconds=10, instance_id=None
+            Connection("127.0.0.1:9"),
+            FLOW,
+            tmp_path,
+            dict,
+            print,
+            session_seconds=10,
+            instance_id=None,
         )
         assignment = Assignment(app, "g-events", no_partition)
         assignment._app = SimpleNamespace(consumer=Consumer())  # type: ignore[assignment]
@@ -69,7 +85,7 @@ def test_a_rebalance_in_the_middle_of_another_leaves_nothing_complete() -> None:
         group.consumer_generation_id = 2
         raise KafkaConnectionError("away")
 
-    partition = SimpleNamespace(open=rebalanced, table=SimpleNamespace(close=lambda: None))
+    partition = SimpleNamespace(open=rebalanced, close=lambda: None)
     assignment = Assignment(group, "g-events", lambda _: partition)  # type: ignore
     asyncio.run(assignment.take())
 
@@ -105,8 +121,12 @@ def test_what_could_not_be_saved_is_restored_before_it_goes_on(owned: bool) -> N
             if len(made) == 1:
                 raise KafkaTimeoutError
 
-        table = SimpleNamespace(close=lambda: None, still_owned=unowned)
-        made.append(SimpleNamespace(number=number, table=table, needs_restore=False, open=nothing, apply=fail))
+        table = SimpleNamespace(still_owned=unowned)
+        made.append(
+            SimpleNamespace(
+                number=number, table=table, needs_restore=False, open=nothing, apply=fail, close=lambda: None
+            )
+        )
         return made[-1]
 
     async def body() -> Assignment:

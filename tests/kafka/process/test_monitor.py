@@ -17,8 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families as read
 from stream_app.core.detector import Detector
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import STAGES
+from stream_app.kafka.clients.flow import worker_flow
+from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.collectors import LineCounter
-from stream_app.kafka.process.monitor import Monitor
+from stream_app.kafka.process.worker_monitor import WorkerMonitor
 from tests.metrics.exported import catalogued, exported, generalised
 from tests.metrics.test_metrics import EXAMPLE, VERDICT
 from tests.support.builders import ran
@@ -50,10 +52,10 @@ def partition() -> Any:
 
 
 @pytest.fixture
-def monitor(learner: Learner, partition: Any) -> Monitor:
+def monitor(learner: Learner, partition: Any) -> WorkerMonitor:
     """That of a worker in which everything that can have a value has one."""
     topics = ("provenance", "stream-app-events")
-    monitor = Monitor(topics[:1], "stream-app-events")
+    monitor = WorkerMonitor(worker_flow(Names()))
     monitor.assignment = SimpleNamespace(  # type: ignore[assignment]
         partitions=dict.fromkeys(range(PARTITIONS), partition),
         opening=partition,
@@ -75,7 +77,7 @@ def monitor(learner: Learner, partition: Any) -> Monitor:
 
 
 @pytest.fixture(params=["text", "OpenMetrics"])
-def families(request: pytest.FixtureRequest, monitor: Monitor) -> list[Any]:
+def families(request: pytest.FixtureRequest, monitor: WorkerMonitor) -> list[Any]:
     """What is exported, written and read again in one of the two formats."""
     if request.param == "text":
         return list(read(generate_latest(monitor.registry).decode()))
@@ -96,13 +98,13 @@ def test_a_worker_exports_what_the_catalogue_says(families: list[Any]) -> None:
     assert generalised(exported(families)) == catalogued("worker")
 
 
-def test_everything_documented_is_there_before_anything_happened(monitor: Monitor) -> None:
+def test_everything_documented_is_there_before_anything_happened(monitor: WorkerMonitor) -> None:
     """But what cannot be told without partitions or labels: rates and alerts need a beginning at zero."""
 
     def names(registry: CollectorRegistry) -> set[str]:
         return {sample.name for family in registry.collect() for sample in family.samples}
 
-    assert names(monitor.registry) - names(Monitor(["provenance"], "stream-app-events").registry) == {
+    assert names(monitor.registry) - names(WorkerMonitor(worker_flow(Names())).registry) == {
         "stream_app_consumer_lag_records",
         "stream_app_model_identity_info",
         "stream_app_model_info",
@@ -132,12 +134,12 @@ def test_everything_documented_is_there_before_anything_happened(monitor: Monito
         ("ready", {}, 0),
     ],
 )
-def test_what_was_measured_is_exported(monitor: Monitor, name: str, labels: dict[str, str], value: float) -> None:
+def test_what_was_measured_is_exported(monitor: WorkerMonitor, name: str, labels: dict[str, str], value: float) -> None:
     """Sums over the partitions held, and the model's own figures."""
     assert monitor.registry.get_sample_value(f"stream_app_{name}", labels) == value
 
 
-def test_lines_are_counted_by_level(monitor: Monitor) -> None:
+def test_lines_are_counted_by_level(monitor: WorkerMonitor) -> None:
     """A level between two counts as the lower, and what is not logged is not counted."""
     logger = logging.Logger("apart")
     logger.addHandler(LineCounter(monitor.counts.lines))
@@ -158,7 +160,7 @@ def test_lines_are_counted_by_level(monitor: Monitor) -> None:
     ],
 )
 def test_the_watchdog_is_told_what_is_to_be_done(
-    monitor: Monitor, complete: bool, lags: dict[tuple[str, int], int | None], busy: bool
+    monitor: WorkerMonitor, complete: bool, lags: dict[tuple[str, int], int | None], busy: bool
 ) -> None:
     """A backlog in any topic, partitions still to be opened, and those that are assigned and never read."""
     monitor.assignment.complete, monitor.assignment.lags = complete, lambda: lags  # type: ignore
@@ -167,7 +169,7 @@ def test_the_watchdog_is_told_what_is_to_be_done(
     assert monitor.progress().busy == busy
 
 
-def test_the_watchdog_sees_each_kind_of_progress(monitor: Monitor, partition: Any) -> None:
+def test_the_watchdog_sees_each_kind_of_progress(monitor: WorkerMonitor, partition: Any) -> None:
     """Events applied, sources read, partitions taken over, and rows of a long restore."""
     seen = [monitor.progress().done]
     partition.table.position = 1
@@ -183,7 +185,7 @@ def test_the_watchdog_sees_each_kind_of_progress(monitor: Monitor, partition: An
     assert monitor.progress().done == seen[-1]
 
 
-def test_the_watchdog_asks_nothing_of_faust(monitor: Monitor) -> None:
+def test_the_watchdog_asks_nothing_of_faust(monitor: WorkerMonitor) -> None:
     """Asked from another thread before it has started, Faust would make its consumer for that thread's loop."""
 
     def asked() -> dict[tuple[str, int], int | None]:
@@ -196,7 +198,7 @@ def test_the_watchdog_asks_nothing_of_faust(monitor: Monitor) -> None:
 
 @pytest.mark.parametrize("set_by", [0, 86_400, -86_400])
 def test_a_kafka_that_does_not_answer_is_told_once(
-    monitor: Monitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, set_by: int
+    monitor: WorkerMonitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, set_by: int
 ) -> None:
     """And once that it answers again; in between the worker is live, not ready, and knows no lag.
 
@@ -223,7 +225,7 @@ def test_a_kafka_that_does_not_answer_is_told_once(
 
 
 def test_a_kafka_that_does_not_acknowledge_is_told_once(
-    monitor: Monitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    monitor: WorkerMonitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And once that it acknowledges again: a broker that is cut off from the others still answers fetches."""
     caplog.set_level("INFO")
@@ -244,11 +246,11 @@ def test_a_kafka_that_does_not_acknowledge_is_told_once(
     ]
 
 
-def page(monitor: Monitor) -> str:
+def page(monitor: WorkerMonitor) -> str:
     return generate_latest(monitor.registry).decode()
 
 
-def test_lost_records_make_it_unready_for_minutes(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_records_make_it_unready_for_minutes(monitor: WorkerMonitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks at the probe shall see it; after that the metric remains."""
     monitor.lose("provenance", 0, 100, 1_400)
     assert monitor.ready().detail["records_lost"]

@@ -9,10 +9,11 @@ import pytest
 
 from stream_app.errors import StateError
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.flow import worker_flow
 from stream_app.kafka.clients.topics import Names, Seen
 from stream_app.kafka.process.topic_watch import TopicWatch
 
-NAMES = Names("g", ("a", "b"))
+FLOW = worker_flow(Names("g", ("a", "b")))
 #: The ids of the topics when the worker began.
 IDS = {name: f"{name}-1" for name in ("a", "b", "g-events", "g-state-changelog", "g-examples", "g-alerts")}
 
@@ -23,7 +24,7 @@ class Watched:
     def __init__(self) -> None:
         self.reported: list[str] = []
         self.renewed: list[str] = []
-        self.watch = TopicWatch(Connection("localhost:1"), NAMES, IDS, 6, self.reported.append, self._begin_again)
+        self.watch = TopicWatch(Connection("localhost:1"), FLOW, IDS, 6, self.reported.append, self._begin_again)
 
     async def _begin_again(self, topic: str) -> None:
         self.renewed.append(topic)
