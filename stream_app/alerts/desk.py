@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -20,11 +20,10 @@ from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagRecord, flag_id
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.messages import Fate
-from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
 from stream_app.alerts.preview import preview
 from stream_app.alerts.registered import Registered, register, restored_secrets, shown, with_secret
-from stream_app.alerts.sinks.sink import Outgoing
+from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.alerts.store import KEEP_DAYS, AlertStore, AuditEntry, Delivery
 from stream_app.alerts.subscriptions import (
     AppriseSink,
@@ -58,13 +57,39 @@ class ConflictError(StreamAppError):
     """What is asked does not fit what is there: an id that is taken, another version, a limit."""
 
 
+class Subscribers(Protocol):
+    """What a desk changes: a notifier, or the notifiers of a group that share the subscriptions."""
+
+    @property
+    def registered(self) -> Mapping[str, Registered]:
+        """The subscriptions, by id."""
+
+    def put(self, registered: Registered) -> None:
+        """Adds a subscription, or replaces it."""
+
+    def remove(self, name: str) -> None:
+        """Removes a subscription."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Adds an entry to the audit log."""
+
+    def again(self, name: str, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
+        """Sends a message of a subscription once more."""
+
+    async def saved(self) -> None:
+        """Returns when all changes so far are saved; raises AlertStoreError or ConflictError."""
+
+    async def test(self, registered: Registered, message: Outgoing) -> Result:
+        """Sends one message outside of any order."""
+
+
 class Desk:
     """Makes, changes, shows and tries subscriptions.
 
     Parameters
     ----------
     notifier
-        Sends their messages.
+        Has them, and sends their messages.
     store
         Keeps what was sent.
     texts
@@ -77,7 +102,7 @@ class Desk:
 
     def __init__(
         self,
-        notifier: Notifier,
+        notifier: Subscribers,
         store: AlertStore,
         texts: Texts | None = None,
         price_of: PriceOf = lambda _: None,
@@ -88,11 +113,19 @@ class Desk:
         self._texts = texts or Texts()
         self._price_of = price_of
         self._check_sink = check
-        #: Requests that may be sent again: what identifies one -> its entry in the audit log.
-        self._requests = {each.request.partition(" ")[0]: each for each in store.requests(0)}
+        #: Requests that may be sent again and may not be in the store yet: what identifies one -> its entry.
+        self._requests: dict[str, AuditEntry] = {}
 
     async def saved(self) -> None:
-        """Returns when all changes so far are saved; raises AlertStoreError where that is not possible now."""
+        """Returns when all changes so far are saved.
+
+        Raises
+        ------
+        AlertStoreError
+            That is not possible now.
+        ConflictError
+            Another change of the same subscription, made elsewhere at the same time, came first.
+        """
         await self._notifier.saved()
 
     def listed(self, who: Principal, after: str = "", limit: int | None = None) -> list[dict[str, Any]]:
@@ -157,8 +190,12 @@ class Desk:
 
     def _made_before(self, request: str, now_ms: int) -> Registered | None:
         """What a request that is sent again has made; raises ConflictError where that cannot be said again."""
-        self._requests = {name: each for name, each in self._requests.items() if each.time_ms > now_ms - DAY_MS}
-        found = self._requests.get(request.partition(" ")[0])
+        if not request:
+            return None
+        since_ms = now_ms - DAY_MS
+        self._requests = {name: each for name, each in self._requests.items() if each.time_ms > since_ms}
+        identity = request.partition(" ")[0]
+        found = self._requests.get(identity) or self._store.request(identity, since_ms)
         if found is None:
             return None
         if found.request != request:

@@ -19,7 +19,7 @@ from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
-from stream_app.alerts.messages import Message
+from stream_app.alerts.messages import LogEntry, Message
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.retries import DISABLE_AFTER_HOURS
 from stream_app.alerts.sinks.sink import Outgoing, Result, Sink
@@ -123,15 +123,24 @@ class Notifier:
         for gone in by_name.values():
             self._changes.rows.update(dict.fromkeys(gone))
 
-    def put(self, registered: Registered) -> None:
-        """Adds a subscription, or replaces it; its messages stay."""
+    def put(self, registered: Registered, *, stored: bool = False) -> None:
+        """Adds a subscription, or replaces it; its messages stay.
+
+        Parameters
+        ----------
+        registered
+            The subscription.
+        stored
+            Whether it is stored already.
+        """
         self._put(registered)
-        self._changes.subscriptions[registered.subscription.id] = registered
+        if not stored:
+            self._changes.subscriptions[registered.subscription.id] = registered
         self._reschedule(registered.subscription.id)
         self._wake.set()
 
-    def remove(self, name: str) -> None:
-        """Removes a subscription with its messages."""
+    def remove(self, name: str, *, stored: bool = False) -> None:
+        """Removes a subscription with its messages; parameters as of `put`."""
         mailbox = self.mailboxes.get(name)
         if mailbox is None:
             return
@@ -142,7 +151,8 @@ class Notifier:
         del self.mailboxes[name], self.registered[name]
         self._sinks.pop(name, None)
         self._due.pop(name, None)
-        self._changes.subscriptions[name] = None
+        if not stored:
+            self._changes.subscriptions[name] = None
         self._wake.set()
 
     def accept(self, record: FlagRecord, logged_ms: int, number: int) -> None:
@@ -157,12 +167,24 @@ class Notifier:
         number
             Its number, which is saved together with what mailboxes make of it.
         """
-        now_ms = self._clocks.now_ms()
         for subscription, exact in self.matcher.match(record):
-            self.mailboxes[subscription.id].accept(record, exact, logged_ms, now_ms)
-            self._dirty[subscription.id] = None
-            self._reschedule(subscription.id)
+            self.deliver(subscription.id, record, logged_ms, exact=exact)
+        self.reach(number)
+
+    def deliver(self, name: str, record: FlagRecord, logged_ms: int, *, exact: bool) -> None:
+        """Takes a flag record that was matched to a subscription; see `Mailbox.accept`."""
+        self.mailboxes[name].accept(record, exact, logged_ms, self._clocks.now_ms())
+        self._dirty[name] = None
+        self._reschedule(name)
+
+    def reach(self, number: int) -> None:
+        """Saves with the next changes that everything up to a number was taken."""
         self._changes.cursor = number
+        self._wake.set()
+
+    def note(self, name: str, entry: LogEntry) -> None:
+        """Adds an entry to the delivery log of a subscription that has no mailbox here."""
+        self._changes.deliveries.append((name, entry))
         self._wake.set()
 
     def again(self, name: str, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:

@@ -265,10 +265,14 @@ class AlertStore:
         select = "SELECT time_ms, who, what, subject, request FROM audit ORDER BY number DESC LIMIT ?"
         return [AuditEntry(*row) for row in self._read(select, limit)]
 
-    def requests(self, since_ms: int) -> list[AuditEntry]:
-        """The entries since a time whose requests may be sent again, in order."""
-        select = "SELECT time_ms, who, what, subject, request FROM audit WHERE time_ms >= ? AND request != ''"
-        return [AuditEntry(*row) for row in self._read(f"{select} ORDER BY number", since_ms)]
+    def request(self, identity: str, since_ms: int) -> AuditEntry | None:
+        """The entry after a time whose request begins with what identifies it; None where there is none."""
+        select = (
+            "SELECT time_ms, who, what, subject, request FROM audit "
+            "WHERE time_ms > ? AND request >= ? AND request < ? ORDER BY number LIMIT 1"
+        )
+        rows = self._read(select, since_ms, f"{identity} ", f"{identity}!")
+        return AuditEntry(*rows[0]) if rows else None
 
     def deleted(self) -> set[str]:
         """The ids of subscriptions that were deleted and are not made again; see `ownership`."""

@@ -20,7 +20,6 @@ from stream_app.kafka.engine.transport import BatchConsumer
 from stream_app.kafka.processing.partition import Partition
 from stream_app.kafka.records import Batch
 
-
 FLOW = worker_flow(Names("g"))
 
 
