@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from typing import NamedTuple
 
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.store import AlertStore
 
 #: Listeners at one time, and records that are read for one at a time.
 LISTENERS_MAX, PAGE = 100, 50
+
+
+class Page(NamedTuple):
+    """Some records, in order, each with its number."""
+
+    #: The number of the last record that the listener then has.
+    last: int
+    records: list[tuple[int, FlagRecord]]
 
 
 class FlagFeed:
@@ -46,7 +55,7 @@ class FlagFeed:
         self._closed = True
         self.announce()
 
-    async def follow(self, after: int | None, seconds: float) -> AsyncGenerator[list[tuple[int, FlagRecord]], None]:
+    async def follow(self, after: int | None, seconds: float) -> AsyncGenerator[Page, None]:
         """Follows the records until the feed is closed.
 
         Parameters
@@ -58,25 +67,25 @@ class FlagFeed:
 
         Yields
         ------
-        list of tuple
-            Number and record of some records, in order.
+        Page
+            The next records; the first page is empty.
         """
         woken = asyncio.Event()
         self._listeners.add(woken)
         try:
             number = after if after is not None else await asyncio.to_thread(self._store.last_flag)
-            yield []
+            yield Page(number, [])
             while not self._closed:
                 woken.clear()
                 found = await asyncio.to_thread(self._store.flags_after, number, PAGE)
                 if found:
                     number = found[-1][0]
-                    yield [(each, record) for each, _, record in found]
+                    yield Page(number, [(each, record) for each, _, record in found])
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
                         await woken.wait()
                         continue
-                yield []
+                yield Page(number, [])
         finally:
             self._listeners.discard(woken)

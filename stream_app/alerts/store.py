@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream_app.alerts.filters import matcher
 from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.ownership import PREFIX as OWNED
@@ -207,13 +208,14 @@ class AlertStore:
         return ((logged, _record(row)) for logged, row in self._read(select, logged_ms))
 
     def latest_flags(self, limit: int, pipeline: str | None = None, *, opened: bool = False) -> list[FlagRecord]:
-        """The last record of each flag, newest first; of open flags alone if `opened`."""
+        """The last record of each flag of pipelines that match, newest first; of open flags alone if `opened`."""
+        chosen = matcher((pipeline,)) if pipeline is not None else lambda _: True
         newest = "SELECT max(number) FROM flags GROUP BY flag"
         select = "SELECT record FROM flags WHERE number IN (" + newest + ") ORDER BY number DESC"
         found: list[FlagRecord] = []
         for (row,) in self._read(select):
             record = _record(row)
-            if pipeline in (None, record.pipeline) and not (opened and record.is_end):
+            if chosen(record.pipeline) and not (opened and record.is_end):
                 found.append(record)
                 if len(found) == limit:
                     break

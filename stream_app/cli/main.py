@@ -22,6 +22,7 @@ from stream_app.cli import (
     publish,
     replay,
     serve,
+    shown_flags,
     simulate,
     subscription_sync,
     subscriptions,
@@ -52,6 +53,7 @@ app.command()(worker.worker)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")
+app.command()(shown_flags.flags)
 subscriptions.subscriptions.command()(subscription_sync.sync)
 app.add_typer(subscriptions.subscriptions, name="subscriptions")
 app.add_typer(deliveries.deliveries, name="deliveries")

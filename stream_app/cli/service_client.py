@@ -9,6 +9,8 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
@@ -95,25 +97,65 @@ class Service:
         ServiceError
             The service refused it, or did not answer.
         """
-        request = urllib.request.Request(f"{self._url}{path}", method=method)
-        request.add_header("Accept", "application/json")
+        request = self._request(method, path, "application/json")
         if body is not None:
             request.data = json.dumps(body).encode()
             kind = "merge-patch+json" if method == "PATCH" else "json"
             request.add_header("Content-Type", f"application/{kind}")
-        if self._token is not None:
-            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
-        try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-                content = response.read()
-        except urllib.error.HTTPError as error:
-            self._refused(error)
-        except (OSError, http.client.HTTPException) as error:
-            raise ServiceError(f"cannot reach the service at {self._url}: {_named(error)}") from None
+        with self._answered(), self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+            content = response.read()
         try:
             return json.loads(content) if content.strip() else None
         except ValueError:
             raise ServiceError(f"{self._url} answers with something else than JSON; is it stream-app serve?") from None
+
+    def events(self, path: str, last: str | None) -> http.client.HTTPResponse:
+        """Opens a stream of server-sent events.
+
+        Parameters
+        ----------
+        path
+            Of the stream, with its query.
+        last
+            The id of the last event that is there already; None: from now on.
+
+        Returns
+        -------
+        http.client.HTTPResponse
+            The answer, of which nothing is read yet.
+
+        Raises
+        ------
+        ServiceError
+            As of `call`.
+        """
+        request = self._request("GET", path, "text/event-stream")
+        if last is not None:
+            request.add_header("Last-Event-ID", last)
+        response: http.client.HTTPResponse
+        with self._answered():
+            response = self._opener.open(request, timeout=_TIMEOUT_SECONDS)
+        if response.headers.get_content_type() != "text/event-stream":
+            response.close()
+            raise ServiceError(f"{self._url} answers with something else than events; is it stream-app serve?", 404)
+        return response
+
+    def _request(self, method: str, path: str, accepted: str) -> urllib.request.Request:
+        request = urllib.request.Request(f"{self._url}{path}", method=method)
+        request.add_header("Accept", accepted)
+        if self._token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        return request
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Raises ServiceError where a request is refused or not answered."""
+        try:
+            yield
+        except urllib.error.HTTPError as error:
+            self._refused(error)
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceError(f"cannot reach the service at {self._url}: {_named(error)}") from None
 
     def _refused(self, error: urllib.error.HTTPError) -> NoReturn:
         status = error.code

@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from stream_app.alerts.desk import Desk
-from stream_app.alerts.feed import FlagFeed
+from stream_app.alerts.feed import FlagFeed, Page
 from stream_app.alerts.filters import matcher
 from stream_app.alerts.flags import FlagRecord, cloud_event, record_to_dict
 from stream_app.alerts.store import AlertStoreError, AuditEntry
@@ -91,10 +91,13 @@ class FlagRoutes:
                 async for page in pages:
                     if not response.prepared:
                         await response.prepare(request)
-                        await response.write(_RETRY)
+                        # Whoever loses the connection before anything came does not miss what came meanwhile.
+                        await response.write(_RETRY + _only_id(page.last))
                         continue
                     seen = [
-                        (number, each) for number, each in page if chosen(each.pipeline) and who.sees(each.pipeline)
+                        (number, each)
+                        for number, each in page.records
+                        if chosen(each.pipeline) and who.sees(each.pipeline)
                     ]
                     await _write(request, response, _piece(page, seen))
             except AlertStoreError as error:
@@ -120,12 +123,16 @@ def _cut(request: web.Request) -> None:
         request.protocol.abort()
 
 
-def _piece(page: list[tuple[int, FlagRecord]], seen: list[tuple[int, FlagRecord]]) -> bytes:
+def _piece(page: Page, seen: list[tuple[int, FlagRecord]]) -> bytes:
     """What is sent of a page."""
     if seen:
         return b"".join(event(number, record) for number, record in seen)
     # An id alone: whoever connects again is not sent from before what it does not see.
-    return b"id: %d\n\n" % page[-1][0] if page else b": nothing new\n\n"
+    return _only_id(page.last) if page.records else b": nothing new\n\n"
+
+
+def _only_id(number: int) -> bytes:
+    return b"id: %d\n\n" % number
 
 
 def event(number: int, record: FlagRecord) -> bytes:

@@ -30,7 +30,7 @@ async def numbers(feed: FlagFeed, after: int | None, last: int) -> list[list[int
     found = []
     async with aclosing(feed.follow(after, 20)) as pages:
         async for page in pages:
-            found.append([number for number, _ in page])
+            found.append([number for number, _ in page.records])
             if last in found[-1]:
                 break
     return found

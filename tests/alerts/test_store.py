@@ -121,6 +121,7 @@ def test_the_latest_flags_are_the_last_records(store: AlertStore) -> None:
     assert [each.id for each in store.latest_flags(10, opened=True)] == ["p/run:r2#1", "q/run:1#1"]
     assert [each.id for each in store.latest_flags(10, "q")] == ["q/run:1#1"]
     assert [each.id for each in store.latest_flags(1)] == ["p/run:r1#2"]
+    assert [each.id for each in store.latest_flags(10, "[q-z]*")] == ["q/run:1#1"]
     assert store.latest_flags(10, "none") == []
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +18,11 @@ from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.signing import headers, key_of, make_secret
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import Changes
-from stream_app.cli import main
 from tests.alerts.records import NOW, record
+from tests.support.commands import Run
 from tests.support.desk_service import DeskService, desk_service
 
 SLACK_URL = "https://hooks.slack.com/services/T000/B000/secret"
-Run = Callable[..., "Ran"]
-
-
-class Ran:
-    """How a command ended and what it printed."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> Any:
-        """What was printed, as JSON."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    tmp_path.chmod(0o700)
-
-    def call(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["stream-app", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        sys.stdout.flush()
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return Ran(int(ended.value.code or 0), out, err)
-
-    return call
 
 
 @pytest.fixture
@@ -84,6 +52,7 @@ GROUPS = {
                       "rotate-secret", "sync"),
     "deliveries": ("list", "redeliver", "recover"),
     "tokens": ("make",),
+    "flags": ("",),
     "verify-webhook": ("",),
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from stream_app.alerts.access import EVERYBODY, Principal
 from stream_app.alerts.desk import Desk
+from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.secrets import Vault
@@ -18,6 +19,7 @@ from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.alerts.store import AlertStore, Changes
 from stream_app.metrics.registry import make_registry
 from stream_app.web.app import make_app
+from stream_app.web.flag_routes import FlagRoutes
 from stream_app.web.problems import Handler, ProblemError
 from stream_app.web.subscription_routes import SubscriptionRoutes
 from stream_app.web.tokens import PRINCIPAL
@@ -52,6 +54,7 @@ class DeskService:
         self.sinks = Sinks()
         self.notifier = Notifier(self.save, self.sinks.of)
         self.desk = Desk(self.notifier, self.store)
+        self.feed = FlagFeed(self.store)
         self.who: Principal = EVERYBODY
         self.token: str | None = None
         #: Method and path of each request.
@@ -73,7 +76,10 @@ class DeskService:
             request[PRINCIPAL] = self.who
             return await handler(request)
 
-        app = make_app(SubscriptionRoutes(self.desk, lambda: NOW).routes(), lambda: "", make_registry())
+        flags = FlagRoutes(self.desk, self.feed)
+        routes = [*SubscriptionRoutes(self.desk, lambda: NOW).routes(), *flags.routes()]
+        app = make_app(routes, lambda: "", make_registry())
+        app.on_shutdown.append(flags.closing)
         app.middlewares.append(admit)
         return app
 

@@ -447,7 +447,7 @@ def test_a_listener_gets_flags_as_they_come_and_goes_on_where_it_was(service: Se
     post(service, history(now_ms()))
     with listening(service) as stream:
         assert stream.headers["Content-Type"] == "text/event-stream"
-        assert stream.readline() == b"retry: 2000\n"
+        assert [stream.readline() for _ in range(3)] == [b"retry: 2000\n", b"\n", b"id: 0\n"]
         post(service, flagged_run(now_ms(), "r1")[0])
         (first,) = events(stream, 1)
     post(service, flagged_run(now_ms(), "r2")[0])
