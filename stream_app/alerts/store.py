@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   time_ms INTEGER NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL, records TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deliveries_by_subscription ON deliveries (subscription, number);
+CREATE INDEX IF NOT EXISTS deliveries_by_message ON deliveries (message);
 CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (time_ms);
 CREATE TABLE IF NOT EXISTS audit (
   number INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
@@ -97,6 +98,31 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.deliveries or self.subscriptions or self.audit or self.cursor is not None)
+
+
+@dataclass(slots=True)
+class LogPage:
+    """Entries of a log that is kept elsewhere, with the numbers that they have there.
+
+    Parameters
+    ----------
+    log
+        The id of the log.
+    position
+        The position after the page.
+    flags
+        Number, log time in ms since 1970 UTC, and record of flag records.
+    deliveries
+        Entries of the delivery log.
+    audit
+        Number and entry of entries of the audit log.
+    """
+
+    log: str
+    position: int
+    flags: list[tuple[int, int, FlagRecord]] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    audit: list[tuple[int, AuditEntry]] = field(default_factory=list)
 
 
 class AlertStore:
@@ -161,6 +187,59 @@ class AlertStore:
         rows = [(each.id, each.flag, logged_ms, orjson.dumps(record_to_dict(each))) for logged_ms, each in records]
         insert = "INSERT OR IGNORE INTO flags (id, flag, logged_ms, record) VALUES (?, ?, ?, ?)"
         self._transact(lambda: self._db.executemany(insert, rows))
+
+    def follow(self, page: LogPage) -> None:
+        """Stores a page of a log that is kept elsewhere; what is stored already is left as it is.
+
+        Parameters
+        ----------
+        page
+            The page. One of another log than the last one replaces everything.
+
+        Raises
+        ------
+        AlertStoreError
+            It cannot be written.
+        """
+
+        def write() -> None:
+            if self._followed()[0] != page.log:
+                for table in ("flags", "deliveries", "audit"):
+                    self._db.execute(f"DELETE FROM {table}")
+            self._db.executemany(
+                "INSERT OR IGNORE INTO flags (number, id, flag, logged_ms, record) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (number, each.id, each.flag, logged_ms, orjson.dumps(record_to_dict(each)))
+                    for number, logged_ms, each in page.flags
+                ],
+            )
+            # A writer that died may have written an entry twice.
+            self._db.executemany(
+                "INSERT OR IGNORE INTO deliveries"
+                " (number, subscription, message, fate, time_ms, attempt, reason, records)"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?3"
+                " AND subscription = ?2 AND fate = ?4 AND time_ms = ?5 AND attempt = ?6)",
+                [(each.number, each.subscription, *_delivery_row(each.entry)) for each in page.deliveries],
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO audit (number, time_ms, who, what, subject, request) VALUES (?, ?, ?, ?, ?, ?)",
+                [(number, *entry) for number, entry in page.audit],
+            )
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('log', ?)", (f"{page.log} {page.position}",))
+
+        self._transact(write)
+
+    def followed(self) -> tuple[str, int]:
+        """The log that is followed, and the position in it up to which it is stored; "" and 0: none is."""
+        with self._lock:
+            return self._followed()
+
+    def _followed(self) -> tuple[str, int]:
+        found = self._db.execute("SELECT value FROM meta WHERE name = 'log'").fetchone()
+        if found is None:
+            return "", 0
+        log, _, position = str(found[0]).rpartition(" ")
+        return log, int(position)
 
     def delete_old(self, now_ms: int) -> None:
         """Deletes flag records, deliveries and audit entries that are older than `KEEP_DAYS`."""
@@ -290,12 +369,8 @@ class AlertStore:
         db.executemany(
             "INSERT INTO deliveries (subscription, message, fate, time_ms, attempt, reason, records)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (name, each.message, str(each.fate), each.time_ms, each.attempt, each.reason,
-                 orjson.dumps(each.records).decode())
-                for name, each in changes.deliveries
-            ],
-        )  # fmt: skip
+            [(name, *_delivery_row(each)) for name, each in changes.deliveries],
+        )
         for name, registered in changes.subscriptions.items():
             if registered is None:
                 db.execute("DELETE FROM subscriptions WHERE id = ?", (name,))
@@ -329,6 +404,11 @@ class AlertStore:
 
 def _record(row: bytes) -> FlagRecord:
     return record_from_dict(orjson.loads(row))
+
+
+def _delivery_row(entry: LogEntry) -> tuple[str, str, int, int, str, str]:
+    records = orjson.dumps(entry.records).decode()
+    return entry.message, str(entry.fate), entry.time_ms, entry.attempt, entry.reason, records
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:

@@ -10,9 +10,9 @@ from stream_app.errors import OptionsError
 if TYPE_CHECKING:
     from stream_app.alerts.access import Tokens
     from stream_app.alerts.matching import PriceOf
+    from stream_app.alerts.settings import AlertSettings
     from stream_app.alerts.sinks.email import MailServer
     from stream_app.options import AlertOptions, Options
-    from stream_app.service.alerting import AlertSettings
 
 
 def tokens_of(options: Options) -> Tokens:
@@ -45,8 +45,8 @@ def alerts_of(options: Options) -> AlertSettings:
         A secret or the file of owners cannot be read, or a package is missing.
     """
     need("serve", "aiosmtplib", "cryptography")
+    from stream_app.alerts.settings import AlertSettings
     from stream_app.options import read_owners, read_secret
-    from stream_app.service.alerting import AlertSettings
 
     chosen = options.alerts
     key = read_secret(chosen.key, chosen.key_file, "alerts.key")

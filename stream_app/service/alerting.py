@@ -5,60 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import orjson
 
-from stream_app.alerts.desk import SUBSCRIPTIONS_MAX, Desk
+from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.guard import AddressGuard
-from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.notifier import Clocks, Notifier
-from stream_app.alerts.ownership import default_subscription, subscription_id
-from stream_app.alerts.registered import register
-from stream_app.alerts.secrets import Vault
-from stream_app.alerts.sinks.email import MailServer
+from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
+from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
-from stream_app.alerts.store import AlertStore, AlertStoreError, AuditEntry, Changes
-from stream_app.alerts.subscriptions import SubscriptionError
+from stream_app.alerts.store import AlertStore, AlertStoreError, Changes
 from stream_app.alerts.texts import Texts
-from stream_app.errors import OptionsError
-from stream_app.owners import Owners
-from stream_app.runtime.files import make_file, make_folder, replace_file, tighten
 from stream_app.service.flag_outbox import FlagOutbox
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two tries while the store cannot be written, and between two deletions of what is old.
 _AGAIN_SECONDS, _DELETE_SECONDS = 1.0, 3_600.0
-#: Who subscribes owners, in the audit log.
-_OWNERSHIP = "owners file"
-
-
-@dataclass(frozen=True)
-class AlertSettings:
-    """Settings of alerts."""
-
-    #: The key that encrypts secrets; None: one is made beside the store.
-    key: bytes | None = field(default=None, repr=False)
-    #: How e-mails are sent; None: they are not.
-    mail: MailServer | None = None
-    #: Networks that sinks may be in although they are not public.
-    allowed_networks: tuple[str, ...] = ()
-    #: Returns the price of a node-hour; the currency, and the address of a flag's page.
-    price_of: PriceOf = lambda _: None
-    currency: str = "USD"
-    link: str = ""
-    #: Whoever is subscribed to the flags of their own runs; None: nobody is.
-    owners: Owners | None = None
-    #: The token of a bot of Slack for these.
-    slack_token: str | None = field(default=None, repr=False)
 
 
 class Alerts:
@@ -97,18 +65,17 @@ class Alerts:
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._settings = chosen = settings or AlertSettings()
+        chosen = settings or AlertSettings()
         self._on_changes, self._on_record = on_changes, on_record
         self._clocks = clocks or Clocks()
         self._http = HttpClient(AddressGuard(chosen.allowed_networks))
         sinks = SinkMaker(self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0)
-        texts = Texts(self._money_of, chosen.currency, chosen.link)
+        texts = Texts(chosen.money_of, chosen.currency, chosen.link)
         self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt)
         self.notifier.load(store.subscriptions(), store.rows())
         self.desk = Desk(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.feed = FlagFeed(store)
-        #: Subscriptions of owners that are there, or were deleted.
-        self._owned = store.deleted() | self.notifier.registered.keys()
+        self._owners = OwnerSubscriptions(chosen, store.deleted())
         self._cursor = store.cursor()
         self._wake = asyncio.Event()
         self._reason = ""
@@ -171,29 +138,13 @@ class Alerts:
     async def _accept_records(self) -> None:
         while found := await asyncio.to_thread(self._store.flags_after, self._cursor):
             for number, logged_ms, record in found:
-                if self._settings.owners is not None and record.owner:
-                    self._subscribe_owner(record.owner, self._settings.owners)
+                made = self._owners.due(record.owner, self.notifier.registered, self._clocks.now_ms())
+                if made is not None:
+                    self.notifier.put(made)
+                    self.notifier.audit(self._owners.audit(made))
                 self.notifier.accept(record, logged_ms, number)
                 self._cursor = number
             self.feed.announce()
-
-    def _subscribe_owner(self, owner: str, owners: Owners) -> None:
-        """Subscribes an owner whose first flag this is, and who has not deleted that subscription."""
-        name = subscription_id(owner)
-        if name in self._owned or len(self.notifier.registered) >= SUBSCRIPTIONS_MAX:
-            return
-        self._owned.add(name)
-        made = default_subscription(owner, owners, self._settings.slack_token)
-        if made is None:
-            log.warning("an owner has no address that can be written to: %r; see [[owners]]", owner[:200])
-            return
-        now_ms = self._clocks.now_ms()
-        try:
-            self.notifier.put(register(made, now_ms))
-        except SubscriptionError as error:
-            log.warning("owner %r cannot be subscribed: %s", owner[:200], error)
-            return
-        self.notifier.audit(AuditEntry(now_ms, _OWNERSHIP, "create", name))
 
     async def _delete_old(self) -> None:
         while True:
@@ -204,46 +155,3 @@ class Alerts:
     async def _save(self, changes: Changes) -> None:
         await asyncio.to_thread(self._store.save, changes)
         self._on_changes(changes)
-
-    def _money_of(self, record: FlagRecord, node_seconds: float) -> float | None:
-        price = self._settings.price_of(record)
-        return node_seconds / 3600.0 * price if price is not None else None
-
-
-def open_store(folder: Path, key: bytes | None = None) -> AlertStore:
-    """Opens the store of alerts in a folder.
-
-    Parameters
-    ----------
-    folder
-        The folder; store and key are made for this user alone.
-    key
-        The key that encrypts secrets; None: that of the folder, made where there is none.
-
-    Returns
-    -------
-    AlertStore
-
-    Raises
-    ------
-    OptionsError
-        It cannot be opened.
-    """
-    path = folder / "alerts.sqlite"
-    try:
-        make_folder(folder)
-        if key is None:
-            key = _own_key(folder / "alerts.key")
-        make_file(path)  # SQLite gives new files beside it the same rights
-        for end in ("-wal", "-shm"):
-            tighten(path.with_name(path.name + end))
-    except OSError as error:
-        raise OptionsError(f"{path}: cannot be opened: {error.strerror}") from None
-    return AlertStore(path, Vault(key))
-
-
-def _own_key(path: Path) -> bytes:
-    if not path.exists():
-        replace_file(path, secrets.token_urlsafe(32).encode() + b"\n")
-    tighten(path)
-    return path.read_bytes()

@@ -7,11 +7,12 @@ from collections import Counter
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import AlertStore, Changes
 from stream_app.metrics.alerts import AlertMetrics
 from stream_app.metrics.catalogue import WITHDRAWN
-from stream_app.service.alerting import Alerts, AlertSettings
+from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded
 
 

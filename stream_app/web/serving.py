@@ -15,9 +15,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.access import Tokens
+from stream_app.alerts.opening import open_store
+from stream_app.alerts.settings import AlertSettings
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
-from stream_app.service.alerting import Alerts, AlertSettings, open_store
+from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.service.settings import EmbeddedSettings

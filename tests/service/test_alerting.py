@@ -12,11 +12,13 @@ import pytest
 
 from stream_app.alerts.flags import Change, record_to_dict
 from stream_app.alerts.notifier import Clocks
+from stream_app.alerts.opening import open_store
 from stream_app.alerts.registered import register
+from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.store import AlertStore, AlertStoreError
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.errors import OptionsError
-from stream_app.service.alerting import Alerts, AlertSettings, open_store
+from stream_app.service.alerting import Alerts
 from stream_app.service.event_log import StoredFlag
 from stream_app.service.flag_outbox import FlagOutbox
 from tests.alerts.records import NOW, record

@@ -19,9 +19,11 @@ from typing import Any
 from aiohttp import web
 
 from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
+from stream_app.alerts.opening import open_store
+from stream_app.alerts.settings import AlertSettings
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.metrics.registry import make_registry
-from stream_app.service.alerting import Alerts, AlertSettings, open_store
+from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import EventLog
 from stream_app.service.settings import EmbeddedSettings

@@ -13,9 +13,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
+from stream_app.alerts.settings import AlertSettings
 from stream_app.core.detector import Settings
 from stream_app.owners import OwnerRule, Owners
-from stream_app.service.alerting import AlertSettings
 from tests.support.receiver import Receiver, flagged_run, history, receiver
 from tests.web.served import JSON, Answer, Service, embedded_service, relayed_service
 from tests.web.steered_service import Pessimist

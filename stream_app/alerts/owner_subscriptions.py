@@ -1,0 +1,73 @@
+"""Subscribes whoever owns a run, at the first flag of theirs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from stream_app.alerts.desk import SUBSCRIPTIONS_MAX
+from stream_app.alerts.ownership import default_subscription, subscription_id
+from stream_app.alerts.registered import Registered, register
+from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.store import AuditEntry
+from stream_app.alerts.subscriptions import SubscriptionError
+
+log = logging.getLogger(__name__)
+
+#: Who subscribes owners, in the audit log.
+_WHO = "owners file"
+
+
+class OwnerSubscriptions:
+    """Makes subscriptions of owners.
+
+    Parameters
+    ----------
+    settings
+        Settings of alerts.
+    deleted
+        The ids of such subscriptions that somebody has deleted; they are not made again.
+    """
+
+    def __init__(self, settings: AlertSettings, deleted: Iterable[str] = ()) -> None:
+        self._settings = settings
+        #: Subscriptions that need not be made: they were deleted, or were tried before.
+        self.done = set(deleted)
+
+    def due(self, owner: str, registered: Mapping[str, Registered], now_ms: int) -> Registered | None:
+        """The subscription to make now.
+
+        Parameters
+        ----------
+        owner
+            The owner of a run that is flagged; "" where it has none.
+        registered
+            The subscriptions that there are, by id.
+        now_ms
+            The time in ms since 1970 UTC.
+
+        Returns
+        -------
+        Registered or None
+            None where nothing is to be made.
+        """
+        if self._settings.owners is None or not owner or len(registered) >= SUBSCRIPTIONS_MAX:
+            return None
+        name = subscription_id(owner)
+        if name in self.done or name in registered:
+            return None
+        self.done.add(name)
+        made = default_subscription(owner, self._settings.owners, self._settings.slack_token)
+        if made is None:
+            log.warning("an owner has no address that can be written to: %r; see [[owners]]", owner[:200])
+            return None
+        try:
+            return register(made, now_ms)
+        except SubscriptionError as error:
+            log.warning("owner %r cannot be subscribed: %s", owner[:200], error)
+            return None
+
+    @staticmethod
+    def audit(made: Registered) -> AuditEntry:
+        """The entry of the audit log of a subscription that was made."""
+        return AuditEntry(made.created_ms, _WHO, "create", made.subscription.id)

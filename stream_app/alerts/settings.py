@@ -1,0 +1,43 @@
+"""What a process that sends alerts is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.matching import PriceOf
+from stream_app.alerts.sinks.email import MailServer
+from stream_app.owners import Owners
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """Settings of alerts."""
+
+    #: The key that encrypts secrets; None: one is made beside the store.
+    key: bytes | None = field(default=None, repr=False)
+    #: How e-mails are sent; None: they are not.
+    mail: MailServer | None = None
+    #: Networks that sinks may be in although they are not public.
+    allowed_networks: tuple[str, ...] = ()
+    #: Returns the price of a node-hour; the currency, and the address of a flag's page.
+    price_of: PriceOf = lambda _: None
+    currency: str = "USD"
+    link: str = ""
+    #: Whoever is subscribed to the flags of their own runs; None: nobody is.
+    owners: Owners | None = None
+    #: The token of a bot of Slack for these.
+    slack_token: str | None = field(default=None, repr=False)
+
+    def money_of(self, record: FlagRecord, node_seconds: float) -> float | None:
+        """The price of compute of a run; None where it is not known.
+
+        Parameters
+        ----------
+        record
+            A record of the run's flag.
+        node_seconds
+            The compute.
+        """
+        price = self.price_of(record)
+        return node_seconds / 3600.0 * price if price is not None else None

@@ -1,0 +1,135 @@
+"""The records of the alert log: flags, what became of their messages, and who changed what.
+
+Every notifier reads the whole log, which has one partition: all of them answer alike, and the offset of a record is its
+number everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
+from stream_app.alerts.messages import Fate, LogEntry
+from stream_app.alerts.store import AuditEntry, Delivery
+from stream_app.kafka.state.outbox import Message
+
+_FLAG, _DELIVERY, _AUDIT = "flag", "delivery", "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedFlag:
+    """A flag record.
+
+    Parameters
+    ----------
+    number
+        Its number in the log.
+    logged_ms
+        When it was logged in the topic of alerts, in ms since 1970 UTC.
+    record
+        The record.
+    """
+
+    number: int
+    logged_ms: int
+    record: FlagRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAudit:
+    """An entry of the audit log, with its number in the log."""
+
+    number: int
+    entry: AuditEntry
+
+
+Logged: TypeAlias = LoggedFlag | Delivery | LoggedAudit
+
+
+def flag_message(topic: str, record: FlagRecord, logged_ms: int) -> Message:
+    """The record of a flag record.
+
+    Parameters
+    ----------
+    topic
+        The alert log.
+    record
+        The flag record.
+    logged_ms
+        When it was logged, in ms since 1970 UTC.
+    """
+    body = {"kind": _FLAG, "logged_ms": logged_ms, "record": record_to_dict(record)}
+    return Message(topic, record.flag.encode(), orjson.dumps(body))
+
+
+def delivery_message(topic: str, subscription: str, entry: LogEntry) -> Message:
+    """The record of an entry of the delivery log.
+
+    Parameters
+    ----------
+    topic
+        The alert log.
+    subscription
+        The id of the subscription.
+    entry
+        The entry.
+    """
+    body = {
+        "kind": _DELIVERY,
+        "subscription": subscription,
+        "message": entry.message,
+        "fate": entry.fate.value,
+        "time_ms": entry.time_ms,
+        "attempt": entry.attempt,
+        "reason": entry.reason,
+        "records": entry.records,
+    }
+    return Message(topic, subscription.encode(), orjson.dumps(body))
+
+
+def audit_message(topic: str, entry: AuditEntry) -> Message:
+    """The record of an entry of the audit log.
+
+    Parameters
+    ----------
+    topic
+        The alert log.
+    entry
+        The entry.
+    """
+    body = {"kind": _AUDIT, **entry._asdict()}
+    return Message(topic, entry.subject.encode(), orjson.dumps(body))
+
+
+def read_entry(number: int, value: bytes) -> Logged:
+    """Reads a record of the alert log.
+
+    Parameters
+    ----------
+    number
+        Its number.
+    value
+        Its value.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    try:
+        body: dict[str, Any] = orjson.loads(value)
+        kind = body.pop("kind")
+        if kind == _FLAG:
+            return LoggedFlag(number, int(body["logged_ms"]), record_from_dict(body["record"]))
+        if kind == _DELIVERY:
+            subscription = str(body.pop("subscription"))
+            body["fate"], body["records"] = Fate(body["fate"]), tuple(body["records"])
+            return Delivery(number, subscription, LogEntry(**body))
+        if kind == _AUDIT:
+            return LoggedAudit(number, AuditEntry(**body))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"no entry of the alert log: {error!r}") from None
+    raise ValueError(f"no entry of the alert log: kind {kind!r}")
