@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import orjson
 
 from stream_app.alerts.access import Principal, Scope
+from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Filter
-from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagRecord, flag_id
+from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
@@ -34,8 +35,7 @@ from stream_app.alerts.subscriptions import (
     WebhookSink,
     make_subscription,
 )
-from stream_app.alerts.texts import Texts
-from stream_app.core.outputs import Reason
+from stream_app.alerts.texts import Texts, check_text
 from stream_app.core.units import DAY_MS
 from stream_app.errors import StreamAppError
 
@@ -181,6 +181,7 @@ class Desk:
         made = self._made_before(request, now_ms)
         if made is not None:
             return made, _fresh_secret(wanted, made) if made.version == 1 else None
+        check_text(wanted.text)
         if wanted.id in self._notifier.registered:
             raise ConflictError(f"there is a subscription {wanted.id} already")
         self._check_limits(wanted.owner)
@@ -238,6 +239,8 @@ class Desk:
         merged = restored_secrets(merge_patch(unwrapped(plain), given), current.subscription)
         wanted = self._allowed(who, make_subscription(merged))
         check_headers(current.subscription, wanted, given)
+        if wanted.text != current.subscription.text:
+            check_text(wanted.text)
         if wanted.state is State.ACTIVE:
             wanted = wanted.model_copy(update={"disabled_reason": ""})
         if wanted.owner != current.subscription.owner:
@@ -276,9 +279,10 @@ class Desk:
         registered = self.get(who, name)
         record = example_record(now_ms)
         message_id = f"test-{secrets.token_hex(8)}@{name}"
-        result = await self._notifier.test(registered, Outgoing(message_id, (record,), self._texts.of([record]), {}))
+        text = self._texts.of([record], registered.subscription.text)
+        result = await self._notifier.test(registered, Outgoing(message_id, (record,), text, {}))
         self._notifier.audit(AuditEntry(now_ms, who.name, "test", name))
-        return {"succeeded": result.succeeded, "reason": result.reason}
+        return {"succeeded": result.succeeded, "reason": result.reason or text.fault}
 
     async def preview(self, who: Principal, given: Any, now_ms: int) -> dict[str, Any]:
         """What a draft would have sent over the days for which flags are kept; raises as `create` does."""
@@ -386,26 +390,6 @@ class Desk:
             self._requests[request.partition(" ")[0]] = entry
         self._notifier.put(registered)
         self._notifier.audit(entry)
-
-
-def example_record(now_ms: int) -> FlagRecord:
-    """A made-up record for trials of a sink.
-
-    Parameters
-    ----------
-    now_ms
-        Its time in ms since 1970 UTC.
-    """
-    graphlet = FlaggedGraphlet(
-        graphlet="example/train", trainer="train", job=None, stage="train", p_push=0.03, threshold=0.1, score=0.05,
-        model="0", cost=7_200.0, cost_left=36_000.0, reasons=(Reason("baseline", 0.05, -0.9),),
-        verdict="example/train#1",
-    )  # fmt: skip
-    return FlagRecord(
-        flag=flag_id("example", "test", "example/train"), revision=1, change=Change.RAISED, pipeline="example",
-        run="test", owner="", labels={"test": "true"}, graphlets=(graphlet,), mode="observe", budget=0.05,
-        raised_ms=now_ms, time_ms=now_ms,
-    )  # fmt: skip
 
 
 def _request_of(who: Principal, key: str, given: Any) -> str:

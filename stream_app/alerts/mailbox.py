@@ -134,7 +134,9 @@ class Mailbox:
             blocked |= message.flags  # the records of a flag keep their order
         return None
 
-    def sent(self, message: Message, now_ms: int, now: float, thread: Mapping[str, str] | None = None) -> None:
+    def sent(
+        self, message: Message, now_ms: int, now: float, thread: Mapping[str, str] | None = None, fault: str = ""
+    ) -> None:
         """The message has arrived.
 
         Parameters
@@ -145,6 +147,8 @@ class Mailbox:
             As of `take`.
         thread
             What the sink keeps of its flags.
+        fault
+            Why it was sent with the default text; "" where it was not.
         """
         self.thread.update(thread or {})
         for record in message.records:
@@ -152,7 +156,8 @@ class Mailbox:
                 self.thread.pop(record.flag, None)
         self.breaker.record(now, succeeded=True)
         self.failing_ms = None
-        self._log(message, Fate.SENT, now_ms, message.attempts + 1)
+        reason = f"sent with the default text; {fault}" if fault else ""
+        self._log(message, Fate.SENT, now_ms, message.attempts + 1, reason)
         self._remove(message)
 
     def failed(

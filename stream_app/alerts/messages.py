@@ -34,7 +34,7 @@ class LogEntry:
     attempt
         The number of the attempt, from 1; 0 where there was none.
     reason
-        Why it failed or was not sent; "" where it was.
+        Why it failed, was not sent, or was sent with the default text; else "".
     records
         The ids of the records of the message.
     """

@@ -302,14 +302,15 @@ class Notifier:
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
         began = self._clocks.now()
         try:
-            result = await self._sink(name).send(self._outgoing(mailbox, message))
+            outgoing = self._outgoing(mailbox, message)
+            result = await self._sink(name).send(outgoing)
         except Exception as error:  # a defect of a sink must not stop the others
             log.exception("the sink of subscription %s failed", name)
             result = Result(f"the sink failed: {type(error).__name__}")
         now_ms, now = self._clocks.now_ms(), self._clocks.now()
         self._on_attempt(mailbox.subscription.sink.kind, result, now - began)
         if result.succeeded:
-            mailbox.sent(message, now_ms, now, result.thread)
+            mailbox.sent(message, now_ms, now, result.thread, outgoing.text.fault)
         else:
             mailbox.failed(message, result.reason, now_ms, now, self._clocks.draw(), result.retry_after)
         if self.mailboxes.get(name) is not mailbox:
@@ -322,7 +323,7 @@ class Notifier:
     def _outgoing(self, mailbox: Mailbox, message: Message) -> Outgoing:
         name = mailbox.subscription.id
         try:
-            text = self._texts.of(message.records)
+            text = self._texts.of(message.records, mailbox.subscription.text)
         except ValueError as error:
             text = Text("A flag has changed", f"Its text cannot be written: {error}")
         return Outgoing(f"{message.id}@{name}", tuple(message.records), text, dict(mailbox.thread))

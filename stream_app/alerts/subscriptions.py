@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import Change
+from stream_app.alerts.templates import TEMPLATE_MAX
 from stream_app.errors import StreamAppError
 from stream_app.times import zone_of
 
@@ -202,6 +203,14 @@ class Delivery(BaseModel):
         return ZoneInfo(self.time_zone)
 
 
+class OwnText(BaseModel):
+    """Words of a subscription: templates of Jinja in the place of the default title and body of each flag's text."""
+
+    model_config = _MODEL
+    title: Annotated[str, Field(min_length=1, max_length=TEMPLATE_MAX)] | None = None
+    body: Annotated[str, Field(min_length=1, max_length=TEMPLATE_MAX)] | None = None
+
+
 class Subscription(BaseModel):
     """Who hears of which flags, where, and how.
 
@@ -221,6 +230,8 @@ class Subscription(BaseModel):
         Where messages are sent.
     delivery
         How they are sent.
+    text
+        What messages say; None: the default. Whether the templates can be used is checked by `check_text`.
     state, disabled_reason
         Whether messages are sent, and why not where the service has disabled it.
     managed_by
@@ -237,6 +248,7 @@ class Subscription(BaseModel):
     filter: Filter = Filter()
     sink: Sink
     delivery: Delivery = Delivery()
+    text: OwnText | None = None
     state: State = State.ACTIVE
     disabled_reason: Text = ""
     managed_by: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$")] = ""

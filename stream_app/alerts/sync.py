@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from stream_app.alerts.registered import HIDDEN, plain
 from stream_app.alerts.subscriptions import SubscriptionError, make_subscription
+from stream_app.alerts.texts import check_text
 
 #: Fields that the service sets.
 _SERVICE = ("version", "created", "updated", "disabled_reason")
@@ -86,6 +87,7 @@ def read_file(content: Any) -> SubscriptionFile:
             raise SubscriptionError(f"{where}.managed_by", "it is the name of the file")
         try:
             made = make_subscription({**each, "managed_by": name} if isinstance(each, dict) else each)
+            check_text(made.text)
         except SubscriptionError as error:
             if error.field == "managed_by":
                 raise SubscriptionError("name", "expected letters, digits, dots, hyphens and underscores") from None

@@ -1,40 +1,26 @@
-"""The texts of messages: what a flag says, in words, and the sandbox in which the templates of users run.
-
-A template is a line of text with `{{ ... }}`, `{% if %}` and `{% for %}` of Jinja. It may name the values that `values`
-gives, compare them, and use a few filters; calls, arithmetic and nested loops are refused, since a template is written
-by whoever may subscribe and must cost next to nothing.
-"""
+"""The texts of messages: what a flag says, in words, by the templates of this module or by those of a subscription."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import jinja2
-from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from stream_app.alerts.examples import example_records
 from stream_app.alerts.flags import FlagOutcome, FlagRecord
+from stream_app.alerts.subscriptions import OwnText, SubscriptionError
+from stream_app.alerts.templates import TEXT_MAX, TemplateError, rendered
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.figures.numbers import budget_name, cost, percent, plural
 from stream_app.figures.wording import CAUSES, GUARDS, reason_name
 
-#: Characters of a template, of a title, and of a text.
-TEMPLATE_MAX, TITLE_MAX, TEXT_MAX = 4_000, 300, 12_000
+#: Characters of a title, and of a value that a template may name; entries of a list that it may name.
+TITLE_MAX, VALUE_MAX, LIST_MAX = 300, 2_000, 50
 #: Records that one text tells in full; of the others the number.
 RECORDS_MAX = 20
 
 #: Prices compute: node-seconds and a record to money, None where no price is known.
 MoneyOf = Callable[[FlagRecord, float], float | None]
-
-_NODES = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const, nodes.If,
-    nodes.For, nodes.Filter, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr,
-    nodes.Concat, nodes.Keyword,
-)  # fmt: skip
-_FILTERS = ("capitalize", "default", "first", "join", "last", "length", "lower", "round", "title", "trim", "upper")
 
 TITLE = (
     "{% if change == 'resolved' %}{{ name }} {{ ended }}"
@@ -55,10 +41,6 @@ TEXT = (
 )
 
 
-class TemplateError(ValueError):
-    """A template cannot be used. The message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
     """A message in words.
@@ -69,10 +51,13 @@ class Text:
         One line.
     body
         Lines of plain text.
+    fault
+        Why templates of the subscription were not used; "" where they were, or there are none.
     """
 
     title: str
     body: str
+    fault: str = ""
 
 
 class Texts:
@@ -93,27 +78,23 @@ class Texts:
         self._currency = currency
         self._link = link
 
-    def of(self, records: Sequence[FlagRecord], title: str = TITLE, text: str = TEXT) -> Text:
+    def of(self, records: Sequence[FlagRecord], own: OwnText | None = None) -> Text:
         """The text of a message.
 
         Parameters
         ----------
         records
             The records of the message, one or more.
-        title, text
-            Templates.
+        own
+            The templates of the subscription; None: it has none.
 
         Returns
         -------
         Text
-            Of one record its title and text; of several their number, and each title with its text.
-
-        Raises
-        ------
-        TemplateError
-            A template cannot be used.
+            Of one record its title and text; of several their number, and each title with its text. Where a template
+            of the subscription fails or writes nothing, the text is the default, and `fault` says why.
         """
-        written = [self._one(record, title, text) for record in records[:RECORDS_MAX]]
+        written = [self._one(record, own or _NONE) for record in records[:RECORDS_MAX]]
         if len(records) == 1:
             return written[0]
         parts = [f"{each.title}\n{each.body}" for each in written]
@@ -121,11 +102,21 @@ class Texts:
             parts.append(f"and {plural(len(records) - RECORDS_MAX, 'more flag')}")
         pipelines = sorted({record.pipeline for record in records})
         where = pipelines[0] if len(pipelines) == 1 else plural(len(pipelines), "pipeline")
-        return Text(_line(f"{plural(len(records), 'flag')} of {where}"), _bounded("\n\n".join(parts)))
+        title = _line(f"{plural(len(records), 'flag')} of {where}")
+        fault = next((each.fault for each in written if each.fault), "")
+        return Text(title, _bounded("\n\n".join(parts)), fault)
 
-    def _one(self, record: FlagRecord, title: str, text: str) -> Text:
+    def _one(self, record: FlagRecord, own: OwnText) -> Text:
         values = self.values(record)
-        return Text(_line(_rendered(title, values)), _bounded(_rendered(text, values)))
+        made, faults = {}, []
+        for name, default in (("title", TITLE), ("body", TEXT)):
+            template = getattr(own, name)
+            try:
+                made[name] = rendered(template, values).strip() if template is not None else ""
+            except TemplateError as error:
+                faults.append(f"text.{name}: {error}")
+            made[name] = made.get(name) or rendered(default, values)
+        return Text(_line(made["title"]), _bounded(made["body"]), "; ".join(faults))
 
     def values(self, record: FlagRecord) -> dict[str, Any]:
         """What a template may name, by name.
@@ -143,7 +134,7 @@ class Texts:
             `labels` (name to text) and `reasons` and `jobs` (lists of texts).
         """
         first = record.graphlets[0] if record.graphlets else None
-        return {
+        values = {
             "flag": record.flag,
             "change": record.change.value,
             "pipeline": record.pipeline,
@@ -165,59 +156,37 @@ class Texts:
             "budget": budget_name(record.budget),
             "link": self._link.replace("{flag}", record.flag) if self._link else "",
         }
+        return {name: _short(value) for name, value in values.items()}
 
     def _priced(self, record: FlagRecord, node_seconds: float) -> str:
         return cost(node_seconds, self._money_of(record, node_seconds), self._currency)
 
 
-@lru_cache(maxsize=2_000)
-def compiled(template: str) -> jinja2.Template:
-    """A template that was checked.
+def check_text(own: OwnText | None) -> None:
+    """Checks the templates of a subscription, by what they write of examples of every change.
 
     Parameters
     ----------
-    template
-        Its source.
-
-    Returns
-    -------
-    jinja2.Template
+    own
+        The templates; None: there are none.
 
     Raises
     ------
-    TemplateError
-        It is too long, cannot be read, or uses what the sandbox does not allow.
+    SubscriptionError
+        One cannot be used; the error names it.
     """
-    if len(template) > TEMPLATE_MAX:
-        raise TemplateError(f"expected at most {TEMPLATE_MAX:,} characters")
-    try:
-        tree = _ENVIRONMENT.parse(template)
-        _check(tree, loops=0)
-        return _ENVIRONMENT.from_string(tree)
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno}: {error.message}") from None
-    except (RecursionError, MemoryError, SyntaxError):  # also those of the Python code that Jinja makes of it
-        raise TemplateError("it is nested too deep") from None
-
-
-def _check(node: nodes.Node, loops: int) -> None:
-    for child in node.iter_child_nodes():
-        if not isinstance(child, _NODES):
-            raise TemplateError(f"line {child.lineno}: {type(child).__name__} is not allowed in a template")
-        if isinstance(child, nodes.Filter) and child.name not in _FILTERS:
-            raise TemplateError(f"line {child.lineno}: there is no filter {child.name!r}; there are {_FILTERS}")
-        if isinstance(child, nodes.For) and (loops or child.recursive):
-            raise TemplateError(f"line {child.lineno}: a loop within a loop is not allowed in a template")
-        _check(child, loops + isinstance(child, nodes.For))
-
-
-def _rendered(template: str, values: Mapping[str, Any]) -> str:
-    try:
-        return compiled(template).render(values)
-    except TemplateError:
-        raise
-    except Exception as error:  # whatever a template does with values of other types
-        raise TemplateError(f"{type(error).__name__}: {error}") from None
+    if own is None:
+        return
+    texts = Texts(lambda _, __: 1.0, link="https://example.com/flags/{flag}")
+    for name, most in (("title", TITLE_MAX), ("body", TEXT_MAX)):
+        template = getattr(own, name)
+        for what, record in example_records() if template is not None else ():
+            try:
+                length = len(rendered(template, texts.values(record)).strip())
+            except TemplateError as error:
+                raise SubscriptionError(f"text.{name}", f"{error} (tried with {what})") from None
+            if length > most:
+                raise SubscriptionError(f"text.{name}", f"it writes over {most:,} characters (tried with {what})")
 
 
 def _name(record: FlagRecord) -> str:
@@ -265,12 +234,13 @@ def _bounded(text: str) -> str:
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(autoescape=False, undefined=jinja2.StrictUndefined)
-    environment.globals.clear()
-    environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.tests.clear()
-    return environment
+def _short(value: Any) -> Any:
+    """A value that is short, so that no template makes much of it."""
+    if isinstance(value, list):
+        return [_short(each) for each in value[:LIST_MAX]]
+    if isinstance(value, dict):
+        return {name[:VALUE_MAX]: _short(each) for name, each in value.items()}
+    return value if len(value) <= VALUE_MAX else f"{value[: VALUE_MAX - 1]}…"
 
 
-_ENVIRONMENT = _environment()
+_NONE = OwnText()

@@ -186,6 +186,8 @@ def send_test(
         print_json(result)
     elif result["succeeded"]:
         typer.echo("a made-up flag was sent, and was taken")
+        if result["reason"]:
+            typer.echo(f"with the default text; {result['reason']}")
     if not result["succeeded"]:
         from stream_app.cli.service_client import ServiceError
 

@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 
 from stream_app.alerts.flags import Change, FlagOutcome
-from stream_app.alerts.texts import (
-    RECORDS_MAX,
-    TEMPLATE_MAX,
-    TEXT,
-    TEXT_MAX,
-    TITLE,
-    TITLE_MAX,
-    TemplateError,
-    Texts,
-    compiled,
-)
+from stream_app.alerts.subscriptions import OwnText, SubscriptionError
+from stream_app.alerts.templates import NAMES, TEXT_MAX, compiled
+from stream_app.alerts.texts import LIST_MAX, RECORDS_MAX, TEXT, TITLE, TITLE_MAX, VALUE_MAX, Texts, check_text
 from stream_app.core.outputs import Reason
 from stream_app.figures.wording import GUARDS
 from tests.alerts.records import record
@@ -128,81 +120,6 @@ def test_names_are_no_templates(odd: str) -> None:
     assert odd.strip() in text.title + text.body
 
 
-@pytest.mark.parametrize(
-    ("template", "says"),
-    [
-        ("{{", "line 1"),
-        ("{% if %}", "line 1"),
-        ("\n\n{{ a b }}", "line 3"),
-        ("{% for x in jobs %}", "line 1"),
-        ("{{ 1 + 1 }}", "Add is not allowed"),
-        ("{{ 'a' * 1000000000 }}", "Mul is not allowed"),
-        ("{{ 10 ** 10 ** 10 }}", "Pow is not allowed"),
-        ("{{ name() }}", "Call is not allowed"),
-        ("{{ name.upper() }}", "Call is not allowed"),
-        ("{{ range(10) }}", "Call is not allowed"),
-        ("{{ [1] }}", "List is not allowed"),
-        ("{{ {} }}", "Dict is not allowed"),
-        ("{{ name[1:] }}", "Slice is not allowed"),
-        ("{{ name is string }}", "Test is not allowed"),
-        ("{% set a = 1 %}", "Assign is not allowed"),
-        ("{% macro a() %}{% endmacro %}", "Macro is not allowed"),
-        ("{% include 'a' %}", "Include is not allowed"),
-        ("{% import 'a' as b %}", "Import is not allowed"),
-        ("{% extends 'a' %}", "Extends is not allowed"),
-        ("{% block a %}{% endblock %}", "Block is not allowed"),
-        ("{% filter upper %}a{% endfilter %}", "FilterBlock is not allowed"),
-        ("{{ name | attr('x') }}", "filter"),
-        ("{{ name | map('upper') }}", "filter"),
-        ("{{ name | center(100000000) }}", "filter"),
-        ("{% for a in jobs %}{% for b in jobs %}{% endfor %}{% endfor %}", "a loop within a loop"),
-        ("{% for a in jobs %}{% if a %}{% for b in jobs %}{% endfor %}{% endif %}{% endfor %}", "a loop within a loop"),
-        ("{% for a in jobs recursive %}{% endfor %}", "a loop within a loop"),
-        ("a" * (TEMPLATE_MAX + 1), "at most 4,000 characters"),
-        ("{{ " + "(" * 1_900 + "a" + ")" * 1_900 + " }}", "nested"),
-        ("{{ " + "not " * 900 + "a }}", "nested"),
-        ("{% if name %}" * 150 + "{% endif %}" * 150, "nested"),
-        ("{{ name" + ".a" * 1_900 + " }}", "nested"),
-        ("{{ name" + " ~ name" * 500 + " }}", ""),
-    ],
-)
-def test_a_template_can_do_no_harm(template: str, says: str) -> None:
-    """It is refused with the line and the reason, or does little."""
-    if not says:
-        assert compiled(template)
-        return
-    with pytest.raises(TemplateError) as error:
-        Texts().of([record()], title=template)
-
-    assert says in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "template",
-    ["{{ missing }}", "{{ name.__class__.__mro__ }}", "{{ labels.nothing.more }}", "{{ p_push | round }}",
-     "{% for x in missing %}{% endfor %}", "{{ name < 3 }}", "{{ jobs[9] }}"],
-)  # fmt: skip
-def test_a_template_that_fails_says_so(template: str) -> None:
-    """When it is filled in; the error is one for people."""
-    with pytest.raises(TemplateError, match=r"^(UndefinedError|SecurityError|TypeError|ValueError): "):
-        Texts().of([record()], title=template)
-
-
-@pytest.mark.parametrize(
-    ("template", "gives"),
-    [
-        ("{{ pipeline | upper }} {{ run }}", "P r1"),
-        ("{% for reason in reasons %}- {{ reason }}{% endfor %}", "- 19 runs since the last push (against a push)"),
-        ("{% if labels.team == 'ads' and owner %}{{ owner | title }}{% else %}nobody{% endif %}", "Ann"),
-        ("{{ labels['none'] | default('-') }}", "-"),
-        ("{{ jobs | join(', ') }} {{ jobs | length }}", "t 1"),
-    ],
-)
-def test_a_template_may_name_what_there_is(template: str, gives: str) -> None:
-    """Compare it, and use the filters."""
-    assert Texts().of([record()], title=template).title == gives
-
-
 def test_every_value_is_a_text_or_a_list_of_texts() -> None:
     """So that no template reaches an object of the program."""
 
@@ -217,6 +134,118 @@ def test_every_value_is_a_text_or_a_list_of_texts() -> None:
             assert isinstance(value, str)
 
     for change in Change:
-        check(Texts().values(record(2, change)))
+        values = Texts().values(record(2, change))
+        check(values)
+        assert tuple(values) == NAMES
     assert compiled(TITLE)
     assert compiled(TEXT)
+
+
+def test_values_are_short() -> None:
+    """Whatever runs are called and however many trainings they have."""
+    many = tuple(replace(record().graphlets[0], job="j" * 9_000) for _ in range(LIST_MAX + 7))
+    values = Texts().values(record(owner="o" * 9_000, labels={"n" * 9_000: "v" * 9_000}, graphlets=many))
+
+    assert len(values["owner"]) == VALUE_MAX
+    assert [len(each) for each in values["jobs"]] == [VALUE_MAX] * LIST_MAX
+    assert [(len(name), len(value)) for name, value in values["labels"].items()] == [(VALUE_MAX, VALUE_MAX)]
+
+
+# Words of one's own
+
+
+def test_a_subscription_may_have_its_own_words() -> None:
+    """Title, body or both; what it does not give is the default."""
+    default = Texts().of([record()])
+    title, body = "{{ pipeline }} of {{ labels.team }}", "  {{ cost_left }}\n{% if labels.none %}none{% endif %}\n"
+
+    assert Texts().of([record()], OwnText(title=title)) == replace(default, title="p of ads")
+    assert Texts().of([record()], OwnText(body=body)) == replace(default, body="10 node-hours")
+    both = Texts().of([record()], OwnText(title=title, body=body))
+    assert (both.title, both.body, both.fault) == ("p of ads", "10 node-hours", "")
+
+
+def test_of_several_flags_each_has_the_own_words() -> None:
+    """Below a title with their number, as without them."""
+    text = Texts().of([record(), record(flag="p/run:r2")], OwnText(title="<{{ run }}>", body="- {{ owner }}"))
+
+    assert (text.title, text.body) == ("2 flags of p", "<r1>\n- ann\n\n<r2>\n- ann")
+
+
+@pytest.mark.parametrize("template", ["{{ reasons[7] }}", "{{ name < 3 }}", "{% for c in owner %}{{ c }}{% endfor %}"])
+@pytest.mark.parametrize("name", ["title", "body"])
+def test_a_template_that_fails_is_replaced_by_the_default(name: str, template: str) -> None:
+    """That one alone, and the text says so; the other is used."""
+    given, other = record(owner="ann" * 500), {"title": "body", "body": "title"}[name]
+    text = Texts().of([given, record()], OwnText(**{name: template, other: "mine"}))
+    single = Texts().of([given], OwnText(**{name: template, other: "mine"}))
+
+    assert getattr(single, name) == getattr(Texts().of([given]), name)
+    assert getattr(single, other) == "mine"
+    assert single.fault.startswith(f"text.{name}: ")
+    assert text.fault == single.fault
+    assert getattr(single, name) in text.body
+
+
+def test_a_template_that_writes_nothing_is_replaced_by_the_default() -> None:
+    """So that a subscription may have words for some changes alone, and no title is empty."""
+    own = OwnText(title="{% if change == 'raised' %}Up{% endif %}", body=" {{ outcome }} ")
+    resolved = record(2, Change.RESOLVED)
+
+    assert Texts().of([record()], own) == replace(Texts().of([record()]), title="Up")
+    assert Texts().of([resolved], own).title == Texts().of([resolved]).title
+    assert Texts().of([resolved], own).body == "It ran on and was not pushed: run ended without a push."
+
+
+def test_own_words_are_bounded_and_a_title_is_one_line() -> None:
+    """Whatever is in the values, nothing of a title can begin a further line or a header."""
+    run = "r\r\nBcc: eve@example.com\u2028x\x0by\x1cz\x85" + "a" * 900
+    text = Texts().of([record(run=run)], OwnText(title="{{ run }}\nX: y", body="{{ run }}" * 40))
+
+    assert len(text.title.splitlines()) == 1
+    assert text.title.startswith("r Bcc: eve@example.com x y z a")
+    assert (len(text.title), len(text.body)) == (TITLE_MAX, TEXT_MAX)
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{", "line 1: "),
+        ("\n{% if name %}", "line 2: "),
+        ("{{ nmae }}", "there is no value 'nmae'; there are flag, change, "),
+        ("{{ run() }}", "Call is not allowed"),
+        ("{{ run.__class__ }}", "UndefinedError: "),
+        ("{{ run.upper }}", "UndefinedError: "),
+        ("{{ labels.a.b }}", "UndefinedError: "),
+        ("{{ p_push | round }}", "TypeError: "),
+        ("{{ reasons[0] }}", "of a training without run, owner and reasons"),
+        ("{% if change == 'resolved' %}{{ jobs[5] }}{% endif %}", "(tried with a flag that is resolved: pushed)"),
+        ("{% if change == 'withdrawn' %}{{ jobs[5] }}{% endif %}", "(tried with a flag that is withdrawn)"),
+        ("{% if change == 'revised' %}{{ jobs[5] }}{% endif %}", "(tried with a flag that is revised)"),
+        ("{% if 'stopped' in ended %}{{ jobs[5] }}{% endif %}", "(tried with a flag that is resolved: pruned)"),
+        ("{% if 'is kept' in ended %}{{ jobs[5] }}{% endif %}", "(tried with a flag that is resolved: overridden)"),
+        ("{% for a in keep ~ keep ~ keep ~ keep ~ keep %}{% endfor %}", "it takes too long"),
+        ("{% for a in keep %}{% if a == " + "keep ~ " * 20 + "a %}{% endif %}{% endfor %}", "it takes too long"),
+        ("{{ jobs | join(jobs | join('" + "a" * 3_000 + "')) }}{{ keep | join }}", "join is for lists"),
+        ("{% for a in keep %}" + "x" * 300 + "{% endfor %}", "it writes over "),
+    ],
+)
+@pytest.mark.parametrize("name", ["title", "body"])
+def test_a_template_that_cannot_be_used_is_refused_beforehand(name: str, template: str, says: str) -> None:
+    """In one line that names the field, whichever change it fails with."""
+    with pytest.raises(SubscriptionError) as error:
+        check_text(OwnText(**{name: template}))
+
+    assert error.value.field == f"text.{name}"
+    assert says in error.value.reason
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_the_default_says_is_accepted() -> None:
+    """And what has no words of its own."""
+    check_text(OwnText(title=TITLE, body=TEXT))
+    check_text(
+        OwnText(title="{{ labels.any }}", body="{% for a in jobs %}{{ a }}{{ ', ' if not loop.last }}{% endfor %}")
+    )
+    check_text(OwnText())
+    check_text(None)
