@@ -279,9 +279,10 @@ class Desk:
         registered = self.get(who, name)
         record = example_record(now_ms)
         message_id = f"test-{secrets.token_hex(8)}@{name}"
+        self._notifier.audit(AuditEntry(now_ms, who.name, "test", name))
+        await self._notifier.saved()
         text = self._texts.of([record], registered.subscription.text)
         result = await self._notifier.test(registered, Outgoing(message_id, (record,), text, {}))
-        self._notifier.audit(AuditEntry(now_ms, who.name, "test", name))
         return {"succeeded": result.succeeded, "reason": result.reason or text.fault}
 
     async def preview(self, who: Principal, given: Any, now_ms: int) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Notifier:
         #: One save at a time, so that they keep their order; whoever waits for one finds its own changes saved.
         self._saving = asyncio.Lock()
         self._forgot_ms = 0
-        self._ending = False
+        self._ending = self._left = False
 
     def load(self, subscriptions: Iterable[Registered], rows: Mapping[bytes, bytes]) -> None:
         """Loads what was stored; rows of subscriptions that are gone are deleted.
@@ -227,6 +227,12 @@ class Notifier:
                 await asyncio.wait(self._tasks)
             await self._flush()
 
+    def leave(self) -> None:
+        """Sends and saves nothing more: another process has the mailboxes now."""
+        self._left = True
+        for task in self._tasks:
+            task.cancel()
+
     async def test(self, registered: Registered, message: Outgoing) -> Result:
         """Sends one message outside of any mailbox.
 
@@ -295,10 +301,10 @@ class Notifier:
     async def _send(self, name: str, mailbox: Mailbox, message: Message) -> None:
         while True:
             await self._flush()
+            if self._left or (self._ending and self.unavailable_reason):
+                return  # it is sent after the next start
             if not self.unavailable_reason:
                 break
-            if self._ending:
-                return  # it is sent after the next start
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
         began = self._clocks.now()
         try:
@@ -356,6 +362,8 @@ class Notifier:
     async def _flush(self) -> None:
         """Saves what has changed; what cannot be saved is kept for the next time."""
         async with self._saving:
+            if self._left:
+                return
             self._forget()
             for name in self._dirty:
                 if name in self.mailboxes:

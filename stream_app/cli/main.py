@@ -1,6 +1,6 @@
 """The application, and the exit codes of its commands.
 
-0 done, 1 failed, 2 wrong use, 130 after SIGINT (Ctrl-C). After SIGTERM a service (`serve`, `worker`, `follow`) finishes
+0 done, 1 failed, 2 wrong use, 130 after SIGINT (Ctrl-C). After SIGTERM a service (`serve`, `worker`, `notify`, `follow`) finishes
 what it has in hand and ends with 0; any other command is ended by it, which shells show as 143.
 """
 
@@ -19,6 +19,7 @@ from stream_app.cli import (
     dlq,
     explain,
     follow,
+    notify,
     publish,
     replay,
     serve,
@@ -50,6 +51,7 @@ app.command()(explain.explain)
 app.command()(serve.serve)
 app.command()(follow.follow)
 app.command()(worker.worker)
+app.command()(notify.notify)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")

@@ -60,8 +60,7 @@ def serve(
     options = load_options(config, mode, budget)
     tokens = tokens_of(options)
     address = host if host is not None else options.serve.host
-    if not tokens and address not in ("127.0.0.1", "::1", "localhost"):
-        raise OptionsError(f"--host {address}: set serve.token before other machines may connect")
+    check_address(address, tokens)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     garbage.tune(garbage.YOUNG_OF_SERVICES)
     allocator.tune()
@@ -88,6 +87,12 @@ def serve(
         alerts_of(options),
     )
     end(interrupted=interrupted)
+
+
+def check_address(host: str, tokens: Tokens) -> None:
+    """Raises OptionsError where everybody who can reach the machine would be let in."""
+    if not tokens and host not in ("127.0.0.1", "::1", "localhost"):
+        raise OptionsError(f"--host {host}: set serve.token before other machines may connect")
 
 
 def limits_of(options: ServeOptions) -> Limits:

@@ -7,6 +7,8 @@ import errno
 import logging
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -67,21 +69,25 @@ def worker(
     from stream_app.runtime import garbage
 
     given = replace(worker_settings(options), accept_loss=accept_loss)
-    _configure_logging()
+    configure_logging()
     garbage.tune()
-    with kafka_errors():
-        try:
-            code = asyncio.run(Worker(given, Detector.load).run())
-        except OSError as error:
-            if not isinstance(error, socket.gaierror) and error.errno not in _NO_ADDRESS:
-                raise
-            raise OptionsError(
-                f"metrics and probes at {given.host}:{given.port}: {(error.strerror or '').lower()}"
-            ) from error
+    with kafka_errors(), bind_errors(given.host, given.port):
+        code = asyncio.run(Worker(given, Detector.load).run())
     raise typer.Exit(code)
 
 
-def _configure_logging() -> None:
+@contextmanager
+def bind_errors(host: str, port: int) -> Iterator[None]:
+    """Turns errors of binding metrics and probes to an address into OptionsError."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, socket.gaierror) and error.errno not in _NO_ADDRESS:
+            raise
+        raise OptionsError(f"metrics and probes at {host}:{port}: {(error.strerror or '').lower()}") from error
+
+
+def configure_logging() -> None:
     """Configures logging: lines on standard error, with times in UTC."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(

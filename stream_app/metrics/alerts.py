@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
 
@@ -10,8 +11,8 @@ from stream_app.metrics.catalogue import CATALOGUE
 from stream_app.metrics.registry import counter, gauge, histogram
 
 
-class AlertMetrics:
-    """Counts flags, attempts and messages.
+class FlagMetrics:
+    """Counts flags.
 
     Parameters
     ----------
@@ -22,20 +23,12 @@ class AlertMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._opened = counter(registry, "flags_opened_total")
         self._closed = counter(registry, "flags_closed_total")
-        self._open = gauge(registry, "flags_open")
-        self._messages = counter(registry, "alert_messages_total")
-        self._seconds = histogram(registry, "alert_attempt_seconds")
-        self._subscriptions = gauge(registry, "alert_subscriptions")
-        self._waiting = gauge(registry, "alert_messages_waiting")
-        self._listeners = gauge(registry, "alert_listeners")
-        for name, made in (("flags_closed_total", self._closed), ("alert_messages_total", self._messages)):
-            for value in CATALOGUE[name].labels[0].values:
-                made.labels(value)
-        for sink in CATALOGUE["alert_attempt_seconds"].labels[0].values:
-            self._seconds.labels(sink)
-        self.measure(Counter(), 0, 0, 0)
+        #: Flags that are open.
+        self.open = gauge(registry, "flags_open")
+        for value in CATALOGUE["flags_closed_total"].labels[0].values:
+            self._closed.labels(value)
 
-    def flag(self, *, raised: bool, ended: str | None) -> None:
+    def changed(self, *, raised: bool, ended: str | None) -> None:
         """Counts a change of a flag.
 
         Parameters
@@ -50,31 +43,51 @@ class AlertMetrics:
         if ended is not None:
             self._closed.labels(ended).inc()
 
+
+class AlertMetrics:
+    """Counts attempts and messages.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._messages = counter(registry, "alert_messages_total")
+        self._seconds = histogram(registry, "alert_attempt_seconds")
+        self._subscriptions = gauge(registry, "alert_subscriptions")
+        self._waiting = gauge(registry, "alert_messages_waiting")
+        self._listeners = gauge(registry, "alert_listeners")
+        for value in CATALOGUE["alert_messages_total"].labels[0].values:
+            self._messages.labels(value)
+        for sink in CATALOGUE["alert_attempt_seconds"].labels[0].values:
+            self._seconds.labels(sink)
+        self.measure((), 0, 0)
+
     def attempt(self, sink: str, seconds: float) -> None:
         """Counts an attempt to send a message to a kind of sink, and its seconds."""
         self._seconds.labels(sink).observe(seconds)
 
-    def messages(self, fates: Counter[str]) -> None:
+    def messages(self, fates: Iterable[str]) -> None:
         """Counts what became of messages and records."""
-        for fate, count in fates.items():
+        for fate, count in Counter(fates).items():
             self._messages.labels(fate).inc(count)
 
-    def measure(self, states: Counter[str], waiting: int, listeners: int, open_flags: int) -> None:
+    def measure(self, states: Iterable[str], waiting: int, listeners: int) -> None:
         """Sets the gauges.
 
         Parameters
         ----------
         states
-            Subscriptions by state.
+            The state of each subscription.
         waiting
             Messages that wait to be sent.
         listeners
             Listeners of the stream of flags.
-        open_flags
-            Flags that are open.
         """
+        found = Counter(states)
         for state in CATALOGUE["alert_subscriptions"].labels[0].values:
-            self._subscriptions.labels(state).set(states[state])
+            self._subscriptions.labels(state).set(found[state])
         self._waiting.set(waiting)
         self._listeners.set(listeners)
-        self._open.set(open_flags)

@@ -57,6 +57,10 @@ _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 _DURATIONS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, _MINUTE, 5 * _MINUTE)
 _WORKER: tuple[Process, ...] = ("worker",)
 _SERVE: tuple[Process, ...] = ("serve",)
+_NOTIFY: tuple[Process, ...] = ("notify",)
+#: What processes of consumer groups have in common, and what processes that people ask have.
+_GROUP: tuple[Process, ...] = ("worker", "notify")
+_ASKED: tuple[Process, ...] = ("serve", "notify")
 
 _TOPIC = Label("topic", meaning="name of a source topic")
 _READ_TOPIC = Label("topic", meaning="name of a topic that the worker reads")
@@ -69,29 +73,29 @@ _BIN = Label("bin", BINS)
 
 _PROCESS = (
     Metric("build_info", "info", "Version of stream-app.", (Label("version", meaning="version of the package"),)),
-    Metric("ready", "gauge", "1 while /readyz answers 200, else 0.", processes=_WORKER),
+    Metric("ready", "gauge", "1 while /readyz answers 200, else 0.", processes=_GROUP),
     Metric(
         "event_loop_lag_seconds", "histogram", "Delay of the event loop, measured once a second.",
-        unit="seconds", buckets=(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0), processes=_WORKER,
+        unit="seconds", buckets=(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0), processes=_GROUP,
     ),
     Metric(
-        "log_messages_total", "counter", "Log messages by level.", (Label("level", LEVELS),), processes=_WORKER
+        "log_messages_total", "counter", "Log messages by level.", (Label("level", LEVELS),), processes=_GROUP
     ),
 )  # fmt: skip
 
 _EVENTS = (
-    Metric("events_consumed_total", "counter", "Records read from source topics.", (_TOPIC,), processes=_WORKER),
+    Metric("events_consumed_total", "counter", "Records read from source topics.", (_TOPIC,), processes=_GROUP),
     Metric(
         "last_fetch_timestamp_seconds", "gauge", "When a broker answered a fetch last; 0 before the first answer.",
-        unit="seconds", processes=_WORKER,
+        unit="seconds", processes=_GROUP,
     ),
     Metric(
         "last_commit_timestamp_seconds", "gauge", "When offsets were committed last; 0 before the first commit.",
-        unit="seconds", processes=_WORKER,
+        unit="seconds", processes=_GROUP,
     ),
     Metric(
         "records_lost_total", "counter",
-        "Records that Kafka had deleted (retention) before they were read.", (_TOPIC,), processes=_WORKER,
+        "Records that Kafka had deleted (retention) before they were read.", (_TOPIC,), processes=_GROUP,
     ),
     Metric(
         "events_ignored_total", "counter", "Records of source topics that describe no execution.", processes=_WORKER
@@ -151,23 +155,23 @@ _EVENTS = (
 _KAFKA = (
     Metric(
         "consumer_lag_records", "gauge", "Records of a partition that are not applied yet.", (_READ_TOPIC, _PARTITION),
-        unit="records", processes=_WORKER,
+        unit="records", processes=_GROUP,
     ),
     Metric(
         "consumer_assigned_partitions", "gauge", "Partitions of the events topic that this worker owns.",
-        processes=_WORKER,
+        processes=_GROUP,
     ),
-    Metric("rebalances_total", "counter", "Completed rebalances.", processes=_WORKER),
+    Metric("rebalances_total", "counter", "Completed rebalances.", processes=_GROUP),
     Metric(
         "rebalance_duration_seconds", "histogram", "Time from the start of a rebalance until reading resumes.",
-        unit="seconds", buckets=_DURATIONS, processes=_WORKER,
+        unit="seconds", buckets=_DURATIONS, processes=_GROUP,
     ),
     Metric(
         "offset_commit_duration_seconds", "histogram", "Time to commit offsets to Kafka.",
-        unit="seconds", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0), processes=_WORKER,
+        unit="seconds", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0), processes=_GROUP,
     ),
-    Metric("changelog_commits_total", "counter", "Commits of changed rows to changelogs.", processes=_WORKER),
-    Metric("changelog_rows_total", "counter", "Rows written to changelogs.", processes=_WORKER),
+    Metric("changelog_commits_total", "counter", "Commits of changed rows to changelogs.", processes=_GROUP),
+    Metric("changelog_rows_total", "counter", "Rows written to changelogs.", processes=_GROUP),
 )  # fmt: skip
 
 _ROUTE = Label("route", meaning=f"path of a route with its parameters, or `{HTTP_OTHER}`")
@@ -179,43 +183,43 @@ _HTTP = (
             Label("method", meaning="`GET`, `HEAD`, `POST`, `PATCH`, `DELETE` or `other`"),
             Label("code", meaning="status code"),
         ),
-        processes=_SERVE,
+        processes=_ASKED,
     ),
     Metric(
         "http_request_seconds", "histogram", "Time from the headers of a request to the end of its response.",
         (_ROUTE,), unit="seconds", buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0),
-        processes=_SERVE,
+        processes=_ASKED,
     ),
-    Metric("http_connections", "gauge", "Connections that are open.", processes=_SERVE),
+    Metric("http_connections", "gauge", "Connections that are open.", processes=_ASKED),
     Metric(
         "http_connections_refused_total", "counter",
         "Connections refused or closed because they were too many or too slow.",
-        (Label("reason", ("address", "total", "descriptors", "slow")),), processes=_SERVE,
+        (Label("reason", ("address", "total", "descriptors", "slow")),), processes=_ASKED,
     ),
     Metric(
         "http_requests_refused_total", "counter", "Requests refused by a limit on what one sender may ask.",
-        (Label("reason", ("address_rate", "token_rate", "failed_logins", "no_connections")),), processes=_SERVE,
+        (Label("reason", ("address_rate", "token_rate", "failed_logins", "no_connections")),), processes=_ASKED,
     ),
-    Metric("http_failed_logins_total", "counter", "Requests without a valid token.", processes=_SERVE),
+    Metric("http_failed_logins_total", "counter", "Requests without a valid token.", processes=_ASKED),
 )  # fmt: skip
 
 _STATE = (
-    Metric("table_keys", "gauge", "Keys in the local copies of the state, as RocksDB estimates.", processes=_WORKER),
+    Metric("table_keys", "gauge", "Keys in the local copies of the state, as RocksDB estimates.", processes=_GROUP),
     Metric(
         "table_size_bytes", "gauge", "Size of the local copies of the state, in files and in memory.",
-        unit="bytes", processes=_WORKER,
+        unit="bytes", processes=_GROUP,
     ),
     Metric(
         "table_recovery_in_progress", "gauge", "1 while assigned partitions are being restored, else 0.",
-        processes=_WORKER,
+        processes=_GROUP,
     ),
     Metric(
         "table_recovery_remaining_records", "gauge", "Changelog records still to be read in the restore under way.",
-        unit="records", processes=_WORKER,
+        unit="records", processes=_GROUP,
     ),
     Metric(
         "table_recovery_duration_seconds", "histogram", "Time to restore a partition from its changelog.",
-        unit="seconds", buckets=_DURATIONS, processes=_WORKER,
+        unit="seconds", buckets=_DURATIONS, processes=_GROUP,
     ),
     Metric("pipelines", "gauge", "Pipelines in the state."),
     Metric("graphlets", "gauge", "Graphlets in the state."),
@@ -253,19 +257,23 @@ _PREDICTIONS = (
 _ALERTS = (
     Metric(
         "alert_subscriptions", "gauge", "Subscriptions, by state.",
-        (Label("state", ("active", "paused", "disabled")),), processes=_SERVE,
+        (Label("state", ("active", "paused", "disabled")),), processes=_ASKED,
     ),
-    Metric("alert_messages_waiting", "gauge", "Messages that wait to be sent.", processes=_SERVE),
+    Metric("alert_messages_waiting", "gauge", "Messages that wait to be sent.", processes=_ASKED),
     Metric(
         "alert_messages_total", "counter", "Attempts that sent or failed, records dropped, and messages given up.",
-        (Label("fate", ("sent", "failed", "dropped", "dead")),), processes=_SERVE,
+        (Label("fate", ("sent", "failed", "dropped", "dead")),), processes=_ASKED,
     ),
     Metric(
         "alert_attempt_seconds", "histogram", "Time of an attempt to send a message, by kind of sink.",
         (Label("sink", ("webhook", "slack", "email", "alertmanager", "kafka", "apprise")),), unit="seconds",
-        buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0), processes=_SERVE,
+        buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0), processes=_ASKED,
     ),
-    Metric("alert_listeners", "gauge", "Listeners of the stream of flags.", processes=_SERVE),
+    Metric(
+        "alert_records_malformed_total", "counter", "Records of topics of alerts and deliveries that are none.",
+        processes=_NOTIFY,
+    ),
+    Metric("alert_listeners", "gauge", "Listeners of the stream of flags.", processes=_ASKED),
 )  # fmt: skip
 
 _LABELS = (
@@ -355,7 +363,7 @@ _MODEL = (
     Metric(
         "local_copies_damaged_total", "counter",
         "Damaged local copies of state, deleted and read again from the changelog.",
-        processes=_WORKER,
+        processes=_GROUP,
     ),
     Metric(
         "model_checkpoints_dropped_total", "counter", "Model checkpoints dropped because they did not verify.",

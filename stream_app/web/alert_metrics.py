@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import AlertStore, Changes
-from stream_app.metrics.alerts import AlertMetrics
+from stream_app.metrics.alerts import AlertMetrics, FlagMetrics
 from stream_app.metrics.catalogue import WITHDRAWN
 from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded
@@ -23,13 +21,14 @@ class MeasuredAlerts:
     ----------
     alerts
         The alerts.
-    metrics
+    metrics, flags
         Their metrics.
     """
 
-    def __init__(self, alerts: Alerts, metrics: AlertMetrics) -> None:
+    def __init__(self, alerts: Alerts, metrics: AlertMetrics, flags: FlagMetrics) -> None:
         self.alerts = alerts
         self._metrics = metrics
+        self._flags = flags
 
     def measure(self, open_flags: int) -> None:
         """Sets the gauges; to be called by the event loop.
@@ -40,9 +39,10 @@ class MeasuredAlerts:
             Flags that are open.
         """
         notifier = self.alerts.notifier
-        states = Counter(each.subscription.state.value for each in notifier.registered.values())
+        states = [each.subscription.state.value for each in notifier.registered.values()]
         waiting = sum(len(each.messages) for each in notifier.mailboxes.values())
-        self._metrics.measure(states, waiting, len(self.alerts.feed), open_flags)
+        self._metrics.measure(states, waiting, len(self.alerts.feed))
+        self._flags.open.set(open_flags)
 
 
 def measured_alerts(
@@ -61,18 +61,18 @@ def measured_alerts(
     registry
         Where the metrics are registered.
     """
-    metrics = AlertMetrics(registry)
+    metrics, flags = AlertMetrics(registry), FlagMetrics(registry)
 
     def attempt(sink: str, _: Result, seconds: float) -> None:
         metrics.attempt(sink, seconds)
 
     def changed(changes: Changes) -> None:
-        metrics.messages(Counter(entry.fate.value for _, entry in changes.deliveries))
+        metrics.messages(entry.fate.value for _, entry in changes.deliveries)
 
     def recorded(record: FlagRecord) -> None:
         ended = None
         if record.is_end and not record.correction:
             ended = record.outcome.value if record.outcome is not None else WITHDRAWN
-        metrics.flag(raised=record.change is Change.RAISED, ended=ended)
+        flags.changed(raised=record.change is Change.RAISED, ended=ended)
 
-    return MeasuredAlerts(Alerts(store, embedded.outbox, settings, attempt, changed, recorded), metrics)
+    return MeasuredAlerts(Alerts(store, embedded.outbox, settings, attempt, changed, recorded), metrics, flags)

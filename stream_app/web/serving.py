@@ -15,6 +15,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.access import Tokens
+from stream_app.alerts.desk import Desk
+from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
 from stream_app.metrics.outputs import Metrics
@@ -221,12 +223,7 @@ async def serve(
     OptionsError
         The port cannot be bound.
     """
-    runner = make_runner(app, _STOP_SECONDS)
-    await runner.setup()
-    listener: Listener | None = None
-    try:
-        sockets = await bind(host, port)
-        listener = Listener(runner, sockets, _IDLE_SECONDS)
+    async with listening(app, host, port, on_listening):
         signals: list[signal.Signals] = []
         stop = asyncio.Event()
 
@@ -236,17 +233,71 @@ async def serve(
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
-        address = sockets[0].getsockname()
-        on_listening(f"http://{address[0]}:{address[1]}")
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
         if failed is not None:
             ends.append(asyncio.wrap_future(failed))
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         return signal.SIGINT in signals
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, on_listening: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Serves an application while the context lasts; requests in progress are then finished.
+
+    Parameters
+    ----------
+    app, host, port, on_listening
+        As of `serve`.
+
+    Raises
+    ------
+    OptionsError
+        The port cannot be bound.
+    """
+    runner = make_runner(app, _STOP_SECONDS)
+    await runner.setup()
+    listener: Listener | None = None
+    try:
+        sockets = await bind(host, port)
+        listener = Listener(runner, sockets, _IDLE_SECONDS)
+        address = sockets[0].getsockname()
+        on_listening(f"http://{address[0]}:{address[1]}")
+        yield
     finally:
         if listener is not None:
             listener.close()
         await runner.cleanup()
+
+
+def notifier_app(
+    desk: Desk,
+    feed: FlagFeed,
+    unavailable_reason: Callable[[], str],
+    registry: CollectorRegistry,
+    tokens: Tokens | None,
+    limits: Limits | None = None,
+) -> web.Application:
+    """The application of a notifier: subscriptions and flags.
+
+    Parameters
+    ----------
+    desk
+        Makes and changes subscriptions.
+    feed
+        Follows flags.
+    unavailable_reason
+        Returns why requests cannot be served now; "" when they can.
+    registry
+        The metrics that it exports.
+    tokens, limits
+        As of `serve_embedded`.
+    """
+    flags = FlagRoutes(desk, feed)
+    app = make_app([*SubscriptionRoutes(desk).routes(), *flags.routes()], unavailable_reason, registry, tokens, limits)
+    app.on_shutdown.append(flags.closing)
+    return app
 
 
 def make_runner(app: web.Application, stop_seconds: float) -> web.AppRunner:

@@ -64,6 +64,8 @@ class MailboxPartition:
         Where records are counted.
     clocks
         The clocks.
+    on_changes
+        Called with what was committed.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class MailboxPartition:
         wake: Callable[[int], Awaitable[None]],
         counts: NotifierCounts,
         clocks: Clocks,
+        on_changes: Callable[[Changes], None],
     ) -> None:
         self.number = number
         self.table = table
@@ -89,10 +92,12 @@ class MailboxPartition:
         self._wake = wake
         self._counts = counts
         self._clocks = clocks
+        self._on_changes = on_changes
         self.notifier = make_notifier(self._save)
         self._tasks: list[asyncio.Task[None]] = []
         #: Why nothing can be committed any more: the mailboxes are ahead of Kafka then, and must be restored.
         self._failure: Exception | None = None
+        self._closed = False
 
     async def open(self) -> None:
         """Restores the mailboxes, takes the partition over, and begins to send.
@@ -162,7 +167,8 @@ class MailboxPartition:
 
     def close(self) -> None:
         """Ends sending, and closes the local copy. Attempts under way are repeated by the next owner."""
-        self._failure = self._failure or AlertStoreError("the partition was given up")
+        self._closed = True
+        self.notifier.leave()
         for task in self._tasks:
             task.cancel()
         self.table.close()
@@ -211,9 +217,7 @@ class MailboxPartition:
             try:
                 await self._commit(changes)
             except Exception as error:  # whatever it is, the mailboxes are ahead of Kafka now
-                self._failure = error
-                self.needs_restore = True
-                self._start(self._ask_for_restore())
+                self._fail(error)
             else:
                 return
         raise AlertStoreError(f"partition {self.number} of {self._names.deliveries}: {self._failure}")
@@ -228,8 +232,7 @@ class MailboxPartition:
             self._counts.commits += 1
             self._counts.rows += len(changes.rows)
             await self._send(outbox)
-        for _, entry in changes.deliveries:
-            self._counts.messages[entry.fate.value] += 1
+        self._on_changes(changes)
         for name, registered in changes.subscriptions.items():
             self._start(self._write(name, registered))
 
@@ -261,6 +264,10 @@ class MailboxPartition:
         self._tasks.remove(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("sending in partition %d has failed", self.number, exc_info=task.exception())
-            self._failure = self._failure or AlertStoreError(f"sending has failed: {task.exception()!r}")
-            self.needs_restore = True
+            self._fail(AlertStoreError(f"sending has failed: {task.exception()!r}"))
+
+    def _fail(self, error: Exception) -> None:
+        self.needs_restore = True
+        if self._failure is None and not self._closed:
             self._start(self._ask_for_restore())
+        self._failure = self._failure or error

@@ -82,6 +82,13 @@ class Counts(GroupCounts):
         return sum(self.states.values())
 
 
+@dataclass
+class NotifierCounts(GroupCounts):
+    """What a notifier has done since it started."""
+
+    malformed: int = _count("alert_records_malformed_total")
+
+
 def exported(counts: GroupCounts) -> dict[str, Metric]:
     """The fields that are exported -> the metrics as which they are.
 

@@ -1,0 +1,268 @@
+"""A notifier: one process that tells subscribers of the flags that workers raise, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from stream_app.alerts.desk import ConflictError, Desk
+from stream_app.alerts.feed import FlagFeed
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.guard import AddressGuard
+from stream_app.alerts.matching import Matcher
+from stream_app.alerts.notifier import Clocks, Notifier, Save
+from stream_app.alerts.opening import open_store
+from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
+from stream_app.alerts.registered import Registered
+from stream_app.alerts.secrets import Vault
+from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.sinks.http import HttpClient
+from stream_app.alerts.sinks.making import SinkMaker
+from stream_app.alerts.sinks.sink import Result
+from stream_app.alerts.store import AlertStore, AlertStoreError, Changes
+from stream_app.alerts.texts import Texts
+from stream_app.kafka.alerting.alert_log import AlertLog
+from stream_app.kafka.alerting.group import NotifierGroup
+from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
+from stream_app.kafka.alerting.matching import pass_on
+from stream_app.kafka.alerting.subscription_log import SubscriptionLog
+from stream_app.kafka.clients import topics
+from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.flow import notifier_flow
+from stream_app.kafka.clients.placement import Placement
+from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
+from stream_app.kafka.clients.topics import Found, Names
+from stream_app.kafka.engine.assignment import Assignment
+from stream_app.kafka.process.group_process import GroupProcess, GroupSettings
+from stream_app.kafka.process.notifier_monitor import NotifierMonitor
+from stream_app.kafka.processing.partitioner import TICK
+from stream_app.kafka.records import Batch
+
+log = logging.getLogger(__name__)
+
+#: Serves the API while its context lasts: given the desk, the feed of flags, and why it cannot be served now.
+Serve = Callable[[Desk, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class NotifierSettings:
+    """Settings of a notifier."""
+
+    connection: Connection
+    names: Names
+    #: The key that encrypts the secrets of subscriptions, the same for all notifiers of a group.
+    key: bytes = field(repr=False)
+    #: As of `WorkerSettings`.
+    folder: Path
+    partitions: int = 12
+    replication: int = 3
+    instance_id: str | None = None
+    session_seconds: float = 10.0
+    stale_seconds: float = 60.0
+    #: Where metrics and probes are served.
+    host: str = "127.0.0.1"
+    port: int = 9464
+    #: What subscribers are sent, and how.
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+
+
+class NotifierProcess(GroupProcess):
+    """One notifier process.
+
+    Parameters
+    ----------
+    settings
+        Its settings.
+    """
+
+    def __init__(self, settings: NotifierSettings) -> None:
+        self.settings = settings
+        self._clocks = Clocks()
+        self._matcher = Matcher((), settings.alerts.price_of)
+        self._texts = Texts(settings.alerts.money_of, settings.alerts.currency, settings.alerts.link)
+        flow = notifier_flow(settings.names)
+        self.monitor = NotifierMonitor(flow, settings.stale_seconds)
+        #: Serves the API; set before `run`.
+        self.serve_api: Serve = lambda *_: contextlib.nullcontext()
+        group = GroupSettings(
+            settings.connection,
+            settings.folder,
+            settings.instance_id,
+            settings.session_seconds,
+            settings.host,
+            settings.port,
+        )
+        super().__init__(group, flow, self.monitor, self.monitor.counts)
+
+    def check_topics(self, admin: KafkaAdminClient) -> dict[str, Found]:
+        """The topics of notifiers; see `GroupProcess.check_topics`. The first notifier begins at the end of alerts."""
+        settings = self.settings
+        wanted = topics.notifier_topics(settings.names, settings.partitions, settings.replication)
+        found = topics.required(admin, wanted)
+        begin_at_end(settings.connection, admin, self._flow.group, settings.names.alerts)
+        return found
+
+    async def serve(self, found: Mapping[str, Found]) -> None:
+        """Reads subscriptions, serves the API and sends messages; see `GroupProcess.serve`."""
+        settings, names = self.settings, self.settings.names
+        http = HttpClient(AddressGuard(settings.alerts.allowed_networks))
+        store = open_store(settings.folder, settings.key)
+        with contextlib.closing(store):
+            async with (
+                http,
+                make_producer(settings.connection) as producer,
+                make_producer(settings.connection, READABLE) as outputs,
+            ):
+                self.monitor.producers = (producer, outputs)
+                placement = Placement(names.deliveries, found[names.deliveries_changelog].partitions)
+                send = sender(producer, dict.fromkeys(self._flow.outputs, outputs), placement)
+                sinks = SinkMaker(http, settings.alerts.mail, _appender(outputs))
+                await self._serve_logs(found, producer, outputs, send, sinks, store)
+
+    async def _serve_logs(
+        self,
+        found: Mapping[str, Found],
+        producer: AIOKafkaProducer,
+        outputs: AIOKafkaProducer,
+        send: Send,
+        sinks: SinkMaker,
+        store: AlertStore,
+    ) -> None:
+        settings, names = self.settings, self.settings.names
+        subscriptions = self.monitor.subscriptions = SubscriptionLog(
+            settings.connection, names.subscriptions, Vault(settings.key), outputs, self._changed
+        )
+        alert_log = self.monitor.alert_log = AlertLog(
+            settings.connection, names.alert_log, found[names.alert_log].topic_id, store, self._clocks.now_ms
+        )
+        for work in (subscriptions.log.run(), alert_log.log.run(), alert_log.delete_old()):
+            self.start(work)
+        await self.first(subscriptions.log.read_to_end())
+        if self.is_stopping:
+            return
+        group = NotifierGroup(names, subscriptions, send, sinks)
+        desk = Desk(group, store, self._texts, settings.alerts.price_of, sinks.check)
+        owners = OwnerSubscriptions(settings.alerts, subscriptions.deleted)
+
+        async def subscribe_owner(record: FlagRecord) -> None:
+            made = owners.due(record.owner, subscriptions.registered, self._clocks.now_ms())
+            if made is None or made.subscription.id in subscriptions.deleted:
+                return
+            group.put(made)
+            group.audit(owners.audit(made))
+            try:
+                await group.saved()
+            except ConflictError:
+                log.info("%s was subscribed by another notifier", record.owner)
+            except AlertStoreError as error:
+                log.warning("owner %r could not be subscribed: %s", record.owner[:200], error)
+                owners.done.discard(made.subscription.id)
+
+        async def matched(batch: Batch, owned: Callable[[], bool]) -> None:
+            await pass_on(batch, names, self._matcher, subscribe_owner, send, self.monitor.counts, owned)
+
+        def make(number: int) -> MailboxPartition:
+            return MailboxPartition(
+                number,
+                found[names.deliveries].partitions,
+                names,
+                self.table(number, found, producer),
+                subscriptions,
+                lambda save: self._notifier(save, sinks),
+                send,
+                lambda partition: _wake(producer, names.deliveries, partition),
+                self.monitor.counts,
+                self._clocks,
+                self._on_changes,
+            )
+
+        async with self.serve_api(desk, alert_log.feed, self._unavailable_reason):
+            await self.serve_partitions(found, make, matched, lambda _: None, self._drain)
+
+    def _notifier(self, save: Save, sinks: SinkMaker) -> Notifier:
+        alerts = self.settings.alerts
+        return Notifier(save, sinks, self._texts, alerts.price_of, self._clocks, self._on_attempt)
+
+    def _changed(self, name: str, registered: Registered | None) -> None:
+        if registered is None:
+            self._matcher.drop(name)
+        else:
+            self._matcher.put(registered.subscription)
+        assignment: Assignment[MailboxPartition] | None = self.monitor.assignment
+        for partition in assignment.partitions.values() if assignment is not None else ():
+            if partition.has(name):
+                partition.changed(name, registered)
+
+    def _on_attempt(self, sink: str, _: Result, seconds: float) -> None:
+        self.monitor.alerts.attempt(sink, seconds)
+
+    def _on_changes(self, changes: Changes) -> None:
+        self.monitor.alerts.messages(entry.fate.value for _, entry in changes.deliveries)
+
+    def _unavailable_reason(self) -> str:
+        found = self.monitor.ready()
+        return "" if found.ok else f"the notifier is not ready: {found.detail}"
+
+    async def _drain(self) -> None:
+        assignment = self.monitor.assignment
+        if assignment is not None:
+            await asyncio.gather(*(partition.drain() for partition in assignment.partitions.values()))
+
+
+async def _wake(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    await (await producer.send(topic, b"tick", partition=partition, headers=[(TICK, b"")]))
+
+
+def _appender(producer: AIOKafkaProducer) -> Any:
+    async def append(topic: str, key: bytes, value: bytes, message_id: str) -> None:
+        headers = [("content-type", b"application/cloudevents+json"), ("webhook-id", message_id.encode())]
+        await (await producer.send(topic, value, key, headers=headers))
+
+    return append
+
+
+def begin_at_end(connection: Connection, admin: KafkaAdminClient, group: str, topic: str) -> None:
+    """Lets a group that has never read a topic begin at its end: what was raised before it is not news.
+
+    Parameters
+    ----------
+    connection
+        How to reach Kafka.
+    admin
+        A connected client.
+    group
+        The consumer group.
+    topic
+        The topic.
+
+    Raises
+    ------
+    KafkaError
+        The cluster does not answer.
+    """
+    known = admin.list_group_offsets([group])[group]
+    if any(at.topic == topic and getattr(offset, "offset", -1) >= 0 for at, offset in known.items()):
+        return
+    consumer = KafkaConsumer(**connection.client(), group_id=group, enable_auto_commit=False)
+    try:
+        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(parts)
+        ends = consumer.end_offsets(parts)
+        consumer.commit({at: OffsetAndMetadata(end, "", None) for at, end in ends.items()})
+    except KafkaError as error:
+        # Another notifier has begun at the same moment, and has done this.
+        log.info("the group %s has begun already: %s", group, error)
+    finally:
+        consumer.close(autocommit=False)
