@@ -15,16 +15,16 @@ from stream_app.alerts.desk import (
     ConflictError,
     ForbiddenError,
     NotFoundError,
-    example_record,
 )
+from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Facts
 from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.patches import merge_patch
-from stream_app.alerts.registered import HIDDEN, shown
+from stream_app.alerts.registered import HIDDEN, register, shown
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import Changes
-from stream_app.alerts.subscriptions import State, SubscriptionError
+from stream_app.alerts.subscriptions import State, SubscriptionError, make_subscription
 from tests.alerts.records import NOW, record
 from tests.support.desk_service import DeskService
 
@@ -206,6 +206,7 @@ def test_a_change_keeps_what_it_does_not_name(service: DeskService) -> None:
         ({"sink": {"secret": "short"}}, None, SubscriptionError),
         ({"color": "red"}, None, SubscriptionError),
         ({"name": "b"}, 2, ConflictError),
+        ({"text": {"title": "{{ nmae }}"}}, None, SubscriptionError),
     ],
 )
 def test_a_change_that_is_refused_changes_nothing(
@@ -256,6 +257,35 @@ def test_a_trial_is_a_made_up_flag(service: DeskService) -> None:
     assert first.records[0] == example_record(NOW)
     assert first.records[0].labels == {"test": "true"}
     assert service.notifier.mailboxes["a"].messages == {}
+
+
+def test_own_words_are_checked_when_they_are_given(service: DeskService) -> None:
+    """And are what a trial says."""
+    with pytest.raises(SubscriptionError, match=r"^text\.body: line 1: "):
+        service.desk.create(ADS, given("b", text={"body": "{{"}), NOW)
+    assert "b" not in service.notifier.registered
+
+    service.desk.create(ADS, given("b", text={"title": "Mine: {{ pipeline }}"}), NOW)
+    service.desk.change(ADS, "b", {"text": {"body": "{{ cost_left }}"}}, None, NOW)
+    asyncio.run(service.desk.test(ADS, "b", NOW))
+
+    (_, message), shown_text = service.sinks.sent[-1], shown(service.desk.get(ADS, "b"))["text"]
+    assert (message.text.title, message.text.body) == ("Mine: example", "10 node-hours")
+    assert shown_text == {"title": "Mine: {{ pipeline }}", "body": "{{ cost_left }}"}
+    assert "text" not in shown(service.desk.change(ADS, "b", {"text": None}, None, NOW))
+
+
+def test_own_words_of_an_earlier_release_that_fail_now_hinder_no_other_change(service: DeskService) -> None:
+    """The default is sent, and whoever tries it hears why."""
+    old = make_subscription(given("b", text={"title": "{{ no_longer_there }}"}))
+    service.notifier.put(register(old, NOW))
+
+    assert service.desk.set_state(ADS, "b", State.PAUSED, NOW).subscription.state == "paused"
+    result = asyncio.run(service.desk.test(ADS, "b", NOW))
+    assert result["succeeded"]
+    assert result["reason"].startswith("text.title: there is no value 'no_longer_there'")
+    with pytest.raises(SubscriptionError, match=r"^text\.title: "):
+        service.desk.change(ADS, "b", {"text": {"body": "{{ name }}"}}, None, NOW)
 
 
 def test_a_draft_needs_no_more_than_a_filter(service: DeskService) -> None:

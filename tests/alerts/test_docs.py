@@ -19,6 +19,8 @@ from stream_app.alerts.sinks.alertmanager import NAME
 from stream_app.alerts.store import KEEP_DAYS
 from stream_app.alerts.subscriptions import Delivery, make_subscription
 from stream_app.alerts.sync import read_file
+from stream_app.alerts.templates import FILTERS, NAMES, TEMPLATE_MAX, TEXT_MAX
+from stream_app.alerts.texts import LIST_MAX, TITLE_MAX, check_text
 from stream_app.cli.main import app
 from stream_app.cli.subscription_files import read_document
 from stream_app.options import load
@@ -50,7 +52,21 @@ def test_a_file_of_the_page_is_accepted(block: str, tmp_path: Path, monkeypatch:
         assert len(read_file(read_document(file)).subscriptions) == 2
     else:
         made = {"id": "a", "name": "a", "owner": "a", "sink": {"kind": "kafka", "topic": "t"}, **read}
-        assert make_subscription(made).filter.conditions()
+        subscription = make_subscription(made)
+        check_text(subscription.text)
+        assert subscription.filter.conditions() or subscription.text is not None
+
+
+def test_the_values_and_filters_of_templates_are_complete() -> None:
+    """In their table and the list below it."""
+    section = PAGE[PAGE.index("## Own words") : PAGE.index("## Sinks")]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    filters = section[section.index("and the filters") : section.index(". It has at most")]
+
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(NAMES)
+    assert tuple(re.findall(r"`(\w+)`", filters)) == FILTERS
+    assert f"at most {TEMPLATE_MAX:,} characters, a title it writes {TITLE_MAX} and a body {TEXT_MAX:,}" in section
+    assert f"(the first {LIST_MAX})" in section
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

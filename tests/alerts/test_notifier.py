@@ -18,6 +18,7 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.alerts.store import AlertStore, AlertStoreError, Changes
 from stream_app.alerts.subscriptions import make_subscription
+from stream_app.alerts.texts import Text
 from tests.alerts.records import NOW, record
 
 VAULT = Vault(b"a key for the tests only")
@@ -150,6 +151,26 @@ def test_a_sink_that_fails_in_an_unforeseen_way_is_a_failure(bench: Bench) -> No
     asyncio.run(body())
     (delivery,) = bench.store.deliveries("broken", 10)
     assert (delivery.entry.fate, delivery.entry.reason) == ("failed", "the sink failed: RuntimeError")
+
+
+def test_own_words_that_fail_hold_up_no_delivery(bench: Bench) -> None:
+    """The default is sent, and the log says why; a digest has the own words of each flag."""
+    bench.notifier.put(subscription("fails", text={"title": "{{ jobs[7] }}", "body": "mine"}))
+    bench.notifier.put(subscription("many", text={"title": "<{{ run }}>"}, delivery={
+        "min_hold_seconds": 0, "group_by": "pipeline", "group_seconds": 0.05}))  # fmt: skip
+    texts: dict[str, list[Text]] = {"fails": [], "many": []}
+
+    async def body() -> None:
+        for name, found in texts.items():
+            bench.sinks[name] = Recorder(lambda message, found=found: found.append(message.text) or Result())
+        bench.flags(record(), record(flag="p/run:r2"))
+        await bench.until(lambda: len(texts["fails"]) == 2 and len(texts["many"]) == 1)
+
+    asyncio.run(body())
+    assert {(each.title[:6], each.body) for each in texts["fails"]} == {("Run r1", "mine"), ("Run r2", "mine")}
+    assert [line for line in texts["many"][0].body.splitlines() if line.startswith("<")] == ["<r1>", "<r2>"]
+    reasons = {each.entry.reason.partition(":")[0] for each in bench.store.deliveries("fails", 10)}
+    assert reasons == {"sent with the default text; text.title"}
 
 
 def test_a_sink_that_is_gone_disables_its_subscription(bench: Bench) -> None:

@@ -56,8 +56,12 @@ def patched(before: dict[str, Any], step: Step) -> dict[str, Any]:
         ({"name": "n", "subscriptions": [subscription(color="red")]}, "subscriptions.0.color: there is no such field"),
         ({"name": "n", "subscriptions": [subscription(sink={"kind": "fax"})]}, "subscriptions.0.sink"),
         ({"name": "n", "subscriptions": [subscription(sink={**HOOK, "url": "x"})]}, "subscriptions.0.sink.url"),
+        ({"name": "n", "subscriptions": [subscription(text={"body": "{{ nmae }}"})]},
+         "subscriptions.0.text.body: there is no value 'nmae'"),
+        ({"name": "n", "subscriptions": [subscription(text={"subject": "a"})]},
+         "subscriptions.0.text.subject: there is no such field"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_file_is_refused_with_the_place(content: object, says: str) -> None:
     """Before anything is changed."""
     with pytest.raises(SubscriptionError) as error:
@@ -89,6 +93,7 @@ def test_what_is_missing_is_created() -> None:
         subscription(filter={"pipeline": "ads-*", "not": {"owner": ["bob"]}, "p_push": {"below": 0.1}}),
         subscription(types=["raised"], delivery={"digest": "day", "quiet_hours": {"start": "22:00", "end": "07:00"}}),
         subscription(sink={"kind": "email", "to": ["a@example.com"]}, state="paused"),
+        subscription(text={"title": "{{ name }}"}),
     ],
 )
 def test_what_is_there_already_is_kept(wanted: Any) -> None:
@@ -114,6 +119,10 @@ def test_what_is_there_already_is_kept(wanted: Any) -> None:
          ("delivery.digest", "delivery.group_by")),
         (subscription(state="paused"), subscription(state="active"), ("state",)),
         (subscription(), subscription(state="paused"), ("state",)),
+        (subscription(), subscription(text={"title": "a"}), ("text",)),
+        (subscription(text={"title": "a"}), subscription(), ("text",)),
+        (subscription(text={"title": "a", "body": "b"}), subscription(text={"title": "c"}),
+         ("text.body", "text.title")),
     ],
 )  # fmt: skip
 def test_an_update_changes_what_differs(before: Any, after: Any, changed: tuple[str, ...]) -> None:

@@ -13,6 +13,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from stream_app.alerts.flags import Change
 from stream_app.alerts.sinks.email import Email, MailServer
 from stream_app.alerts.sinks.sink import Outgoing, Result
+from stream_app.alerts.subscriptions import OwnText
+from stream_app.alerts.texts import Texts
 from tests.alerts.records import record
 from tests.alerts.sinks.servers import outgoing
 
@@ -95,6 +97,19 @@ def test_names_cannot_add_headers(mailroom: Mailroom) -> None:
 
     assert mailroom.mails[0]["Bcc"] is None
     assert mailroom.receivers == ["ann@example.com", "bob@example.com"]
+
+
+def test_own_words_cannot_add_headers(mailroom: Mailroom) -> None:
+    """A title is one line whatever it writes, also of what is no flag and has the title as its subject."""
+    name = "p\r\nBcc: eve@example.com\r\n\r\nhello"
+    own = OwnText(title="a\r\nBcc: eve@example.com\n{{ run }}", body="b\r\nBcc: eve@example.com")
+    text = Texts().of([record(run=name)], own)
+    messages = [Outgoing("i", records, text, {}) for records in ((record(run=name),), ())]
+    assert send(mailroom, *messages) == [Result()] * 2
+
+    assert [mail["Bcc"] for mail in mailroom.mails] == [None, None]
+    assert mailroom.mails[1]["Subject"].startswith("a Bcc: eve@example.com p Bcc: ")
+    assert set(mailroom.receivers) == {"ann@example.com", "bob@example.com"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from aiohttp import web
 from stream_app.alerts.flags import Change
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.sinks.slack import Bot, IncomingWebhook, content
-from stream_app.alerts.texts import TEXT_MAX, Text
+from stream_app.alerts.subscriptions import OwnText
+from stream_app.alerts.templates import TEXT_MAX
+from stream_app.alerts.texts import Text, Texts
 from tests.alerts.records import record
 from tests.alerts.sinks.servers import client, outgoing, serving
 
@@ -163,3 +165,15 @@ def test_long_texts_stay_within_slacks_limits(line: str) -> None:
 
     check(made)
     assert "<" not in made["text"] + "".join(block["text"]["text"] for block in made["blocks"][1:])
+
+
+def test_own_words_are_escaped_too() -> None:
+    """Neither a template nor a value mentions a channel or hides where a link leads."""
+    own = OwnText(title="<!channel> {{ run }}", body="<https://e.org|safe> & {{ run }}")
+    made = content(Texts().of([record(run="<@U1>")], own))
+    check(made)
+
+    assert made["text"] == "&lt;!channel&gt; &lt;@U1&gt;"
+    header, section = made["blocks"]
+    assert header["text"] == {"type": "plain_text", "text": "<!channel> <@U1>", "emoji": False}
+    assert section["text"]["text"] == "&lt;https://e.org|safe&gt; &amp; &lt;@U1&gt;"
