@@ -1,7 +1,7 @@
 """The application, and the exit codes of its commands.
 
-0 done, 1 failed, 2 wrong use, 130 after SIGINT (Ctrl-C). After SIGTERM a service (`serve`, `worker`, `notify`, `follow`) finishes
-what it has in hand and ends with 0; any other command is ended by it, which shells show as 143.
+0 done, 1 failed, 2 wrong use, 130 after SIGINT (Ctrl-C). After SIGTERM a service (`serve`, `worker`, `notify`,
+`follow`) finishes what it has in hand and ends with 0; any other command is ended by it, which shells show as 143.
 """
 
 from __future__ import annotations

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
 
 from stream_app.alerts.desk import ConflictError, Desk
 from stream_app.alerts.feed import FlagFeed
@@ -41,6 +38,7 @@ from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.flow import notifier_flow
+from stream_app.kafka.clients.group_start import begin_at_end
 from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
 from stream_app.kafka.clients.topics import Found, Names
@@ -111,7 +109,7 @@ class NotifierProcess(GroupProcess):
         settings = self.settings
         wanted = topics.notifier_topics(settings.names, settings.partitions, settings.replication)
         found = topics.required(admin, wanted)
-        begin_at_end(settings.connection, admin, self._flow.group, settings.names.alerts)
+        begin_at_end(admin, self._flow.group, settings.names.alerts, found[settings.names.alerts].partitions)
         return found
 
     async def serve(self, found: Mapping[str, Found]) -> None:
@@ -231,38 +229,3 @@ def _appender(producer: AIOKafkaProducer) -> Any:
         await (await producer.send(topic, value, key, headers=headers))
 
     return append
-
-
-def begin_at_end(connection: Connection, admin: KafkaAdminClient, group: str, topic: str) -> None:
-    """Lets a group that has never read a topic begin at its end: what was raised before it is not news.
-
-    Parameters
-    ----------
-    connection
-        How to reach Kafka.
-    admin
-        A connected client.
-    group
-        The consumer group.
-    topic
-        The topic.
-
-    Raises
-    ------
-    KafkaError
-        The cluster does not answer.
-    """
-    known = admin.list_group_offsets([group])[group]
-    if any(at.topic == topic and getattr(offset, "offset", -1) >= 0 for at, offset in known.items()):
-        return
-    consumer = KafkaConsumer(**connection.client(), group_id=group, enable_auto_commit=False)
-    try:
-        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        consumer.commit({at: OffsetAndMetadata(end, "", None) for at, end in ends.items()})
-    except KafkaError as error:
-        # Another notifier has begun at the same moment, and has done this.
-        log.info("the group %s has begun already: %s", group, error)
-    finally:
-        consumer.close(autocommit=False)
