@@ -39,6 +39,8 @@ ROWS = {
     "T10": "fault_changelogs",
     "T11": "fault_clocks",
     "T12": "fault_input",
+    "T13": "fault_sinks",
+    "T14": "fault_addresses",
     "T17": "load_workers",
     "PROBES": "fault_probes",
 }

@@ -52,12 +52,14 @@ class Service:
     url: str = ""
     #: Further variables of its environment.
     variables: dict[str, str] = field(default_factory=dict)
+    #: The module that is run.
+    module: str = "stream_app"
 
     def start(self) -> None:
         begun = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream_app", "serve", "--port", "0", *self.arguments],
+                [sys.executable, "-m", self.module, "serve", "--port", "0", *self.arguments],
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=log,
