@@ -51,7 +51,7 @@ class AlertLog:
         self._store = store
         self._now_ms = now_ms
         self._problem = Problem(log)
-        self._told = False
+        self._reported = False
         self.log = WholeLog(connection, topic, self._take, position if known == topic_id else 0)
         self.feed = FlagFeed(store)
 
@@ -88,9 +88,9 @@ class AlertLog:
         try:
             entry = read_entry(record.offset + 1, record.value or b"")
         except ValueError as error:
-            if not self._told:
+            if not self._reported:
                 log.error("%s at offset %d is ignored, and others like it: %s", record.topic, record.offset, error)
-            self._told = True
+            self._reported = True
             return
         if isinstance(entry, LoggedFlag):
             page.flags.append((entry.number, entry.logged_ms, entry.record))
