@@ -48,6 +48,8 @@ def test_a_file_of_the_page_is_accepted(block: str, tmp_path: Path, monkeypatch:
     read: dict[str, Any] = tomllib.loads(block)
     if "alerts" in read:
         assert load(file).alerts.mail_host == "smtp.example.com"
+    elif "sources" in read:
+        assert load(file).sources.redact == ("owner", "*mail*")
     elif "subscriptions" in read:
         assert len(read_file(read_document(file)).subscriptions) == 2
     else:

@@ -308,6 +308,7 @@ class Worker:
             partial(renamed_verdicts, settings.connection.client(), names.verdicts, found[names.verdicts].partitions),
             self._tick_key,
             settings.flag_age_ms,
+            settings.sources.redaction,
         )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
