@@ -71,6 +71,11 @@ def make_sources(openlineage: Rules | None = None, zone: tzinfo = UTC, redaction
         The time zone of times of OpenLineage that have no offset.
     redaction
         What is not kept of messages.
+
+    Returns
+    -------
+    Sources
+        The decoders.
     """
     decoders: dict[str, Decode] = {NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage, zone).decode}
     if redaction:
