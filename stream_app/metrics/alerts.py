@@ -28,7 +28,12 @@ class AlertMetrics:
         self._subscriptions = gauge(registry, "alert_subscriptions")
         self._waiting = gauge(registry, "alert_messages_waiting")
         self._listeners = gauge(registry, "alert_listeners")
-        for name, made in (("flags_closed_total", self._closed), ("alert_messages_total", self._messages)):
+        self._warnings = counter(registry, "alert_warnings_total")
+        for name, made in (
+            ("flags_closed_total", self._closed),
+            ("alert_messages_total", self._messages),
+            ("alert_warnings_total", self._warnings),
+        ):
             for value in CATALOGUE[name].labels[0].values:
                 made.labels(value)
         for sink in CATALOGUE["alert_attempt_seconds"].labels[0].values:
@@ -58,6 +63,10 @@ class AlertMetrics:
         """Counts what became of messages and records."""
         for fate, count in fates.items():
             self._messages.labels(fate).inc(count)
+
+    def warning(self, way: str) -> None:
+        """Counts a warning to an owner, by its way."""
+        self._warnings.labels(way).inc()
 
     def measure(self, states: Counter[str], waiting: int, listeners: int, open_flags: int) -> None:
         """Sets the gauges.

@@ -265,6 +265,10 @@ _ALERTS = (
         (Label("sink", ("webhook", "slack", "email", "alertmanager", "kafka", "apprise")),), unit="seconds",
         buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0), processes=_SERVE,
     ),
+    Metric(
+        "alert_warnings_total", "counter", "Warnings to owners that a subscription fails or is disabled, by their way.",
+        (Label("way", ("subscription", "owner", "log")),), processes=_SERVE,
+    ),
     Metric("alert_listeners", "gauge", "Listeners of the stream of flags.", processes=_SERVE),
 )  # fmt: skip
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import orjson
 
+from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.desk import SUBSCRIPTIONS_MAX, Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.matching import PriceOf
-from stream_app.alerts.notifier import Clocks, Notifier
+from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.ownership import default_subscription, subscription_id
 from stream_app.alerts.registered import register
 from stream_app.alerts.secrets import Vault
@@ -28,6 +29,7 @@ from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import AlertStore, AlertStoreError, AuditEntry, Changes
 from stream_app.alerts.subscriptions import SubscriptionError
 from stream_app.alerts.texts import Texts
+from stream_app.alerts.warner import WarningSender
 from stream_app.errors import OptionsError
 from stream_app.owners import Owners
 from stream_app.runtime.files import make_file, make_folder, replace_file, tighten
@@ -57,6 +59,8 @@ class AlertSettings:
     link: str = ""
     #: Whoever is subscribed to the flags of their own runs; None: nobody is.
     owners: Owners | None = None
+    #: How owners are reached whose subscription fails.
+    contacts: Owners = field(default_factory=Owners)
     #: The token of a bot of Slack for these.
     slack_token: str | None = field(default=None, repr=False)
 
@@ -72,8 +76,9 @@ class Alerts:
         The flag records of the detector.
     settings
         The settings.
-    on_attempt, on_changes, on_record
-        Called for metrics: as `Notifier` does, with changes that were saved, and with each record that is stored.
+    on_attempt, on_changes, on_record, on_warning
+        Called for metrics: as `Notifier` does, with changes that were saved, with each record that is stored, and as
+        `WarningSender` does.
     clocks
         The clocks.
 
@@ -93,6 +98,7 @@ class Alerts:
         on_attempt: Callable[[str, Result, float], None] = lambda *_: None,
         on_changes: Callable[[Changes], None] = lambda _: None,
         on_record: Callable[[FlagRecord], None] = lambda _: None,
+        on_warning: Callable[[str], None] = lambda _: None,
         clocks: Clocks | None = None,
     ) -> None:
         self._store = store
@@ -103,7 +109,10 @@ class Alerts:
         self._http = HttpClient(AddressGuard(chosen.allowed_networks))
         sinks = SinkMaker(self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0)
         texts = Texts(self._money_of, chosen.currency, chosen.link)
-        self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt)
+        send_warning = WarningSender(
+            sinks, lambda owner: default_subscription(owner, chosen.contacts, chosen.slack_token), on_warning
+        )
+        self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt, send_warning)
         self.notifier.load(store.subscriptions(), store.rows())
         self.desk = Desk(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.feed = FlagFeed(store)

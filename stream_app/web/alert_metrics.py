@@ -74,4 +74,6 @@ def measured_alerts(
             ended = record.outcome.value if record.outcome is not None else WITHDRAWN
         metrics.flag(raised=record.change is Change.RAISED, ended=ended)
 
-    return MeasuredAlerts(Alerts(store, embedded.outbox, settings, attempt, changed, recorded), metrics)
+    return MeasuredAlerts(
+        Alerts(store, embedded.outbox, settings, attempt, changed, recorded, metrics.warning), metrics
+    )
