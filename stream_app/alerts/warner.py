@@ -93,7 +93,7 @@ class WarningSender:
             log.exception("the sink of subscription %s failed", way.subscription.id)
             reason = type(error).__name__
         if reason:
-            log.warning("the owner of %s is not reached by %s: %s", failing.id, way.subscription.id, reason)
+            log.info("the owner of %s is not reached by %s: %s", failing.id, way.subscription.id, reason)
         return not reason
 
 

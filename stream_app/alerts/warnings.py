@@ -14,6 +14,8 @@ from stream_app.times import time_to_text
 
 #: Hours of nothing but failures after which the owner is warned.
 WARN_AFTER_HOURS = DISABLE_AFTER_HOURS - 24.0
+#: Subscriptions by which an owner is reached; where a chat or mail server is down, all of an owner's fail at once.
+WAYS_MAX = 10
 #: Characters of a reason that is kept.
 _REASON_MAX = 500
 
@@ -114,7 +116,8 @@ def other_ways(failing: Subscription, all_of_them: Iterable[Registered]) -> list
     Returns
     -------
     list of Registered
-        Active ones of the same owner whose sinks reach people, each sink once, and not the one that fails.
+        Active ones of the same owner whose sinks reach people, each sink once, and not the one that fails; at most
+        `WAYS_MAX` of them.
     """
     found: list[Registered] = []
     tried = [failing.sink]
@@ -125,7 +128,7 @@ def other_ways(failing: Subscription, all_of_them: Iterable[Registered]) -> list
         if isinstance(other.sink, EmailSink | SlackSink):
             found.append(each)
             tried.append(other.sink)
-    return found
+    return found[:WAYS_MAX]
 
 
 def warning_text(warning: OwnerWarning, subscription: Subscription) -> Text:

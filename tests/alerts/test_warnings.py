@@ -11,6 +11,7 @@ from stream_app.alerts.retries import DISABLE_AFTER_HOURS
 from stream_app.alerts.subscriptions import Subscription, make_subscription
 from stream_app.alerts.warnings import (
     WARN_AFTER_HOURS,
+    WAYS_MAX,
     disable_reason,
     other_ways,
     warn_ms,
@@ -84,6 +85,14 @@ def test_the_sink_that_fails_is_no_other_way() -> None:
     failing = subscription("fails", SLACK)
 
     assert other_ways(failing, registered(failing, subscription("same", SLACK))) == []
+
+
+def test_an_owner_is_reached_by_a_few_ways() -> None:
+    """However many subscriptions there are: a server that is down makes all of them fail together."""
+    failing = subscription("fails", HOOK)
+    many = [subscription(f"m{number}", MAIL | {"to": [f"a{number}@example.com"]}) for number in range(WAYS_MAX + 5)]
+
+    assert len(other_ways(failing, registered(failing, *many))) == WAYS_MAX == 10
 
 
 def test_a_warning_says_what_will_happen() -> None:
