@@ -127,6 +127,18 @@ def test_options_become_settings(tmp_path: Path) -> None:
     assert alerts_of(Options(rates=RateOptions())).price_of(record()) is None
 
 
+def test_owners_can_be_reached_although_they_are_not_subscribed(tmp_path: Path) -> None:
+    """When a subscription of theirs fails."""
+    file = tmp_path / "settings.toml"
+    file.write_text('[[owners.rules]]\nowner = "ads"\npipeline = "*"\naddress = "ads@example.com"\n')
+
+    made = alerts_of(load(file))
+
+    contact = made.contacts.contact("ads")
+    assert contact is not None
+    assert (contact.address, made.owners) == ("ads@example.com", None)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -22,11 +22,12 @@ from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagRecord
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.registered import Registered, register
+from stream_app.alerts.saved import Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.sink import Sink
 from stream_app.alerts.sinks.webhook import Webhook
-from stream_app.alerts.store import AlertStore, Changes
+from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscriptions import WebhookSink, make_subscription
 
 RUNS = 3

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -24,8 +24,10 @@ from stream_app.alerts.messages import Fate
 from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
 from stream_app.alerts.preview import preview
 from stream_app.alerts.registered import Registered, register, restored_secrets, shown, with_secret
-from stream_app.alerts.sinks.sink import Outgoing, Result
-from stream_app.alerts.store import KEEP_DAYS, AlertStore, AuditEntry, Delivery
+from stream_app.alerts.saved import AuditEntry, Delivery
+from stream_app.alerts.sinks.sink import Outgoing
+from stream_app.alerts.store import KEEP_DAYS, AlertStore
+from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError, Subscribers
 from stream_app.alerts.subscriptions import (
     AppriseSink,
     KafkaSink,
@@ -37,50 +39,11 @@ from stream_app.alerts.subscriptions import (
 )
 from stream_app.alerts.texts import Texts, check_text
 from stream_app.core.units import DAY_MS
-from stream_app.errors import StreamAppError
 
 #: Subscriptions of one owner, and in all.
 OWNED_MAX, SUBSCRIPTIONS_MAX = 200, 20_000
 #: Messages that one request may send again.
 RECOVER_MAX = 10_000
-
-
-class NotFoundError(StreamAppError):
-    """There is no such thing, or whoever asks may not see it."""
-
-
-class ForbiddenError(StreamAppError):
-    """Whoever asks may not do this."""
-
-
-class ConflictError(StreamAppError):
-    """What is asked does not fit what is there: an id that is taken, another version, a limit."""
-
-
-class Subscribers(Protocol):
-    """What a desk changes: a notifier, or the notifiers of a group that share the subscriptions."""
-
-    @property
-    def registered(self) -> Mapping[str, Registered]:
-        """The subscriptions, by id."""
-
-    def put(self, registered: Registered) -> None:
-        """Adds a subscription, or replaces it."""
-
-    def remove(self, name: str) -> None:
-        """Removes a subscription."""
-
-    def audit(self, entry: AuditEntry) -> None:
-        """Adds an entry to the audit log."""
-
-    def again(self, name: str, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
-        """Sends a message of a subscription once more."""
-
-    async def saved(self) -> None:
-        """Returns when all changes so far are saved; raises AlertStoreError or ConflictError."""
-
-    async def test(self, registered: Registered, message: Outgoing) -> Result:
-        """Sends one message outside of any order."""
 
 
 class Desk:

@@ -13,7 +13,8 @@ from stream_app.alerts.calendar import due_ms
 from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message
 from stream_app.alerts.retries import Breaker, retry_delay
-from stream_app.alerts.subscriptions import Subscription
+from stream_app.alerts.subscriptions import State, Subscription
+from stream_app.alerts.warnings import OwnerWarning
 from stream_app.core.units import HOUR_MS
 
 #: Messages that may wait; the oldest is given up for a further one.
@@ -28,7 +29,7 @@ class Mailbox:
     Parameters
     ----------
     subscription
-        The subscription; replace the attribute when it changes.
+        The subscription; see `replace`.
     """
 
     def __init__(self, subscription: Subscription) -> None:
@@ -38,17 +39,36 @@ class Mailbox:
         self.breaker = Breaker()
         #: When the first of the attempts was made that have all failed since, in ms since 1970 UTC; None: none.
         self.failing_ms: int | None = None
+        #: Why the last of them failed, whether the owner was warned since, and the warning that was not sent yet.
+        self.failing_reason = ""
+        self.warned = False
+        self.warning: OwnerWarning | None = None
         self.log: list[LogEntry] = []
         #: Messages made so far, and what the sink keeps of flags that are open, by flag.
         self.made = 0
         self.thread: dict[str, str] = {}
-        #: The flags and messages that have changed since they were stored.
+        #: The flags and messages that have changed since they were stored, and whether the mailbox itself has.
         self.changed_flags: set[str] = set()
         self.changed_messages: set[str] = set()
+        self.changed_box = False
         self._sending: str | None = None
         #: The flags with records that are held, and group -> id of the message that collects it.
         self._holding: dict[str, None] = {}
         self._collecting: dict[str, str] = {}
+
+    def replace(self, subscription: Subscription) -> None:
+        """Takes over a changed subscription. One that is resumed fails anew, if it does."""
+        resumed = self.subscription.state is not State.ACTIVE and subscription.state is State.ACTIVE
+        self.subscription = subscription
+        if resumed:
+            self._arrived()
+            self.changed_box = True
+
+    def warn(self, warning: OwnerWarning | None) -> None:
+        """Keeps a warning to the owner until it is sent; None: it was."""
+        self.warned = self.warned or warning is not None
+        self.warning = warning
+        self.changed_box = True
 
     def restore(self, flags: Mapping[str, FlagState], messages: Iterable[Message], now_ms: int) -> None:
         """Takes over what was stored; a message that was being sent is sent again.
@@ -155,7 +175,7 @@ class Mailbox:
             if record.is_end and record.change is not Change.WITHDRAWN:
                 self.thread.pop(record.flag, None)
         self.breaker.record(now, succeeded=True)
-        self.failing_ms = None
+        self._arrived()
         reason = f"sent with the default text; {fault}" if fault else ""
         self._log(message, Fate.SENT, now_ms, message.attempts + 1, reason)
         self._remove(message)
@@ -178,6 +198,7 @@ class Mailbox:
         """
         self.breaker.record(now, succeeded=False)
         self.failing_ms = now_ms if self.failing_ms is None else self.failing_ms
+        self.failing_reason = reason
         message.attempts += 1
         self._log(message, Fate.FAILED, now_ms, message.attempts, reason)
         delay = retry_delay(message.attempts, draw, retry_after)
@@ -241,6 +262,9 @@ class Mailbox:
         """The entries since the last call."""
         entries, self.log = self.log, []
         return entries
+
+    def _arrived(self) -> None:
+        self.failing_ms, self.failing_reason, self.warned = None, "", False
 
     def _end(self, state: FlagState, record: FlagRecord, exact: bool, now_ms: int) -> None:
         attempted, state.announced, state.attempted = state.attempted, False, False

@@ -9,10 +9,13 @@ import orjson
 from stream_app.alerts.flags import record_from_dict, record_to_dict
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.messages import FlagState, Message
+from stream_app.alerts.warnings import OwnerWarning
 from stream_app.errors import StateError
 
 #: Kinds of rows: the state of a flag, a message, and the mailbox itself.
 _FLAG, _MESSAGE, _BOX = "flag", "message", "box"
+#: What is kept of the mailbox itself, and what rows of earlier releases do not have.
+_FIELDS, _LATER_FIELDS = ("failing_ms", "made", "thread"), {"failing_reason", "warned"}
 
 Row = tuple[bytes, bytes | None]
 
@@ -32,11 +35,12 @@ def take_rows(mailbox: Mailbox) -> Iterator[Row]:
     for message_id in mailbox.changed_messages:
         message = mailbox.messages.get(message_id)
         yield _key(name, _MESSAGE, message_id), _message_row(message) if message is not None else None
-    if mailbox.changed_flags or mailbox.changed_messages:
-        box = {"failing_ms": mailbox.failing_ms, "made": mailbox.made, "thread": mailbox.thread}
-        yield _key(name, _BOX, ""), orjson.dumps(box)
+    if mailbox.changed_flags or mailbox.changed_messages or mailbox.changed_box:
+        box = {field: getattr(mailbox, field) for field in (*_FIELDS, *_LATER_FIELDS)}
+        yield _key(name, _BOX, ""), orjson.dumps({**box, "warning": mailbox.warning})
     mailbox.changed_flags.clear()
     mailbox.changed_messages.clear()
+    mailbox.changed_box = False
 
 
 def subscription_of(key: bytes) -> str:
@@ -84,8 +88,12 @@ def restore(mailbox: Mailbox, rows: Mapping[bytes, bytes], now_ms: int) -> None:
                 records = [record_from_dict(each) for each in stored.pop("records")]
                 messages.append(Message(rest, records, **stored))
             elif kind == _BOX:
-                mailbox.failing_ms, mailbox.made = stored["failing_ms"], stored["made"]
-                mailbox.thread = stored["thread"]
+                for field in _FIELDS:
+                    setattr(mailbox, field, stored[field])
+                for field in _LATER_FIELDS & stored.keys():
+                    setattr(mailbox, field, stored[field])
+                warning = stored.get("warning")
+                mailbox.warning = OwnerWarning(**warning) if warning is not None else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateError(f"a row of subscription {mailbox.subscription.id} cannot be read: {error!r}") from None
     mailbox.restore(flags, sorted(messages, key=lambda each: each.number), now_ms)

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
-import random
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 
+from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
 from stream_app.alerts.messages import LogEntry, Message
 from stream_app.alerts.registered import Registered
-from stream_app.alerts.retries import DISABLE_AFTER_HOURS
+from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, merged
+from stream_app.alerts.schedule import Schedule
 from stream_app.alerts.sinks.sink import Outgoing, Result, Sink
-from stream_app.alerts.store import AlertStoreError, AuditEntry, Changes
 from stream_app.alerts.subscriptions import State
-from stream_app.alerts.texts import Text, Texts
-from stream_app.core.units import DAY_MS, HOUR_MS
+from stream_app.alerts.texts import Texts
+from stream_app.alerts.warner import SendWarning, Warner, WarningSender
+from stream_app.alerts.warnings import OwnerWarning, disable_reason, warn_ms, warning_of
+from stream_app.core.units import DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +40,6 @@ _FORGET_DAYS = 37
 SinkOf = Callable[[Registered], Sink]
 #: Saves changes, all or none; raises AlertStoreError where that is not possible now.
 Save = Callable[[Changes], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The clocks of a notifier: ms since 1970 UTC, seconds of a monotonic clock, and chance for jitter."""
-
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    now: Callable[[], float] = time.monotonic
-    draw: Callable[[], float] = random.random
 
 
 class Notifier:
@@ -69,6 +59,8 @@ class Notifier:
         The clocks.
     on_attempt
         Called with the kind of the sink, what became of an attempt, and its seconds.
+    send_warning
+        Warns owners that a subscription fails; None: by their other subscriptions.
     """
 
     def __init__(
@@ -79,21 +71,21 @@ class Notifier:
         price_of: PriceOf = lambda _: None,
         clocks: Clocks | None = None,
         on_attempt: Callable[[str, Result, float], None] = lambda *_: None,
+        send_warning: SendWarning | None = None,
     ) -> None:
         self._save = save
         self._sink_of = sink_of
         self._texts = texts or Texts()
         self._clocks = clocks or Clocks()
         self._on_attempt = on_attempt
+        self._warner = Warner(send_warning or WarningSender(sink_of), self._warned)
         self.matcher = Matcher((), price_of)
         self.registered: dict[str, Registered] = {}
         self.mailboxes: dict[str, Mailbox] = {}
         #: Why nothing can be saved at the moment; "" when it can.
         self.unavailable_reason = ""
         self._sinks: dict[str, Sink] = {}
-        #: When mailboxes have something to do, earliest first; an entry that is not the last of its mailbox is void.
-        self._schedule: list[tuple[int, str]] = []
-        self._due: dict[str, int] = {}
+        self._schedule = Schedule()
         self._changes = Changes()
         self._dirty: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,6 +111,9 @@ class Notifier:
             self._put(registered)
             name = registered.subscription.id
             restore(self.mailboxes[name], by_name.pop(name, {}), now_ms)
+            warning = self.mailboxes[name].warning
+            if warning is not None:
+                self._warner.put(name, warning)
             self._reschedule(name)
         for gone in by_name.values():
             self._changes.rows.update(dict.fromkeys(gone))
@@ -150,7 +145,7 @@ class Notifier:
         self.matcher.drop(name)
         del self.mailboxes[name], self.registered[name]
         self._sinks.pop(name, None)
-        self._due.pop(name, None)
+        self._schedule.set(name, None)
         if not stored:
             self._changes.subscriptions[name] = None
         self._wake.set()
@@ -225,6 +220,7 @@ class Notifier:
             self._ending = True
             if self._tasks:
                 await asyncio.wait(self._tasks)
+            await self._warner.finish()
             await self._flush()
 
     def leave(self) -> None:
@@ -254,35 +250,29 @@ class Notifier:
         if mailbox is None:
             self.mailboxes[subscription.id] = Mailbox(subscription)
         else:
-            mailbox.subscription = subscription
+            mailbox.replace(subscription)
+            self._dirty[subscription.id] = None
 
     def _reschedule(self, name: str) -> None:
         mailbox = self.mailboxes[name]
         active = mailbox.subscription.state is State.ACTIVE
-        due = mailbox.next_ms(self._clocks.now(), self._clocks.now_ms()) if active else None
-        if due is None:
-            self._due.pop(name, None)
-        elif self._due.get(name) != due:
-            self._due[name] = due
-            heapq.heappush(self._schedule, (due, name))
+        next_ms = mailbox.next_ms(self._clocks.now(), self._clocks.now_ms())
+        times = (next_ms, warn_ms(mailbox.failing_ms, mailbox.warned)) if active else ()
+        due = min((each for each in times if each is not None), default=None)
+        self._schedule.set(name, due)
 
     def _start_due(self) -> float | None:
         """Starts the attempts that are due; returns the seconds until there is more to do, None: nothing is known."""
         if self.unavailable_reason:
             # Nothing is sent that is not saved: after a loss of power another message could have the same id.
             return _SAVE_AGAIN_SECONDS
+        self._warner.start(self.registered, self._dirty)
         now_ms, waits = self._clocks.now_ms(), []
-        while self._schedule and len(self._tasks) < SENDING_MAX:
-            due, name = self._schedule[0]
-            if self._due.get(name) != due:
-                heapq.heappop(self._schedule)
-                continue
-            if due > now_ms:
-                waits.append((due - now_ms) / 1000.0)
+        while len(self._tasks) < SENDING_MAX and (due_ms := self._schedule.first_ms()) is not None:
+            if due_ms > now_ms:
+                waits.append((due_ms - now_ms) / 1000.0)
                 break
-            heapq.heappop(self._schedule)
-            del self._due[name]
-            self._start(name, now_ms)
+            self._start(self._schedule.pop(), now_ms)
         if self._dirty or self._changes:
             waits.append(_SAVE_SECONDS)
         return min(waits, default=None)
@@ -291,6 +281,9 @@ class Notifier:
         mailbox = self.mailboxes[name]
         mailbox.advance(now_ms)
         self._dirty[name] = None
+        due = warn_ms(mailbox.failing_ms, mailbox.warned)
+        if due is not None and due <= now_ms:
+            self._warn(name, warning_of(mailbox.failing_ms, mailbox.failing_reason, now_ms, disabled=False))
         message = mailbox.take(now_ms, self._clocks.now())
         if message is not None:
             task = asyncio.create_task(self._send(name, mailbox, message))
@@ -328,10 +321,7 @@ class Notifier:
 
     def _outgoing(self, mailbox: Mailbox, message: Message) -> Outgoing:
         name = mailbox.subscription.id
-        try:
-            text = self._texts.of(message.records, mailbox.subscription.text)
-        except ValueError as error:
-            text = Text("A flag has changed", f"Its text cannot be written: {error}")
+        text = self._texts.of(message.records, mailbox.subscription.text)
         return Outgoing(f"{message.id}@{name}", tuple(message.records), text, dict(mailbox.thread))
 
     def _sink(self, name: str) -> Sink:
@@ -342,16 +332,30 @@ class Notifier:
 
     def _disable_if_gone(self, name: str, mailbox: Mailbox, result: Result, now_ms: int) -> None:
         """Disables a subscription whose sink is gone, or has failed for days."""
-        failing_ms = mailbox.failing_ms
-        long = failing_ms is not None and now_ms - failing_ms >= DISABLE_AFTER_HOURS * HOUR_MS
-        if not result.gone and not long:
+        reason = disable_reason(result.gone, result.reason, mailbox.failing_ms, now_ms)
+        if reason is None:
             return
-        reason = result.reason if result.gone else f"no message arrived for {DISABLE_AFTER_HOURS:g} hours"
         registered = self.registered[name]
-        disabled = registered.subscription.model_copy(update={"state": State.DISABLED, "disabled_reason": reason[:500]})
+        disabled = registered.subscription.model_copy(update={"state": State.DISABLED, "disabled_reason": reason})
         log.warning("subscription %s is disabled: %s", name, reason)
         mailbox.give_up(now_ms, "the subscription is disabled")
         self.put(registered.changed(disabled, now_ms))
+        self._warn(name, warning_of(mailbox.failing_ms, result.reason, now_ms, disabled=True))
+
+    def _warn(self, name: str, warning: OwnerWarning) -> None:
+        """Has the owner warned as soon as that is saved."""
+        self.mailboxes[name].warn(warning)
+        self._warner.put(name, warning)
+        self._dirty[name] = None
+        self._wake.set()
+
+    def _warned(self, name: str, warning: OwnerWarning, way: str) -> None:
+        what = "disabled" if warning.disabled else "failing"
+        self.audit(AuditEntry(self._clocks.now_ms(), "stream-app", f"warn {what}: {way}", name))
+        mailbox = self.mailboxes.get(name)
+        if mailbox is not None and mailbox.warning == warning:
+            mailbox.warn(None)
+            self._dirty[name] = None
 
     def _collect(self, name: str) -> None:
         """Collects what has changed of a mailbox."""
@@ -391,14 +395,3 @@ class Notifier:
         for name, mailbox in self.mailboxes.items():
             mailbox.forget(now_ms - _FORGET_DAYS * DAY_MS)
             self._dirty[name] = None
-
-
-def merged(first: Changes, second: Changes) -> Changes:
-    """Two sets of changes as one; where they differ the second holds."""
-    return Changes(
-        rows={**first.rows, **second.rows},
-        deliveries=[*first.deliveries, *second.deliveries],
-        subscriptions={**first.subscriptions, **second.subscriptions},
-        audit=[*first.audit, *second.audit],
-        cursor=second.cursor if second.cursor is not None else first.cursor,
-    )

@@ -26,6 +26,8 @@ class AlertSettings:
     link: str = ""
     #: Whoever is subscribed to the flags of their own runs; None: nobody is.
     owners: Owners | None = None
+    #: How owners are reached whose subscription fails.
+    contacts: Owners = field(default_factory=Owners)
     #: The token of a bot of Slack for these.
     slack_token: str | None = field(default=None, repr=False)
 

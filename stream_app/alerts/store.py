@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -16,9 +15,10 @@ from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
+from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, Delivery, LogPage
 from stream_app.alerts.secrets import Vault
 from stream_app.core.units import DAY_MS
-from stream_app.errors import OptionsError, StreamAppError
+from stream_app.errors import OptionsError
 
 #: Days for which flag records, deliveries and the audit log are kept.
 KEEP_DAYS = 35
@@ -47,82 +47,6 @@ CREATE TABLE IF NOT EXISTS audit (
 );
 CREATE TABLE IF NOT EXISTS deleted (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-
-
-class AlertStoreError(StreamAppError):
-    """The store cannot be read or written now."""
-
-
-class Delivery(NamedTuple):
-    """An entry of the delivery log, with its place and its subscription."""
-
-    number: int
-    subscription: str
-    entry: LogEntry
-
-
-class AuditEntry(NamedTuple):
-    """Who changed what."""
-
-    time_ms: int
-    who: str
-    what: str
-    subject: str
-    #: What identifies the request, where it may be sent again; see `Desk.create`.
-    request: str = ""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What is saved in one transaction.
-
-    Parameters
-    ----------
-    rows
-        Rows of mailboxes; None: the row is gone.
-    deliveries
-        Entries of the delivery log, by subscription.
-    subscriptions
-        Subscriptions that have changed; None: it is deleted.
-    audit
-        Entries of the audit log.
-    cursor
-        The number of the last flag record that the mailboxes have; None: as before.
-    """
-
-    rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    deliveries: list[tuple[str, LogEntry]] = field(default_factory=list)
-    subscriptions: dict[str, Registered | None] = field(default_factory=dict)
-    audit: list[AuditEntry] = field(default_factory=list)
-    cursor: int | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.deliveries or self.subscriptions or self.audit or self.cursor is not None)
-
-
-@dataclass(slots=True)
-class LogPage:
-    """Entries of a log that is kept elsewhere, with the numbers that they have there.
-
-    Parameters
-    ----------
-    log
-        The id of the log.
-    position
-        The position after the page.
-    flags
-        Number, log time in ms since 1970 UTC, and record of flag records.
-    deliveries
-        Entries of the delivery log.
-    audit
-        Number and entry of entries of the audit log.
-    """
-
-    log: str
-    position: int
-    flags: list[tuple[int, int, FlagRecord]] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
-    audit: list[tuple[int, AuditEntry]] = field(default_factory=list)
 
 
 class AlertStore:

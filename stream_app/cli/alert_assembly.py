@@ -50,6 +50,7 @@ def alerts_of(options: Options) -> AlertSettings:
 
     chosen = options.alerts
     key = read_secret(chosen.key, chosen.key_file, "alerts.key")
+    owners = read_owners(options.owners)
     return AlertSettings(
         key=key.encode() if key is not None else None,
         mail=mail_server_of(chosen),
@@ -57,7 +58,8 @@ def alerts_of(options: Options) -> AlertSettings:
         price_of=price_of(options),
         currency=options.rates.currency,
         link=chosen.link,
-        owners=read_owners(options.owners) if chosen.owners else None,
+        owners=owners if chosen.owners else None,
+        contacts=owners,
         slack_token=read_secret(chosen.slack_token, chosen.slack_token_file, "alerts.slack_token"),
     )
 

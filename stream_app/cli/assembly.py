@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream_app.kafka.clients.topics import Names
     from stream_app.kafka.process.worker import WorkerSettings
     from stream_app.options import KafkaOptions, Options
-    from stream_app.sources import Sources, mlflow, mlmd, openlineage_rules
+    from stream_app.sources import Redaction, Sources, mlflow, mlmd, openlineage_rules
     from stream_app.web.webhooks import WebhookSettings
 
 #: Seconds that MLflow's client waits for a response, and how often it repeats a request; its own defaults amount to
@@ -116,7 +116,8 @@ def webhooks_of(options: Options) -> WebhookSettings | None:
         raise OptionsError(f"{name}: too short; expected {_SECRET_LENGTH} characters or more")
     rules = mlflow_rules_of(options)
     uri = chosen.mlflow_tracking_uri
-    return WebhookSettings(secret, rules, None if uri is None else origins(mlflow_client(uri), rules))
+    origin_of = None if uri is None else origins(mlflow_client(uri), rules)
+    return WebhookSettings(secret, rules, origin_of, redaction_of(options))
 
 
 #: Characters of the shortest key that is accepted.
@@ -169,7 +170,14 @@ def sources_of(options: Options) -> Sources:
     from stream_app.sources import make_sources
     from stream_app.times import zone_of
 
-    return make_sources(openlineage_rules_of(options), zone_of(options.openlineage.time_zone))
+    return make_sources(openlineage_rules_of(options), zone_of(options.openlineage.time_zone), redaction_of(options))
+
+
+def redaction_of(options: Options) -> Redaction:
+    """What is not kept of messages."""
+    from stream_app.sources import Redaction
+
+    return Redaction(options.sources.redact)
 
 
 def openlineage_rules_of(options: Options) -> openlineage_rules.Rules:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.assembly import connection_of, mlflow_client, mlflow_rules_of, mlmd_rules_of, names_of
+from stream_app.cli.assembly import (
+    connection_of,
+    mlflow_client,
+    mlflow_rules_of,
+    mlmd_rules_of,
+    names_of,
+    redaction_of,
+)
 from stream_app.cli.flags import ConfigFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
@@ -80,7 +87,7 @@ def follow(
     begin, name, options = passes_of(kind, store, config)
     outlet, target = outlet_of(options, bootstrap_servers, url, config)
     file = CursorFile(cursor, {"kind": kind.value, "store": name, "to": target})
-    follower = Follower(begin, outlet, file, retries=not once)
+    follower = Follower(begin, outlet, file, redaction_of(options), retries=not once)
     if once:
         typer.echo(f"{follower.one_pass():,} events sent to {target}")
     else:

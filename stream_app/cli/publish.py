@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.cli.assembly import connection_of, names_of
+from stream_app.cli.assembly import connection_of, names_of, sources_of
 from stream_app.cli.flags import ConfigFlag, Files, JsonFlag, time_of
 from stream_app.cli.kafka_flags import ServersFlag, kafka_errors, load_kafka_options, print_json
 from stream_app.errors import OptionsError
@@ -39,9 +39,10 @@ def publish(
 
     [bold]Example:[/]  stream-app publish events.jsonl.gz --bootstrap-servers localhost:9092 --rate 100
     """
-    options = load_kafka_options(config, bootstrap_servers).kafka
+    chosen = load_kafka_options(config, bootstrap_servers)
 
     from stream_app.kafka.clients import publishing, rate_limit
+    from stream_app.replay.decoding import Redacted
     from stream_app.replay.progress import Progress
     from stream_app.replay.reading import InputError, MessageReader
 
@@ -50,13 +51,15 @@ def publish(
     start_ms = time_of(start, "--start")
     if rate is not None and start_ms is not None:
         raise OptionsError("--rate and --start exclude each other; give one")
-    connection, names, reading = connection_of(options), names_of(options), MessageReader(files)
+    connection, names, reading = connection_of(chosen.kafka), names_of(chosen.kafka), MessageReader(files)
     target = topic or next(iter(names.sources), names.events)
-    messages: Iterable[bytes] = reading
+    sources = sources_of(chosen)
+    redacted = Redacted(reading, sources)
+    messages: Iterable[bytes] = redacted if sources.redaction else reading
     if rate is not None:
-        messages = rate_limit.at_rate(reading, rate)
+        messages = rate_limit.at_rate(messages, rate)
     elif start_ms is not None:
-        messages = rate_limit.in_real_time(reading, start_ms)
+        messages = rate_limit.in_real_time(messages, start_ms)
     began = time.monotonic()
     with kafka_errors(), Progress(quiet=json) as progress:
 
@@ -66,8 +69,10 @@ def publish(
         written = publishing.publish(connection, names, target, messages, update)
     seconds = time.monotonic() - began
     if json:
-        print_json({"written": written, "topic": target, "seconds": seconds})
+        print_json({"written": written, "topic": target, "seconds": seconds, "left_out": redacted.left_out})
     else:
         typer.echo(f"{written:,} messages written to {target} in {seconds:.1f} s")
+        if redacted.left_out:
+            typer.echo(f"{redacted.left_out:,} messages that are no events were left out, since sources.redact is set")
     if reading.faults or not written:
         raise InputError("; ".join(reading.faults) or "there are no events: the input is empty")

@@ -15,6 +15,7 @@ import orjson
 from stream_app.core.events import Event
 from stream_app.errors import OptionsError, StateError, StreamAppError
 from stream_app.follow.cursor_file import CursorFile
+from stream_app.sources import NOTHING, Redaction
 from stream_app.sources.tolerant_json import READ_BYTES
 from stream_app.wire import event_to_dict
 
@@ -58,14 +59,19 @@ class Follower:
         Where events are sent.
     file
         Where the cursor is saved.
+    redaction
+        What is not kept of events.
     retries
         Whether failed reads and sends are repeated without end; otherwise their errors are raised.
     """
 
-    def __init__(self, begin: Begin, outlet: Outlet, file: CursorFile, *, retries: bool) -> None:
+    def __init__(
+        self, begin: Begin, outlet: Outlet, file: CursorFile, redaction: Redaction = NOTHING, *, retries: bool
+    ) -> None:
         self._begin = begin
         self._outlet = outlet
         self._file = file
+        self._redaction = redaction
         self._patient = retries
         self._saved = file.read()
         self._reached = False
@@ -112,7 +118,7 @@ class Follower:
     def _pass(self) -> int:
         events, cursor = self._begin(self._saved)
         sent = 0
-        for group in _groups(events):
+        for group in _groups(map(self._redaction.event, events)):
             self._send(group)
             sent += len(group)
         if not sent and not self._reached:  # a wrong setting is reported at once, not when something changes

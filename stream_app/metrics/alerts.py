@@ -59,8 +59,10 @@ class AlertMetrics:
         self._subscriptions = gauge(registry, "alert_subscriptions")
         self._waiting = gauge(registry, "alert_messages_waiting")
         self._listeners = gauge(registry, "alert_listeners")
-        for value in CATALOGUE["alert_messages_total"].labels[0].values:
-            self._messages.labels(value)
+        self._warnings = counter(registry, "alert_warnings_total")
+        for name, made in (("alert_messages_total", self._messages), ("alert_warnings_total", self._warnings)):
+            for value in CATALOGUE[name].labels[0].values:
+                made.labels(value)
         for sink in CATALOGUE["alert_attempt_seconds"].labels[0].values:
             self._seconds.labels(sink)
         self.measure((), 0, 0)
@@ -73,6 +75,10 @@ class AlertMetrics:
         """Counts what became of messages and records."""
         for fate, count in Counter(fates).items():
             self._messages.labels(fate).inc(count)
+
+    def warning(self, way: str) -> None:
+        """Counts a warning to an owner, by its way."""
+        self._warnings.labels(way).inc()
 
     def measure(self, states: Iterable[str], waiting: int, listeners: int) -> None:
         """Sets the gauges.

@@ -273,6 +273,10 @@ _ALERTS = (
         "alert_records_malformed_total", "counter", "Records of topics of alerts and deliveries that are none.",
         processes=_NOTIFY,
     ),
+    Metric(
+        "alert_warnings_total", "counter", "Warnings to owners that a subscription fails or is disabled, by their way.",
+        (Label("way", ("subscription", "owner", "log")),), processes=_ASKED,
+    ),
     Metric("alert_listeners", "gauge", "Listeners of the stream of flags.", processes=_ASKED),
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from stream_app.options.alerts import AlertOptions
 from stream_app.options.detector import DetectorOptions, OperatorOptions, RateOptions
 from stream_app.options.owners import OwnersOptions
 from stream_app.options.services import KafkaOptions, ServeOptions
-from stream_app.options.sources import MlflowOptions, MlmdOptions, OpenLineageOptions
+from stream_app.options.sources import MlflowOptions, MlmdOptions, OpenLineageOptions, SourceOptions
 from stream_app.options.values import FROZEN
 from stream_app.runtime.files import check_secret_file, read_secret_file
 from stream_app.sources.strict_json import shown
@@ -39,6 +39,7 @@ class Options(BaseModel):
     detector: DetectorOptions = DetectorOptions()
     rates: RateOptions = RateOptions()
     owners: OwnersOptions = OwnersOptions()
+    sources: SourceOptions = SourceOptions()
     mlmd: MlmdOptions = MlmdOptions()
     mlflow: MlflowOptions = MlflowOptions()
     openlineage: OpenLineageOptions = OpenLineageOptions()

@@ -1,4 +1,4 @@
-"""Options of sources: the meaning of names in each."""
+"""Options of sources: the meaning of names in each, and what is not kept of any."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from typing import Annotated
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from stream_app.options.values import FROZEN, TABLE, Group
+from stream_app.sources import Redaction
 from stream_app.sources.openlineage_rules import DatasetRule, JobRule
 from stream_app.times import zone_of
+
+
+class SourceOptions(BaseModel):
+    """What is not kept of events, whatever their source."""
+
+    model_config = FROZEN
+
+    redact: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], *TABLE] = ()
+
+    @field_validator("redact")
+    @classmethod
+    def _can_be_redacted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        Redaction(names)
+        return names
 
 
 class MlmdOptions(BaseModel):

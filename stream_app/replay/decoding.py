@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent
 from stream_app.sources import SOURCES, Decode, Sources, detect
 from stream_app.sources.strict_json import MAX_SHOWN, shown
+from stream_app.wire import event_to_dict
 
 AUTO = "auto"
 #: The property with which `stream-app simulate` marks the runs that it makes up.
@@ -55,11 +57,41 @@ def decode(
     except MalformedEvent as error:
         prefix = _prefix(message)
         if prefix is not None:
-            raise MalformedEvent(f"{PREFIXED}, got {shown(prefix)}; {_STRIP}") from error
+            reason = f"{PREFIXED}, got {shown(prefix)}; {_STRIP}"
+            raise MalformedEvent(sources.redaction.reason(reason)) from error
         wrapped = _wrapped(message)
         if wrapped is None:
             raise
         raise MalformedEvent(wrapped) from error
+
+
+class Redacted:
+    """Messages as they may be written where anything is redacted: the native form of each event.
+
+    Parameters
+    ----------
+    messages
+        Messages of any format.
+    sources
+        The decoders.
+    """
+
+    def __init__(self, messages: Iterable[bytes], sources: Sources) -> None:
+        self._messages = messages
+        self._sources = sources
+        #: Messages that are no events, which are left out.
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for message in self._messages:
+            try:
+                event = decode(message, sources=self._sources)
+            except MalformedEvent:
+                event = None
+            if event is not None:
+                yield orjson.dumps(event_to_dict(event))
+            else:
+                self.left_out += 1
 
 
 class SeenTypes:
@@ -77,7 +109,7 @@ class SeenTypes:
         #: Whether an event says that a simulator made it up.
         self.simulated = False
         #: The decoders, counted.
-        self.sources: Sources = {name: self._counted(source) for name, source in sources.items()}
+        self.sources = Sources({name: self._counted(source) for name, source in sources.items()}, sources.redaction)
 
     def _counted(self, source: Decode) -> Decode:
         def decoded(message: bytes, latest_ms: int | None) -> Event | None:

@@ -24,7 +24,7 @@ from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.reading import InputError, MessageReader, Stores
 from stream_app.replay.sinks import Sinks, SinkWriter
-from stream_app.sources import SOURCES, DeadLetter, Sources
+from stream_app.sources import SOURCES, DeadLetter, Redaction, Sources
 
 #: Messages between two calls of `progress`.
 _PROGRESS_EVERY = 1000
@@ -175,7 +175,13 @@ def replay(
     with SinkWriter(sinks or Sinks(), reading.files) as writing:
         run = Replay(settings, learner, writing, attribution)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
-        _read(run, reading, partial(decode, source=source, latest_ms=latest_ms, sources=sources), progress)
+        _read(
+            run,
+            reading,
+            partial(decode, source=source, latest_ms=latest_ms, sources=sources),
+            sources.redaction,
+            progress,
+        )
         if now_ms is not None:
             run.tick(now_ms)
         else:
@@ -189,6 +195,7 @@ def _read(
     run: Replay,
     reading: MessageReader,
     decoded: Callable[[bytes], Event | None],
+    redaction: Redaction,
     progress: Callable[[int, MessageReader], None] | None,
 ) -> None:
     statistics, first_reason = run.statistics, ""
@@ -197,7 +204,7 @@ def _read(
             event = decoded(message)
         except MalformedEvent as error:
             first_reason = first_reason or f"{reading.place}: {error}"
-            run.refuse(DeadLetter(message, reading.place, str(error)))
+            run.refuse(DeadLetter(redaction.message(message), reading.place, str(error)))
         else:
             if event is None:
                 statistics.ignored += 1

@@ -9,18 +9,22 @@ from collections.abc import Callable
 
 import orjson
 
+from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.guard import AddressGuard
-from stream_app.alerts.notifier import Clocks, Notifier
+from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
+from stream_app.alerts.ownership import default_subscription
+from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
-from stream_app.alerts.store import AlertStore, AlertStoreError, Changes
+from stream_app.alerts.store import AlertStore
 from stream_app.alerts.texts import Texts
+from stream_app.alerts.warner import WarningSender
 from stream_app.service.flag_outbox import FlagOutbox
 
 log = logging.getLogger(__name__)
@@ -40,8 +44,9 @@ class Alerts:
         The flag records of the detector.
     settings
         The settings.
-    on_attempt, on_changes, on_record
-        Called for metrics: as `Notifier` does, with changes that were saved, and with each record that is stored.
+    on_attempt, on_changes, on_record, on_warning
+        Called for metrics: as `Notifier` does, with changes that were saved, with each record that is stored, and as
+        `WarningSender` does.
     clocks
         The clocks.
 
@@ -61,6 +66,7 @@ class Alerts:
         on_attempt: Callable[[str, Result, float], None] = lambda *_: None,
         on_changes: Callable[[Changes], None] = lambda _: None,
         on_record: Callable[[FlagRecord], None] = lambda _: None,
+        on_warning: Callable[[str], None] = lambda _: None,
         clocks: Clocks | None = None,
     ) -> None:
         self._store = store
@@ -71,7 +77,10 @@ class Alerts:
         self._http = HttpClient(AddressGuard(chosen.allowed_networks))
         sinks = SinkMaker(self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0)
         texts = Texts(chosen.money_of, chosen.currency, chosen.link)
-        self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt)
+        send_warning = WarningSender(
+            sinks, lambda owner: default_subscription(owner, chosen.contacts, chosen.slack_token), on_warning
+        )
+        self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt, send_warning)
         self.notifier.load(store.subscriptions(), store.rows())
         self.desk = Desk(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.feed = FlagFeed(store)

@@ -8,10 +8,9 @@ function, enter it in `make_sources`, and let `detect` recognise its keys.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from types import MappingProxyType
 
 import orjson
 
@@ -22,19 +21,46 @@ from stream_app.sources.documents import PARSED_BYTES
 from stream_app.sources.envelopes import opened
 from stream_app.sources.openlineage import OpenLineage
 from stream_app.sources.openlineage_rules import Rules
+from stream_app.sources.redaction import NOTHING, Redaction
 from stream_app.sources.tolerant_json import VALUE, scan
 
-__all__ = ["NATIVE", "OPENLINEAGE", "SOURCES", "DeadLetter", "Decode", "Sources", "detect", "make_sources"]
+__all__ = [
+    "NATIVE", "NOTHING", "OPENLINEAGE", "SOURCES", "DeadLetter", "Decode", "Redaction", "Sources", "detect",
+    "make_sources",
+]  # fmt: skip
 
 #: Message, latest time -> event.
 Decode = Callable[[bytes, int | None], Event | None]
-#: Formats by the name that `--format` takes.
-Sources = Mapping[str, Decode]
 
 NATIVE, OPENLINEAGE = "native", "openlineage"
 
 
-def make_sources(openlineage: Rules | None = None, zone: tzinfo = UTC) -> Sources:
+class Sources(Mapping[str, Decode]):
+    """Formats by the name that `--format` takes, with their decoders.
+
+    Parameters
+    ----------
+    decoders
+        The decoders, whose events are redacted already.
+    redaction
+        What is not kept of messages.
+    """
+
+    def __init__(self, decoders: Mapping[str, Decode], redaction: Redaction = NOTHING) -> None:
+        self._decoders = dict(decoders)
+        self.redaction = redaction
+
+    def __getitem__(self, name: str) -> Decode:
+        return self._decoders[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoders)
+
+    def __len__(self) -> int:
+        return len(self._decoders)
+
+
+def make_sources(openlineage: Rules | None = None, zone: tzinfo = UTC, redaction: Redaction = NOTHING) -> Sources:
     """Makes the decoders of all formats.
 
     Parameters
@@ -43,13 +69,31 @@ def make_sources(openlineage: Rules | None = None, zone: tzinfo = UTC) -> Source
         The rules by which names of OpenLineage are read; by default `Rules()`.
     zone
         The time zone of times of OpenLineage that have no offset.
+    redaction
+        What is not kept of messages.
 
     Returns
     -------
-    mapping of str to callable
-        Format to decoder.
+    Sources
+        The decoders.
     """
-    return MappingProxyType({NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage, zone).decode})
+    decoders: dict[str, Decode] = {NATIVE: native.decode, OPENLINEAGE: OpenLineage(openlineage, zone).decode}
+    if redaction:
+        decoders = {name: _redacted(decode, redaction) for name, decode in decoders.items()}
+    return Sources(decoders, redaction)
+
+
+def _redacted(decode: Decode, redaction: Redaction) -> Decode:
+    """A decoder whose events and errors are redacted."""
+
+    def decoded(message: bytes, latest_ms: int | None) -> Event | None:
+        try:
+            event = decode(message, latest_ms)
+        except MalformedEvent as error:
+            raise MalformedEvent(redaction.reason(str(error))) from None
+        return None if event is None else redaction.event(event)
+
+    return decoded
 
 
 #: The formats with default rules.

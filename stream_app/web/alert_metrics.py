@@ -5,9 +5,10 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.saved import Changes
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.sink import Result
-from stream_app.alerts.store import AlertStore, Changes
+from stream_app.alerts.store import AlertStore
 from stream_app.metrics.alerts import AlertMetrics, FlagMetrics
 from stream_app.metrics.catalogue import WITHDRAWN
 from stream_app.service.alerting import Alerts
@@ -75,4 +76,6 @@ def measured_alerts(
             ended = record.outcome.value if record.outcome is not None else WITHDRAWN
         flags.changed(raised=record.change is Change.RAISED, ended=ended)
 
-    return MeasuredAlerts(Alerts(store, embedded.outbox, settings, attempt, changed, recorded), metrics, flags)
+    return MeasuredAlerts(
+        Alerts(store, embedded.outbox, settings, attempt, changed, recorded, metrics.warning), metrics, flags
+    )

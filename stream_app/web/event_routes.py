@@ -18,11 +18,12 @@ from aiohttp import web
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.service.event_log import Accepted
-from stream_app.sources import NATIVE, OPENLINEAGE, Decode, Sources
+from stream_app.sources import NATIVE, NOTHING, OPENLINEAGE, Decode, Redaction, Sources
 from stream_app.sources.strict_json import check_structure, parse_batch
 from stream_app.web.bodies import JSON, Bodies
 from stream_app.web.intake import Intake, store
 from stream_app.web.problems import ProblemError
+from stream_app.wire import event_to_dict
 
 #: Bytes of an event or a batch, and events in a batch.
 BODY_BYTES, BATCH_EVENTS = 16 << 20, 10_000
@@ -53,7 +54,7 @@ def event_routes(intake: Intake, sources: Sources) -> list[web.RouteDef]:
     return [
         route
         for format_, path in PATHS.items()
-        for route in EventRoutes(path, format_, sources[format_], intake, bodies, splitting).routes()
+        for route in EventRoutes(path, format_, sources[format_], intake, bodies, splitting, sources.redaction).routes()
     ]
 
 
@@ -75,17 +76,21 @@ class EventRoutes:
     splitting
         Held while a batch or a large event is parsed on a thread, since it takes many times its size meanwhile; shared
         by all formats.
+    redaction
+        What is not kept of messages.
     """
 
     def __init__(
-        self, path: str, format_: str, decode: Decode, intake: Intake, bodies: Bodies, splitting: asyncio.Lock
-    ) -> None:
+        self, path: str, format_: str, decode: Decode, intake: Intake, bodies: Bodies, splitting: asyncio.Lock,
+        redaction: Redaction = NOTHING,
+    ) -> None:  # fmt: skip
         self._path = path
         self._format = format_
         self._decode = decode
         self._intake = intake
         self._bodies = bodies
         self._splitting = splitting
+        self._redaction = redaction
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
@@ -104,8 +109,8 @@ class EventRoutes:
                     async with self._splitting:
                         message = await asyncio.to_thread(self._decoded, body)
             except MalformedEvent as error:
-                raise ProblemError(422, str(error)) from None
-            await store(self._intake, [message])
+                raise ProblemError(422, self._redaction.reason(str(error))) from None
+            await self._store([message])
         return web.Response(status=201)
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -115,12 +120,12 @@ class EventRoutes:
                 async with self._splitting:
                     accepted, faults = await asyncio.to_thread(self._decoded_batch, body)
             except MalformedEvent as error:
-                raise ProblemError(422, str(error)) from None
+                raise ProblemError(422, self._redaction.reason(str(error))) from None
             received = len(accepted) + len(faults)
             if faults and not accepted:
                 raise ProblemError(422, f"none of {received:,} is an event; the first: {next(iter(faults.values()))}")
             if accepted:
-                await store(self._intake, accepted)
+                await self._store(accepted)
         answer: dict[str, Any] = {
             "status": "partial_success" if faults else "success",
             "summary": {"received": received, "successful": len(accepted), "failed": len(faults)},
@@ -141,7 +146,15 @@ class EventRoutes:
 
     def _decoded(self, message: bytes) -> Accepted:
         event = self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)
+        if self._redaction and event is not None:
+            return Accepted(orjson.dumps(event_to_dict(event)), event, NATIVE)
         return Accepted(message, event, self._format)
+
+    async def _store(self, accepted: list[Accepted]) -> None:
+        """Stores messages; where anything is redacted only events, in their native form."""
+        kept = [each for each in accepted if each.event is not None] if self._redaction else accepted
+        if kept:
+            await store(self._intake, kept)
 
 
 def _check_brackets(body: bytes) -> None:

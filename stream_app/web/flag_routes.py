@@ -17,7 +17,7 @@ from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed, Page
 from stream_app.alerts.filters import matcher
 from stream_app.alerts.flags import FlagRecord, cloud_event, record_to_dict
-from stream_app.alerts.store import AlertStoreError, AuditEntry
+from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.times import time_to_text
 from stream_app.web.listening import Connection
 from stream_app.web.problems import ProblemError

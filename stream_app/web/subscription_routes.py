@@ -13,10 +13,11 @@ import orjson
 from aiohttp import web
 
 from stream_app.alerts.access import Principal
-from stream_app.alerts.desk import ConflictError, Desk, ForbiddenError, NotFoundError
+from stream_app.alerts.desk import Desk
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import Registered, shown
-from stream_app.alerts.store import AlertStoreError, Delivery
+from stream_app.alerts.saved import AlertStoreError, Delivery
+from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError
 from stream_app.alerts.subscriptions import State, SubscriptionError
 from stream_app.times import text_to_time, time_to_text
 from stream_app.web.bodies import JSON, Bodies

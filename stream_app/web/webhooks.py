@@ -18,7 +18,7 @@ from aiohttp import web
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.service.event_log import Accepted
-from stream_app.sources import NATIVE
+from stream_app.sources import NATIVE, NOTHING, Redaction
 from stream_app.sources.mlflow import Deliveries, RejectedWebhook, Rules, decode_webhook, verify
 from stream_app.sources.mlflow.webhooks import DELIVERY, SIGNATURE, TIMESTAMP, OriginOf
 from stream_app.web.bodies import Bodies
@@ -46,6 +46,8 @@ class WebhookSettings:
     rules: Rules = field(default_factory=Rules)
     #: Returns where a version of a model comes from; see `decode_webhook`.
     origin_of: OriginOf | None = None
+    #: What is not kept of its event.
+    redaction: Redaction = NOTHING
 
 
 class Webhooks:
@@ -90,8 +92,9 @@ class Webhooks:
         except RejectedWebhook as error:
             raise ProblemError(401, str(error)) from None
         except MalformedEvent as error:
-            raise ProblemError(422, str(error)) from None
+            raise ProblemError(422, self._settings.redaction.reason(str(error))) from None
         if event is not None:
+            event = self._settings.redaction.event(event)
             message = orjson.dumps(event_to_dict(event))
             await store(self._intake, [Accepted(message, event, NATIVE, Deliveries.id_of(headers))])
         self._taken.add(headers, now_ms)

@@ -10,20 +10,16 @@ from typing import Any
 import pytest
 
 from stream_app.alerts.access import EVERYBODY, Principal, Scope
-from stream_app.alerts.desk import (
-    OWNED_MAX,
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
-)
+from stream_app.alerts.desk import OWNED_MAX
 from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Facts
 from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.patches import merge_patch
 from stream_app.alerts.registered import HIDDEN, register, shown
+from stream_app.alerts.saved import Changes
 from stream_app.alerts.sinks.sink import Result
-from stream_app.alerts.store import Changes
+from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError
 from stream_app.alerts.subscriptions import State, SubscriptionError, make_subscription
 from tests.alerts.records import NOW, record
 from tests.support.desk_service import DeskService

@@ -21,6 +21,7 @@ from stream_app.alerts.subscriptions import Delivery, make_subscription
 from stream_app.alerts.sync import read_file
 from stream_app.alerts.templates import FILTERS, NAMES, TEMPLATE_MAX, TEXT_MAX
 from stream_app.alerts.texts import LIST_MAX, TITLE_MAX, check_text
+from stream_app.alerts.warnings import WARN_AFTER_HOURS
 from stream_app.cli.main import app
 from stream_app.cli.subscription_files import read_document
 from stream_app.options import load
@@ -48,6 +49,8 @@ def test_a_file_of_the_page_is_accepted(block: str, tmp_path: Path, monkeypatch:
     read: dict[str, Any] = tomllib.loads(block)
     if "alerts" in read:
         assert load(file).alerts.mail_host == "smtp.example.com"
+    elif "sources" in read:
+        assert load(file).sources.redact == ("owner", "*mail*")
     elif "subscriptions" in read:
         assert len(read_file(read_document(file)).subscriptions) == 2
     else:
@@ -91,6 +94,7 @@ def test_a_command_of_the_page_exists(words: list[str]) -> None:
         "nested at most eight deep" if DEPTH_MAX == 8 else f"nested at most {DEPTH_MAX} deep",
         f"after {'eight' if len(DELAYS) == 7 else len(DELAYS) + 1} attempts",
         f"for {'five' if DISABLE_AFTER_HOURS == 120 else DISABLE_AFTER_HOURS} days",
+        f"nothing has arrived for {WARN_AFTER_HOURS:g} hours, a day before",
         f"After {'ten' if OPEN_STREAK == 10 else OPEN_STREAK} failures in a row",
         f"once in {PROBE_SECONDS:g} s",
         "after 5 s, 5 and 30 minutes, 2, 5, 10\n  and 10 hours",

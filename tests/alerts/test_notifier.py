@@ -14,9 +14,10 @@ import pytest
 from stream_app.alerts.flags import Change
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.registered import Registered, register
+from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.sinks.sink import Outgoing, Result
-from stream_app.alerts.store import AlertStore, AlertStoreError, Changes
+from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.alerts.texts import Text
 from tests.alerts.records import NOW, record

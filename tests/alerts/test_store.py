@@ -12,8 +12,9 @@ import pytest
 from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.registered import Registered, register
+from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes
 from stream_app.alerts.secrets import Vault
-from stream_app.alerts.store import KEEP_DAYS, AlertStore, AlertStoreError, AuditEntry, Changes
+from stream_app.alerts.store import KEEP_DAYS, AlertStore
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError

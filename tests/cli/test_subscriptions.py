@@ -15,9 +15,9 @@ import pytest
 from stream_app.alerts.access import Principal, Scope, digest_of
 from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, LogEntry
+from stream_app.alerts.saved import Changes
 from stream_app.alerts.signing import headers, key_of, make_secret
 from stream_app.alerts.sinks.sink import Result
-from stream_app.alerts.store import Changes
 from tests.alerts.records import NOW, record
 from tests.support.commands import Run
 from tests.support.desk_service import DeskService, desk_service

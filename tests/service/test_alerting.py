@@ -10,14 +10,19 @@ from pathlib import Path
 import orjson
 import pytest
 
+from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.flags import Change, record_to_dict
-from stream_app.alerts.notifier import Clocks
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.registered import register
+from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.settings import AlertSettings
-from stream_app.alerts.store import AlertStore, AlertStoreError
+from stream_app.alerts.sinks.email import Email, MailServer
+from stream_app.alerts.sinks.sink import Outgoing, Result
+from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscriptions import make_subscription
+from stream_app.alerts.warnings import OwnerWarning
 from stream_app.errors import OptionsError
+from stream_app.owners import OwnerRule, Owners
 from stream_app.service.alerting import Alerts
 from stream_app.service.event_log import StoredFlag
 from stream_app.service.flag_outbox import FlagOutbox
@@ -165,3 +170,32 @@ def test_store_and_key_are_their_users_alone(tmp_path: Path) -> None:
     assert open_store(folder).subscriptions() == [made]
     with pytest.raises(OptionsError, match="give the key with which they were encrypted"):
         Alerts(open_store(folder, b"another key of 16 bytes"), FlagOutbox(), AlertSettings())
+
+
+def test_an_owner_is_warned_at_the_address_of_the_owners_file(
+    store: AlertStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where owners are not subscribed to their flags; how it went is counted."""
+    mails: list[tuple[tuple[str, ...], str]] = []
+    ways: list[str] = []
+
+    async def send(email: Email, message: Outgoing) -> Result:
+        mails.append((email._to, message.text.title))
+        return Result()
+
+    monkeypatch.setattr(Email, "send", send)
+    owners = Owners([OwnerRule("ads", pipeline="*", address="ads-leads@example.com")])
+    settings = AlertSettings(contacts=owners, mail=MailServer("mail.example.com", 587, "a@example.com"))
+    sink = {"kind": "slack", "webhook_url": "https://hooks.slack.com/services/T/B/x"}
+    made = make_subscription({"id": "s", "name": "s", "owner": "ads", "sink": sink})
+
+    async def body() -> None:
+        alerts = Alerts(store, FlagOutbox(), settings, on_warning=ways.append, clocks=CLOCKS)
+        alerts.notifier.put(register(made, NOW))
+        alerts.notifier._warn("s", OwnerWarning(True, NOW, NOW, "HTTP 410"))
+        async with running(alerts):
+            await until(lambda: any(each.what.startswith("warn") for each in store.audit(10)))
+
+    asyncio.run(body())
+    assert mails == [(("ads-leads@example.com",), "The subscription s is disabled")]
+    assert ways == ["owner"]

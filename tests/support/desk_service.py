@@ -14,9 +14,10 @@ from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.registered import Registered
+from stream_app.alerts.saved import Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.sinks.sink import Outgoing, Result
-from stream_app.alerts.store import AlertStore, Changes
+from stream_app.alerts.store import AlertStore
 from stream_app.metrics.registry import make_registry
 from stream_app.web.app import make_app
 from stream_app.web.flag_routes import FlagRoutes

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from stream_app.alerts.feed import FlagFeed
-from stream_app.alerts.store import AlertStore, AlertStoreError, Delivery, LogPage
+from stream_app.alerts.saved import AlertStoreError, Delivery, LogPage
+from stream_app.alerts.store import AlertStore
 from stream_app.kafka.alerting.log_entries import LoggedFlag, read_entry
 from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection

@@ -8,8 +8,8 @@ from functools import partial
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.notifier import SinkOf
 from stream_app.alerts.registered import Registered
+from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.alerts.sinks.sink import Outgoing, Result
-from stream_app.alerts.store import AlertStoreError, AuditEntry
 from stream_app.kafka.alerting.deliveries import Again, delivery_of
 from stream_app.kafka.alerting.log_entries import audit_message
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog

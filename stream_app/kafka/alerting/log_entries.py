@@ -13,7 +13,7 @@ import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.messages import Fate, LogEntry
-from stream_app.alerts.store import AuditEntry, Delivery
+from stream_app.alerts.saved import AuditEntry, Delivery
 from stream_app.kafka.state.outbox import Message
 
 _FLAG, _DELIVERY, _AUDIT = "flag", "delivery", "audit"

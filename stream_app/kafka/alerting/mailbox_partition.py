@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 
 from aiokafka.errors import KafkaError
 
+from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.messages import Fate, LogEntry
-from stream_app.alerts.notifier import Clocks, Notifier, Save
+from stream_app.alerts.notifier import Notifier, Save
 from stream_app.alerts.registered import Registered
-from stream_app.alerts.store import AlertStoreError, Changes
+from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.kafka.alerting.deliveries import Again, Matched, read_delivery
 from stream_app.kafka.alerting.log_entries import delivery_message
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog

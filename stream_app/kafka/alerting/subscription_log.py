@@ -14,11 +14,11 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 
-from stream_app.alerts.desk import ConflictError
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
+from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.secrets import Vault
-from stream_app.alerts.store import AlertStoreError
+from stream_app.alerts.subscribers import ConflictError
 from stream_app.errors import StateError
 from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,22 +14,28 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
-from stream_app.alerts.desk import ConflictError, Desk
+from stream_app.alerts.clocks import Clocks
+from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.matching import Matcher
-from stream_app.alerts.notifier import Clocks, Notifier, Save
+from stream_app.alerts.notifier import Notifier, Save
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
+from stream_app.alerts.ownership import default_subscription
 from stream_app.alerts.registered import Registered
+from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
-from stream_app.alerts.store import AlertStore, AlertStoreError, Changes
+from stream_app.alerts.store import AlertStore
+from stream_app.alerts.subscribers import ConflictError
 from stream_app.alerts.texts import Texts
+from stream_app.alerts.warner import WarningSender
+from stream_app.alerts.warnings import OwnerWarning
 from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.group import NotifierGroup
 from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
@@ -178,7 +184,7 @@ class NotifierProcess(GroupProcess):
                 names,
                 self.table(number, found, producer),
                 subscriptions,
-                lambda save: self._notifier(save, sinks),
+                lambda save: self._notifier(save, sinks, subscriptions),
                 send,
                 lambda partition: _wake(producer, names.deliveries, partition),
                 self.monitor.counts,
@@ -189,9 +195,19 @@ class NotifierProcess(GroupProcess):
         async with self.serve_api(desk, alert_log.feed, self._unavailable_reason):
             await self.serve_partitions(found, make, matched, lambda _: None, self._drain)
 
-    def _notifier(self, save: Save, sinks: SinkMaker) -> Notifier:
+    def _notifier(self, save: Save, sinks: SinkMaker, subscriptions: SubscriptionLog) -> Notifier:
         alerts = self.settings.alerts
-        return Notifier(save, sinks, self._texts, alerts.price_of, self._clocks, self._on_attempt)
+        sender = WarningSender(
+            sinks,
+            lambda owner: default_subscription(owner, alerts.contacts, alerts.slack_token),
+            self.monitor.alerts.warning,
+        )
+
+        async def warn(warning: OwnerWarning, failing: Registered, _: Iterable[Registered]) -> str:
+            # The owner's other subscriptions may be in other partitions.
+            return await sender(warning, failing, list(subscriptions.registered.values()))
+
+        return Notifier(save, sinks, self._texts, alerts.price_of, self._clocks, self._on_attempt, warn)
 
     def _changed(self, name: str, registered: Registered | None) -> None:
         if registered is None:

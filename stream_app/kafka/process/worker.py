@@ -171,4 +171,5 @@ class Worker(GroupProcess):
             partial(renamed_verdicts, settings.connection.client(), names.verdicts, found[names.verdicts].partitions),
             self._tick_key,
             settings.flag_age_ms,
+            settings.sources.redaction,
         )

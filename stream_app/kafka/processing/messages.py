@@ -24,6 +24,7 @@ from stream_app.kafka.records import FORMAT, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Headers, Message
 from stream_app.metrics.catalogue import EVICTED, WITHDRAWN
+from stream_app.sources import NOTHING, Redaction
 
 #: Prefix of the key of a flag's row; the flag's id follows. An earlier release marked flagged graphlets under it.
 FLAG = b"\x00alert/"
@@ -169,7 +170,7 @@ def native_message(event: Event, message: bytes | None = None) -> bytes:
     return orjson.dumps(wire.event_to_dict(event))
 
 
-def dead_letter(names: Names, record: Record, reason: str) -> Message:
+def dead_letter(names: Names, record: Record, reason: str, redaction: Redaction = NOTHING) -> Message:
     """The dead letter of a record that is not an event: its bytes, where it came from, and why.
 
     Parameters
@@ -180,6 +181,8 @@ def dead_letter(names: Names, record: Record, reason: str) -> Message:
         The record; a value larger than `MAX_DEAD_LETTER` is truncated.
     reason
         Why it is not an event.
+    redaction
+        What is not kept of messages: where it drops anything, neither key nor value are kept.
     """
     headers: Headers = (
         ("reason", reason.encode()),
@@ -188,10 +191,12 @@ def dead_letter(names: Names, record: Record, reason: str) -> Message:
         ("offset", b"%d" % record.offset),
         *(header for header in record.headers if header[0] == FORMAT),
     )
-    value = record.value
-    if value is None and record.key is None:
+    key, value = record.key, record.value
+    if redaction:
+        return Message(names.dead_letters, None, b"", (*headers, ("truncated", b"%d" % len(value or b""))))
+    if value is None and key is None:
         value = b""  # a producer sends no record that has neither
     if value is not None and len(value) > MAX_DEAD_LETTER:
         headers += (("truncated", b"%d" % len(value)),)
         value = value[:MAX_DEAD_LETTER]
-    return Message(names.dead_letters, record.key, value, headers)
+    return Message(names.dead_letters, key, value, headers)

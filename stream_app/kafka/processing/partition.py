@@ -30,7 +30,7 @@ from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Message
 from stream_app.kafka.state.table import PartitionTable
 from stream_app.metrics.catalogue import DETECTOR_FAILED, MALFORMED, MISPLACED
-from stream_app.sources import native
+from stream_app.sources import NOTHING, Redaction, native
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ class Partition:
         Tells which ticks count.
     flag_age_ms
         How far the event time of a verdict may be behind its log time for a flag to be raised, in ms.
+    redaction
+        What is not kept of events.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Partition:
         renamed_verdicts: RenamedVerdicts,
         tick_key: TickKey = NO_KEY,
         flag_age_ms: int = MAX_AGE_MS,
+        redaction: Redaction = NOTHING,
     ) -> None:
         self.number = number
         self.table = table
@@ -118,6 +121,7 @@ class Partition:
         self._renamed_verdicts = renamed_verdicts
         self._tick_key = tick_key
         self._flag_age_ms = flag_age_ms
+        self._redaction = redaction
         self._poison: dict[int, str] = {}
         #: Whether a commit or a send failed: the detector is ahead of Kafka then, and must be restored.
         self.needs_restore = False
@@ -235,9 +239,9 @@ class Partition:
         kind, reason = DETECTOR_FAILED, self._poison.get(record.offset)
         if reason is None:
             try:
-                event = native.decode(record.value or b"", record.timestamp + FUTURE_MS)
+                event = self._redaction.event(native.decode(record.value or b"", record.timestamp + FUTURE_MS))
             except MalformedEvent as error:
-                kind, reason = MALFORMED, str(error)
+                kind, reason = MALFORMED, self._redaction.reason(str(error))
         if reason is None:
             if partition_of(event.pipeline, self._partitions) == self.number:
                 outputs = self.detector.step(event, record.timestamp)
@@ -249,7 +253,7 @@ class Partition:
             if FORWARDED not in headers:
                 self.counts.forwarded += 1
                 forwarded = (*record.headers, (FORWARDED, b""))
-                message = native_message(event, record.value)
+                message = native_message(event, None if self._redaction else record.value)
                 outbox.append(Message(self._names.events, event.pipeline.encode(), message, forwarded))
                 return []
             kind, reason = (
@@ -257,7 +261,7 @@ class Partition:
                 f"partition {self.number} is not that of pipeline {event.pipeline!r}, though forwarded",
             )
         self.counts.reasons[kind] += 1
-        outbox.append(dead_letter(self._names, record, reason))
+        outbox.append(dead_letter(self._names, record, reason, self._redaction))
         return []
 
     def _ignore_tick(self, record: Record, fault: str) -> None:

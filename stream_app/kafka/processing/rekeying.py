@@ -93,9 +93,9 @@ def rekeyed(record: Record, names: Names, sources: Sources = SOURCES, counts: Co
         event = sources[form](message, record.timestamp + FUTURE_MS)
         if event is None:
             return None
-        native = native_message(event, message if form == NATIVE else None)
+        native = native_message(event, message if form == NATIVE and not sources.redaction else None)
         if counts is not None and native is not message:  # whoever reads it next finds what it still holds
             counts.parts_dropped += event.dropped
     except MalformedEvent as error:
-        return dead_letter(names, record, str(error))
+        return dead_letter(names, record, str(error), sources.redaction)
     return Message(names.events, event.pipeline.encode(), native)

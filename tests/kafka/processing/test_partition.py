@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
@@ -23,6 +24,7 @@ from stream_app.kafka.records import Batch
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Message
 from stream_app.kafka.state.table import Restored
+from stream_app.sources import NOTHING, Redaction
 from tests.support.kafka_records import record
 
 PARTITIONS = 4
@@ -99,7 +101,7 @@ class Memory:
 class Desk:
     """A partition with all that it works on."""
 
-    def __init__(self, tick_key: TickKey = NO_KEY) -> None:
+    def __init__(self, tick_key: TickKey = NO_KEY, redaction: Redaction = NOTHING) -> None:
         self.diary: list[str] = []
         self.sent: list[Message] = []
         self.observed: list[Output] = []
@@ -115,6 +117,7 @@ class Desk:
             self.observe,
             self.renamed_verdicts,
             tick_key,
+            redaction=redaction,
         )
         asyncio.run(self.partition.open())
 
@@ -183,6 +186,18 @@ def test_a_record_of_another_partition_is_forwarded_once(desk: Desk) -> None:
     assert forwarded == Message("g-events", ELSEWHERE.encode(), stray, ((FORWARDED, b""),))
     assert letter.topic == "g-dead-letters"
     assert desk.table.saved == {}
+
+
+def test_a_redacted_property_goes_no_further() -> None:
+    """What was written to the topic of events directly stays there; it is not forwarded, and no dead letter."""
+    desk = Desk(redaction=Redaction(["owner"]))
+    person = b',"properties":{"owner":"grace.hopper"}}'
+    desk.apply(record(0, event(ELSEWHERE)[:-1] + person), record(1, b'{"time":"grace.hopper"' + person))
+
+    forwarded, letter = desk.sent
+    assert b"grace" not in repr(desk.sent).encode()
+    assert orjson.loads(forwarded.value or b"")["pipeline"] == ELSEWHERE
+    assert dict(letter.headers)["reason"].startswith(b"time: expected")
 
 
 def test_a_dead_letter_says_where_it_came_from(desk: Desk) -> None:

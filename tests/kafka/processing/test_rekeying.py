@@ -23,6 +23,7 @@ from stream_app.kafka.processing.partitioner import TICK
 from stream_app.kafka.processing.rekeying import rekeyed
 from stream_app.kafka.records import FORMAT, Batch
 from stream_app.kafka.state.outbox import Message
+from stream_app.sources import Redaction, make_sources
 from tests.support.kafka_records import record
 
 NAMES = Names("g")
@@ -43,6 +44,25 @@ def test_what_is_no_event_is_a_dead_letter() -> None:
     assert message.topic == "g-dead-letters"
     assert dict(message.headers)["offset"] == b"7"
     assert b"time" in dict(message.headers)["reason"]
+
+
+def test_a_redacted_property_is_in_no_message() -> None:
+    """Of an event the native form without it is written; of what is no event only where it came from, and why."""
+    sources = make_sources(redaction=Redaction(["owner"]))
+    person = b"grace.hopper@example.com"
+    event = EVENT[:-1] + b',"properties":{"owner":"%s","auc":1},"note":"%s"}' % (person, person)
+    wrong = b'{"time":"%s","properties":{"owner":"%s"}}' % (person, person)
+
+    written = rekeyed(record(0, event, key=person), NAMES, sources)
+    letter = rekeyed(record(7, wrong, topic="provenance", key=person), NAMES, sources)
+
+    assert written is not None
+    assert letter is not None
+    assert person not in repr((written, letter)).encode()
+    assert orjson.loads(written.value or b"")["properties"] == {"auc": 1}
+    assert (letter.topic, letter.key, letter.value) == ("g-dead-letters", None, b"")
+    assert dict(letter.headers)["truncated"] == b"%d" % len(wrong)
+    assert dict(letter.headers)["offset"] == b"7"
 
 
 def test_a_tombstone_is_a_dead_letter() -> None:

@@ -1,0 +1,98 @@
+"""What is saved of alerts, and what is answered of it: values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.messages import LogEntry
+from stream_app.alerts.registered import Registered
+from stream_app.errors import StreamAppError
+
+
+class AlertStoreError(StreamAppError):
+    """The store cannot be read or written now."""
+
+
+class Delivery(NamedTuple):
+    """An entry of the delivery log, with its place and its subscription."""
+
+    number: int
+    subscription: str
+    entry: LogEntry
+
+
+class AuditEntry(NamedTuple):
+    """Who changed what."""
+
+    time_ms: int
+    who: str
+    what: str
+    subject: str
+    #: What identifies the request, where it may be sent again; see `Desk.create`.
+    request: str = ""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is saved in one transaction.
+
+    Parameters
+    ----------
+    rows
+        Rows of mailboxes; None: the row is gone.
+    deliveries
+        Entries of the delivery log, by subscription.
+    subscriptions
+        Subscriptions that have changed; None: it is deleted.
+    audit
+        Entries of the audit log.
+    cursor
+        The number of the last flag record that the mailboxes have; None: as before.
+    """
+
+    rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    deliveries: list[tuple[str, LogEntry]] = field(default_factory=list)
+    subscriptions: dict[str, Registered | None] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
+    cursor: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.deliveries or self.subscriptions or self.audit or self.cursor is not None)
+
+
+def merged(first: Changes, second: Changes) -> Changes:
+    """Two sets of changes as one; where they differ the second holds."""
+    return Changes(
+        rows={**first.rows, **second.rows},
+        deliveries=[*first.deliveries, *second.deliveries],
+        subscriptions={**first.subscriptions, **second.subscriptions},
+        audit=[*first.audit, *second.audit],
+        cursor=second.cursor if second.cursor is not None else first.cursor,
+    )
+
+
+@dataclass(slots=True)
+class LogPage:
+    """Entries of a log that is kept elsewhere, with the numbers that they have there.
+
+    Parameters
+    ----------
+    log
+        The id of the log.
+    position
+        The position after the page.
+    flags
+        Number, log time in ms since 1970 UTC, and record of flag records.
+    deliveries
+        Entries of the delivery log.
+    audit
+        Number and entry of entries of the audit log.
+    """
+
+    log: str
+    position: int
+    flags: list[tuple[int, int, FlagRecord]] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    audit: list[tuple[int, AuditEntry]] = field(default_factory=list)
