@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from stream_app.alerts.sinks.sink import TIMEOUT_SECONDS, Outgoing, Result
 
@@ -23,6 +24,7 @@ class Apprise:
         """Sends a message; see `Sink.send`."""
         import apprise
 
+        logging.getLogger("apprise").disabled = True  # its lines contain URLs
         service = apprise.Apprise()
         if not service.add(self._url):
             return Result("apprise does not know the kind of this URL", gone=True)
