@@ -19,6 +19,7 @@ from stream_app.alerts.access import Principal, Scope
 from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.forgetting import Forgetting, Forgotten
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.notifier import Notifier
@@ -88,6 +89,7 @@ class Desk:
         self._texts = texts or Texts()
         self._price_of = price_of
         self._check_sink = check
+        self.forgetting = Forgetting(notifier, store)
         #: Requests that may be sent again: what identifies one -> its entry in the audit log.
         self._requests = {each.request.partition(" ")[0]: each for each in store.requests(0)}
 
@@ -218,6 +220,13 @@ class Desk:
         self.get(who, name)
         self._notifier.remove(name)
         self._notifier.audit(AuditEntry(now_ms, who.name, "delete", name))
+
+    async def forget(self, who: Principal, owner: str, now_ms: int) -> Forgotten:
+        """Deletes what is kept of an owner; see `Forgetting.forget`. Raises ForbiddenError."""
+        self._check(who, Scope.ADMIN)
+        if not who.owns(owner):
+            raise ForbiddenError("this token may not change what this owner has")
+        return await self.forgetting.forget(who.name, owner, now_ms)
 
     def set_state(self, who: Principal, name: str, state: State, now_ms: int) -> Registered:
         """Pauses or resumes a subscription; raises as `change` does."""

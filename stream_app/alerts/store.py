@@ -123,6 +123,7 @@ class AlertStore:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")  # what is deleted is not left in free pages
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):
                 raise OptionsError(f"{path} was written by a newer release")
@@ -272,8 +273,19 @@ class AlertStore:
         select = "SELECT time_ms, who, what, subject, request FROM audit WHERE time_ms >= ? AND request != ''"
         return [AuditEntry(*row) for row in self._read(f"{select} ORDER BY number", since_ms)]
 
+    def erase(self, change: Callable[[sqlite3.Connection], None]) -> None:
+        """Makes a change, all or none of it; what it deletes is in no file of the store afterwards.
+
+        Raises
+        ------
+        AlertStoreError
+            It cannot be written.
+        """
+        self._transact(lambda: change(self._db))
+        self._read("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def deleted(self) -> set[str]:
-        """The ids of subscriptions that were deleted and are not made again; see `ownership`."""
+        """The ids of subscriptions that were deleted and are not made again; see `ownership` and `forgetting`."""
         return {name for (name,) in self._read("SELECT id FROM deleted")}
 
     def _write(self, changes: Changes) -> None:

@@ -180,7 +180,7 @@ class Alerts:
     async def _accept_records(self) -> None:
         while found := await asyncio.to_thread(self._store.flags_after, self._cursor):
             for number, logged_ms, record in found:
-                if self._settings.owners is not None and record.owner:
+                if self._settings.owners is not None and record.owner and not self.desk.forgetting.has(record.owner):
                     self._subscribe_owner(record.owner, self._settings.owners)
                 self.notifier.accept(record, logged_ms, number)
                 self._cursor = number
