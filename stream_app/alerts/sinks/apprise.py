@@ -24,7 +24,9 @@ class Apprise:
         """Sends a message; see `Sink.send`."""
         import apprise
 
-        logging.getLogger("apprise").disabled = True  # its lines contain URLs
+        # Their lines contain URLs, which are secrets.
+        logging.getLogger("apprise").disabled = True
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         service = apprise.Apprise()
         if not service.add(self._url):
             return Result("apprise does not know the kind of this URL", gone=True)

@@ -141,10 +141,22 @@ def test_a_sink_that_quotes_what_it_was_sent_gives_no_secret_away(
     assert not [secret for secret in secrets if secret in reason], reason
 
 
-def test_the_log_of_apprise_is_silent(caplog: pytest.LogCaptureFixture) -> None:
-    """Its lines contain URLs, which are secrets."""
-    with caplog.at_level("DEBUG"):
-        result = asyncio.run(SinkMaker(HTTP)(subscribed(kind="apprise", url="nothing://a-secret")).send(outgoing()))
+@pytest.mark.parametrize("kind", ["nothing", "json"])
+def test_the_logs_of_apprise_are_silent(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """They contain URLs, which are secrets: of kinds that are unknown, of requests, and of answers that are odd."""
 
-    assert result.gone
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Failed\r\nno header\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async def body() -> Result:
+        async with talking(odd) as address:
+            url = f"{address.replace('http', kind)}/a-secret"
+            return await SinkMaker(HTTP)(subscribed(kind="apprise", url=url)).send(outgoing())
+
+    with caplog.at_level("DEBUG"):
+        result = asyncio.run(body())
+
+    assert not result.succeeded
     assert "a-secret" not in caplog.text
