@@ -19,6 +19,7 @@ from stream_app.alerts.access import Principal, Scope
 from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.forgetting import Forgetting, Forgotten, StoredLogs
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
@@ -61,6 +62,8 @@ class Desk:
         Returns the price of a node-hour.
     check
         Raises SubscriptionError for a subscription whose sink cannot be reached from here.
+    forgetting
+        Forgets owners; None: in the notifier and the store.
     """
 
     def __init__(
@@ -70,12 +73,14 @@ class Desk:
         texts: Texts | None = None,
         price_of: PriceOf = lambda _: None,
         check: Callable[[Subscription], None] = lambda _: None,
+        forgetting: Forgetting | None = None,
     ) -> None:
         self._notifier = notifier
         self._store = store
         self._texts = texts or Texts()
         self._price_of = price_of
         self._check_sink = check
+        self.forgetting = forgetting or Forgetting(notifier, StoredLogs(store))
         #: Requests that may be sent again and may not be in the store yet: what identifies one -> its entry.
         self._requests: dict[str, AuditEntry] = {}
 
@@ -218,6 +223,13 @@ class Desk:
         self.get(who, name)
         self._notifier.remove(name)
         self._notifier.audit(AuditEntry(now_ms, who.name, "delete", name))
+
+    async def forget(self, who: Principal, owner: str, now_ms: int) -> Forgotten:
+        """Deletes what is kept of an owner; see `Forgetting.forget`. Raises ForbiddenError."""
+        self._check(who, Scope.ADMIN)
+        if not who.owns(owner):
+            raise ForbiddenError("this token may not change what this owner has")
+        return await self.forgetting.forget(who.name, owner, now_ms)
 
     def set_state(self, who: Principal, name: str, state: State, now_ms: int) -> Registered:
         """Pauses or resumes a subscription; raises as `change` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,8 @@ from stream_app.times import text_to_time, time_to_text
 
 #: What is shown in the place of a secret.
 HIDDEN = "**********"
+#: Characters of the shortest part of a secret that is hidden where it is quoted.
+_PART_MIN = 6
 #: For how long after a rotation messages are signed with the former secret too, in ms.
 OVERLAP_MS = 24 * 3_600_000
 
@@ -59,6 +62,29 @@ class Registered:
         if self.former_secret is not None and now_ms < self.former_until_ms:
             found.append(self.former_secret.get_secret_value())
         return found
+
+    def without_secrets(self, text: str) -> str:
+        """A text in which the secrets are hidden, and so is the beginning of one with which the text ends.
+
+        Parameters
+        ----------
+        text
+            What a sink answered, which may quote what it was sent.
+        """
+        found = [self.former_secret.get_secret_value()] if self.former_secret is not None else []
+
+        def collect(secret: str) -> str:
+            found.append(secret)
+            return HIDDEN
+
+        plain(self.subscription, collect)
+        for part in sorted({part for secret in found for part in _parts(secret)}, key=len, reverse=True):
+            text = text.replace(part, HIDDEN)
+            cut = next(
+                (length for length in range(len(part) - 1, _PART_MIN - 1, -1) if text.endswith(part[:length])), 0
+            )
+            text = text[: len(text) - cut] + HIDDEN if cut else text
+        return text
 
     def changed(self, subscription: Subscription, now_ms: int) -> Registered:
         """The next version, with a changed subscription."""
@@ -234,6 +260,12 @@ def plain(subscription: Subscription, write: Callable[[str], str]) -> dict[str, 
     made["types"] = [str(each) for each in made["types"]]
     made["state"] = str(made["state"])
     return made
+
+
+def _parts(secret: str) -> list[str]:
+    """A secret, and what of it may be quoted alone: words of a header, and steps of a URL, whose host is no secret."""
+    inner = re.sub(r"^\w+://[^/]*", "", secret)
+    return [part for part in (secret, inner, *re.split(r"[\s/?&=]+", inner)) if len(part) >= _PART_MIN]
 
 
 def _decrypted(stored: dict[str, Any], vault: Vault) -> dict[str, Any]:

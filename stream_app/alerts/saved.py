@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,6 +91,8 @@ class LogPage:
         Entries of the delivery log.
     audit
         Number and entry of entries of the audit log.
+    erasures
+        What is to be deleted after that from the tables; each counts what it deletes.
     """
 
     log: str
@@ -96,3 +100,4 @@ class LogPage:
     flags: list[tuple[int, int, FlagRecord]] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     audit: list[tuple[int, AuditEntry]] = field(default_factory=list)
+    erasures: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)

@@ -73,6 +73,7 @@ class AlertStore:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")  # what is deleted is not left in free pages
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):
                 raise OptionsError(f"{path} was written by a newer release")
@@ -149,9 +150,13 @@ class AlertStore:
                 "INSERT OR IGNORE INTO audit (number, time_ms, who, what, subject, request) VALUES (?, ?, ?, ?, ?, ?)",
                 [(number, *entry) for number, entry in page.audit],
             )
+            for erase in page.erasures:
+                erase(self._db)
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('log', ?)", (f"{page.log} {page.position}",))
 
         self._transact(write)
+        if page.erasures:
+            self._read("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def followed(self) -> tuple[str, int]:
         """The log that is followed, and the position in it up to which it is stored; "" and 0: none is."""
@@ -279,8 +284,19 @@ class AlertStore:
         rows = self._read(select, since_ms, f"{identity} ", f"{identity}!")
         return AuditEntry(*rows[0]) if rows else None
 
+    def erase(self, change: Callable[[sqlite3.Connection], None]) -> None:
+        """Makes a change, all or none of it; what it deletes is in no file of the store afterwards.
+
+        Raises
+        ------
+        AlertStoreError
+            It cannot be written.
+        """
+        self._transact(lambda: change(self._db))
+        self._read("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def deleted(self) -> set[str]:
-        """The ids of subscriptions that were deleted and are not made again; see `ownership`."""
+        """The ids of subscriptions that were deleted and are not made again; see `ownership` and `forgetting`."""
         return {name for (name,) in self._read("SELECT id FROM deleted")}
 
     def _write(self, changes: Changes) -> None:

@@ -19,6 +19,7 @@ from stream_app.cli import (
     dlq,
     explain,
     follow,
+    forget_owner,
     notify,
     publish,
     replay,
@@ -57,6 +58,7 @@ app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")
 app.command()(shown_flags.flags)
 subscriptions.subscriptions.command()(subscription_sync.sync)
+subscriptions.subscriptions.command()(forget_owner.forget_owner)
 app.add_typer(subscriptions.subscriptions, name="subscriptions")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(tokens.tokens, name="tokens")

@@ -147,7 +147,9 @@ class Alerts:
     async def _accept_records(self) -> None:
         while found := await asyncio.to_thread(self._store.flags_after, self._cursor):
             for number, logged_ms, record in found:
-                made = self._owners.due(record.owner, self.notifier.registered, self._clocks.now_ms())
+                made = None
+                if not self.desk.forgetting.has(record.owner):
+                    made = self._owners.due(record.owner, self.notifier.registered, self._clocks.now_ms())
                 if made is not None:
                     self.notifier.put(made)
                     self.notifier.audit(self._owners.audit(made))

@@ -15,7 +15,7 @@ from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import HIDDEN
 from stream_app.alerts.subscriptions import Subscription
 from stream_app.web.flag_routes import AUDIT, EVENT_STREAM, FLAGS, STREAM
-from stream_app.web.subscription_routes import BODY_BYTES, KEY_MAX, LIMIT, LIMIT_MAX, MERGE_PATCH, ONE, PATH
+from stream_app.web.subscription_routes import BODY_BYTES, KEY_MAX, LIMIT, LIMIT_MAX, MERGE_PATCH, ONE, OWNER, PATH
 
 _PROBLEMS = {
     "400": "The request is not what it should be.",
@@ -69,7 +69,7 @@ def document() -> Json:
 
 
 def _paths() -> Json:
-    return {**_subscription_paths(), **_action_paths(), **_delivery_paths(), **_flag_paths()}
+    return {**_subscription_paths(), **_action_paths(), **_delivery_paths(), **_flag_paths(), **_owner_paths()}
 
 
 def _subscription_paths() -> Json:
@@ -188,6 +188,20 @@ def _flag_paths() -> Json:
                 {"200": _object({"entries": {"type": "array", "items": _ref("AuditEntry")}}, "entries")}, [_limit()],
             )
         },
+    }  # fmt: skip
+
+
+def _owner_paths() -> Json:
+    counts: Json = {"subscriptions": _COUNT, "deliveries": _COUNT, "audit_entries": _COUNT, "days": _NUMBER}
+    forgotten: Json = {"owner": _TEXT, "named_in": {"type": "array", "items": _TEXT}, **counts}
+    return {
+        OWNER: {
+            "parameters": [_in_path("owner", {"type": "string", "minLength": 1}, "ads")],
+            "delete": _operation(
+                "forgetOwner", "Deletes an owner's subscriptions and what is logged of them; for administrators.",
+                {"200": _object(forgotten, *forgotten)},
+            ),
+        }
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import functools
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from stream_app.web.tokens import PRINCIPAL
 
 PATH = "/v1/subscriptions"
 ONE = f"{PATH}/{{id}}"
+OWNER = "/v1/owners/{owner}"
 MERGE_PATCH = "application/merge-patch+json"
 #: Bytes of a body, and how deep it may be nested.
 BODY_BYTES, DEPTH_MAX = 64 << 10, 40
@@ -91,6 +93,7 @@ class SubscriptionRoutes:
             web.post(f"{ONE}/recover", self.recover),
             web.get(f"{ONE}/deliveries", self.deliveries),
             web.post(f"{ONE}/deliveries/{{number}}/redeliver", self.redeliver),
+            web.delete(OWNER, self.forget),
         ]
 
     @problems_of
@@ -194,6 +197,12 @@ class SubscriptionRoutes:
             self._desk.send_again(who, name, found, self._now_ms())
             await self._desk.saved()
         return answer({"messages": len(found)})
+
+    @problems_of
+    async def forget(self, request: web.Request) -> web.Response:
+        """Deletes what is kept of an owner, and says what remains."""
+        made = await self._desk.forget(_who(request), request.match_info["owner"], self._now_ms())
+        return answer(asdict(made))
 
     async def _answer(
         self,

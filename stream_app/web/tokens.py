@@ -16,7 +16,7 @@ from stream_app.web.traffic import Traffic, address_of
 #: Whoever makes a request.
 PRINCIPAL = web.RequestKey("principal", Principal)
 #: How paths of alerts begin.
-ALERT_PATHS = ("/v1/subscriptions", "/v1/flags", "/v1/audit")
+ALERT_PATHS = ("/v1/subscriptions", "/v1/flags", "/v1/audit", "/v1/owners")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="stream-app"'}
 #: Failed logins of one address that are answered with 401 at once, and per second after those.
 FAILED_BURST, FAILED_RATE = 60.0, 1.0

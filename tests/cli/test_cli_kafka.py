@@ -178,7 +178,8 @@ def test_a_worker_waits_for_kafka_and_ends_when_told(nobody: str, number: signal
     assert process.wait() == code
     process.stderr.close()
     assert f"cannot reach Kafka at {nobody}: Connection refused; trying again" in said
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO stream_app\.kafka\.process\.worker probes and", said)
+    began = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO stream_app\.kafka\.process\.group_process probes and"
+    assert re.match(began, said)
     assert "stopping" in said
     assert SECRET not in said
     assert "Traceback" not in said

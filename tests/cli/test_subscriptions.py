@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +51,7 @@ def held(service: DeskService, name: str) -> Any:
 
 GROUPS = {
     "subscriptions": ("list", "show", "create", "change", "pause", "resume", "delete", "test", "preview",
-                      "rotate-secret", "sync"),
+                      "rotate-secret", "sync", "forget-owner"),
     "deliveries": ("list", "redeliver", "recover"),
     "tokens": ("make",),
     "flags": ("",),
@@ -292,6 +294,30 @@ def test_a_preview_counts_what_would_have_been_sent(run: Run, one: DeskService) 
     assert run("subscriptions", "preview", "-f", draft, "--json").document["messages"] == 0
     assert run("subscriptions", "preview", "a", "--pipeline", "other", "--json").document["messages"] == 0
     assert run("subscriptions", "preview", "a", "-f", draft).code == 2
+
+
+def test_an_owner_is_forgotten(run: Run, one: DeskService) -> None:
+    """And it is said what remains, and where; nobody is forgotten by accident."""
+    refused = run("subscriptions", "forget-owner", "ads")
+    assert (refused.code, refused.err) == (2, "stream-app: nobody can be asked; give --yes\n")
+    assert list(one.notifier.registered) == ["a"]
+
+    ran = run("subscriptions", "forget-owner", "ads", "--yes")
+
+    assert ran.out.startswith("deleted: 1 subscription, 0 entries of the delivery log\n")
+    assert "for 35 days" in ran.out
+    assert "serve.keep_days" in ran.out
+    assert one.notifier.registered == {}
+    assert run("subscriptions", "forget-owner", "a/b ../?x", "--yes", "--json").document["owner"] == "a/b ../?x"
+
+
+def test_whoever_is_asked_may_keep_an_owner(run: Run, one: DeskService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By anything but yes."""
+    monkeypatch.setattr("stream_app.cli.forget_owner.sys.stdin", io.StringIO("n\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+
+    assert run("subscriptions", "forget-owner", "ads").code == 1
+    assert list(one.notifier.registered) == ["a"]
 
 
 # Files

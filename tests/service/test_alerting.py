@@ -10,9 +10,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from stream_app.alerts.access import EVERYBODY
 from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.flags import Change, record_to_dict
 from stream_app.alerts.opening import open_store
+from stream_app.alerts.ownership import subscription_id
 from stream_app.alerts.registered import register
 from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.settings import AlertSettings
@@ -199,3 +201,32 @@ def test_an_owner_is_warned_at_the_address_of_the_owners_file(
     asyncio.run(body())
     assert mails == [(("ads-leads@example.com",), "The subscription s is disabled")]
     assert ways == ["owner"]
+
+
+def test_an_owner_who_was_forgotten_is_not_subscribed_again(store: AlertStore) -> None:
+    """Neither by the flags that come, nor after a restart, while others are."""
+    mail = MailServer("mail.example.com", 587, "a@example.com")
+    settings = AlertSettings(owners=Owners([OwnerRule("x", pipeline="none")]), mail=mail)
+    ann, eve = "ann@example.com", "eve@example.com"
+    numbered = enumerate((ann, ann, eve, ann), 1)
+    flags = [
+        StoredFlag(number, NOW, orjson.dumps(record_to_dict(record(flag=f"p/run:{number}", owner=owner))))
+        for number, owner in numbered
+    ]
+    found = []
+
+    async def life(outbox: FlagOutbox, cursor: int, *, forgets: bool) -> None:
+        alerts = Alerts(store, outbox, settings, clocks=CLOCKS)
+        async with running(alerts):
+            if forgets:
+                await until(lambda: store.cursor() == 1)
+                found.append(list(alerts.notifier.registered))
+                await alerts.desk.forget(EVERYBODY, ann, NOW)
+                outbox.add(flags[1:3])
+            await until(lambda: store.cursor() == cursor)
+            found.append(list(alerts.notifier.registered))
+
+    asyncio.run(life(FlagOutbox(flags[:1]), 3, forgets=True))
+    asyncio.run(life(FlagOutbox(flags[3:]), 4, forgets=False))
+
+    assert found == [[subscription_id(ann)], [subscription_id(eve)], [subscription_id(eve)]]

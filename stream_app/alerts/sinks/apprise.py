@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from stream_app.alerts.sinks.sink import TIMEOUT_SECONDS, Outgoing, Result
 
@@ -23,6 +24,9 @@ class Apprise:
         """Sends a message; see `Sink.send`."""
         import apprise
 
+        # Their lines contain URLs, which are secrets.
+        logging.getLogger("apprise").disabled = True
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         service = apprise.Apprise()
         if not service.add(self._url):
             return Result("apprise does not know the kind of this URL", gone=True)

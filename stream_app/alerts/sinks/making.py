@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.sinks.alertmanager import Alertmanager
@@ -73,6 +74,9 @@ class SinkMaker:
 
     def __call__(self, registered: Registered) -> Sink:
         """The sink of a subscription; one that cannot be reached fails with the reason."""
+        return Discreet(self._made(registered), registered)
+
+    def _made(self, registered: Registered) -> Sink:
         sink = registered.subscription.sink
         missing = self._missing(registered.subscription)
         if missing:
@@ -104,6 +108,19 @@ class SinkMaker:
         if isinstance(sink, AppriseSink) and importlib.util.find_spec("apprise") is None:
             return "apprise is not installed; install stream-app[apprise]"
         return ""
+
+
+class Discreet:
+    """Hides the secrets of a subscription in what its sink answers: sinks may quote what they were sent."""
+
+    def __init__(self, sink: Sink, registered: Registered) -> None:
+        self.sink = sink
+        self._registered = registered
+
+    async def send(self, message: Outgoing) -> Result:
+        """Sends a message; see `Sink.send`."""
+        result = await self.sink.send(message)
+        return replace(result, reason=self._registered.without_secrets(result.reason)) if result.reason else result
 
 
 class _Missing:

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from stream_app.alerts.feed import FlagFeed
+from stream_app.alerts.forgetting import Erasure
 from stream_app.alerts.saved import AlertStoreError, Delivery, LogPage
 from stream_app.alerts.store import AlertStore
-from stream_app.kafka.alerting.log_entries import LoggedFlag, read_entry
+from stream_app.kafka.alerting.log_entries import LoggedAudit, LoggedFlag, read_entry
 from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem
@@ -55,6 +56,8 @@ class AlertLog:
         self._reported = False
         self.log = WholeLog(connection, topic, self._take, position if known == topic_id else 0)
         self.feed = FlagFeed(store)
+        #: What was erased since the start, by pseudonym.
+        self.erased: dict[str, Erasure] = {}
 
     @property
     def unavailable_reason(self) -> str:
@@ -97,5 +100,8 @@ class AlertLog:
             page.flags.append((entry.number, entry.logged_ms, entry.record))
         elif isinstance(entry, Delivery):
             page.deliveries.append(entry)
-        else:
+        elif isinstance(entry, LoggedAudit):
             page.audit.append((entry.number, entry.entry))
+        else:
+            page.erasures.append(entry)
+            self.erased[entry.pseudonym] = entry

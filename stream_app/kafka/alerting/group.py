@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from functools import partial
 
 from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.forgetting import Erasure, mark_of
 from stream_app.alerts.notifier import SinkOf
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.alerts.sinks.sink import Outgoing, Result
+from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.deliveries import Again, delivery_of
-from stream_app.kafka.alerting.log_entries import audit_message
+from stream_app.kafka.alerting.log_entries import audit_message, erasure_message
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.clients.producer import Send
 from stream_app.kafka.clients.retry import is_transient
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.state.outbox import Message
+
+#: Seconds after which an erasure that Kafka has not taken is reported as not possible now.
+_ERASE_SECONDS = 10.0
 
 
 class NotifierGroup:
@@ -88,3 +94,48 @@ class NotifierGroup:
 
     def _add(self, message: Message) -> None:
         self._pending.append(partial(self._send, [message]))
+
+
+class GroupLogs:
+    """The logs of a group; see `forgetting.Logs`.
+
+    Parameters
+    ----------
+    topic
+        The alert log.
+    alert_log
+        The alert log as this process has it.
+    subscriptions
+        The subscriptions.
+    send
+        Sends messages to topics.
+    """
+
+    def __init__(self, topic: str, alert_log: AlertLog, subscriptions: SubscriptionLog, send: Send) -> None:
+        self._topic = topic
+        self._alert_log = alert_log
+        self._subscriptions = subscriptions
+        self._send = send
+
+    def deleted(self) -> Container[str]:
+        """What was deleted."""
+        return self._subscriptions.deleted
+
+    async def erase(self, erasure: Erasure) -> None:
+        """Lets every notifier erase it; returns when this one has.
+
+        Raises
+        ------
+        AlertStoreError
+            Kafka does not take it now.
+        """
+        try:
+            async with asyncio.timeout(_ERASE_SECONDS):
+                await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
+                await self._send([erasure_message(self._topic, erasure)])
+                await self._alert_log.log.read_to_end()
+        except TimeoutError:
+            raise AlertStoreError(f"Kafka has not taken it within {_ERASE_SECONDS:g} s; ask again") from None
+        done = self._alert_log.erased.pop(erasure.pseudonym, erasure)
+        erasure.deliveries += done.deliveries
+        erasure.audit_entries += done.audit_entries

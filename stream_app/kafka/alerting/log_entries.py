@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
+from stream_app.alerts.forgetting import Erasure
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.saved import AuditEntry, Delivery
 from stream_app.kafka.state.outbox import Message
 
-_FLAG, _DELIVERY, _AUDIT = "flag", "delivery", "audit"
+_FLAG, _DELIVERY, _AUDIT, _ERASURE = "flag", "delivery", "audit", "erasure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class LoggedAudit:
     entry: AuditEntry
 
 
-Logged: TypeAlias = LoggedFlag | Delivery | LoggedAudit
+Logged: TypeAlias = LoggedFlag | Delivery | LoggedAudit | Erasure
 
 
 def flag_message(topic: str, record: FlagRecord, logged_ms: int) -> Message:
@@ -104,6 +105,20 @@ def audit_message(topic: str, entry: AuditEntry) -> Message:
     return Message(topic, entry.subject.encode(), orjson.dumps(body))
 
 
+def erasure_message(topic: str, erasure: Erasure) -> Message:
+    """The record that lets every notifier erase what is logged of an owner.
+
+    Parameters
+    ----------
+    topic
+        The alert log.
+    erasure
+        What is erased.
+    """
+    body = {"kind": _ERASURE, "names": erasure.names, "owner": erasure.owner, "pseudonym": erasure.pseudonym}
+    return Message(topic, erasure.pseudonym.encode(), orjson.dumps(body))
+
+
 def read_entry(number: int, value: bytes) -> Logged:
     """Reads a record of the alert log.
 
@@ -130,6 +145,8 @@ def read_entry(number: int, value: bytes) -> Logged:
             return Delivery(number, subscription, LogEntry(**body))
         if kind == _AUDIT:
             return LoggedAudit(number, AuditEntry(**body))
+        if kind == _ERASURE:
+            return Erasure(**body)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"no entry of the alert log: {error!r}") from None
     raise ValueError(f"no entry of the alert log: kind {kind!r}")

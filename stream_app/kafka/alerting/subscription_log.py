@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
@@ -63,7 +63,7 @@ class SubscriptionLog:
         self._on_change = on_change
         self.log = WholeLog(connection, topic, self._take)
         self.registered: dict[str, Registered] = {}
-        #: Subscriptions of owners that were deleted and are not made again; see `ownership`.
+        #: Subscriptions of owners that were deleted and are not made again; see `ownership` and `forgetting`.
         self.deleted: set[str] = set()
         self._values: dict[str, bytes] = {}
         self._gone: set[str] = set()
@@ -102,6 +102,22 @@ class SubscriptionLog:
             self._refused.discard(change)
             await self._append(name, self._values.get(name), uuid4().bytes)
             raise ConflictError("another change of this subscription came first")
+
+    async def forget(self, mark: str, names: Iterable[str]) -> None:
+        """Leaves of subscriptions of an owner, which are deleted, nothing but a mark.
+
+        Parameters
+        ----------
+        mark
+            What is kept in `deleted`.
+        names
+            The ids of the subscriptions.
+        """
+        last = await self._append(mark, _DELETED, uuid4().bytes)
+        for name in names:
+            if name in self.deleted:
+                last = await self._append(name, None, uuid4().bytes)
+        await self.log.reached(last + 1)
 
     async def _append(self, name: str, value: bytes | None, change: bytes) -> int:
         headers = [(_CHANGE, change)]
@@ -143,6 +159,8 @@ class SubscriptionLog:
         self._gone.add(name)
         if keep_away:
             self.deleted.add(name)
+        else:
+            self.deleted.discard(name)
         self._values.pop(name, None)
         if self.registered.pop(name, None) is not None:
             self._on_change(name, None)

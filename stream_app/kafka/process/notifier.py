@@ -18,6 +18,7 @@ from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.forgetting import Forgetting
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.matching import Matcher
 from stream_app.alerts.notifier import Notifier, Save
@@ -37,7 +38,7 @@ from stream_app.alerts.texts import Texts
 from stream_app.alerts.warner import WarningSender
 from stream_app.alerts.warnings import OwnerWarning
 from stream_app.kafka.alerting.alert_log import AlertLog
-from stream_app.kafka.alerting.group import NotifierGroup
+from stream_app.kafka.alerting.group import GroupLogs, NotifierGroup
 from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
 from stream_app.kafka.alerting.matching import pass_on
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
@@ -157,12 +158,13 @@ class NotifierProcess(GroupProcess):
         if self.is_stopping:
             return
         group = NotifierGroup(names, subscriptions, send, sinks)
-        desk = Desk(group, store, self._texts, settings.alerts.price_of, sinks.check)
+        forgetting = Forgetting(group, GroupLogs(names.alert_log, alert_log, subscriptions, send))
+        desk = Desk(group, store, self._texts, settings.alerts.price_of, sinks.check, forgetting)
         owners = OwnerSubscriptions(settings.alerts, subscriptions.deleted)
 
         async def subscribe_owner(record: FlagRecord) -> None:
             made = owners.due(record.owner, subscriptions.registered, self._clocks.now_ms())
-            if made is None or made.subscription.id in subscriptions.deleted:
+            if made is None or made.subscription.id in subscriptions.deleted or forgetting.has(record.owner):
                 return
             group.put(made)
             group.audit(owners.audit(made))
