@@ -149,7 +149,10 @@ def test_the_owner_hears_a_day_before_and_when_it_is_disabled(bench: Bench) -> N
     bench.at(140, record(flag="p/run:z"))
     assert bench.sinks.titles("mail") == [FAILS, DISABLED]
     assert bench.ways == ["subscription"] * 2
-    assert bench.audit() == ["stream-app: warn failing: by mail", "stream-app: warn disabled: by mail"]
+    assert bench.audit() == [
+        "stream-app: warn failing: by 1 other subscription",
+        "stream-app: warn disabled: by 1 other subscription",
+    ]
     assert bench.notifier.registered["hook"].subscription.disabled_reason == "no message arrived for 120 hours"
 
 
