@@ -6,7 +6,7 @@ from collections import Counter
 
 from prometheus_client import CollectorRegistry
 
-from stream_app.metrics.catalogue import CATALOGUE
+from stream_app.metrics.catalogue import CATALOGUE, EVICTED
 from stream_app.metrics.registry import counter, gauge, histogram
 
 
@@ -58,6 +58,10 @@ class AlertMetrics:
     def attempt(self, sink: str, seconds: float) -> None:
         """Counts an attempt to send a message to a kind of sink, and its seconds."""
         self._seconds.labels(sink).observe(seconds)
+
+    def evicted(self, count: int) -> None:
+        """Counts open flags that were evicted."""
+        self._closed.labels(EVICTED).inc(count)
 
     def messages(self, fates: Counter[str]) -> None:
         """Counts what became of messages and records."""

@@ -29,19 +29,24 @@ class MeasuredAlerts:
     def __init__(self, alerts: Alerts, metrics: AlertMetrics) -> None:
         self.alerts = alerts
         self._metrics = metrics
+        self._evicted = 0
 
-    def measure(self, open_flags: int) -> None:
-        """Sets the gauges; to be called by the event loop.
+    def measure(self, open_flags: int, evicted: int) -> None:
+        """Sets the gauges, and counts flags that were evicted; to be called by the event loop.
 
         Parameters
         ----------
         open_flags
             Flags that are open.
+        evicted
+            Open flags that were evicted so far.
         """
         notifier = self.alerts.notifier
         states = Counter(each.subscription.state.value for each in notifier.registered.values())
         waiting = sum(len(each.messages) for each in notifier.mailboxes.values())
         self._metrics.measure(states, waiting, len(self.alerts.feed), open_flags)
+        self._metrics.evicted(evicted - self._evicted)
+        self._evicted = evicted
 
 
 def measured_alerts(
