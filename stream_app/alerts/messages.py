@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stream_app.alerts.flags import FlagRecord
+from stream_app.core.ids import parse_graphlet_id
 
 
 class Fate(StrEnum):
@@ -45,6 +46,11 @@ class LogEntry:
     attempt: int = 0
     reason: str = ""
     records: tuple[str, ...] = ()
+
+    def pipelines(self) -> set[str]:
+        """The pipelines of its records; "" for one that is not known."""
+        names = (parse_graphlet_id(each.rpartition("#")[0]) for each in self.records or (self.message,))
+        return {name.pipeline if name is not None else "" for name in names}
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from stream_app.alerts.examples import example_records
 from stream_app.alerts.flags import FlagOutcome, FlagRecord
 from stream_app.alerts.subscriptions import OwnText, SubscriptionError
-from stream_app.alerts.templates import TEXT_MAX, TemplateError, rendered
+from stream_app.alerts.templates import TEXT_MAX, TemplateError, compiled, rendered
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.figures.numbers import budget_name, cost, percent, plural
 from stream_app.figures.wording import CAUSES, GUARDS, reason_name
@@ -180,7 +180,13 @@ def check_text(own: OwnText | None) -> None:
     texts = Texts(lambda _, __: 1.0, link="https://example.com/flags/{flag}")
     for name, most in (("title", TITLE_MAX), ("body", TEXT_MAX)):
         template = getattr(own, name)
-        for what, record in example_records() if template is not None else ():
+        if template is None:
+            continue
+        try:
+            compiled(template)
+        except TemplateError as error:
+            raise SubscriptionError(f"text.{name}", str(error)) from None
+        for what, record in example_records():
             try:
                 length = len(rendered(template, texts.values(record)).strip())
             except TemplateError as error:

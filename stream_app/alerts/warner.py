@@ -11,6 +11,7 @@ from stream_app.alerts.registered import Registered, register
 from stream_app.alerts.sinks.sink import Outgoing, Sink
 from stream_app.alerts.subscriptions import Subscription
 from stream_app.alerts.warnings import OwnerWarning, other_ways, warning_text
+from stream_app.figures.numbers import plural
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +60,14 @@ class WarningSender:
         Returns
         -------
         str
-            Whom it has reached, in words. It raises nothing.
+            By which way it has arrived, in words that name nobody. It raises nothing.
         """
         subscription = failing.subscription
         others = other_ways(subscription, everything)
         reached = await asyncio.gather(*(self._reach(each, warning, subscription) for each in others))
-        names = [each.subscription.id for each, arrived in zip(others, reached, strict=True) if arrived]
-        if names:
+        if any(reached):
             self._on_warning("subscription")
-            return f"by {', '.join(names)}"
+            return f"by {plural(sum(reached), 'other subscription')}"
         contact = self._contact_of(subscription.owner)
         tried = [subscription.sink, *(each.subscription.sink for each in others)]
         if contact is None or contact.sink in tried:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
 
-from stream_app.metrics.catalogue import CATALOGUE
+from stream_app.metrics.catalogue import CATALOGUE, EVICTED
 from stream_app.metrics.registry import counter, gauge, histogram
 
 
@@ -42,6 +42,10 @@ class FlagMetrics:
             self._opened.inc()
         if ended is not None:
             self._closed.labels(ended).inc()
+
+    def evicted(self, count: int) -> None:
+        """Counts open flags that were evicted."""
+        self._closed.labels(EVICTED).inc(count)
 
 
 class AlertMetrics:

@@ -117,7 +117,8 @@ def read_secret(value: SecretStr | None, file: Path | None, name: str) -> str | 
     except OptionsError as error:
         raise OptionsError(f"{name}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{name}: cannot read {file}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise OptionsError(f"{name}: cannot read {file}: {reason}") from None
 
 
 _KNOWN = [

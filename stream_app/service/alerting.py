@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import orjson
 
@@ -88,6 +89,8 @@ class Alerts:
         self._cursor = store.cursor()
         self._wake = asyncio.Event()
         self._reason = ""
+        #: Has an error when nothing is stored or sent any more, and the process should exit.
+        self.failed: Future[None] = Future()
 
     @property
     def unavailable_reason(self) -> str:
@@ -110,7 +113,8 @@ class Alerts:
                 group.create_task(self._delete_old())
         except Exception as error:
             self._reason = f"alerts cannot continue: {type(error).__name__}"
-            log.exception("alerts cannot continue; flags are kept until the next start")
+            log.error("alerts cannot continue; flags are kept until the next start")
+            self.failed.set_exception(error)
         finally:
             self._outbox.on_records = lambda: None
 

@@ -107,6 +107,8 @@ class Embedded:
         self._handlers = Handlers(self._verdict, self._example, self._closed)
         #: Deliveries that were taken before the start and may be sent again: id -> when, in ms since 1970 UTC.
         self.deliveries = event_log.deliveries(now_ms())
+        #: Open flags that were forgotten, since nothing had changed them for long.
+        self.flags_evicted = 0
         #: The records of flags that are to be stored elsewhere.
         self.outbox = FlagOutbox(event_log.flags())
         self._load()
@@ -368,7 +370,7 @@ class Embedded:
         settings = self.settings.detector
         outputs = self.detector.tick(now_ms)
         self._issued.drop_before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms), self._changes)
-        self._flags.forget(now_ms)
+        self.flags_evicted += self._flags.forget(now_ms)
         return outputs
 
     def _delete_old_entries(self) -> bool:

@@ -30,20 +30,25 @@ class MeasuredAlerts:
         self.alerts = alerts
         self._metrics = metrics
         self._flags = flags
+        self._evicted = 0
 
-    def measure(self, open_flags: int) -> None:
-        """Sets the gauges; to be called by the event loop.
+    def measure(self, open_flags: int, evicted: int) -> None:
+        """Sets the gauges, and counts flags that were evicted; to be called by the event loop.
 
         Parameters
         ----------
         open_flags
             Flags that are open.
+        evicted
+            Open flags that were evicted so far.
         """
         notifier = self.alerts.notifier
         states = [each.subscription.state.value for each in notifier.registered.values()]
         waiting = sum(len(each.messages) for each in notifier.mailboxes.values())
         self._metrics.measure(states, waiting, len(self.alerts.feed))
         self._flags.open.set(open_flags)
+        self._flags.evicted(evicted - self._evicted)
+        self._evicted = evicted
 
 
 def measured_alerts(

@@ -89,7 +89,8 @@ def serve_embedded(
     StateError
         The log is damaged.
     Exception
-        The error with which the thread of the detector has failed; the process should be restarted.
+        The error with which the thread of the detector, or the sending of alerts, has failed; the process should be
+        restarted.
     """
     registry = make_registry()
     metrics = Metrics(registry, settings.detector.policy.budgets)
@@ -102,7 +103,7 @@ def serve_embedded(
             try:
                 app = embedded_app(embedded, registry, tokens, webhooks, limits, sending.alerts)
                 app.cleanup_ctx.append(_measured(embedded, metrics, sending))
-                return asyncio.run(serve(app, host, port, on_listening, embedded.failed))
+                return asyncio.run(serve(app, host, port, on_listening, embedded.failed, sending.alerts.failed))
             finally:
                 embedded.stop()
     finally:
@@ -200,7 +201,7 @@ async def serve(
     host: str,
     port: int,
     on_listening: Callable[[str], None],
-    failed: Future[None] | None = None,
+    *failed: Future[None],
 ) -> bool:
     """Serves an application until SIGTERM or SIGINT; requests in progress are finished.
 
@@ -211,7 +212,7 @@ async def serve(
     host, port, on_listening
         As of `serve_embedded`.
     failed
-        Ends serving when it is done.
+        Each ends serving when it is done, with its error if it has one.
 
     Returns
     -------
@@ -222,6 +223,8 @@ async def serve(
     ------
     OptionsError
         The port cannot be bound.
+    Exception
+        The error of what has failed.
     """
     async with listening(app, host, port, on_listening):
         signals: list[signal.Signals] = []
@@ -233,10 +236,10 @@ async def serve(
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
-        ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
-        if failed is not None:
-            ends.append(asyncio.wrap_future(failed))
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), *map(asyncio.wrap_future, failed)]
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
         return signal.SIGINT in signals
 
 
@@ -325,7 +328,7 @@ def _measured(
 
     async def forever() -> None:
         while True:
-            sending.measure(embedded.open_flags)
+            sending.measure(embedded.open_flags, embedded.flags_evicted)
             await asyncio.to_thread(measure)
             await asyncio.sleep(_MEASURE_SECONDS)
 

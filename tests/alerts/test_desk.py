@@ -146,6 +146,23 @@ def test_a_token_of_pipelines_sees_flags_of_these_alone(service: DeskService) ->
     assert list(service.notifier.mailboxes["a"].messages) == ["ads-1/run:1#1"]
 
 
+def test_a_token_of_pipelines_sees_no_delivery_of_others(service: DeskService) -> None:
+    """Their ids are names of other pipelines and runs. Pages are full all the same."""
+    ids = ["ads-1/run:1#1", "s/run:1#1", "ads-2/t#3", "no id"]
+    log = [LogEntry(each, Fate.SENT, NOW, 1, "", (each,)) for each in ids]
+    dropped = [LogEntry(each, Fate.DROPPED, NOW) for each in ids]
+    both = LogEntry("both+", Fate.DEAD, NOW, 8, "", ("ads-1/run:1#1", "s/run:1#1"))
+    service.store.save(Changes(deliveries=[("a", each) for each in (*log, both, *dropped)]))
+
+    def numbers(who: Principal, limit: int, before: int | None = None) -> list[int]:
+        return [each.number for each in service.desk.deliveries(who, "a", limit, before, ())]
+
+    assert numbers(ADS, 10) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert numbers(BOUND, 10) == [8, 6, 3, 1]
+    assert numbers(BOUND, 2) == [8, 6]
+    assert numbers(BOUND, 2, 6) == [3, 1]
+
+
 # Making and changing
 
 

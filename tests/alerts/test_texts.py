@@ -241,6 +241,14 @@ def test_a_template_that_cannot_be_used_is_refused_beforehand(name: str, templat
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_what_is_wrong_with_every_flag_is_blamed_on_none() -> None:
+    """The template itself is wrong."""
+    with pytest.raises(SubscriptionError, match=r"there is no value 'nmae'") as error:
+        check_text(OwnText(title="{{ nmae }}"))
+
+    assert "tried with" not in str(error.value)
+
+
 def test_what_the_default_says_is_accepted() -> None:
     """And what has no words of its own."""
     check_text(OwnText(title=TITLE, body=TEXT))

@@ -17,9 +17,11 @@ import pytest
 from stream_app.alerts.access import Principal, Scope, digest_of
 from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, LogEntry
+from stream_app.alerts.registered import register
 from stream_app.alerts.saved import Changes
 from stream_app.alerts.signing import headers, key_of, make_secret
 from stream_app.alerts.sinks.sink import Result
+from stream_app.alerts.subscriptions import make_subscription
 from tests.alerts.records import NOW, record
 from tests.support.commands import Run
 from tests.support.desk_service import DeskService, desk_service
@@ -84,6 +86,38 @@ def test_the_first_slack_message_takes_two_commands(run: Run, service: DeskServi
     assert held(service, "ads").filter.pipeline == ("ads-*",)
     ((name, message),) = service.sinks.sent
     assert (name, message.records[0].pipeline) == ("ads", "example")
+
+
+def test_own_words_are_refused_by_name_or_sent(run: Run, service: DeskService) -> None:
+    """Before anything is made, and before the service is asked where they are in a file of subscriptions."""
+    begin = 'id = "own"\nname = "own"\nowner = "ads"\nsink = {kind = "email", to = ["a@example.com"]}\n'
+    write("wrong.toml", begin + 'text = {title = "{{ nmae }}"}\n')
+    write("right.toml", begin + 'text = {title = "Mine: {{ pipeline }}"}\n')
+    write("sync.toml", f'name = "f"\n[[subscriptions]]\n{begin}text = {{body = "{{{{"}}\n')
+
+    wrong = run("subscriptions", "create", "-f", "wrong.toml")
+    assert wrong.code == 1
+    assert "text.title: there is no value 'nmae'" in wrong.err
+    assert service.notifier.registered == {}
+    synced = run("subscriptions", "sync", "-f", "sync.toml", "--yes")
+    assert synced.code != 0
+    assert "subscriptions.0.text.body: line 1: " in synced.err
+
+    assert run("subscriptions", "create", "-f", "right.toml").code == 0
+    tested = run("subscriptions", "test", "own")
+    ((_, message),) = service.sinks.sent
+    assert (tested.out, message.text.title) == ("a made-up flag was sent, and was taken\n", "Mine: example")
+
+
+def test_own_words_that_fail_are_named_by_a_trial(run: Run, service: DeskService) -> None:
+    """The made-up flag is sent with the default text."""
+    given = {"id": "own", "name": "own", "owner": "ads", "sink": {"kind": "email", "to": ["a@example.com"]}}
+    old = make_subscription({**given, "text": {"title": "{{ no_longer_there }}"}})
+    service.notifier.put(register(old, NOW))
+    tested = run("subscriptions", "test", "own")
+
+    assert tested.code == 0
+    assert "with the default text; text.title: there is no value 'no_longer_there'" in tested.out
 
 
 def test_the_secret_of_a_webhook_is_shown_once(run: Run, service: DeskService) -> None:
@@ -648,7 +682,7 @@ def test_a_message_that_does_not_hold_says_why(
     ("line", "says"),
     [
         (["body"], "missing option '--secret-file'"),
-        (["--secret-file", "missing", "body"], "cannot read missing"),
+        (["--secret-file", "missing", "body"], "cannot read missing: No such file or directory"),
         (["--secret-file", "body", "--headers", "headers", "body"], "--secret-file: expected whsec_"),
         (["--secret-file", "secret", "body"], "there are no headers"),
         (["--secret-file", "secret", "missing"], "missing: no such file"),

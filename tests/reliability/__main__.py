@@ -42,6 +42,7 @@ ROWS = {
     "T13": "fault_sinks",
     "T14": "fault_addresses",
     "T17": "load_workers",
+    "T18": "fault_secrets",
     "PROBES": "fault_probes",
 }
 

@@ -119,7 +119,7 @@ def killed(folder: Path, count: int) -> tuple[dict[str, Any], list[str]]:
             ("raised", lambda number: opened.append(service.flag(number))),
             ("resolved", lambda number: service.end(opened[number])),
         ):
-            kills += under_kills(service, step, count)
+            kills += under_kills(service, receivers, step, count)
             settled.append(until_heard(service, receivers, good, change))
         attempts = receivers.attempts()
         broken = wrong(attempts) + undelivered(service, attempts, good) + misbehaved(service, attempts, bad)
@@ -130,8 +130,8 @@ def killed(folder: Path, count: int) -> tuple[dict[str, Any], list[str]]:
     }, broken  # fmt: skip
 
 
-def under_kills(service: Flagging, step: Callable[[int], None], count: int) -> int:
-    """Does a step for each flag while the service is killed at random points; the number of kills."""
+def under_kills(service: Flagging, receivers: Sinks, step: Callable[[int], None], count: int) -> int:
+    """Does a step for each flag while the service is killed, half of the times as it sends; the number of kills."""
     failed: list[BaseException] = []
 
     def steps() -> None:
@@ -147,6 +147,9 @@ def under_kills(service: Flagging, step: Callable[[int], None], count: int) -> i
     chance, kills = random.Random(count), 0
     while kills < max(1, count // FLAGS_A_KILL) and posting.is_alive():
         time.sleep(chance.uniform(0.2, 2 * PAUSE_SECONDS))
+        size, end = receivers.size(), time.monotonic() + 2 * PAUSE_SECONDS
+        while kills % 2 and receivers.size() == size and time.monotonic() < end:
+            time.sleep(0.001)
         service.service.stop()
         service.service.start()
         kills += 1

@@ -122,14 +122,16 @@ class Flagging:
 
 
 @contextmanager
-def flagging(folder: Path, config: str = LOCAL, variables: Mapping[str, str] | None = None) -> Iterator[Flagging]:
+def flagging(
+    folder: Path, config: str = LOCAL, variables: Mapping[str, str] | None = None, module: str = MODULE
+) -> Iterator[Flagging]:
     """The service over a folder, with settings; it is ready, and killed at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "settings.toml"
     settings.write_text(config)
     settings.chmod(0o600)
     arguments = ["--data", str(folder / "data"), "--config", str(settings)]
-    made = Service(folder / "serve.log", arguments, variables=dict(variables or {}), module=MODULE)
+    made = Service(folder / "serve.log", arguments, variables=dict(variables or {}), module=module)
     try:
         made.start()
         until(lambda: made.ask("/readyz")[0] == 200, "the service is ready")

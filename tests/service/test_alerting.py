@@ -137,7 +137,7 @@ def test_records_wait_while_the_store_cannot_be_written(
     assert caplog.messages.count("the disk is full") == 1
 
 
-def test_a_defect_is_a_reason_not_to_be_ready(
+def test_a_defect_is_a_reason_to_begin_anew(
     store: AlertStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Flags are kept until the next start."""
@@ -152,6 +152,7 @@ def test_a_defect_is_a_reason_not_to_be_ready(
     asyncio.run(body())
     assert alerts.unavailable_reason.startswith("alerts cannot continue")
     assert "flags are kept until the next start" in caplog.text
+    assert isinstance(alerts.failed.exception(0), ExceptionGroup)
     assert store.cursor() == 0
 
 

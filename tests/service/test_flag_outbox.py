@@ -6,21 +6,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from stream_app.alerts.tracking import FORGET_MS
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Settings
 from stream_app.core.outputs import Example
 from stream_app.core.units import DAY_MS
+from stream_app.metrics.registry import make_registry
 from stream_app.service import detector_thread as module
+from stream_app.service.alerting import open_store
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import Entry, EventLog, LogUnavailableError, StoredFlag
 from stream_app.service.flag_outbox import FlagOutbox
 from stream_app.service.settings import EmbeddedSettings
+from stream_app.web.alert_metrics import measured_alerts
 from stream_app.wire import event_to_dict
 from tests.service.test_detector_thread import accepted
 from tests.support.steered import PERIOD, Steered, whole_run
@@ -92,6 +97,30 @@ def test_several_lives_make_the_records_of_one(tmp_path: Path, expected: list[An
         found = left(tmp_path / "events.sqlite", given[start : start + 70])
 
     assert found == expected
+
+
+def test_open_flags_that_are_forgotten_are_counted(tmp_path: Path) -> None:
+    """As those that end: nothing else tells of them."""
+    registry = make_registry()
+
+    def take(embedded: Embedded) -> None:
+        with closing(open_store(tmp_path / "alerts")) as store:
+            measured = measured_alerts(store, embedded, None, registry)
+            while embedded.behind:
+                with embedded.detector_lock:
+                    pass
+            for _ in range(2):
+                measured.measure(embedded.open_flags, embedded.flags_evicted)
+
+    path = tmp_path / "events.sqlite"
+    given = entries()
+    # The last run is flagged, and nothing more is heard of it.
+    records = left(path, given[:-1])
+    tick = Entry(0, EVENTS[-1].time_ms + FORGET_MS + DAY_MS, None)
+    left(path, [tick], take)
+
+    assert records[-1]["change"] in ("raised", "revised")
+    assert registry.get_sample_value("stream_app_flags_closed_total", {"reason": "evicted"}) == 1
 
 
 def test_a_past_that_is_posted_at_once_raises_nothing(tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ class Sinks:
             return f"https://127.0.0.1:{self._tls_port}/tls/{name}"
         return f"http://127.0.0.1:{self._port}/{behaviour}/{name}"
 
+    def size(self) -> int:
+        """The bytes of what was noted so far, which grow with each request."""
+        return self._file.stat().st_size
+
     def attempts(self) -> list[Attempt]:
         """All requests so far, in the order in which they came."""
         if not self._file.exists():
