@@ -243,23 +243,26 @@ def test_a_paused_subscription_is_silent_and_a_resumed_one_is_not(service: Servi
 def test_changes_hold_for_the_next_flag(service: Service, hook: Receiver) -> None:
     """Another filter, another secret, and nothing after a deletion."""
     old = subscribe(service, hook)["secret"]
+    subscribe(service, hook, "all")
     post(service, history(now_ms()))
     ask(service, "PATCH", f"{PATH}/hook", {"filter": {"owner": "bob"}}, headers=PATCH)
     post(service, flagged_run(now_ms(), "r1")[0])
+    hook.until(bool)  # what all have heard of was matched with the other filter
+    ask(service, "DELETE", f"{PATH}/all")
     ask(service, "PATCH", f"{PATH}/hook", {"filter": {"owner": None}}, headers=PATCH)
     new = ask(service, "POST", f"{PATH}/hook/rotate-secret").json["secret"]
     post(service, flagged_run(now_ms(), "r2")[0])
-    (arrived,) = hook.until(bool)
+    first, arrived = hook.until(lambda arrived: len(arrived) == 2)
 
-    assert arrived.id == "p/run:r2#1@hook"
+    assert (first.id, arrived.id) == ("p/run:r1#1@all", "p/run:r2#1@hook")
     for secret in (old, new):
         assert Webhook(secret).verify(arrived.body.decode(), dict(arrived.headers))
     assert new != old
     subscribe(service, hook, "other")
     assert ask(service, "DELETE", f"{PATH}/hook").status == 204
     post(service, flagged_run(now_ms(), "r3")[0])
-    hook.until(lambda arrived: len(arrived) == 2)
-    assert hook.arrived[1].id == "p/run:r3#1@other"
+    hook.until(lambda arrived: len(arrived) == 3)
+    assert hook.arrived[2].id == "p/run:r3#1@other"
 
 
 def test_deliveries_are_shown_and_sent_again(service: Service, hook: Receiver) -> None:
