@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from stream_app.alerts.access import EVERYBODY, Principal, Scope
-from stream_app.alerts.desk import ForbiddenError
 from stream_app.alerts.forgetting import Forgetting, Forgotten, StoredLogs
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.ownership import subscription_id
+from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes
 from stream_app.alerts.secrets import Vault
-from stream_app.alerts.store import AlertStore, AlertStoreError, AuditEntry, Changes
+from stream_app.alerts.store import AlertStore
+from stream_app.alerts.subscribers import ForbiddenError
 from tests.alerts.records import NOW, record
 from tests.support.desk_service import DeskService
 

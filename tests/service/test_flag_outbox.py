@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from stream_app.alerts.opening import open_store
 from stream_app.alerts.tracking import FORGET_MS
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.detector import Settings
@@ -20,7 +21,6 @@ from stream_app.core.outputs import Example
 from stream_app.core.units import DAY_MS
 from stream_app.metrics.registry import make_registry
 from stream_app.service import detector_thread as module
-from stream_app.service.alerting import open_store
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import Entry, EventLog, LogUnavailableError, StoredFlag
 from stream_app.service.flag_outbox import FlagOutbox
