@@ -39,9 +39,7 @@ def forget_owner(
     if not yes and (json or not sys.stdin.isatty()):
         raise OptionsError("nobody can be asked; give --yes")
     service = service_of(url, token_file)
-    if not yes and not typer.confirm(
-        f"delete what {_printable(owner)} has subscribed to, and its logs?"
-    ):
+    if not yes and not typer.confirm(f"delete what {_printable(owner)} has subscribed to, and its logs?"):
         raise typer.Exit(1)
     made = service.call("DELETE", f"/v1/owners/{part(owner)}")
     if json:
