@@ -31,6 +31,9 @@ _REFUSED: tuple[Network, ...] = (
     ipaddress.IPv6Network("5f00::/16"),
 )
 
+#: What messages say of an address that may not be connected to.
+NO_PUBLIC = "is no public address"
+
 
 class RefusedAddressError(OSError):
     """An address may not be connected to."""
@@ -73,7 +76,7 @@ class AddressGuard:
             return
         if not is_public(address):
             raise RefusedAddressError(
-                f"{address} is no public address; an administrator can allow its network with `alerts.allowed_networks`"
+                f"{address} {NO_PUBLIC}; an administrator can allow its network with `alerts.allowed_networks`"
             )
 
     def socket(self, address_info: Any) -> socket.socket:

@@ -59,37 +59,67 @@ def test_no_form_of_a_url_reaches_this_machine(form: str, listening: tuple[int, 
     assert isinstance(asyncio.run(body()), str)
 
 
-def test_a_name_that_changes_its_address_is_checked_at_each_connection(listening: tuple[int, list[object]]) -> None:
-    """A resolver that answers with a public address first and then with this machine gains nothing."""
-    port, _ = listening
+class Resolver(aiohttp.abc.AbstractResolver):
+    """Answers each question with the same addresses."""
 
-    class Rebinding(aiohttp.abc.AbstractResolver):
-        asked = 0
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked = 0
 
-        async def resolve(
-            self,
-            host: str,
-            port: int = 0,
-            family: int = 0,  # noqa: ARG002 (named by its caller)
-        ) -> list[aiohttp.abc.ResolveResult]:
-            Rebinding.asked += 1
-            found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET}
-            return [aiohttp.abc.ResolveResult(**found, proto=0, flags=0)]  # type: ignore[typeddict-item]
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: int = 0,  # noqa: ARG002 (named by its caller)
+    ) -> list[aiohttp.abc.ResolveResult]:
+        self.asked += 1
+        return [
+            aiohttp.abc.ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=0,
+            )
+            for address in self.addresses
+        ]
 
-        async def close(self) -> None:
-            """Nothing is open."""
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def posted(resolver: Resolver, url: str, times: int = 1) -> list[object]:
+    """What is said of posts to a name."""
 
     async def body() -> list[object]:
         async with HttpClient(AddressGuard(), timeout_seconds=5.0) as http:
             assert http._session is not None
             connector = http._session.connector
             assert isinstance(connector, aiohttp.TCPConnector)
-            connector._resolver = Rebinding()
-            return [await http.post(f"http://rebinding.example:{port}/", b"{}", {}) for _ in range(3)]
+            connector._resolver = resolver
+            return [await http.post(url, b"{}", {}) for _ in range(times)]
 
-    answers = asyncio.run(body())
+    return asyncio.run(body())
+
+
+def test_a_name_that_changes_its_address_is_checked_at_each_connection(listening: tuple[int, list[object]]) -> None:
+    """A resolver that answers with a public address first and then with this machine gains nothing."""
+    resolver = Resolver("127.0.0.1")
+
+    answers = posted(resolver, f"http://rebinding.example:{listening[0]}/", 3)
     assert all("is no public address" in str(each) for each in answers)
-    assert Rebinding.asked
+    assert resolver.asked
+
+
+def test_a_name_of_which_no_address_is_public_is_refused_in_one_sentence(listening: tuple[int, list[object]]) -> None:
+    """Of one of its addresses, as it is of a name with one."""
+    addresses = ("127.0.0.1", "127.0.0.2", "::1")
+    alone, *_ = posted(Resolver("127.0.0.1"), f"http://two.example:{listening[0]}/")
+    several, *_ = posted(Resolver(*addresses), f"http://two.example:{listening[0]}/")
+
+    assert str(alone).startswith("127.0.0.1 is no public address; an administrator")
+    assert several in {str(alone).replace("127.0.0.1", address) for address in addresses}
 
 
 def test_an_allowed_network_can_be_reached() -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import aiohttp
 
-from stream_app.alerts.guard import AddressGuard, RefusedAddressError
+from stream_app.alerts.guard import NO_PUBLIC, AddressGuard, RefusedAddressError
 from stream_app.alerts.sinks.sink import TIMEOUT_SECONDS, Result, cleaned
 
 #: Bytes of an answer that are read.
@@ -106,8 +106,7 @@ class HttpClient:
         except TimeoutError:
             return f"no answer within {self._timeout_seconds:g} s"
         except aiohttp.ClientConnectorError as error:
-            cause = error.os_error
-            return str(cause) if isinstance(cause, RefusedAddressError) else f"cannot connect: {_named(cause)}"
+            return _refused(error.os_error) or f"cannot connect: {_named(error.os_error)}"
         except RefusedAddressError as error:
             return str(error)
         except (aiohttp.ClientError, ValueError, OSError) as error:
@@ -153,6 +152,14 @@ def _retry_after(value: str, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _refused(error: OSError) -> str:
+    """Why none of the addresses of a name may be connected to; "" where one may. One speaks for all."""
+    if isinstance(error, RefusedAddressError):
+        return str(error)
+    each = str(error).removeprefix("Multiple exceptions: ").split(", ")  # as aiohttp joins them
+    return each[0] if all(NO_PUBLIC in text for text in each) else ""
 
 
 def _named(error: OSError) -> str:
