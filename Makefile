@@ -22,9 +22,9 @@ test: $(DEV)
 quick: $(DEV)
 	$(SIDE_BY_SIDE) -n 2 -m "not broker and not slow"
 
-# Faults at length, on real brokers: some fifteen minutes.
+# Faults at length, on real brokers: some twenty minutes.
 chaos: $(DEV)
-	$(BIN)/pytest tests/broker/chaos.py tests/broker/chaos_security.py tests/broker/chaos_three_brokers.py tests/kafka/state/chaos.py -s
+	$(BIN)/pytest tests/broker/chaos.py tests/broker/chaos_security.py tests/broker/chaos_three_brokers.py tests/broker/chaos_alerts.py tests/kafka/state/chaos.py -s
 
 # Every extra, installed into an environment of its own: some minutes.
 extras: $(DEV)

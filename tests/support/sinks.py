@@ -97,8 +97,9 @@ def sinks(folder: Path) -> Iterator[Sinks]:
     with certificate.open("a") as both:
         both.write((folder / "public.pem").read_text())
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.sinks", str(file), str(certificate)], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "tests.support.sinks", str(file), str(certificate)],
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdout is not None
     try:
         port, tls_port = map(int, process.stdout.readline().split())
