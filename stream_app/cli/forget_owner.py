@@ -15,6 +15,7 @@ from stream_app.errors import OptionsError
 _ELSEWHERE = (
     "events: for serve.keep_days (30 days if not set), or the retention of their topics",
     "the state of runs: for detector.retention_days and detector.lateness_days (37 days if not set)",
+    "beside workers, topics: alerts and deliveries for 7 days, the alert log for 35 days",
     "examples, which the model learns from: as long as they are kept",
     "files of sync and of owners: until somebody changes them; sync makes subscriptions again",
     "what was sent is with its receivers",

@@ -201,7 +201,7 @@ def _named(error: Exception) -> str:
     """Why there was no answer, in words."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ConnectionRefusedError):
-        return "nobody listens there; start it with stream-app serve, or give its address with --url"
+        return "nobody listens there; start stream-app serve (beside workers: stream-app notify), or give --url"
     if isinstance(cause, socket.gaierror):
         return "there is no host of this name"
     if isinstance(cause, TimeoutError):

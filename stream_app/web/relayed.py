@@ -104,7 +104,9 @@ def relayed_app(
         await workers.send([each for each in sent if each is not None])
 
     async def elsewhere(_: web.Request) -> web.Response:
-        raise ProblemError(404, "beside workers subscriptions and flags are kept by stream-app notify; ask that")
+        raise ProblemError(
+            404, "beside workers stream-app notify keeps subscriptions and flags: ask one at its own address"
+        )
 
     alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
     routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *alerts]

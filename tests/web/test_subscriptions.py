@@ -407,11 +407,12 @@ def test_owners_are_subscribed_once(tmp_path: Path) -> None:
 def test_beside_workers_another_process_keeps_subscriptions() -> None:
     """The answer says which."""
     with relayed_service() as running:
-        for path in (PATH, f"{PATH}/s", f"{PATH}/s/deliveries", "/v1/flags", "/v1/flags/stream", "/v1/audit"):
-            answer = running.get(path)
-            assert answer.status == 404
-            assert "stream-app notify" in answer.json["detail"]
-        assert ask(running, "POST", PATH, draft()).status == 404
+        asked = [running.get(path) for path in (PATH, f"{PATH}/s", f"{PATH}/s/deliveries", f"{PATH}/")]
+        asked += [running.get(path) for path in ("/v1/flags", "/v1/flags/stream", "/v1/audit")]
+        asked += [ask(running, "POST", PATH, draft()), ask(running, "DELETE", "/v1/owners/ann")]
+        for answer in asked:
+            assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+            assert answer.json["detail"].startswith("beside workers stream-app notify keeps subscriptions and flags")
 
 
 # The stream of flags
