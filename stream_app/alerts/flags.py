@@ -226,7 +226,7 @@ def record_from_dict(data: Mapping[str, Any]) -> FlagRecord:
         It is no record.
     """
     try:
-        return FlagRecord(
+        record = FlagRecord(
             flag=data["flag"],
             revision=data["revision"],
             change=Change(data["change"]),
@@ -243,10 +243,30 @@ def record_from_dict(data: Mapping[str, Any]) -> FlagRecord:
             cause=data["cause"],
             correction=data["correction"],
         )
+        _check(record)
     except KeyError as error:
         raise StateError(f"flag record without the field {error.args[0]!r}") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise StateError(f"flag record that cannot be read: {error}") from None
+    return record
+
+
+def _check(record: FlagRecord) -> None:
+    """Raises TypeError or ValueError where a field is not what those who read records make use of."""
+    texts = [record.flag, record.pipeline, record.owner, record.mode, *record.labels, *record.labels.values()]
+    optional = [record.run, record.cause]
+    numbers = [record.budget]
+    for each in record.graphlets:
+        texts += [each.graphlet, each.stage, each.model, each.verdict, *(reason.feature for reason in each.reasons)]
+        optional += [each.trainer, each.job]
+        numbers += [each.p_push, each.score, each.cost, each.cost_left, *(reason.effect for reason in each.reasons)]
+        numbers += [each for each in (each.threshold, *(reason.value for reason in each.reasons)) if each is not None]
+    if any(not isinstance(each, str) for each in texts + [each for each in optional if each is not None]):
+        raise TypeError("a name is no text")
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in (*numbers, record.revision)):
+        raise TypeError("a figure is no number")
+    if not isinstance(record.revision, int) or record.revision < 1:
+        raise ValueError(f"revision {record.revision}")
 
 
 def graphlet_to_dict(each: FlaggedGraphlet) -> dict[str, Any]:

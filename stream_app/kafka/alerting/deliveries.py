@@ -8,6 +8,8 @@ from typing import TypeAlias
 import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
+from stream_app.errors import StateError
+from stream_app.kafka.alerting import bodies
 from stream_app.kafka.state.outbox import Message
 
 _MATCHED, _AGAIN = "matched", "again"
@@ -96,12 +98,16 @@ def read_delivery(key: bytes | None, value: bytes | None) -> ToDeliver:
     try:
         body = orjson.loads(value or b"")
         subscription = (key or b"").decode()
+        if not subscription:
+            raise ValueError("it has no key")
         if body["kind"] == _MATCHED:
             record = record_from_dict(body["record"])
-            return Matched(subscription, record, bool(body["exact"]), int(body["logged_ms"]))
+            return Matched(subscription, record, bool(body["exact"]), bodies.number(body, "logged_ms"))
         if body["kind"] == _AGAIN:
             records = tuple(record_from_dict(each) for each in body["records"])
-            return Again(subscription, str(body["message"]), records)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if not records:
+                raise ValueError("it has no records")
+            return Again(subscription, bodies.text(body, "message"), records)
+    except (KeyError, TypeError, AttributeError, ValueError, StateError) as error:
         raise ValueError(f"no delivery: {error!r}") from None
     raise ValueError(f"no delivery: kind {body['kind']!r}")

@@ -6,6 +6,7 @@ number everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.forgetting import Erasure
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.saved import AuditEntry, Delivery
+from stream_app.errors import StateError
+from stream_app.kafka.alerting import bodies
 from stream_app.kafka.state.outbox import Message
 
 _FLAG, _DELIVERY, _AUDIT, _ERASURE = "flag", "delivery", "audit", "erasure"
@@ -136,17 +139,27 @@ def read_entry(number: int, value: bytes) -> Logged:
     """
     try:
         body: dict[str, Any] = orjson.loads(value)
-        kind = body.pop("kind")
+        kind = body["kind"]
         if kind == _FLAG:
-            return LoggedFlag(number, int(body["logged_ms"]), record_from_dict(body["record"]))
+            return LoggedFlag(number, bodies.number(body, "logged_ms"), record_from_dict(body["record"]))
         if kind == _DELIVERY:
-            subscription = str(body.pop("subscription"))
-            body["fate"], body["records"] = Fate(body["fate"]), tuple(body["records"])
-            return Delivery(number, subscription, LogEntry(**body))
+            return Delivery(number, bodies.text(body, "subscription"), _log_entry(body))
         if kind == _AUDIT:
-            return LoggedAudit(number, AuditEntry(**body))
+            who, what, subject, request = (bodies.text(body, name) for name in ("who", "what", "subject", "request"))
+            return LoggedAudit(number, AuditEntry(bodies.number(body, "time_ms"), who, what, subject, request))
         if kind == _ERASURE:
-            return Erasure(**body)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return Erasure(bodies.texts(body, "names"), bodies.text(body, "owner"), bodies.text(body, "pseudonym"))
+    except (KeyError, TypeError, AttributeError, ValueError, StateError) as error:
         raise ValueError(f"no entry of the alert log: {error!r}") from None
     raise ValueError(f"no entry of the alert log: kind {kind!r}")
+
+
+def _log_entry(body: Mapping[str, Any]) -> LogEntry:
+    return LogEntry(
+        message=bodies.text(body, "message"),
+        fate=Fate(body["fate"]),
+        time_ms=bodies.number(body, "time_ms"),
+        attempt=bodies.number(body, "attempt"),
+        reason=bodies.text(body, "reason"),
+        records=bodies.texts(body, "records"),
+    )

@@ -12,6 +12,7 @@ import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.matching import Matcher
+from stream_app.errors import StateError
 from stream_app.kafka.alerting.deliveries import Matched, delivery_of
 from stream_app.kafka.alerting.log_entries import flag_message
 from stream_app.kafka.clients.producer import Send
@@ -93,7 +94,7 @@ def read_alert(record: Record, counts: NotifierCounts) -> FlagRecord | None:
     """
     try:
         return record_from_dict(orjson.loads(record.value or b"")["data"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, StateError) as error:
         if not counts.malformed:
             log.error(
                 "%s[%d] at offset %d is no flag record and is ignored, and others like it: %r",
