@@ -29,6 +29,8 @@ PAUSE_SECONDS, LIFE, WARM_UP = 0.7, 8, 10
 P99_SECONDS, MORE_MIB, SETTLED_SECONDS = 2.0, 64, 60
 #: Flags for each kill, and seconds after which the first repetition comes at the soonest.
 FLAGS_A_KILL, SOONEST = 5, 4.0
+#: Kinds that get a message again, and after how many seconds at the soonest.
+LEAST = {"error": SOONEST, "flap": SOONEST, "busy": RETRY_AFTER - 0.05}
 #: Each way to fail, and its sinks.
 HOSTILE = {"error": 2, "moved": 1, "gone": 1, "busy": 1, "hang": 1, "drip": 1, "flood": 1, "tls": 1, "flap": 1}
 #: What the log of deliveries says of a sink; those that are not here take their messages in the end.
@@ -92,6 +94,7 @@ def beside(folder: Path, count: int, hostile: dict[str, int]) -> tuple[dict[str,
         before = service.mib()
         flags(service, range(WARM_UP, WARM_UP + count))
         settled = until_heard(service, receivers, good, "resolved")
+        until_again(receivers, bad)
         attempts, after = receivers.attempts(), service.mib()
         broken = wrong(attempts) + undelivered(service, attempts, good) + misbehaved(service, attempts, bad)
         delays = seconds(service, [each for each in attempts if each.name in set(good)])
@@ -170,6 +173,16 @@ def until_heard(service: Flagging, receivers: Sinks, names: list[str], change: s
     return time.monotonic() - began
 
 
+def until_again(receivers: Sinks, names: list[str]) -> None:
+    """Waits until each sink that is to get a message again has got one: its breaker may be open for half a minute."""
+    wanted = {name for name in names if name.partition("-")[0] in LEAST}
+
+    def came() -> bool:
+        return wanted <= {name for (name, _), own in by_message(receivers.attempts()).items() if len(own) > 1}
+
+    until(came, "each of these sinks got a message again", SETTLED_SECONDS)
+
+
 def undelivered(service: Flagging, attempts: list[Attempt], names: list[str]) -> list[str]:
     """Records that did not reach a healthy sink, and have no good reason in its log."""
     records, found = service.records(), []
@@ -198,16 +211,15 @@ def misbehaved(service: Flagging, attempts: list[Attempt], names: list[str]) -> 
         state = service.ask("GET", f"/v1/subscriptions/{name}").json["state"]
         if (state == "disabled") != (kind == "gone"):
             found.append(f"{name} is {state}")
-    least = {"error": SOONEST, "flap": SOONEST, "busy": RETRY_AFTER - 0.05}
     messages = by_message(attempts)
     again = {name for (name, _), own in messages.items() if len(own) > 1}
     found += [
-        f"nothing was sent to {each} again" for each in names if each.partition("-")[0] in least and each not in again
+        f"nothing was sent to {each} again" for each in names if each.partition("-")[0] in LEAST and each not in again
     ]
     for (name, record), own in messages.items():
         gap = own[1].at - own[0].at if len(own) > 1 else None
         kind = name.partition("-")[0]
-        if gap is not None and gap < least.get(kind, 0.0):
+        if gap is not None and gap < LEAST.get(kind, 0.0):
             found.append(f"{record} was sent to {name} again after {gap:.2f} s")
         if kind == "gone" and gap is not None:
             found.append(f"{record} was sent to {name} again, which is gone")
