@@ -2,8 +2,8 @@
 
     health.py [COMMAND [ARGUMENT...]]
 
-Without arguments it takes the command line of process 1. `worker` and `serve` have a port; any other command is healthy
-while it runs.
+Without arguments it takes the command line of process 1. `worker`, `notify` and `serve` have a port; any other command
+is healthy while it runs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import sys
 import urllib.request
 from pathlib import Path
 
-#: Command -> the variable of its port, and the port unless it is set.
-PORTS = {"worker": ("STREAM_APP_KAFKA_METRICS_PORT", 9464), "serve": ("STREAM_APP_SERVE_PORT", 8484)}
+_PROBES = ("--metrics-port", "STREAM_APP_KAFKA_METRICS_PORT", 9464)
+#: Command -> the flag and the variable of its port, and the port unless they are set.
+PORTS = {"worker": _PROBES, "notify": _PROBES, "serve": ("--port", "STREAM_APP_SERVE_PORT", 8484)}
 
 
 def port_of(line: list[str]) -> int | None:
@@ -22,10 +23,10 @@ def port_of(line: list[str]) -> int | None:
     command = next((word for word in line if word in PORTS), None)
     if command is None:
         return None
-    variable, port = PORTS[command]
+    flag, variable, port = PORTS[command]
     for word, following in zip(line, [*line[1:], ""], strict=True):
         name, _, value = word.partition("=")
-        if name == "--port" and (value or following).isdigit():
+        if name == flag and (value or following).isdigit():
             return int(value or following)
     return int(os.environ.get(variable, port))
 

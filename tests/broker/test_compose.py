@@ -1,4 +1,4 @@
-"""The commands of docker-compose.yml, run by hand on a broker: topics, a worker, and a fleet in real time."""
+"""The commands of docker-compose.yml, run by hand on a broker: topics, worker, notifier, and a fleet in real time."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from tests.broker.broker import Broker
 from tests.broker.cluster import REPOSITORY, Cluster
 
 SERVICES = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+#: The line with the address of the probes begins so.
+PROBES = "probes and metrics are at"
 
 
 class Deployment:
@@ -33,8 +35,8 @@ class Deployment:
             "STREAM_APP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "STREAM_APP_KAFKA_GROUP": group,
             "STREAM_APP_KAFKA_SOURCES": json.dumps([f"{group}-source"]),
-            "STREAM_APP_KAFKA_FOLDER": str(folder / "state"),
             "STREAM_APP_KAFKA_METRICS_PORT": "0",
+            "STREAM_APP_SERVE_PORT": "0",
             "FLEET_PIPELINES": "3",
             "FLEET_DAYS_PAST": "1",
             "FLEET_RUNS_PER_DAY": "48",
@@ -48,10 +50,11 @@ class Deployment:
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         home = self._folder / service
         home.mkdir(exist_ok=True)
+        own = {"STREAM_APP_KAFKA_FOLDER": str(home / "state")}
         return subprocess.Popen(
             [mounted.get(part, part) for part in (*entry, *defined.get("command", []))],
             cwd=home,
-            env={**os.environ, "PATH": path, **defined["environment"], **self._given},
+            env={**os.environ, "PATH": path, **defined["environment"], **self._given, **own},
             stdout=subprocess.PIPE,
             stderr=(home / "log").open("a"),
             text=True,
@@ -65,17 +68,21 @@ class Deployment:
 def test_up_gives_verdicts_of_a_fleet_in_real_time(
     broker: Broker, admin: KafkaAdminClient, prefix: str, tmp_path: Path
 ) -> None:
-    """Topics are made, the fleet's past is published at once and the rest as it happens, the worker says verdicts."""
+    """Topics are made, the fleet's past is published at once and the rest as it happens, the worker issues verdicts.
+
+    The notifier runs beside it, and answers.
+    """
     names = Names(prefix, (f"{prefix}-source",))
     cluster = Cluster(broker.bootstrap, admin, tmp_path, names, partitions=12)
     deployment = Deployment(broker.bootstrap, prefix, tmp_path)
     topics = deployment.start("topics")
     made, _ = topics.communicate()
-    running = [deployment.start(service) for service in ("worker", "fleet")]
+    running = [deployment.start(service) for service in ("worker", "notify", "fleet")]
     try:
-        asyncio.run(until_verdicts(cluster, running))
-        port = re.findall(r"http://[^:]+:(\d+)", deployment.log("worker"))[0]
-        healthy = subprocess.run(healthcheck(port), check=False).returncode
+        asyncio.run(until_verdicts(cluster, deployment, running))
+        healthy = [
+            subprocess.run(healthcheck(deployment, each), check=False).returncode for each in ("worker", "notify")
+        ]
         events = asyncio.run(cluster.read(names.sources[0], 12))
     finally:
         for process in running:
@@ -85,22 +92,25 @@ def test_up_gives_verdicts_of_a_fleet_in_real_time(
 
     assert topics.returncode == 0
     assert f"created {names.events} with 12 partitions" in made
-    assert healthy == 0
-    assert running[0].wait(25) == 0
+    assert f"created {names.alert_log} with 1 partitions" in made
+    assert healthy == [0, 0]
+    assert [process.wait(25) for process in running[:2]] == [0, 0]
     assert min(times)[:19] == began[:19]
     assert max(times) <= datetime.now(UTC).isoformat()
 
 
-async def until_verdicts(cluster: Cluster, running: list[subprocess.Popen[str]]) -> None:
+async def until_verdicts(cluster: Cluster, deployment: Deployment, running: list[subprocess.Popen[str]]) -> None:
+    """Until the worker has issued some, and the notifier has its probes."""
     end = time.monotonic() + 120
-    while not await cluster.read(cluster.names.verdicts, 12):
+    while PROBES not in deployment.log("notify") or not await cluster.read(cluster.names.verdicts, 12):
         assert time.monotonic() < end
         assert all(process.poll() is None for process in running)
         await asyncio.sleep(0.5)
 
 
-def healthcheck(port: str) -> list[str]:
-    """The worker's, at another port."""
-    _, _, script, *arguments = SERVICES["worker"]["healthcheck"]["test"]
+def healthcheck(deployment: Deployment, service: str) -> list[str]:
+    """That of a service, at the port that it has taken."""
+    port = re.findall(rf"{PROBES} http://[^:]+:(\d+)", deployment.log(service))[0]
+    _, _, script, *arguments = SERVICES[service]["healthcheck"]["test"]
     assert script == "/opt/stream-app/health.py"
-    return [sys.executable, str(REPOSITORY / "deploy" / "health.py"), *arguments, "--port", port]
+    return [sys.executable, str(REPOSITORY / "deploy" / "health.py"), *arguments, "--metrics-port", port]

@@ -44,8 +44,8 @@ def test_compose_understands_it_as_it_is_meant() -> None:
     assert ran.returncode == 0, ran.stderr
     project = json.loads(ran.stdout)
 
-    assert project["services"].keys() == {"kafka", "topics", "worker", "serve", "fleet"}
-    assert project["volumes"].keys() == {"kafka", "state", "fleet"}
+    assert project["services"].keys() == {"kafka", "topics", "worker", "serve", "notify", "fleet"}
+    assert project["volumes"].keys() == {"kafka", "state", "notify", "fleet"}
     assert project["services"]["worker"]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
     assert project["services"]["worker"]["environment"]["STREAM_APP_KAFKA_REPLICATION"] == "1"
     for service in project["services"].values():

@@ -36,11 +36,13 @@ def test_its_ports_are_those_of_the_commands() -> None:
     """A default that moves moves here too, and in the image and in Compose."""
     worker, serve = Options().kafka.metrics_port, Options().serve.port
 
-    assert health.port_of(["stream-app", "worker"]) == worker
+    assert health.port_of(["stream-app", "worker"]) == health.port_of(["stream-app", "notify"]) == worker
     assert health.port_of(["stream-app", "serve"]) == serve
     assert re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE) == [f"{worker} {serve}"]
     assert SERVICES["worker"]["ports"] == [f"127.0.0.1:{worker}:{worker}"]
     assert SERVICES["serve"]["ports"] == [f"127.0.0.1:{serve}:{serve}"]
+    # Its ports are those of the others, and so at others of the machine.
+    assert SERVICES["notify"]["ports"] == [f"127.0.0.1:{serve + 1}:{serve}", f"127.0.0.1:{worker + 1}:{worker}"]
 
 
 @pytest.mark.parametrize(
@@ -50,12 +52,15 @@ def test_its_ports_are_those_of_the_commands() -> None:
         (["/opt/stream-app/bin/python", "/opt/stream-app/bin/stream-app", "serve", "--port", "7000"], 7000),
         (["stream-app", "serve", "--port=7000"], 7000),
         (["stream-app", "serve", "--port"], 8484),
+        (["stream-app", "worker", "--metrics-port", "7000"], 7000),
+        (["stream-app", "notify", "--port", "7000"], 9464),
+        (["stream-app", "notify", "--port", "7000", "--metrics-port=7001"], 7001),
         (["stream-app", "replay", "events.jsonl"], None),
         (["sh", "/fleet.sh"], None),
     ],
 )
 def test_it_finds_the_command(line: list[str], port: int | None) -> None:
-    """With an init before it or not; a flag holds before the default, and other commands have no port."""
+    """With an init before it or not; the flag of its probes holds before the default; other commands have no port."""
     assert health.port_of(line) == port
 
 
@@ -64,7 +69,7 @@ def test_it_reads_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_APP_KAFKA_METRICS_PORT", "1")
     monkeypatch.setenv("STREAM_APP_SERVE_PORT", "2")
 
-    assert (health.port_of(["worker"]), health.port_of(["serve"])) == (1, 2)
+    assert [health.port_of([command]) for command in ("worker", "notify", "serve")] == [1, 1, 2]
 
 
 def test_every_service_of_compose_is_asked_for_its_own_command() -> None:
@@ -77,6 +82,13 @@ def test_every_service_of_compose_is_asked_for_its_own_command() -> None:
             assert service["healthcheck"] == {"disable": True}
     assert "/opt/stream-app/health.py" in re.findall(r"^HEALTHCHECK .*$", DOCKERFILE, re.MULTILINE)[0]
     assert FILE.is_file()
+
+
+def test_services_with_state_have_a_volume_of_their_own() -> None:
+    """Two processes on one folder are refused."""
+    volumes = [service["volumes"] for name, service in SERVICES.items() if name in ("worker", "notify")]
+
+    assert volumes == [["state:/var/lib/stream-app"], ["notify:/var/lib/stream-app"]]
 
 
 @contextmanager
