@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -14,6 +15,8 @@ from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 class WholeLog:
@@ -41,6 +44,8 @@ class WholeLog:
         self._at = TopicPartition(topic, 0)
         self._take = take
         self._consumer = AIOKafkaConsumer(**connection.client(), enable_auto_commit=False, auto_offset_reset="none")
+        self._started = asyncio.Event()
+        self._problem = Problem(log)
         #: The offset after the last record that was taken.
         self.position = start
         #: Whether everything was taken that was in the log at the start.
@@ -48,18 +53,19 @@ class WholeLog:
         self._waits: list[tuple[int, asyncio.Future[None]]] = []
 
     async def run(self) -> None:
-        """Reads until cancelled.
+        """Reads until cancelled, however long Kafka is away in between.
 
         Raises
         ------
         KafkaError
             An error that is not transient.
         """
-        await self._consumer.start()
         try:
+            await self._ask(self._consumer.start)
             self._consumer.assign([self._at])
             self._consumer.seek(self._at, self.position)
-            end = await self._end()
+            self._started.set()
+            end = await self._ask(self._end)
             while True:
                 self.caught_up = self.caught_up or self.position >= end
                 await self._read()
@@ -75,29 +81,44 @@ class WholeLog:
 
     async def read_to_end(self) -> None:
         """Returns when everything was taken that is in the log now."""
-        end = await retry(self._end, Problem(log).report, f"the end of {self._at.topic} is not known")
-        await self.reached(end or 0)
+        await self._started.wait()
+        await self.reached(await self._ask(self._end))
+
+    async def _ask(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """An answer of Kafka, however long it is away."""
+        answer = await retry(ask, self._problem.report, f"{self._at.topic} cannot be read")
+        return answer  # type: ignore[return-value]  # it is always wanted
+
+    async def _begin(self) -> int:
+        return int((await self._consumer.beginning_offsets([self._at]))[self._at])
 
     async def _end(self) -> int:
         return int((await self._consumer.end_offsets([self._at]))[self._at])
 
     async def _read(self) -> None:
         try:
-            fetched = await self._consumer.getmany(self._at, timeout_ms=1_000)
+            fetched = await self._ask(lambda: self._consumer.getmany(self._at, timeout_ms=1_000))
         except OffsetOutOfRangeError:
-            begin = int((await self._consumer.beginning_offsets([self._at]))[self._at])
-            log.warning(
-                "offsets %d to %d of %s were gone before they were read", self.position, begin - 1, self._at.topic
-            )
-            self._consumer.seek(self._at, begin)
+            await self._move()
             return
         records = fetched.get(self._at, [])
         # Offsets have holes, where records were compacted.
-        position = int(await self._consumer.position(self._at))
+        position = int(await self._ask(lambda: self._consumer.position(self._at)))
         if position > self.position:
             await self._take(records, position)
             self.position = position
             self._wake()
+
+    async def _move(self) -> None:
+        """Goes on where the log begins or ends by now."""
+        begin, end, topic = await self._ask(self._begin), await self._ask(self._end), self._at.topic
+        if self.position < begin:
+            log.warning("offsets %d to %d of %s were gone before they were read", self.position, begin - 1, topic)
+            self._consumer.seek(self._at, begin)
+        elif self.position > end:
+            log.error("%s ends at offset %d and was read up to %d: Kafka has lost its end", topic, end, self.position)
+            self.position = end
+            self._consumer.seek(self._at, end)
 
     def _wake(self) -> None:
         waiting = self._waits
