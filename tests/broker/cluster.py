@@ -172,7 +172,7 @@ class Cluster:
             linger_ms=20,
             compression_type="zstd",
             enable_idempotence=True,
-            request_timeout_ms=300_000,
+            request_timeout_ms=900_000,
         )
         await producer.start()
         pause_every = len(records) // 20 + 1
