@@ -82,7 +82,8 @@ def find_placement(admin: KafkaAdminClient, names: Names, target: str) -> Placem
     Raises
     ------
     OptionsError
-        It does not exist; or it is the topic of events, and the changelog does not exist or may not be described.
+        It does not exist; or it is the topic of events, and has fewer partitions than the changelog, or the changelog
+        does not exist or may not be described.
     """
     seen = find_seen(admin, [target, names.changelog])
     if target not in seen:
@@ -93,5 +94,10 @@ def find_placement(admin: KafkaAdminClient, names: Names, target: str) -> Placem
         raise OptionsError(
             f"topic {names.changelog}, by which the records of {target} are placed, {why}: run `stream-app topics "
             "apply`, and let the user describe it"
+        )
+    if target == names.events and seen[target].partitions < partitions:
+        raise OptionsError(
+            f"topic {target} has {seen[target].partitions} partitions, fewer than the {partitions} of "
+            f"{names.changelog}: it was made anew with another number; delete it, and run `stream-app topics apply`"
         )
     return Placement(names.events, partitions)
