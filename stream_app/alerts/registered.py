@@ -205,12 +205,18 @@ def from_row(row: bytes, vault: Vault) -> Registered:
             subscription=make_subscription(_decrypted(stored["subscription"], vault)),
             created_ms=text_to_time(stored["created"]),
             updated_ms=text_to_time(stored["updated"]),
-            version=stored["version"],
+            version=_version(stored["version"]),
             former_secret=SecretStr(vault.decrypt(former)) if former is not None else None,
             former_until_ms=text_to_time(stored["former_until"]) if former is not None else 0,
         )
     except (KeyError, TypeError, ValueError, AttributeError, SubscriptionError) as error:
         raise StateError(f"a stored subscription cannot be read: {error!r}") from None
+
+
+def _version(stored: object) -> int:
+    if isinstance(stored, bool) or not isinstance(stored, int) or stored < 1:
+        raise ValueError(f"version {stored!r}")
+    return stored
 
 
 def restored_secrets(changed: Mapping[str, Any], current: Subscription) -> dict[str, Any]:

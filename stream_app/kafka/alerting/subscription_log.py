@@ -1,35 +1,43 @@
 """The topic of subscriptions: compacted, with one partition, read by every notifier.
 
 Several notifiers may change one subscription at the same time. The order of the topic decides: a change counts where
-its version follows the one before it. Whoever wrote a change that does not count is told, and writes the one that does
-again, since compaction keeps the last record of a subscription.
+its version follows the one before it, and a deletion always. Compaction however keeps the last record of a
+subscription, whether it counts or not. After a change that does not count, whoever reads it therefore writes the one
+that does again, as a *confirmation*: a record that counts for all who have nothing later than what its writer had read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
 from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
-from stream_app.errors import StateError
+from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which a change that Kafka has not taken is reported as not possible now.
 _WRITE_SECONDS = 10.0
-#: Header by which a writer finds its own change, and the value of a subscription that must not be made again.
-_CHANGE, _DELETED = "change", b"deleted"
+#: Headers: by which a writer finds its own change, and up to which offset the writer of a confirmation had read.
+_CHANGE, _CONFIRMS = "change", "confirms"
+_OFFSET = struct.Struct(">q")
+#: The value of a subscription that must not be made again, and the key of a record by which a wrong vault is found.
+_DELETED, _KEY = b"deleted", "vault:"
 
 
 class SubscriptionLog:
@@ -67,8 +75,26 @@ class SubscriptionLog:
         self.deleted: set[str] = set()
         self._values: dict[str, bytes] = {}
         self._gone: set[str] = set()
-        #: Changes of this process that do not count.
+        #: The offset of the last record that counts, by subscription.
+        self._counts_at: dict[str, int] = {}
+        #: Subscriptions that are to be confirmed: the offset of the last change that does not count.
+        self._unconfirmed: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Changes of this process that are under way, and those of them that do not count.
+        self._pending: set[bytes] = set()
         self._refused: set[bytes] = set()
+        self._key_is_known = False
+
+    async def check_key(self) -> None:
+        """Sees to it that all notifiers have the same key.
+
+        Raises
+        ------
+        KafkaError
+            Kafka does not take what the first notifier writes; it is not transient.
+        """
+        if not self._key_is_known:
+            await self._write_key()
 
     async def write(self, name: str, registered: Registered | None) -> None:
         """Changes a subscription.
@@ -92,16 +118,18 @@ class SubscriptionLog:
         else:
             value = _DELETED if name.startswith(OWNED) else None
         change = uuid4().bytes
+        self._pending.add(change)
         try:
             async with asyncio.timeout(_WRITE_SECONDS):
-                offset = await self._append(name, value, change)
+                offset = await self._append(name, value, [(_CHANGE, change)])
                 await self.log.reached(offset + 1)
+            if change in self._refused:
+                raise ConflictError("another change of this subscription came first")
         except TimeoutError:
-            raise AlertStoreError(f"Kafka has not taken the change within {_WRITE_SECONDS:g} s") from None
-        if change in self._refused:
+            raise AlertStoreError(f"Kafka has not taken the change within {_WRITE_SECONDS:g} s; it may yet") from None
+        finally:
+            self._pending.discard(change)
             self._refused.discard(change)
-            await self._append(name, self._values.get(name), uuid4().bytes)
-            raise ConflictError("another change of this subscription came first")
 
     async def forget(self, mark: str, names: Iterable[str]) -> None:
         """Leaves of subscriptions of an owner, which are deleted, nothing but a mark.
@@ -113,14 +141,13 @@ class SubscriptionLog:
         names
             The ids of the subscriptions.
         """
-        last = await self._append(mark, _DELETED, uuid4().bytes)
+        last = await self._append(mark, _DELETED, [])
         for name in names:
             if name in self.deleted:
-                last = await self._append(name, None, uuid4().bytes)
+                last = await self._append(name, None, [])
         await self.log.reached(last + 1)
 
-    async def _append(self, name: str, value: bytes | None, change: bytes) -> int:
-        headers = [(_CHANGE, change)]
+    async def _append(self, name: str, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
         appended = await self._producer.send(self._topic, value, name.encode(), partition=0, headers=headers)
         return int((await appended).offset)
 
@@ -130,23 +157,58 @@ class SubscriptionLog:
 
     def _apply(self, record: Record) -> None:
         name = (record.key or b"").decode(errors="replace")
+        if name == _KEY:
+            self._take_key(record)
+            return
+        confirms = _confirms(record)
+        if confirms is not None and self._counts_at.get(name, -1) > confirms:
+            if not self._is_current(name, record.value):
+                self._refuse(name, record)
+            return
         if record.value is None or record.value == _DELETED:
             self._delete(name, keep_away=record.value is not None)
-            return
-        if record.value == self._values.get(name):
-            return
+        elif record.value != self._values.get(name):
+            registered = self._read(name, record)
+            if registered is None:
+                return
+            if confirms is None and not self._follows(name, registered.version):
+                self._refuse(name, record)
+                return
+            self.registered[name], self._values[name] = registered, record.value
+            self._gone.discard(name)
+            self.deleted.discard(name)
+            self._on_change(name, registered)
+        self._counts_at[name] = record.offset
+        if confirms is not None and self._unconfirmed.get(name, record.offset) <= confirms:
+            del self._unconfirmed[name]
+
+    def _take_key(self, record: Record) -> None:
         try:
-            registered = from_row(record.value, self._vault)
+            self._vault.decrypt((record.value or b"").decode(errors="replace"))
+        except OptionsError:
+            if not self._key_is_known:
+                raise
+            # Somebody has begun at the same time, with another key. Compaction shall not keep that one.
+            self._start(self._write_key())
+        self._key_is_known = True
+
+    async def _write_key(self) -> None:
+        async def write() -> int:
+            return await self._append(_KEY, self._vault.encrypt(_KEY).encode(), [])
+
+        last = await retry(write, Problem(log).report, f"{self._topic} cannot be written to")
+        await self.log.reached((last or 0) + 1)
+
+    def _read(self, name: str, record: Record) -> Registered | None:
+        """The subscription in a record; None where there is none, which is logged."""
+        try:
+            found = from_row(record.value or b"", self._vault)
+            if found.subscription.id != name:
+                raise StateError(f"the subscription {found.subscription.id} has the key {name}")
         except StateError as error:
             log.error("%s at offset %d is ignored: %s", self._topic, record.offset, error)
-            return
-        if not self._follows(name, registered.version) or registered.subscription.id != name:
-            log.info("a change of subscription %s at offset %d came second", name, record.offset)
-            self._refused.update(value for header, value in record.headers if header == _CHANGE)
-            return
-        self.registered[name], self._values[name] = registered, record.value
-        self._gone.discard(name)
-        self._on_change(name, registered)
+            return None
+        return found
 
     def _follows(self, name: str, version: int) -> bool:
         current = self.registered.get(name)
@@ -154,6 +216,11 @@ class SubscriptionLog:
             return version == current.version + 1
         # What compaction has left may begin at any version.
         return name not in self._gone or version == 1
+
+    def _is_current(self, name: str, value: bytes | None) -> bool:
+        if value is None or value == _DELETED:
+            return name not in self.registered and (name in self.deleted) == (value is not None)
+        return value == self._values.get(name)
 
     def _delete(self, name: str, *, keep_away: bool) -> None:
         self._gone.add(name)
@@ -164,3 +231,41 @@ class SubscriptionLog:
         self._values.pop(name, None)
         if self.registered.pop(name, None) is not None:
             self._on_change(name, None)
+
+    def _refuse(self, name: str, record: Record) -> None:
+        log.info("a change of subscription %s at offset %d came second", name, record.offset)
+        self._refused.update(value for header, value in record.headers if header == _CHANGE and value in self._pending)
+        is_new = name not in self._unconfirmed
+        self._unconfirmed[name] = record.offset
+        if is_new:
+            self._start(self._confirm(name))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _confirm(self, name: str) -> None:
+        """Writes again what counts of a subscription, unless another notifier has done so."""
+
+        async def confirm() -> bool:
+            await self.log.read_to_end()
+            while name in self._unconfirmed:
+                value = self._values.get(name, _DELETED if name in self.deleted else None)
+                last = await self._append(name, value, [(_CONFIRMS, _OFFSET.pack(self.log.position - 1))])
+                await self.log.reached(last + 1)
+            return True
+
+        try:
+            await retry(confirm, Problem(log).report, f"subscription {name} cannot be confirmed")
+        except KafkaError as error:
+            log.error("subscription %s cannot be confirmed, other notifiers may do it: %r", name, error)
+            self._unconfirmed.pop(name, None)
+
+
+def _confirms(record: Record) -> int | None:
+    """Up to which offset the writer of a confirmation had read; None for a change."""
+    for header, value in record.headers:
+        if header == _CONFIRMS and len(value or b"") == _OFFSET.size:
+            return int(_OFFSET.unpack(value)[0])
+    return None

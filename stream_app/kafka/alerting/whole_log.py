@@ -86,8 +86,9 @@ class WholeLog:
 
     async def _ask(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """An answer of Kafka, however long it is away."""
-        answer = await retry(ask, self._problem.report, f"{self._at.topic} cannot be read")
-        return answer  # type: ignore[return-value]  # it is always wanted
+        return await retry(  # type: ignore[return-value]  # it is always wanted
+            ask, self._problem.report, f"{self._at.topic} cannot be read"
+        )
 
     async def _begin(self) -> int:
         return int((await self._consumer.beginning_offsets([self._at]))[self._at])

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from aiokafka.errors import InvalidTimestampError, KafkaError, KafkaTimeoutError
 
+from stream_app.errors import StreamAppError
+
 #: Seconds between two attempts.
 RETRY_SECONDS = 1.0
 
@@ -28,7 +30,7 @@ def cause(error: object) -> str:
     """Why something cannot continue, as a person reads it."""
     if isinstance(error, InvalidTimestampError):
         return f"{error!r}: the clock of this machine is ahead of that of Kafka's brokers, by an hour or more: set it"
-    return repr(error)
+    return str(error) if isinstance(error, StreamAppError) else repr(error)
 
 
 def always() -> bool:

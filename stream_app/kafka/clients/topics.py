@@ -30,6 +30,7 @@ _EVENTS = {"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "LogAppend
 _CHANGELOG = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(HOUR_MS),  # rows that a zombie overwrote must still be there to be read
+    "message.timestamp.type": "LogAppendTime",  # or the lag is over at once for a worker whose clock is behind
     "delete.retention.ms": str(7 * DAY_MS),
     "min.cleanable.dirty.ratio": "0.3",
     "segment.bytes": str(64 << 20),
@@ -162,10 +163,10 @@ def notifier_topics(names: Names, partitions: int, replication: int) -> list[Top
     durable = _durable(replication)
     topics = [
         _alerts(names, replication),
-        Topic(names.subscriptions, 1, {"cleanup.policy": "compact", **durable}),
+        Topic(names.subscriptions, 1, {**_CHANGELOG, **durable}),
         Topic(names.deliveries, partitions, {**_KEEP, **durable, **_LARGE, **_EVENTS}),
         Topic(names.deliveries_changelog, partitions, {**_CHANGELOG, **durable, **_LARGE}),
-        Topic(names.alert_log, 1, {**_KEEP, **durable, "retention.ms": str(35 * DAY_MS)}),
+        Topic(names.alert_log, 1, {**_KEEP, **durable, **_LARGE, "retention.ms": str(35 * DAY_MS)}),
     ]
     return [replace(topic, copies=replication) for topic in topics]
 

@@ -176,11 +176,13 @@ class GroupProcess(ABC):
         self._tasks.append(task)
 
     async def first(self, other: Coroutine[Any, Any, object]) -> None:
-        """Returns when `other` is done or the process is to stop."""
+        """Returns when `other` is done or the process is to stop; raises what `other` does."""
         waits = [asyncio.create_task(other), asyncio.create_task(self._stopping.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        for wait in done:
+            wait.result()
 
     async def serve_partitions(
         self,

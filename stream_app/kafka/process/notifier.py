@@ -155,6 +155,8 @@ class NotifierProcess(GroupProcess):
         for work in (subscriptions.log.run(), alert_log.log.run(), alert_log.delete_old()):
             self.start(work)
         await self.first(subscriptions.log.read_to_end())
+        if not self.is_stopping:
+            await self.first(subscriptions.check_key())
         if self.is_stopping:
             return
         group = NotifierGroup(names, subscriptions, send, sinks)

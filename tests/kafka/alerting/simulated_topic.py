@@ -130,13 +130,16 @@ class Producer:
         self._topic = topic
         self._draw = draw or random.Random(0)
         self._sending = asyncio.Lock()
+        self._deliveries: list[asyncio.Future[Any]] = []
 
     async def send(
         self, _: str, value: bytes | None, key: bytes, *, partition: int, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
         assert partition == 0
         self._topic.failure("send")
-        return asyncio.ensure_future(self._deliver(key, value, headers))
+        delivery = asyncio.ensure_future(self._deliver(key, value, headers))
+        self._deliveries.append(delivery)
+        return asyncio.shield(delivery)  # what was sent arrives, whether or not somebody waits for it
 
     async def _deliver(self, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> Any:
         async with self._sending:

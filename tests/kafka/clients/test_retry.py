@@ -18,6 +18,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from stream_app.errors import OptionsError
 from stream_app.kafka.clients.retry import Problem, cause, is_transient, retry
 
 
@@ -143,3 +144,4 @@ def test_a_clock_that_is_ahead_is_named() -> None:
     """Kafka refuses records from an hour or more ahead; an error of another kind is shown as it is."""
     assert "set it" in cause(InvalidTimestampError())
     assert cause(ValueError("x")) == "ValueError('x')"
+    assert cause(OptionsError("set the key")) == "set the key"
