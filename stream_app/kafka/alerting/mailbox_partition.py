@@ -7,9 +7,11 @@ same position, with the entries of the delivery log as its outbox.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -96,6 +98,8 @@ class MailboxPartition:
         self._on_changes = on_changes
         self.notifier = make_notifier(self._save)
         self._tasks: list[asyncio.Task[None]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._committing = asyncio.Lock()
         #: Why nothing can be committed any more: the mailboxes are ahead of Kafka then, and must be restored.
         self._failure: Exception | None = None
         self._closed = False
@@ -116,7 +120,7 @@ class MailboxPartition:
         mine = [each for name, each in self._subscriptions.registered.items() if self.has(name)]
         self.notifier.load(mine, {key: row for key, row in restored.rows.items() if not key.startswith(b"\x00")})
         self._counts.restore.add(time.monotonic() - began)
-        self._start(self.notifier.run())
+        self._running = self._start(self.notifier.run())
 
     def has(self, name: str) -> bool:
         """Whether a subscription belongs to this partition."""
@@ -153,18 +157,24 @@ class MailboxPartition:
         try:
             await self.notifier.saved()
         except AlertStoreError:
-            if self._failure is None:
+            if self._failure is None and not self._closed:
                 raise
+        if self._closed:
+            return  # what it takes after that is saved by nobody
         if self._failure is not None:
             raise self._failure
         batch.done = True
 
     async def drain(self) -> None:
         """Sends nothing more; returns when attempts under way are finished and saved, or have taken too long."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        if self._running is not None:
+            self._running.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+                async with self._committing:  # a commit that has begun is finished
+                    pass
 
     def close(self) -> None:
         """Ends sending, and closes the local copy. Attempts under way are repeated by the next owner."""
@@ -194,19 +204,20 @@ class MailboxPartition:
         if name not in self.notifier.registered and self.has(name):
             await self._subscriptions.log.read_to_end()  # it may have been made a moment ago
         if name not in self.notifier.registered:
-            self._drop(delivery)
+            self._drop(delivery, record.timestamp)
         elif isinstance(delivery, Matched):
             self.notifier.deliver(name, delivery.record, delivery.logged_ms, exact=delivery.exact)
         else:
             self.notifier.again(name, delivery.message, delivery.records, self._clocks.now_ms())
 
-    def _drop(self, delivery: Matched | Again) -> None:
+    def _drop(self, delivery: Matched | Again, time_ms: int) -> None:
+        """Logs that there is nobody to send it to; with the time of its record, so that doubles are alike."""
         records = (delivery.record,) if isinstance(delivery, Matched) else delivery.records
         message = delivery.record.id if isinstance(delivery, Matched) else delivery.message
         entry = LogEntry(
             message,
             Fate.DROPPED,
-            self._clocks.now_ms(),
+            time_ms,
             0,
             "the subscription was deleted",
             tuple(each.id for each in records),
@@ -214,14 +225,20 @@ class MailboxPartition:
         self.notifier.note(delivery.subscription, entry)
 
     async def _save(self, changes: Changes) -> None:
-        if self._failure is None:
-            try:
-                await self._commit(changes)
-            except Exception as error:  # whatever it is, the mailboxes are ahead of Kafka now
-                self._fail(error)
-            else:
-                return
-        raise AlertStoreError(f"partition {self.number} of {self._names.deliveries}: {self._failure}")
+        # A commit that has begun is finished, also where whoever waits for it is cancelled.
+        await asyncio.shield(asyncio.ensure_future(self._save_in_turn(changes)))
+
+    async def _save_in_turn(self, changes: Changes) -> None:
+        async with self._committing:
+            if self._failure is None and not self._closed:
+                try:
+                    await self._commit(changes)
+                except Exception as error:  # whatever it is, the mailboxes are ahead of Kafka now
+                    self._fail(error)
+                else:
+                    return
+        why = self._failure or "it was given up"
+        raise AlertStoreError(f"partition {self.number} of {self._names.deliveries}: {why}")
 
     async def _commit(self, changes: Changes) -> None:
         outbox: list[Message] = [
@@ -256,10 +273,11 @@ class MailboxPartition:
         except KafkaError as error:
             log.error("partition %d must be restored, and cannot be: %r", self.number, error)
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.remove(task)
