@@ -30,6 +30,20 @@ ReplicationFlag = Annotated[
     typer.Option("--replication", min=1, help="Copies of each topic (3 if not set).", show_default=False),
 ]
 
+FolderFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where local copies of the state are kept (stream-app-state if not set).",
+        show_default=False,
+    ),
+]
+
+MetricsPortFlag = Annotated[
+    int | None,
+    typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
+]
+
 #: The packages of the extra `worker`.
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,14 @@ import typer
 from stream_app.cli.alert_assembly import alerts_of, tokens_of
 from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag
-from stream_app.cli.kafka_flags import ReplicationFlag, ServersFlag, kafka_errors, load_kafka_options
+from stream_app.cli.kafka_flags import (
+    FolderFlag,
+    MetricsPortFlag,
+    ReplicationFlag,
+    ServersFlag,
+    kafka_errors,
+    load_kafka_options,
+)
 from stream_app.cli.serve import check_address, limits_of
 from stream_app.cli.worker import bind_errors, configure_logging
 
@@ -29,18 +35,8 @@ if TYPE_CHECKING:
 def notify(
     config: ConfigFlag = None,
     bootstrap_servers: ServersFlag = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Where local copies of the state are kept (stream-app-state if not set).",
-            show_default=False,
-        ),
-    ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
-    ] = None,
+    folder: FolderFlag = None,
+    metrics_port: MetricsPortFlag = None,
     host: Annotated[str | None, typer.Option(help="Address of the API (127.0.0.1 if not set).")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port of the API (8484 if not set; 0 takes any).")

@@ -10,14 +10,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stream_app.cli.assembly import worker_settings
 from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag
-from stream_app.cli.kafka_flags import ReplicationFlag, ServersFlag, kafka_errors, load_kafka_options
+from stream_app.cli.kafka_flags import (
+    FolderFlag,
+    MetricsPortFlag,
+    ReplicationFlag,
+    ServersFlag,
+    kafka_errors,
+    load_kafka_options,
+)
 from stream_app.errors import OptionsError
 
 #: Errors of binding to an address; nothing else in a worker raises them.
@@ -27,18 +33,8 @@ _NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 def worker(
     config: ConfigFlag = None,
     bootstrap_servers: ServersFlag = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Where local copies of the state are kept (stream-app-state if not set).",
-            show_default=False,
-        ),
-    ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
-    ] = None,
+    folder: FolderFlag = None,
+    metrics_port: MetricsPortFlag = None,
     replication: ReplicationFlag = None,
     accept_loss: Annotated[
         bool,

@@ -9,10 +9,9 @@ import signal
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
@@ -46,20 +45,32 @@ _RETRY_SECONDS = 2.0
 _STOP_SECONDS = 18.0
 
 
-@dataclass(frozen=True)
-class GroupSettings:
+class GroupSettings(Protocol):
     """What each process of a consumer group is told."""
 
-    connection: Connection
-    #: Where local copies of the state are kept; each process needs a folder of its own.
-    folder: Path
-    #: For static membership: keeps the partitions over a restart shorter than the session timeout.
-    instance_id: str | None = None
-    #: The session timeout of the consumer group, in seconds.
-    session_seconds: float = 10.0
-    #: Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.
-    host: str = "127.0.0.1"
-    port: int = 9464
+    @property
+    def connection(self) -> Connection:
+        """How to reach Kafka."""
+
+    @property
+    def folder(self) -> Path:
+        """Where local copies of the state are kept; each process needs a folder of its own."""
+
+    @property
+    def instance_id(self) -> str | None:
+        """For static membership: keeps the partitions over a restart shorter than the session timeout."""
+
+    @property
+    def session_seconds(self) -> float:
+        """The session timeout of the consumer group, in seconds."""
+
+    @property
+    def host(self) -> str:
+        """The address at which `/metrics`, `/livez` and `/readyz` are served."""
+
+    @property
+    def port(self) -> int:
+        """Its port; 0 takes a free one."""
 
 
 class GroupProcess(ABC):

@@ -50,7 +50,7 @@ from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
 from stream_app.kafka.clients.topics import Found, Names
 from stream_app.kafka.engine.assignment import Assignment
-from stream_app.kafka.process.group_process import GroupProcess, GroupSettings
+from stream_app.kafka.process.group_process import GroupProcess
 from stream_app.kafka.process.notifier_monitor import NotifierMonitor
 from stream_app.kafka.processing.partitioner import TICK
 from stream_app.kafka.records import Batch
@@ -101,15 +101,7 @@ class NotifierProcess(GroupProcess):
         self.monitor = NotifierMonitor(flow, settings.stale_seconds)
         #: Serves the API; set before `run`.
         self.serve_api: Serve = lambda *_: contextlib.nullcontext()
-        group = GroupSettings(
-            settings.connection,
-            settings.folder,
-            settings.instance_id,
-            settings.session_seconds,
-            settings.host,
-            settings.port,
-        )
-        super().__init__(group, flow, self.monitor, self.monitor.counts)
+        super().__init__(settings, flow, self.monitor, self.monitor.counts)
 
     def check_topics(self, admin: KafkaAdminClient) -> dict[str, Found]:
         """The topics of notifiers; see `GroupProcess.check_topics`. The first notifier begins at the end of alerts."""

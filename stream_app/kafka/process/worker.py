@@ -26,7 +26,7 @@ from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.ticks import TickWriter
 from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.learning import Learning, restore
-from stream_app.kafka.process.group_process import GroupProcess, GroupSettings
+from stream_app.kafka.process.group_process import GroupProcess
 from stream_app.kafka.process.worker_monitor import WorkerMonitor
 from stream_app.kafka.processing.partition import Detector, Partition
 from stream_app.kafka.processing.rekeying import rekey
@@ -94,15 +94,7 @@ class Worker(GroupProcess):
         self._tick_key = TickKey(settings.checkpoint_key, settings.names.events)
         flow = worker_flow(settings.names)
         self.monitor = WorkerMonitor(flow, settings.detector.policy.budgets, settings.stale_seconds)
-        group = GroupSettings(
-            settings.connection,
-            settings.folder,
-            settings.instance_id,
-            settings.session_seconds,
-            settings.host,
-            settings.port,
-        )
-        super().__init__(group, flow, self.monitor, self.monitor.counts)
+        super().__init__(settings, flow, self.monitor, self.monitor.counts)
 
     def check_topics(self, admin: KafkaAdminClient) -> dict[str, Found]:
         """The topics of workers; see `GroupProcess.check_topics`."""
