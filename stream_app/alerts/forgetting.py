@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stream_app.alerts.ownership import subscription_id
-from stream_app.alerts.saved import AuditEntry
+from stream_app.alerts.saved import AuditEntry, erased
 from stream_app.alerts.store import KEEP_DAYS, AlertStore
 from stream_app.alerts.subscribers import Subscribers
 from stream_app.alerts.subscriptions import Subscription
@@ -55,6 +55,7 @@ class Erasure:
             audited = "UPDATE audit SET subject = ?, request = '' WHERE subject = ?"
             self.audit_entries += db.execute(audited, (self.pseudonym, name)).rowcount
             db.execute("DELETE FROM deleted WHERE id = ?", (name,))
+            db.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (erased(name),))
         by_owner = "UPDATE audit SET who = ? WHERE who = ?"
         self.audit_entries += db.execute(by_owner, (self.pseudonym, self.owner)).rowcount
         db.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (mark_of(self.owner),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,11 @@ def merged(first: Changes, second: Changes) -> Changes:
         audit=[*first.audit, *second.audit],
         cursor=second.cursor if second.cursor is not None else first.cursor,
     )
+
+
+def erased(name: str) -> str:
+    """What tells that the log of a subscription was erased, without its id."""
+    return f"erased:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
-from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, Delivery, LogPage
+from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, Delivery, LogPage, erased
 from stream_app.alerts.secrets import Vault
 from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
@@ -138,13 +138,21 @@ class AlertStore:
                     for number, logged_ms, each in page.flags
                 ],
             )
-            # A writer that died may have written an entry twice.
+            for _, entry in page.audit:
+                if entry.what == "create":
+                    self._db.execute("DELETE FROM deleted WHERE id = ?", (erased(entry.subject),))
+            gone = {name for (name,) in self._db.execute("SELECT id FROM deleted WHERE id LIKE 'erased:%'")}
+            # A writer that died may have written an entry twice. What was erased may be logged a moment later.
             self._db.executemany(
                 "INSERT OR IGNORE INTO deliveries"
                 " (number, subscription, message, fate, time_ms, attempt, reason, records)"
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?3"
                 " AND subscription = ?2 AND fate = ?4 AND time_ms = ?5 AND attempt = ?6)",
-                [(each.number, each.subscription, *_delivery_row(each.entry)) for each in page.deliveries],
+                [
+                    (each.number, each.subscription, *_delivery_row(each.entry))
+                    for each in page.deliveries
+                    if not gone or erased(each.subscription) not in gone
+                ],
             )
             self._db.executemany(
                 "INSERT OR IGNORE INTO audit (number, time_ms, who, what, subject, request) VALUES (?, ?, ?, ?, ?, ?)",
@@ -159,9 +167,18 @@ class AlertStore:
             self._read("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def followed(self) -> tuple[str, int]:
-        """The log that is followed, and the position in it up to which it is stored; "" and 0: none is."""
-        with self._lock:
-            return self._followed()
+        """The log that is followed, and the position in it up to which it is stored; "" and 0: none is.
+
+        Raises
+        ------
+        AlertStoreError
+            The file cannot be read.
+        """
+        try:
+            with self._lock:
+                return self._followed()
+        except sqlite3.Error as error:
+            raise AlertStoreError(f"cannot read {self.path}: {error}") from None
 
     def _followed(self) -> tuple[str, int]:
         found = self._db.execute("SELECT value FROM meta WHERE name = 'log'").fetchone()
@@ -337,9 +354,10 @@ class AlertStore:
                 write()
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
+                raise AlertStoreError(f"cannot write to {self.path}: {error}") from None
+            finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                raise AlertStoreError(f"cannot write to {self.path}: {error}") from None
 
 
 def _record(row: bytes) -> FlagRecord:

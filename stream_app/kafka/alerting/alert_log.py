@@ -74,7 +74,14 @@ class AlertLog:
     async def _take(self, records: Sequence[Record], position: int) -> None:
         page = LogPage(self._topic_id, position)
         for record in records:
+            if page.erasures:  # it erases what is before it, wherever a page ends
+                page.position = record.offset
+                await self._store_page(page)
+                page = LogPage(self._topic_id, position)
             self._add(page, record)
+        await self._store_page(page)
+
+    async def _store_page(self, page: LogPage) -> None:
         while True:
             try:
                 await asyncio.to_thread(self._store.follow, page)

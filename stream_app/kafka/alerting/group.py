@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 
 from stream_app.alerts.flags import FlagRecord
@@ -21,8 +22,8 @@ from stream_app.kafka.clients.retry import is_transient
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.state.outbox import Message
 
-#: Seconds after which an erasure that Kafka has not taken is reported as not possible now.
-_ERASE_SECONDS = 10.0
+#: Seconds after which what Kafka has not taken is reported as not possible now.
+_SECONDS = 10.0
 
 
 class NotifierGroup:
@@ -81,19 +82,19 @@ class NotifierGroup:
         # Nothing else runs between a change and this line, so these are the changes of one request.
         pending, self._pending = self._pending, []
         for change in pending:
-            try:
+            with _reported():
                 await change()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                raise AlertStoreError(f"Kafka does not take the change: {error}") from None
 
     async def test(self, registered: Registered, message: Outgoing) -> Result:
         """Sends one message outside of any mailbox."""
         return await self._sink_of(registered).send(message)
 
     def _add(self, message: Message) -> None:
-        self._pending.append(partial(self._send, [message]))
+        async def send() -> None:
+            async with asyncio.timeout(_SECONDS):
+                await self._send([message])
+
+        self._pending.append(send)
 
 
 class GroupLogs:
@@ -129,13 +130,24 @@ class GroupLogs:
         AlertStoreError
             Kafka does not take it now.
         """
-        try:
-            async with asyncio.timeout(_ERASE_SECONDS):
+        with _reported():
+            async with asyncio.timeout(_SECONDS):
                 await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
                 await self._send([erasure_message(self._topic, erasure)])
                 await self._alert_log.log.read_to_end()
-        except TimeoutError:
-            raise AlertStoreError(f"Kafka has not taken it within {_ERASE_SECONDS:g} s; ask again") from None
         done = self._alert_log.erased.pop(erasure.pseudonym, erasure)
         erasure.deliveries += done.deliveries
         erasure.audit_entries += done.audit_entries
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Raises AlertStoreError where Kafka is away."""
+    try:
+        yield
+    except TimeoutError:
+        raise AlertStoreError(f"Kafka has not taken the change within {_SECONDS:g} s; it may yet") from None
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise AlertStoreError(f"Kafka does not take the change: {error}") from None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import orjson
 
 from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.matching import Matcher
+from stream_app.alerts.saved import AlertStoreError
 from stream_app.errors import StateError
 from stream_app.kafka.alerting.deliveries import Matched, delivery_of
 from stream_app.kafka.alerting.log_entries import flag_message
@@ -24,7 +26,8 @@ from stream_app.kafka.state.outbox import Message
 
 log = logging.getLogger(__name__)
 
-#: Called with each flag record before it is matched: who owns the run may have to be subscribed first.
+#: Called with each flag record before it is matched: who owns the run may have to be subscribed first. It is called
+#: again where it raises AlertStoreError.
 Before = Callable[[FlagRecord], Awaitable[None]]
 
 
@@ -65,7 +68,13 @@ async def pass_on(
     for record in batch.records:
         found = read_alert(record, counts)
         if found is not None:
-            await before(found)
+            await retry(
+                partial(before, found),
+                Problem(log).report,
+                "an owner cannot be subscribed",
+                transient=lambda error: isinstance(error, AlertStoreError),
+                wanted=owned,
+            )
             messages.append(flag_message(names.alert_log, found, record.timestamp))
             messages += [
                 delivery_of(names.deliveries, Matched(subscription.id, found, exact, record.timestamp))

@@ -166,9 +166,9 @@ class NotifierProcess(GroupProcess):
                 await group.saved()
             except ConflictError:
                 log.info("%s was subscribed by another notifier", record.owner)
-            except AlertStoreError as error:
-                log.warning("owner %r could not be subscribed: %s", record.owner[:200], error)
+            except AlertStoreError:
                 owners.done.discard(made.subscription.id)
+                raise
 
         async def matched(batch: Batch, owned: Callable[[], bool]) -> None:
             await pass_on(batch, names, self._matcher, subscribe_owner, send, self.monitor.counts, owned)
