@@ -13,6 +13,9 @@ former owner writes after the fence counts. Reading follows three rules:
   fenced off; the next owner writes the valid rows of their keys again, before its own POSITION.
 - Of two fences of one epoch the first counts; the writer of the other one needs a higher epoch.
 
+Compaction keeps the last POSITION, whether it counts or not. Where records are missing before one that does not count,
+a POSITION that counts may be among them.
+
 Fences of 256 epochs in a row have different keys. If compaction removed a fence because a later one follows, whose
 writer died before it wrote anything else, what a zombie wrote between the two would count.
 """
@@ -67,9 +70,11 @@ class Fold:
         The rows that result from the log before the first record given to `add`.
     rank
         The highest rank before that record.
+    offset
+        Where that record would be if compaction had removed none.
     """
 
-    def __init__(self, rows: dict[bytes, bytes], rank: Rank) -> None:
+    def __init__(self, rows: dict[bytes, bytes], rank: Rank, offset: int = 0) -> None:
         self.rows = rows
         #: The highest rank so far, and what the fence says with which its epoch began.
         self.rank = rank
@@ -84,11 +89,18 @@ class Fold:
         self.pending: dict[bytes, bytes | None] = {}
         #: Records that no worker wrote.
         self.foreign = 0
+        #: Whether a later POSITION that counts may have been removed: `rows` may be those of an earlier commit.
+        self.uncertain = False
+        self._offset = offset
+        #: Whether records are missing since the last POSITION that counts.
+        self._gap = False
 
     def add(self, record: ChangelogRecord) -> None:
         """Applies the next record of the log; one that no worker wrote is ignored."""
         key, value = record.key, record.value
         assert key is not None
+        self._gap |= record.offset > self._offset
+        self._offset = record.offset + 1
         try:
             rank = rank_of(record)
         except StateError as error:
@@ -101,7 +113,7 @@ class Fold:
         self.touched.add(key)
         self.committed |= key != POSITION
         if rank < self.rank:
-            self.overwritten.add(key)
+            self._overwrite(key)
             return
         self.rank = rank
         self.overwritten.discard(key)
@@ -115,7 +127,11 @@ class Fold:
         self.foreign += 1
         if not key.startswith(FENCE):  # compaction would keep this record instead of a row
             self.touched.add(key)
-            self.overwritten.add(key)
+            self._overwrite(key)
+
+    def _overwrite(self, key: bytes) -> None:
+        self.overwritten.add(key)
+        self.uncertain |= self._gap and key == POSITION
 
     def to_write_again(self) -> set[bytes]:
         """The keys of the rows that the next owner writes, so that the log alone gives the valid rows."""
@@ -128,6 +144,7 @@ class Fold:
             else:
                 self.rows[key] = value
         self.pending.clear()
+        self._gap = self.uncertain = False
 
 
 def rank_headers(rank: Rank) -> list[tuple[str, bytes]]:

@@ -73,8 +73,8 @@ class LocalStore:
     """Rows of one partition on disk.
 
     A disk may lose or change what was written to it, and RocksDB does not always say so: an iterator ends at a damaged
-    block as at the end of the rows. With the position the number of rows and the sum of their digests are therefore
-    written, and compared whenever all rows are read.
+    block as at the end of the rows. With the position the number of rows, the sum of their digests and a digest of the
+    position itself are therefore written, and compared whenever all rows are read.
 
     Parameters
     ----------
@@ -129,13 +129,17 @@ class LocalStore:
             return None
         try:
             fields = orjson.loads(stored)
+            own = fields.pop("digest", None)
+            mark = _mark_digest(fields)
             written, count, digests = fields.pop("written"), fields.pop("rows", None), fields.pop("digests", None)
             position = StorePosition(**fields)
         except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise DamagedCopyError(f"its position cannot be read: {error}") from None
         self._count, self._sum = len(rows), sum(map(digest, rows.items())) & _MASK
-        if count is None:
+        if count is None or own is None:
             return None
+        if own != mark:
+            raise DamagedCopyError("its position is not the one that was written")
         self._compare(count, digests)
         return Held(position, rows) if 0 <= time.time() - written < OLDEST_SECONDS else None
 
@@ -205,7 +209,7 @@ class LocalStore:
                 batch.put(key, value)
         digests &= _MASK
         mark = {**position.__dict__, "written": time.time(), "rows": count, "digests": f"{digests:016x}"}
-        batch.put(POSITION_KEY, orjson.dumps(mark))
+        batch.put(POSITION_KEY, orjson.dumps({**mark, "digest": _mark_digest(mark)}))
         if not self._written:
             make_file(self._folder / _WRITTEN)
             self._written = True
@@ -250,6 +254,11 @@ def digest(row: tuple[bytes, bytes]) -> int:
     return int.from_bytes(
         hashlib.blake2b(value, digest_size=8, key=hashlib.blake2b(key, digest_size=8).digest()).digest()
     )
+
+
+def _mark_digest(mark: dict[str, object]) -> str:
+    """The digest of the position, with which nobody finds rows at another one."""
+    return f"{digest((POSITION_KEY, orjson.dumps(mark))):016x}"
 
 
 def _is_lock(error: Exception) -> bool:

@@ -146,7 +146,7 @@ class PartitionTable:
             held = None
         if held is not None and held.position.topic_id == self._topics.changelog_id:
             at = held.position
-            return Fold(held.rows, Rank(at.epoch, at.position)), at.next_offset
+            return Fold(held.rows, Rank(at.epoch, at.position), at.next_offset), at.next_offset
         self._store.wipe()
         return Fold({}, Rank(0, 0)), 0
 
@@ -181,7 +181,7 @@ class PartitionTable:
             fields, found = orjson.loads(stored), self._checksum.fields()
             written = {name: fields.get(name) for name in found}
             lost = bool(fold.touched) and None not in written.values() and written != found
-        if lost:
+        if lost or fold.uncertain:
             raise StateError(
                 f"{self.at.topic}[{self.at.partition}]: it does not have the rows that were committed last: Kafka "
                 "removed some while nobody had the partition, or somebody deleted them. A worker whose folder has a "

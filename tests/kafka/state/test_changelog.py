@@ -150,3 +150,45 @@ def test_what_no_worker_wrote_is_ignored_once_told(
     assert made.rows == {b"x": b"right", POSITION: b"at"}
     assert made.to_write_again() == {b"x", b"y"}
     assert [line.split(";")[0] for line in caplog.messages] == ["topic[0] at offset 7: not a row of a changelog"]
+
+
+#: What a zombie wrote after the next owner had taken over.
+ZOMBIES = group(Rank(1, 9), (b"x", b"wrong"))
+
+
+def read(fold: Fold, offset: int, *rows: tuple[bytes, bytes | None, Rank]) -> Fold:
+    for place, each in enumerate(rows, offset):
+        fold.add(row(place, *each))
+    return fold
+
+
+@pytest.mark.parametrize("offset", [1, 5], ids=["from the beginning", "from where a copy ends"])
+def test_records_missing_before_a_position_that_does_not_count_may_have_counted(offset: int) -> None:
+    """Compaction keeps the zombie's POSITION, instead of that of a commit which followed the rows that are known."""
+    known = Fold({b"x": b"old", POSITION: b"at"}, Rank(2, 1), offset)
+
+    assert read(known, offset + 1, *ZOMBIES).uncertain
+
+
+def test_without_missing_records_the_rows_are_certain() -> None:
+    """Whatever a zombie wrote, and with records missing after it: the last POSITION of a log is never removed."""
+    known = read(Fold({b"x": b"old", POSITION: b"at"}, Rank(2, 1), 5), 5, *ZOMBIES)
+    read(known, 17, (b"x", b"half", Rank(2, 3)))
+
+    assert not known.uncertain
+
+
+def test_a_position_that_counts_makes_the_rows_certain() -> None:
+    """Its checksum tells whether rows are missing."""
+    known = read(Fold({b"x": b"old", POSITION: b"at"}, Rank(2, 1), 5), 6, *ZOMBIES)
+    read(known, 8, *group(Rank(3, 1), (b"x", b"old")))
+
+    assert not known.uncertain
+
+
+def test_a_position_of_nobody_hides_one_that_counts_as_well() -> None:
+    """Compaction does not ask who wrote it."""
+    known = Fold({b"x": b"old", POSITION: b"at"}, Rank(2, 1), 5)
+    known.add(record(6, b"?", key=POSITION))
+
+    assert known.uncertain

@@ -123,12 +123,17 @@ def test_a_copy_that_cannot_be_made_anew_is_told(tmp_path: Path, monkeypatch: py
         LocalStore(tmp_path / "0")
 
 
-def test_a_copy_of_a_version_without_digests_is_read_again(tmp_path: Path) -> None:
-    """Nothing tells whether it is whole."""
+@pytest.mark.parametrize(
+    "digests",
+    [{}, {"rows": 1, "digests": f"{local_store.digest((b'x', b'1')):016x}"}],
+    ids=["no digests", "no digest of the position"],
+)
+def test_a_copy_of_a_version_without_digests_is_read_again(tmp_path: Path, digests: dict[str, object]) -> None:
+    """Nothing tells whether it is whole, or at which position it is."""
     store = LocalStore(tmp_path / "0")
     old = WriteBatch(raw_mode=True)
     old.put(b"x", b"1")
-    old.put(POSITION_KEY, orjson.dumps({**POSITION.__dict__, "written": local_store.time.time()}))
+    old.put(POSITION_KEY, orjson.dumps({**POSITION.__dict__, "written": local_store.time.time(), **digests}))
     store._db.write(old)
 
     assert store.held() is None
@@ -142,6 +147,8 @@ def test_a_copy_of_a_version_without_digests_is_read_again(tmp_path: Path) -> No
         lambda db: db.put(b"z", b"1"),
         lambda db: db.delete(POSITION_KEY),
         lambda db: [db.delete(key) for key in (b"x", b"w", POSITION_KEY)],
+        lambda db: db.put(POSITION_KEY, db.get(POSITION_KEY).replace(b":42,", b":46,")),
+        lambda db: db.put(POSITION_KEY, db.get(POSITION_KEY).replace(b'"epoch":3', b'"epoch":7')),
         lambda db: db.put(POSITION_KEY, b"{"),
         lambda db: db.put(POSITION_KEY, b"[]"),
     ],
@@ -151,6 +158,8 @@ def test_a_copy_of_a_version_without_digests_is_read_again(tmp_path: Path) -> No
         "a further row",
         "no position",
         "nothing at all",
+        "another offset",
+        "another epoch",
         "a torn position",
         "no object",
     ],

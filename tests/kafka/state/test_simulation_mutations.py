@@ -11,6 +11,7 @@ from stream_app.kafka.state import table as table_module
 from stream_app.kafka.state.changelog import FENCE, Fold, rank_headers
 from stream_app.kafka.state.local_store import LocalStore
 from stream_app.kafka.state.table import PartitionTable, Restored
+from tests.kafka.state import simulated_kafka
 from tests.kafka.state.simulation import run
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -147,6 +148,12 @@ def test_a_broken_protocol_is_found(broken: Break, monkeypatch: pytest.MonkeyPat
 OUTAGE = 70
 
 
+#: A history in which a worker's clock is hours behind.
+CLOCK = 23675
+#: A history in which a worker has a copy of an earlier commit than the last one, of which compaction left nothing.
+OLD_COPY = 16342
+
+
 def test_lost_rows_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compaction took rows that count: the log is refused, and was taken for an empty one without its checksum."""
     assert "does not have the rows that were committed last" in run(OUTAGE).refused
@@ -155,6 +162,37 @@ def test_lost_rows_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(AssertionError, match="rows of commit 0 are wrong"):
         run(OUTAGE)
+
+
+def missing_records_are_not_minded(patch: pytest.MonkeyPatch) -> None:
+    """Records that are missing before a POSITION that does not count are not minded."""
+    patch.setattr(Fold, "_overwrite", lambda self, key: self.overwritten.add(key))
+
+
+def times_of_workers(patch: pytest.MonkeyPatch) -> None:
+    """Records of the changelog have the times of the workers that wrote them."""
+    patch.setattr(simulated_kafka, "BROKERS_TIME", False)
+
+
+def test_a_clock_that_is_behind_takes_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the times of workers, rows that count were removed at once, while somebody had the partition."""
+    run(CLOCK)
+
+    times_of_workers(monkeypatch)
+
+    with pytest.raises(AssertionError, match="refused without an outage"):
+        run(CLOCK)
+
+
+def test_an_old_copy_is_not_the_last_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compaction took the POSITIONs of later commits: the log is refused, and an old copy was taken for the state."""
+    times_of_workers(monkeypatch)
+    assert "does not have the rows that were committed last" in run(OLD_COPY).refused
+
+    missing_records_are_not_minded(monkeypatch)
+
+    with pytest.raises(AssertionError, match="commit 12 was acknowledged; 6 lacks it"):
+        run(OLD_COPY)
 
 
 def breaks(seed: int) -> bool:
