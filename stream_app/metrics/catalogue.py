@@ -72,7 +72,10 @@ _PREDICTOR = Label("predictor", (MODEL, BASELINE))
 _BIN = Label("bin", BINS)
 
 _PROCESS = (
-    Metric("build_info", "info", "Version of stream-app.", (Label("version", meaning="version of the package"),)),
+    Metric(
+        "build_info", "info", "Version of stream-app.", (Label("version", meaning="version of the package"),),
+        processes=(*_GROUP, "serve"),
+    ),
     Metric("ready", "gauge", "1 while /readyz answers 200, else 0.", processes=_GROUP),
     Metric(
         "event_loop_lag_seconds", "histogram", "Delay of the event loop, measured once a second.",
