@@ -135,6 +135,7 @@ async def upgraded_under_load(cluster: Cluster, release: Release, events: Arriva
         await trickle(cluster, events.before[first : first + STEP], seconds=0)
         await all_committed(cluster)
     before = await read_topics(cluster)
+    cluster.make_topics()
     load = asyncio.create_task(trickle(cluster, events.meanwhile, seconds=12))
     for worker in cluster.workers:
         worker.signal(signal.SIGTERM)
