@@ -44,6 +44,13 @@ MetricsPortFlag = Annotated[
     typer.Option(help="Port of metrics and probes (9464 if not set); 0 chooses a free one.", show_default=False),
 ]
 
+AcceptLossFlag = Annotated[
+    bool,
+    typer.Option(
+        "--accept-loss", help="Begin anew where the state of the group is lost; the refusal says what that does."
+    ),
+]
+
 #: The packages of the extra `worker`.
 _EXTRA = ("aiokafka", "cramjam", "faust", "kafka", "prometheus_client", "rocksdict")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from stream_app.cli.alert_assembly import alerts_of, tokens_of
 from stream_app.cli.assembly import connection_of, names_of
 from stream_app.cli.flags import ConfigFlag
 from stream_app.cli.kafka_flags import (
+    AcceptLossFlag,
     FolderFlag,
     MetricsPortFlag,
     ReplicationFlag,
@@ -42,6 +44,7 @@ def notify(
         int | None, typer.Option(min=0, max=65535, help="Port of the API (8484 if not set; 0 takes any).")
     ] = None,
     replication: ReplicationFlag = None,
+    accept_loss: AcceptLossFlag = False,
 ) -> None:
     """Tell subscribers of the flags that workers raise, and keep subscriptions, until SIGTERM or SIGINT.
 
@@ -58,7 +61,7 @@ def notify(
         "serve.port": port,
     }
     options = load_kafka_options(config, bootstrap_servers, flags)
-    settings, tokens = settings_of(options), tokens_of(options)
+    settings, tokens = replace(settings_of(options), accept_loss=accept_loss), tokens_of(options)
     check_address(options.serve.host, tokens)
 
     from stream_app.kafka.process.notifier import NotifierProcess

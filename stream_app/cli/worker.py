@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated
 
 import typer
 
 from stream_app.cli.assembly import worker_settings
 from stream_app.cli.flags import BudgetFlag, ConfigFlag, ModeFlag
 from stream_app.cli.kafka_flags import (
+    AcceptLossFlag,
     FolderFlag,
     MetricsPortFlag,
     ReplicationFlag,
@@ -36,12 +36,7 @@ def worker(
     folder: FolderFlag = None,
     metrics_port: MetricsPortFlag = None,
     replication: ReplicationFlag = None,
-    accept_loss: Annotated[
-        bool,
-        typer.Option(
-            "--accept-loss", help="Begin anew where the state of the group is lost; the refusal says what that does."
-        ),
-    ] = False,
+    accept_loss: AcceptLossFlag = False,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
 ) -> None:

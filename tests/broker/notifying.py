@@ -73,6 +73,12 @@ class Notifying:
         """A command of the program, which ends before the path of the settings."""
         return (*PROGRAM, *name.split(), "--bootstrap-servers", self.bootstrap)
 
+    def apply_topics(self) -> None:
+        """Makes the topics that are missing."""
+        command = [sys.executable, *self.command("topics apply"), "--config", str(self.folder / "settings.toml")]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def process(self, kind: str, number: int, *more: str) -> Process:
         """A worker or a notifier, started."""
         folder = self.folder / f"{kind}{number}"
@@ -225,11 +231,7 @@ def notifying(bootstrap: str, folder: Path, prefix: str) -> Iterator[Notifying]:
     (folder / "settings.toml").chmod(0o600)
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
     made = Notifying(bootstrap, folder, Names(prefix, ()), producer)
-    applied = subprocess.run(
-        [sys.executable, *made.command("topics apply"), "--config", str(folder / "settings.toml")],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert applied.returncode == 0, applied.stdout + applied.stderr
+    made.apply_topics()
     try:
         yield made
     finally:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from stream_app.core.units import DAY_MS
 from tests.broker.broker import Broker
@@ -113,3 +114,26 @@ def test_flags_that_are_raised_while_no_notifier_runs_are_told_afterwards(
     deployment.heard(receivers, ["away"], "raised")
 
     assert [each.change for each in receivers.attempts() if each.name == "away"] == ["raised"]
+
+
+def test_a_notifier_does_not_begin_anew_where_its_state_is_lost(deployment: Notifying, admin: KafkaAdminClient) -> None:
+    """It says what that would do, and does it only when it is told to. The last test: it ends what others need."""
+    for notifier in deployment.notifiers:
+        notifier.signal(signal.SIGTERM)
+        notifier.wait()
+    changelog = deployment.names.deliveries_changelog
+    admin.delete_topics([changelog])
+    deployment.apply_topics()
+    refused = deployment.notifiers[0]
+    refused.start()
+
+    assert refused.wait(60) == 1
+    last = refused.log.read_text().splitlines()[-1]
+    assert last.startswith(
+        f"stream-app: {changelog} is empty, but the group {deployment.names.group}-notify has commits"
+    )
+    assert "--accept-loss begins anew" in last
+    accepting = deployment.process("notify", 0, "--port", "0", "--accept-loss")
+    deployment.ready(accepting)
+    accepting.signal(signal.SIGTERM)
+    assert accepting.wait() == 0

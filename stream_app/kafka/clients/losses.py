@@ -1,7 +1,8 @@
-"""Finds that the state of a group is gone: its changelog is empty, but it has read events and written outputs."""
+"""Finds that the state of a group is gone: its changelog is empty, but it has read records or written outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
@@ -9,7 +10,7 @@ from kafka.admin import KafkaAdminClient
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.clients.flow import Flow
 
 
 class LostStateError(StreamAppError):
@@ -23,41 +24,43 @@ class Loss:
     Parameters
     ----------
     partitions
-        Partitions of the events topic that the group has read, and whose part of the changelog is empty.
-    verdicts, examples
-        Records in the topics of outputs, where the whole changelog is empty.
+        Partitions of the topic with state that the group has read, and whose part of the changelog is empty.
+    written
+        What the group has written, in words -> how many, where the whole changelog is empty.
     """
 
     partitions: tuple[int, ...]
-    verdicts: int
-    examples: int
+    written: Mapping[str, int]
 
-    def explain(self, names: Names) -> str:
+    def explain(self, flow: Flow, consequences: str, remedy: str) -> str:
         """What is lost, what beginning anew would do, and what else can be done.
 
         Parameters
         ----------
-        names
-            The names of the topics.
+        flow
+            The topics.
+        consequences
+            What beginning anew would do.
+        remedy
+            What else can be done.
 
         Returns
         -------
         str
             One line.
         """
-        signs = [
-            f"{count:,} {what}" for count, what in ((self.verdicts, "verdicts"), (self.examples, "examples")) if count
-        ]
+        signs = [f"{count:,} {what}" for what, count in self.written.items() if count]
         if self.partitions:
             signs.append("commits in partition " + ", ".join(map(str, self.partitions)))
         return (
-            f"{names.changelog} is empty, but the group {names.group} has {' and '.join(signs)}: its state is lost. "
-            "--accept-loss begins anew: runs in flight are forgotten, and verdicts and examples may be said again in "
-            "other words. To keep the state restore the topic, or replay the sources into another group (kafka.group)"
+            f"{flow.changelog} is empty, but the group {flow.group} has {' and '.join(signs)}: its state is lost. "
+            f"--accept-loss begins anew: {consequences}. To keep the state {remedy}"
         )
 
 
-def find_loss(connection: Connection, admin: KafkaAdminClient, names: Names, partitions: int) -> Loss | None:
+def find_loss(
+    connection: Connection, admin: KafkaAdminClient, flow: Flow, partitions: int, outputs: Mapping[str, str]
+) -> Loss | None:
     """Looks for a changelog that is empty although it should not be.
 
     Parameters
@@ -66,10 +69,12 @@ def find_loss(connection: Connection, admin: KafkaAdminClient, names: Names, par
         The cluster.
     admin
         A client of it.
-    names
-        The names of the topics, which exist.
+    flow
+        The topics, which exist.
     partitions
-        Of the events topic.
+        Of the topic with state.
+    outputs
+        What a group without state has not written, in words -> its topic.
 
     Returns
     -------
@@ -81,20 +86,20 @@ def find_loss(connection: Connection, admin: KafkaAdminClient, names: Names, par
     KafkaError
         The cluster does not answer.
     """
-    changelog = [TopicPartition(names.changelog, number) for number in range(partitions)]
+    changelog = [TopicPartition(flow.changelog, number) for number in range(partitions)]
     consumer = KafkaConsumer(**connection.client())
     try:
         ends = consumer.end_offsets(changelog)
         empty = [at.partition for at in changelog if not ends[at]]
         if not empty:
             return None
-        committed = admin.list_group_offsets([names.group])[names.group]
-        read = tuple(n for n in empty if _offset(committed, TopicPartition(names.events, n)) > 0)
+        committed = admin.list_group_offsets([flow.group])[flow.group]
+        read = tuple(n for n in empty if _offset(committed, TopicPartition(flow.keyed, n)) > 0)
         whole = len(empty) == partitions
-        verdicts, examples = (_records(consumer, topic) if whole else 0 for topic in (names.verdicts, names.examples))
+        written = {what: _records(consumer, topic) for what, topic in outputs.items()} if whole else {}
     finally:
         consumer.close()
-    return Loss(read, verdicts, examples) if read or verdicts or examples else None
+    return Loss(read, written) if read or any(written.values()) else None
 
 
 def _offset(committed: dict[TopicPartition, object], at: TopicPartition) -> int:

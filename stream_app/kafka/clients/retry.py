@@ -28,6 +28,8 @@ def is_transient(error: Exception) -> bool:
 
 def cause(error: object) -> str:
     """Why something cannot continue, as a person reads it."""
+    if isinstance(error, StreamAppError):
+        return str(error)
     if isinstance(error, InvalidTimestampError):
         return f"{error!r}: the clock of this machine is ahead of that of Kafka's brokers, by an hour or more: set it"
     return str(error) if isinstance(error, StreamAppError) else repr(error)

@@ -19,6 +19,7 @@ from kafka.errors import KafkaError
 
 from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.flow import Flow
+from stream_app.kafka.clients.losses import LostStateError, find_loss
 from stream_app.kafka.clients.retry import Problem, cause, retry
 from stream_app.kafka.clients.topics import Found, MissingTopicsError
 from stream_app.kafka.engine.app import add_agent, make_app
@@ -63,6 +64,10 @@ class GroupSettings(Protocol):
     @property
     def session_seconds(self) -> float:
         """The session timeout of the consumer group, in seconds."""
+
+    @property
+    def accept_loss(self) -> bool:
+        """Whether to begin anew where the changelog is empty although the group has read records or written outputs."""
 
     @property
     def host(self) -> str:
@@ -155,6 +160,29 @@ class GroupProcess(ABC):
         MissingTopicsError
             Some do not exist yet.
         """
+
+    def check_state(
+        self, admin: KafkaAdminClient, found: Mapping[str, Found], outputs: Mapping[str, str], consequences: str,
+        remedy: str,
+    ) -> None:  # fmt: skip
+        """Raises LostStateError where the state of the group is lost, unless that is accepted.
+
+        Parameters
+        ----------
+        admin
+            A connected client.
+        found
+            The topics.
+        outputs
+            As of `find_loss`.
+        consequences, remedy
+            As of `Loss.explain`.
+        """
+        loss = find_loss(self._group.connection, admin, self._flow, found[self._flow.keyed].partitions, outputs)
+        if loss is not None and not self._group.accept_loss:
+            raise LostStateError(loss.explain(self._flow, consequences, remedy))
+        if loss is not None:
+            log.warning("beginning without the state that is lost (--accept-loss)")
 
     @abstractmethod
     async def serve(self, found: Mapping[str, Found]) -> None:

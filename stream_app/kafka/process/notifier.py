@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
@@ -76,6 +77,7 @@ class NotifierSettings:
     instance_id: str | None = None
     session_seconds: float = 10.0
     stale_seconds: float = 60.0
+    accept_loss: bool = False
     #: Where metrics and probes are served.
     host: str = "127.0.0.1"
     port: int = 9464
@@ -108,6 +110,13 @@ class NotifierProcess(GroupProcess):
         settings = self.settings
         wanted = topics.notifier_topics(settings.names, settings.partitions, settings.replication)
         found = topics.required(admin, wanted)
+        self.check_state(
+            admin,
+            found,
+            {},
+            "messages that wait are forgotten, and what was sent in the last 7 days may be sent again",
+            "restore the topic",
+        )
         begin_at_end(admin, self._flow.group, settings.names.alerts, found[settings.names.alerts].partitions)
         return found
 
@@ -223,7 +232,7 @@ class NotifierProcess(GroupProcess):
 
     def _unavailable_reason(self) -> str:
         found = self.monitor.ready()
-        return "" if found.ok else f"the notifier is not ready: {found.detail}"
+        return "" if found.ok else f"the notifier is not ready: {orjson.dumps(found.detail).decode()}"
 
     async def _drain(self) -> None:
         assignment = self.monitor.assignment

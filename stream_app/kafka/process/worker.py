@@ -18,7 +18,6 @@ from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.flow import worker_flow
-from stream_app.kafka.clients.losses import LostStateError, find_loss
 from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
 from stream_app.kafka.clients.topics import Found, Names
@@ -100,11 +99,13 @@ class Worker(GroupProcess):
         """The topics of workers; see `GroupProcess.check_topics`."""
         settings = self.settings
         found = topics.required(admin, topics.worker_topics(settings.names, settings.partitions, settings.replication))
-        loss = find_loss(settings.connection, admin, settings.names, found[settings.names.events].partitions)
-        if loss is not None and not settings.accept_loss:
-            raise LostStateError(loss.explain(settings.names))
-        if loss is not None:
-            log.warning("beginning without the state that is lost (--accept-loss)")
+        self.check_state(
+            admin,
+            found,
+            {"verdicts": settings.names.verdicts, "examples": settings.names.examples},
+            "runs in flight are forgotten, and verdicts and examples may be said again in other words",
+            "restore the topic, or replay the sources into another group (kafka.group)",
+        )
         return found
 
     async def serve(self, found: Mapping[str, Found]) -> None:
