@@ -21,10 +21,10 @@ class Admin:
         self.altered: dict[TopicPartition, int] = {}
 
     def list_group_offsets(self, groups: list[str]) -> dict[str, Any]:
-        return {group: self.offsets for group in groups}
+        return dict.fromkeys(groups, self.offsets)
 
-    def list_partition_offsets(self, asked: dict[TopicPartition, Any]) -> dict[TopicPartition, int]:
-        return {at: 100 + at.partition for at in asked}
+    def list_partition_offsets(self, asked: dict[TopicPartition, Any]) -> dict[TopicPartition, Any]:
+        return {at: OffsetAndMetadata(100 + at.partition, "", None) for at in asked}
 
     def alter_group_offsets(self, _: str, offsets: dict[TopicPartition, Any]) -> dict[TopicPartition, type[Exception]]:
         if self.error is NoError:
