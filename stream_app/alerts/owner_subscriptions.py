@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from stream_app.alerts.desk import SUBSCRIPTIONS_MAX
 from stream_app.alerts.ownership import default_subscription, subscription_id
 from stream_app.alerts.registered import Registered, register
 from stream_app.alerts.saved import AuditEntry
 from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.subscription_service import SUBSCRIPTIONS_MAX
 from stream_app.alerts.subscriptions import SubscriptionError
 
 log = logging.getLogger(__name__)

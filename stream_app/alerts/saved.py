@@ -33,7 +33,7 @@ class AuditEntry(NamedTuple):
     who: str
     what: str
     subject: str
-    #: What identifies the request, where it may be sent again; see `Desk.create`.
+    #: What identifies the request, where it may be sent again; see `SubscriptionService.create`.
     request: str = ""
 
 

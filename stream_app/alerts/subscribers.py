@@ -25,7 +25,7 @@ class ConflictError(StreamAppError):
 
 
 class Subscribers(Protocol):
-    """What a desk changes: a notifier, or the notifiers of a group that share the subscriptions."""
+    """What a subscription service changes: a notifier, or the notifiers of a group that share the subscriptions."""
 
     @property
     def registered(self) -> Mapping[str, Registered]:

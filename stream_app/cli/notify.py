@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream_app.alerts.access import Tokens
-    from stream_app.alerts.desk import Desk
     from stream_app.alerts.feed import FlagFeed
+    from stream_app.alerts.subscription_service import SubscriptionService
     from stream_app.kafka.process.notifier import NotifierSettings
     from stream_app.options import Options
 
@@ -82,7 +82,7 @@ def notify(
 
 def api_of(
     options: Options, registry: object, tokens: Tokens
-) -> Callable[[Desk, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]:
+) -> Callable[[SubscriptionService, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]:
     """Serves the API of a notifier.
 
     Parameters
@@ -97,8 +97,10 @@ def api_of(
     from stream_app.cli.serve import listening as announce
     from stream_app.web.serving import listening, notifier_app
 
-    def serve(desk: Desk, feed: FlagFeed, reason: Callable[[], str]) -> AbstractAsyncContextManager[None]:
-        app = notifier_app(desk, feed, reason, registry, tokens, limits_of(options.serve))  # type: ignore[arg-type]
+    def serve(
+        subscriptions: SubscriptionService, feed: FlagFeed, reason: Callable[[], str]
+    ) -> AbstractAsyncContextManager[None]:
+        app = notifier_app(subscriptions, feed, reason, registry, tokens, limits_of(options.serve))  # type: ignore[arg-type]
         return listening(app, options.serve.host, options.serve.port, announce)
 
     return serve

@@ -11,7 +11,6 @@ from concurrent.futures import Future
 import orjson
 
 from stream_app.alerts.clocks import Clocks
-from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.guard import AddressGuard
@@ -24,6 +23,7 @@ from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import AlertStore
+from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.alerts.texts import Texts
 from stream_app.alerts.warner import WarningSender
 from stream_app.service.flag_outbox import FlagOutbox
@@ -83,7 +83,7 @@ class Alerts:
         )
         self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt, send_warning)
         self.notifier.load(store.subscriptions(), store.rows())
-        self.desk = Desk(self.notifier, store, texts, chosen.price_of, sinks.check)
+        self.subscriptions = SubscriptionService(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.feed = FlagFeed(store)
         self._owners = OwnerSubscriptions(chosen, store.deleted())
         self._cursor = store.cursor()
@@ -152,7 +152,7 @@ class Alerts:
         while found := await asyncio.to_thread(self._store.flags_after, self._cursor):
             for number, logged_ms, record in found:
                 made = None
-                if not self.desk.forgetting.has(record.owner):
+                if not self.subscriptions.forgetting.has(record.owner):
                     made = self._owners.due(record.owner, self.notifier.registered, self._clocks.now_ms())
                 if made is not None:
                     self.notifier.put(made)

@@ -13,11 +13,11 @@ import contextlib
 import orjson
 from aiohttp import web
 
-from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed, Page
 from stream_app.alerts.filters import matcher
 from stream_app.alerts.flags import FlagRecord, cloud_event, record_to_dict
 from stream_app.alerts.saved import AlertStoreError, AuditEntry
+from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.times import time_to_text
 from stream_app.web.listening import Connection
 from stream_app.web.problems import ProblemError
@@ -37,14 +37,14 @@ class FlagRoutes:
 
     Parameters
     ----------
-    desk
+    subscriptions
         Finds flags.
     feed
         Follows their records.
     """
 
-    def __init__(self, desk: Desk, feed: FlagFeed) -> None:
-        self._desk = desk
+    def __init__(self, subscriptions: SubscriptionService, feed: FlagFeed) -> None:
+        self._subscriptions = subscriptions
         self._feed = feed
 
     def routes(self) -> list[web.RouteDef]:
@@ -63,14 +63,14 @@ class FlagRoutes:
         if query.get("open", "false") not in ("true", "false"):
             raise ProblemError(400, "open: expected true or false", field="open")
         opened, pipeline = query.get("open") == "true", query.get("pipeline")
-        found = await asyncio.to_thread(self._desk.flags, request[PRINCIPAL], limit, pipeline, opened=opened)
+        found = await asyncio.to_thread(self._subscriptions.flags, request[PRINCIPAL], limit, pipeline, opened=opened)
         return answer({"flags": [record_to_dict(each) for each in found]})
 
     @problems_of
     async def audit(self, request: web.Request) -> web.Response:
         """Who changed what, newest first."""
         limit = number_of(queried(request, "limit").get("limit"), "limit", LIMIT, LIMIT_MAX)
-        found = await asyncio.to_thread(self._desk.audit, request[PRINCIPAL], limit)
+        found = await asyncio.to_thread(self._subscriptions.audit, request[PRINCIPAL], limit)
         return answer({"entries": [_entry(each) for each in found]})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:

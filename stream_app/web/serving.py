@@ -15,10 +15,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.access import Tokens
-from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
@@ -176,8 +176,8 @@ def embedded_app(
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:
         return make_app(routes, lambda: embedded.unavailable_reason, registry, tokens, limits)
-    flags = FlagRoutes(alerts.desk, alerts.feed)
-    routes += [*SubscriptionRoutes(alerts.desk).routes(), *flags.routes()]
+    flags = FlagRoutes(alerts.subscriptions, alerts.feed)
+    routes += [*SubscriptionRoutes(alerts.subscriptions).routes(), *flags.routes()]
     app = make_app(routes, lambda: embedded.unavailable_reason or alerts.unavailable_reason, registry, tokens, limits)
     app.on_shutdown.append(flags.closing)
     app.cleanup_ctx.append(_running(alerts))
@@ -275,7 +275,7 @@ async def listening(
 
 
 def notifier_app(
-    desk: Desk,
+    subscriptions: SubscriptionService,
     feed: FlagFeed,
     unavailable_reason: Callable[[], str],
     registry: CollectorRegistry,
@@ -286,7 +286,7 @@ def notifier_app(
 
     Parameters
     ----------
-    desk
+    subscriptions
         Makes and changes subscriptions.
     feed
         Follows flags.
@@ -297,8 +297,10 @@ def notifier_app(
     tokens, limits
         As of `serve_embedded`.
     """
-    flags = FlagRoutes(desk, feed)
-    app = make_app([*SubscriptionRoutes(desk).routes(), *flags.routes()], unavailable_reason, registry, tokens, limits)
+    flags = FlagRoutes(subscriptions, feed)
+    app = make_app(
+        [*SubscriptionRoutes(subscriptions).routes(), *flags.routes()], unavailable_reason, registry, tokens, limits
+    )
     app.on_shutdown.append(flags.closing)
     return app
 

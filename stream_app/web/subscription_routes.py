@@ -14,11 +14,11 @@ import orjson
 from aiohttp import web
 
 from stream_app.alerts.access import Principal
-from stream_app.alerts.desk import Desk
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import Registered, shown
 from stream_app.alerts.saved import AlertStoreError, Delivery
 from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError
+from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.alerts.subscriptions import State, SubscriptionError
 from stream_app.times import text_to_time, time_to_text
 from stream_app.web.bodies import JSON, Bodies
@@ -41,7 +41,7 @@ _Handle = Callable[[Any, web.Request], Awaitable[web.Response]]
 
 
 def problems_of(handle: _Handle) -> _Handle:
-    """Turns errors of the desk into problems."""
+    """Turns errors of the service of subscriptions into problems."""
 
     @functools.wraps(handle)
     async def handled(routes: Any, request: web.Request) -> web.Response:
@@ -66,14 +66,16 @@ class SubscriptionRoutes:
 
     Parameters
     ----------
-    desk
+    subscriptions
         Does what is asked.
     now_ms
         The clock, in ms since 1970 UTC.
     """
 
-    def __init__(self, desk: Desk, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        self._desk = desk
+    def __init__(
+        self, subscriptions: SubscriptionService, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._subscriptions = subscriptions
         self._now_ms = now_ms
         self._bodies = Bodies()
 
@@ -101,7 +103,7 @@ class SubscriptionRoutes:
         """The subscriptions that the token may see, by id, from the one after `after` on."""
         query = queried(request, "after", "limit")
         limit = number_of(query.get("limit"), "limit", LIMIT, LIMIT_MAX)
-        found = self._desk.listed(_who(request), query.get("after", ""), limit + 1)
+        found = self._subscriptions.listed(_who(request), query.get("after", ""), limit + 1)
         following = found[limit - 1]["id"] if len(found) > limit else None
         return answer({"subscriptions": found[:limit], "next": following})
 
@@ -112,14 +114,14 @@ class SubscriptionRoutes:
         if key is not None and not _KEY.match(key):
             raise ProblemError(400, f"expected at most {KEY_MAX} visible ASCII characters", field="Idempotency-Key")
         given = await self._object(request)
-        made, secret = self._desk.create(_who(request), given, self._now_ms(), key)
+        made, secret = self._subscriptions.create(_who(request), given, self._now_ms(), key)
         location = {"Location": f"{PATH}/{made.subscription.id}"}
         return await self._answer(made, 201, {"secret": secret} if secret is not None else {}, location)
 
     @problems_of
     async def get(self, request: web.Request) -> web.Response:
         """A subscription, without its secrets."""
-        found = self._desk.get(_who(request), request.match_info["id"])
+        found = self._subscriptions.get(_who(request), request.match_info["id"])
         return answer(shown(found), headers={"ETag": found.etag})
 
     @problems_of
@@ -127,28 +129,28 @@ class SubscriptionRoutes:
         """Changes a subscription by a JSON merge patch, where it still has the version of `If-Match`."""
         who, name = _who(request), request.match_info["id"]
         given = await self._object(request, MERGE_PATCH, JSON)
-        self._check_version(request, self._desk.get(who, name))
-        return await self._answer(self._desk.change(who, name, given, None, self._now_ms()))
+        self._check_version(request, self._subscriptions.get(who, name))
+        return await self._answer(self._subscriptions.change(who, name, given, None, self._now_ms()))
 
     @problems_of
     async def delete(self, request: web.Request) -> web.Response:
         """Deletes a subscription, and the messages that wait for it."""
         who, name = _who(request), request.match_info["id"]
-        self._check_version(request, self._desk.get(who, name))
-        self._desk.delete(who, name, self._now_ms())
-        await self._desk.saved()
+        self._check_version(request, self._subscriptions.get(who, name))
+        self._subscriptions.delete(who, name, self._now_ms())
+        await self._subscriptions.saved()
         return web.Response(status=204)
 
     @problems_of
     async def preview(self, request: web.Request) -> web.Response:
         """What a draft would have sent."""
         given = await self._object(request)
-        return answer(await self._desk.preview(_who(request), given, self._now_ms()))
+        return answer(await self._subscriptions.preview(_who(request), given, self._now_ms()))
 
     @problems_of
     async def test(self, request: web.Request) -> web.Response:
         """Sends a made-up flag."""
-        return answer(await self._desk.test(_who(request), request.match_info["id"], self._now_ms()))
+        return answer(await self._subscriptions.test(_who(request), request.match_info["id"], self._now_ms()))
 
     async def set_state(self, request: web.Request, state: State) -> web.Response:
         """Pauses or resumes a subscription."""
@@ -156,14 +158,14 @@ class SubscriptionRoutes:
         @problems_of
         async def handle(_: object, request: web.Request) -> web.Response:
             name = request.match_info["id"]
-            return await self._answer(self._desk.set_state(_who(request), name, state, self._now_ms()))
+            return await self._answer(self._subscriptions.set_state(_who(request), name, state, self._now_ms()))
 
         return await handle(self, request)
 
     @problems_of
     async def rotate(self, request: web.Request) -> web.Response:
         """Gives a webhook a new secret, which is in this answer alone."""
-        made, secret = self._desk.rotate(_who(request), request.match_info["id"], self._now_ms())
+        made, secret = self._subscriptions.rotate(_who(request), request.match_info["id"], self._now_ms())
         return await self._answer(made, 200, {"secret": secret})
 
     @problems_of
@@ -174,7 +176,7 @@ class SubscriptionRoutes:
         before = number_of(query["before"], "before", 0, 1 << 62) if "before" in query else None
         fates = [_fate(each) for each in request.query.getall("fate", [])]
         ask = (_who(request), request.match_info["id"], limit + 1, before, fates)
-        found = await asyncio.to_thread(self._desk.deliveries, *ask)
+        found = await asyncio.to_thread(self._subscriptions.deliveries, *ask)
         following = found[limit - 1].number if len(found) > limit else None
         return answer({"deliveries": [_delivery(each) for each in found[:limit]], "next": following})
 
@@ -182,8 +184,8 @@ class SubscriptionRoutes:
     async def redeliver(self, request: web.Request) -> web.Response:
         """Sends the message of a delivery again."""
         number = number_of(request.match_info["number"], "number", 0, 1 << 62)
-        self._desk.redeliver(_who(request), request.match_info["id"], number, self._now_ms())
-        await self._desk.saved()
+        self._subscriptions.redeliver(_who(request), request.match_info["id"], number, self._now_ms())
+        await self._subscriptions.saved()
         return web.Response(status=202)
 
     @problems_of
@@ -192,16 +194,16 @@ class SubscriptionRoutes:
         given = await self._object(request)
         since_ms, dry_run = _recovery(given)
         who, name = _who(request), request.match_info["id"]
-        found = await asyncio.to_thread(self._desk.given_up, who, name, since_ms)
+        found = await asyncio.to_thread(self._subscriptions.given_up, who, name, since_ms)
         if not dry_run:
-            self._desk.send_again(who, name, found, self._now_ms())
-            await self._desk.saved()
+            self._subscriptions.send_again(who, name, found, self._now_ms())
+            await self._subscriptions.saved()
         return answer({"messages": len(found)})
 
     @problems_of
     async def forget(self, request: web.Request) -> web.Response:
         """Deletes what is kept of an owner, and says what remains."""
-        made = await self._desk.forget(_who(request), request.match_info["owner"], self._now_ms())
+        made = await self._subscriptions.forget(_who(request), request.match_info["owner"], self._now_ms())
         return answer(asdict(made))
 
     async def _answer(
@@ -212,7 +214,7 @@ class SubscriptionRoutes:
         headers: dict[str, str] | None = None,
     ) -> web.Response:
         """A subscription that was changed, once the change is saved."""
-        await self._desk.saved()
+        await self._subscriptions.saved()
         return answer({**shown(made), **(more or {})}, status, {"ETag": made.etag, **(headers or {})})
 
     async def _object(self, request: web.Request, *types: str) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def bearer(tokens: Tokens, limits: Limits, traffic: Traffic, *open_paths: str) -
 
 
 def _check(who: Principal, request: web.Request) -> None:
-    """Raises ProblemError for what a token does not allow; of alerts the desk decides that."""
+    """Raises ProblemError for what a token does not allow; of alerts the subscription service decides that."""
     if request.path.startswith(ALERT_PATHS) or request.path.rstrip("/") == METRICS:
         return
     if (who.owners or who.pipelines) and not (request.method in ("GET", "HEAD") and not who.pipelines):

@@ -19,7 +19,7 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscribers import ForbiddenError
 from tests.alerts.records import NOW, record
-from tests.support.desk_service import DeskService
+from tests.support.served_subscriptions import ServedSubscriptions
 
 PERSON = "grace.hopper"
 ADMIN = Principal("admin", Scope.ADMIN)
@@ -37,13 +37,13 @@ def log(name: str, message: str) -> tuple[str, LogEntry]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[DeskService]:
-    """A desk with two subscriptions of a person, one of them with her name as id, and one of another owner."""
-    made = DeskService(tmp_path)
+def service(tmp_path: Path) -> Iterator[ServedSubscriptions]:
+    """A service with two subscriptions of a person, one of them with her name as id, and one of another owner."""
+    made = ServedSubscriptions(tmp_path)
     for name, owner in ((subscription_id(PERSON), PERSON), ("b", PERSON), ("x", "eve")):
-        made.desk.create(EVERYBODY, given(name, owner), NOW)
+        made.subscriptions.create(EVERYBODY, given(name, owner), NOW)
     made.notifier.accept(record(owner="somebody"), NOW, 1)
-    asyncio.run(made.desk.saved())
+    asyncio.run(made.subscriptions.saved())
     made.store.save(
         Changes(
             deliveries=[log(subscription_id(PERSON), "m1"), log("b", "m2"), log("x", "m3")],
@@ -54,17 +54,17 @@ def service(tmp_path: Path) -> Iterator[DeskService]:
     made.store.close()
 
 
-def forget(service: DeskService, who: Principal = ADMIN, owner: str = PERSON) -> Forgotten:
+def forget(service: ServedSubscriptions, who: Principal = ADMIN, owner: str = PERSON) -> Forgotten:
     """Forgets an owner."""
-    return asyncio.run(service.desk.forget(who, owner, NOW))
+    return asyncio.run(service.subscriptions.forget(who, owner, NOW))
 
 
-def files(service: DeskService) -> bytes:
+def files(service: ServedSubscriptions) -> bytes:
     """All bytes of the store."""
     return b"".join(file.read_bytes() for file in service.store.path.parent.glob("alerts.sqlite*"))
 
 
-def test_nothing_names_the_owner_any_more(service: DeskService) -> None:
+def test_nothing_names_the_owner_any_more(service: ServedSubscriptions) -> None:
     """In no file of the store, also not in what SQLite has freed. What others have stays."""
     assert PERSON.encode() in files(service)
 
@@ -80,7 +80,7 @@ def test_nothing_names_the_owner_any_more(service: DeskService) -> None:
     assert [each.entry.message for each in service.store.deliveries("x", 10)] == ["m3"]
 
 
-def test_the_audit_log_keeps_what_was_done(service: DeskService) -> None:
+def test_the_audit_log_keeps_what_was_done(service: ServedSubscriptions) -> None:
     """By whom and when; one pseudonym stands for the owner and her subscriptions."""
     forget(service)
     entries = service.store.audit(20)
@@ -98,37 +98,37 @@ def test_the_audit_log_keeps_what_was_done(service: DeskService) -> None:
     assert entries[2].request == "request"
 
 
-def test_whoever_names_the_owner_is_told(service: DeskService) -> None:
+def test_whoever_names_the_owner_is_told(service: ServedSubscriptions) -> None:
     """What others ask for is theirs."""
-    service.desk.create(EVERYBODY, given("y", "eve", filter={"not": {"owner": [PERSON]}}), NOW)
+    service.subscriptions.create(EVERYBODY, given("y", "eve", filter={"not": {"owner": [PERSON]}}), NOW)
 
     assert forget(service).named_in == ("y",)
 
 
-def test_an_owner_who_has_nothing_is_forgotten_too(service: DeskService) -> None:
+def test_an_owner_who_has_nothing_is_forgotten_too(service: ServedSubscriptions) -> None:
     """Now and after a restart; others are not."""
     made = forget(service, owner="new")
     again = Forgetting(service.notifier, StoredLogs(service.store))
 
     assert (made.subscriptions, made.deliveries, made.audit_entries) == (0, 0, 0)
-    assert [each.has("new") for each in (service.desk.forgetting, again)] == [True, True]
-    assert [each.has("eve") for each in (service.desk.forgetting, again)] == [False, False]
+    assert [each.has("new") for each in (service.subscriptions.forgetting, again)] == [True, True]
+    assert [each.has("eve") for each in (service.subscriptions.forgetting, again)] == [False, False]
     assert b"new-" not in b"".join(each.encode() for each in service.store.deleted())
 
 
 @pytest.mark.parametrize(
     "who", [Principal("w", Scope.WRITE), Principal("bound", Scope.ADMIN, ("eve",))], ids=["write", "bound"]
 )
-def test_who_may_not_forgets_nobody(service: DeskService, who: Principal) -> None:
+def test_who_may_not_forgets_nobody(service: ServedSubscriptions, who: Principal) -> None:
     """It needs the scope admin, and a token that is not bound to other owners."""
     with pytest.raises(ForbiddenError):
         forget(service, who)
 
     assert len(service.notifier.registered) == 3
-    assert not service.desk.forgetting.has(PERSON)
+    assert not service.subscriptions.forgetting.has(PERSON)
 
 
-def test_what_could_not_be_saved_is_deleted_when_asked_again(service: DeskService) -> None:
+def test_what_could_not_be_saved_is_deleted_when_asked_again(service: ServedSubscriptions) -> None:
     """Whatever was done by then."""
     notifier: Notifier = service.notifier
     save, service.store.save = service.store.save, _refuse  # type: ignore[method-assign, assignment]

@@ -15,16 +15,16 @@ from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord, record_to_d
 from stream_app.web.flag_routes import event
 from tests.alerts.records import NOW, record
 from tests.support.commands import Run
-from tests.support.desk_service import DeskService, desk_service
+from tests.support.served_subscriptions import ServedSubscriptions, served_subscriptions
 
 END = (401, b"")
 BEGIN = b"retry: 2000\n\nid: 4\n\n"
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeskService]:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedSubscriptions]:
     """A service with flags of two pipelines, whose address is in the environment."""
-    with desk_service(tmp_path) as made:
+    with served_subscriptions(tmp_path) as made:
         made.store.append_flags(
             [
                 record(flag="ads/run:r1", pipeline="ads"),
@@ -113,7 +113,7 @@ def test_flags_are_chosen(run: Run) -> None:
     assert run("flags", "--pipeline", "none").out == "there are no flags\n"
 
 
-def test_a_name_cannot_paint_the_terminal(run: Run, service: DeskService) -> None:
+def test_a_name_cannot_paint_the_terminal(run: Run, service: ServedSubscriptions) -> None:
     """Names of pipelines and runs come from events."""
     service.store.append_flags([record(flag="x/run:1", pipeline="x\x1b[31m", run="1\nopen")], NOW)
 
@@ -124,7 +124,7 @@ def test_a_name_cannot_paint_the_terminal(run: Run, service: DeskService) -> Non
 
 
 @pytest.mark.parametrize("flags", [(), ("--follow",)])
-def test_a_service_that_refuses_is_one_line(run: Run, service: DeskService, flags: tuple[str, ...]) -> None:
+def test_a_service_that_refuses_is_one_line(run: Run, service: ServedSubscriptions, flags: tuple[str, ...]) -> None:
     """And so is one that is not there."""
     service.token = "secret"
     refused = run("flags", *flags)

@@ -24,15 +24,15 @@ from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.subscriptions import make_subscription
 from tests.alerts.records import NOW, record
 from tests.support.commands import Run
-from tests.support.desk_service import DeskService, desk_service
+from tests.support.served_subscriptions import ServedSubscriptions, served_subscriptions
 
 SLACK_URL = "https://hooks.slack.com/services/T000/B000/secret"
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeskService]:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedSubscriptions]:
     """A service whose address is in the environment."""
-    with desk_service(tmp_path) as made:
+    with served_subscriptions(tmp_path) as made:
         monkeypatch.setenv("STREAM_APP_URL", made.url)
         yield made
 
@@ -44,7 +44,7 @@ def write(name: str, text: str) -> str:
     return name
 
 
-def held(service: DeskService, name: str) -> Any:
+def held(service: ServedSubscriptions, name: str) -> Any:
     """A subscription that the service has, with its secrets."""
     return service.notifier.registered[name].subscription
 
@@ -73,7 +73,7 @@ def test_every_command_has_an_example(run: Run, words: tuple[str, ...]) -> None:
 # Making
 
 
-def test_the_first_slack_message_takes_two_commands(run: Run, service: DeskService) -> None:
+def test_the_first_slack_message_takes_two_commands(run: Run, service: ServedSubscriptions) -> None:
     """The URL, which is a secret, comes from a file, and is not shown again."""
     write("url.txt", f"{SLACK_URL}\n")
 
@@ -88,7 +88,7 @@ def test_the_first_slack_message_takes_two_commands(run: Run, service: DeskServi
     assert (name, message.records[0].pipeline) == ("ads", "example")
 
 
-def test_own_words_are_refused_by_name_or_sent(run: Run, service: DeskService) -> None:
+def test_own_words_are_refused_by_name_or_sent(run: Run, service: ServedSubscriptions) -> None:
     """Before anything is made, and before the service is asked where they are in a file of subscriptions."""
     begin = 'id = "own"\nname = "own"\nowner = "ads"\nsink = {kind = "email", to = ["a@example.com"]}\n'
     write("wrong.toml", begin + 'text = {title = "{{ nmae }}"}\n')
@@ -109,7 +109,7 @@ def test_own_words_are_refused_by_name_or_sent(run: Run, service: DeskService) -
     assert (tested.out, message.text.title) == ("a made-up flag was sent, and was taken\n", "Mine: example")
 
 
-def test_own_words_that_fail_are_named_by_a_trial(run: Run, service: DeskService) -> None:
+def test_own_words_that_fail_are_named_by_a_trial(run: Run, service: ServedSubscriptions) -> None:
     """The made-up flag is sent with the default text."""
     given = {"id": "own", "name": "own", "owner": "ads", "sink": {"kind": "email", "to": ["a@example.com"]}}
     old = make_subscription({**given, "text": {"title": "{{ no_longer_there }}"}})
@@ -120,7 +120,7 @@ def test_own_words_that_fail_are_named_by_a_trial(run: Run, service: DeskService
     assert "with the default text; text.title: there is no value 'no_longer_there'" in tested.out
 
 
-def test_the_secret_of_a_webhook_is_shown_once(run: Run, service: DeskService) -> None:
+def test_the_secret_of_a_webhook_is_shown_once(run: Run, service: ServedSubscriptions) -> None:
     """When it is made, and when it is changed for another."""
     made = run("subscriptions", "create", "--webhook", "https://example.com/h", "--owner", "ads", "--id", "h")
     (first,) = re.findall(r"whsec_\S+", made.out)
@@ -138,7 +138,7 @@ def test_the_secret_of_a_webhook_is_shown_once(run: Run, service: DeskService) -
     ("flags", "kind"),
     [(["--email", "a@example.com", "--email", "b@example.com"], "email"), (["--webhook", "https://e.org"], "webhook")],
 )
-def test_flags_make_the_usual_sinks(run: Run, service: DeskService, flags: list[str], kind: str) -> None:
+def test_flags_make_the_usual_sinks(run: Run, service: ServedSubscriptions, flags: list[str], kind: str) -> None:
     """With a name that says what it is where none is given."""
     made = run("subscriptions", "create", *flags, "--owner", "ads", "--json", "--set", "delivery.digest=day")
 
@@ -148,7 +148,7 @@ def test_flags_make_the_usual_sinks(run: Run, service: DeskService, flags: list[
 
 
 @pytest.mark.parametrize("form", ["toml", "json"])
-def test_a_file_makes_any_subscription(run: Run, service: DeskService, form: str, monkeypatch: Any) -> None:
+def test_a_file_makes_any_subscription(run: Run, service: ServedSubscriptions, form: str, monkeypatch: Any) -> None:
     """Its secrets are in other files, beside it, or in variables."""
     monkeypatch.setenv("TEAM_KEY", "Bearer xyz")
     Path("sub").mkdir(mode=0o700)
@@ -212,7 +212,7 @@ def test_a_file_makes_any_subscription(run: Run, service: DeskService, form: str
         (["-f", "open.toml"], "others can write to it"),
     ],
 )
-def test_a_wrong_subscription_is_one_line(run: Run, service: DeskService, flags: list[str], says: str) -> None:
+def test_a_wrong_subscription_is_one_line(run: Run, service: ServedSubscriptions, flags: list[str], says: str) -> None:
     """Before anything is sent."""
     base = 'name = "n"\nowner = "ads"\n'
     sink = '[sink]\nkind = "slack"\nwebhook_url = '
@@ -245,29 +245,29 @@ def test_a_wrong_subscription_is_one_line(run: Run, service: DeskService, flags:
 
 
 @pytest.fixture
-def one(service: DeskService) -> DeskService:
+def one(service: ServedSubscriptions) -> ServedSubscriptions:
     """A service with one subscription."""
     given = {"id": "a", "name": "A \x1b[31m name", "owner": "ads", "sink": {"kind": "webhook", "url": "https://e.org"}}
-    service.desk.create(service.who, given, NOW)
+    service.subscriptions.create(service.who, given, NOW)
     return service
 
 
-def test_a_list_is_a_table(run: Run, one: DeskService) -> None:
+def test_a_list_is_a_table(run: Run, one: ServedSubscriptions) -> None:
     """In which no name can paint the terminal."""
     ran = run("subscriptions", "list")
 
     assert ran.out.splitlines()[1].split()[:4] == ["a", "active", "webhook", "ads"]
     assert "\x1b" not in ran.out
     assert run("subscriptions", "list", "--json").document["subscriptions"][0]["id"] == "a"
-    one.desk.delete(one.who, "a", NOW)
+    one.subscriptions.delete(one.who, "a", NOW)
     assert run("subscriptions", "list").out == "there are no subscriptions\n"
 
 
-def test_a_list_is_read_to_its_end(run: Run, one: DeskService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_is_read_to_its_end(run: Run, one: ServedSubscriptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pages it has."""
     for name in ("b", "c", "d", "e"):
         given = {"id": name, "name": name, "owner": "ads", "sink": {"kind": "webhook", "url": "https://e.org"}}
-        one.desk.create(one.who, given, NOW)
+        one.subscriptions.create(one.who, given, NOW)
     monkeypatch.setattr("stream_app.cli.subscriptions._PAGE", 2)
 
     found = run("subscriptions", "list", "--json").document["subscriptions"]
@@ -276,7 +276,7 @@ def test_a_list_is_read_to_its_end(run: Run, one: DeskService, monkeypatch: pyte
     assert len(one.asked) == 3
 
 
-def test_fields_are_changed_alone(run: Run, one: DeskService) -> None:
+def test_fields_are_changed_alone(run: Run, one: ServedSubscriptions) -> None:
     """Others of the same table stay; null removes one."""
     assert run("subscriptions", "change", "a", "--set", "delivery.min_hold_seconds=600").code == 0
     assert run("subscriptions", "change", "a", "--set", "delivery.digest=day").code == 0
@@ -287,7 +287,7 @@ def test_fields_are_changed_alone(run: Run, one: DeskService) -> None:
     assert (held(one, "a").delivery.digest, held(one, "a").sink.url) == (None, "https://e.com")
 
 
-def test_a_subscription_is_paused_resumed_and_deleted(run: Run, one: DeskService) -> None:
+def test_a_subscription_is_paused_resumed_and_deleted(run: Run, one: ServedSubscriptions) -> None:
     """And each command says what it did."""
     assert run("subscriptions", "pause", "a").out == "a is paused\n"
     assert held(one, "a").state == "paused"
@@ -299,7 +299,7 @@ def test_a_subscription_is_paused_resumed_and_deleted(run: Run, one: DeskService
 
 @pytest.mark.parametrize("name", ["no-such", "..", ".", "a/b", "a?x=1", "ä", "%2e%2e"])
 @pytest.mark.parametrize("command", ["show", "pause", "delete", "test", "rotate-secret"])
-def test_what_is_not_there_fails(run: Run, one: DeskService, command: str, name: str) -> None:
+def test_what_is_not_there_fails(run: Run, one: ServedSubscriptions, command: str, name: str) -> None:
     """With what the service says, and nothing else is touched, whatever the id looks like."""
     ran = run("subscriptions", command, name)
 
@@ -308,7 +308,7 @@ def test_what_is_not_there_fails(run: Run, one: DeskService, command: str, name:
     assert list(one.notifier.registered) == ["a"]
 
 
-def test_a_test_that_does_not_arrive_fails(run: Run, one: DeskService) -> None:
+def test_a_test_that_does_not_arrive_fails(run: Run, one: ServedSubscriptions) -> None:
     """With the reason, also as JSON."""
     one.sinks.result = Result("HTTP 500: no")
 
@@ -318,7 +318,7 @@ def test_a_test_that_does_not_arrive_fails(run: Run, one: DeskService) -> None:
     assert "did not arrive: HTTP 500: no" in ran.err
 
 
-def test_a_preview_counts_what_would_have_been_sent(run: Run, one: DeskService) -> None:
+def test_a_preview_counts_what_would_have_been_sent(run: Run, one: ServedSubscriptions) -> None:
     """Of a draft in flags, of a file, and of a subscription that is there."""
     one.store.append_flags([record(), record(2, Change.RESOLVED)], NOW)
     draft = write("d.toml", '[filter]\npipeline = "other"')
@@ -330,7 +330,7 @@ def test_a_preview_counts_what_would_have_been_sent(run: Run, one: DeskService) 
     assert run("subscriptions", "preview", "a", "-f", draft).code == 2
 
 
-def test_an_owner_is_forgotten(run: Run, one: DeskService) -> None:
+def test_an_owner_is_forgotten(run: Run, one: ServedSubscriptions) -> None:
     """And it is said what remains, and where; nobody is forgotten by accident."""
     refused = run("subscriptions", "forget-owner", "ads")
     assert (refused.code, refused.err) == (2, "stream-app: nobody can be asked; give --yes\n")
@@ -345,7 +345,9 @@ def test_an_owner_is_forgotten(run: Run, one: DeskService) -> None:
     assert run("subscriptions", "forget-owner", "a/b ../?x", "--yes", "--json").document["owner"] == "a/b ../?x"
 
 
-def test_whoever_is_asked_may_keep_an_owner(run: Run, one: DeskService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_is_asked_may_keep_an_owner(
+    run: Run, one: ServedSubscriptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By anything but yes."""
     monkeypatch.setattr("stream_app.cli.forget_owner.sys.stdin", io.StringIO("n\n"))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
@@ -379,7 +381,7 @@ def file(run: Run) -> str:  # noqa: ARG001 - which changes the folder
     return write("s.toml", FILE)
 
 
-def test_a_sync_is_repeated_without_an_effect(run: Run, one: DeskService, file: str) -> None:
+def test_a_sync_is_repeated_without_an_effect(run: Run, one: ServedSubscriptions, file: str) -> None:
     """It makes what is missing, then nothing; of what others made it touches nothing."""
     first = run("subscriptions", "sync", "-f", file, "--yes")
     asked = len(one.asked)
@@ -391,7 +393,7 @@ def test_a_sync_is_repeated_without_an_effect(run: Run, one: DeskService, file: 
     assert sorted(one.notifier.registered) == ["a", "b", "c"]
 
 
-def test_a_sync_changes_and_deletes_what_it_made(run: Run, one: DeskService, file: str) -> None:
+def test_a_sync_changes_and_deletes_what_it_made(run: Run, one: ServedSubscriptions, file: str) -> None:
     """The plan names what differs."""
     run("subscriptions", "sync", "-f", file, "--yes")
     write(file, FILE.split('[[subscriptions]]\nid = "c"')[0].replace('name = "b"', 'name = "B"'))
@@ -407,7 +409,7 @@ def test_a_sync_changes_and_deletes_what_it_made(run: Run, one: DeskService, fil
     assert (sorted(one.notifier.registered), held(one, "b").name) == (["a", "b"], "B")
 
 
-def test_a_sync_asks(run: Run, one: DeskService, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_asks(run: Run, one: ServedSubscriptions, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where somebody can be asked; a no changes nothing."""
     assert "give --yes" in run("subscriptions", "sync", "-f", file).err
 
@@ -420,7 +422,7 @@ def test_a_sync_asks(run: Run, one: DeskService, file: str, monkeypatch: pytest.
     assert sorted(one.notifier.registered) == ["a", "b", "c"]
 
 
-def test_a_sync_that_is_refused_says_where(run: Run, one: DeskService, file: str) -> None:
+def test_a_sync_that_is_refused_says_where(run: Run, one: ServedSubscriptions, file: str) -> None:
     """Nothing is deleted then, since deletions come last; the next one goes on from there."""
     run("subscriptions", "sync", "-f", file, "--yes")
     write(file, FILE.split('[[subscriptions]]\nid = "c"')[0].replace('owner = "ads"', 'owner = "eve"'))
@@ -433,7 +435,7 @@ def test_a_sync_that_is_refused_says_where(run: Run, one: DeskService, file: str
     assert sorted(one.notifier.registered) == ["a", "b", "c"]
 
 
-def test_new_secrets_of_a_file_are_sent_when_asked(run: Run, one: DeskService, file: str) -> None:
+def test_new_secrets_of_a_file_are_sent_when_asked(run: Run, one: ServedSubscriptions, file: str) -> None:
     """They cannot be compared."""
     run("subscriptions", "sync", "-f", file, "--yes")
     write("url.txt", f"{SLACK_URL}2")
@@ -444,7 +446,7 @@ def test_new_secrets_of_a_file_are_sent_when_asked(run: Run, one: DeskService, f
     assert held(one, "c").sink.webhook_url.get_secret_value() == f"{SLACK_URL}2"
 
 
-def test_a_wrong_file_changes_nothing(run: Run, one: DeskService) -> None:
+def test_a_wrong_file_changes_nothing(run: Run, one: ServedSubscriptions) -> None:
     """And its place is named."""
     wrong = write("s.toml", FILE.replace('"a@example.com"', '"nobody"').replace('{file = "url.txt"}', f'"{SLACK_URL}"'))
 
@@ -459,7 +461,7 @@ def test_a_wrong_file_changes_nothing(run: Run, one: DeskService) -> None:
 
 
 @pytest.fixture
-def log(one: DeskService) -> DeskService:
+def log(one: ServedSubscriptions) -> ServedSubscriptions:
     """A service with a log of deliveries: one sent, one given up."""
     one.store.append_flags([record(), record(flag="p/run:r2")], NOW)
     entries = [
@@ -471,7 +473,7 @@ def log(one: DeskService) -> DeskService:
     return one
 
 
-def test_the_log_is_listed(run: Run, log: DeskService) -> None:
+def test_the_log_is_listed(run: Run, log: ServedSubscriptions) -> None:
     """Newest first, with the reasons."""
     lines = run("deliveries", "list", "a").out.splitlines()
 
@@ -484,7 +486,7 @@ def test_the_log_is_listed(run: Run, log: DeskService) -> None:
     assert log.asked[-1][1].endswith("/deliveries?limit=20&before=1")
 
 
-def test_a_message_is_sent_again(run: Run, log: DeskService) -> None:
+def test_a_message_is_sent_again(run: Run, log: ServedSubscriptions) -> None:
     """Under its id; one that is not there is refused."""
     assert run("deliveries", "redeliver", "a", "1").code == 0
     assert list(log.notifier.mailboxes["a"].messages) == ["p/run:r1#1"]
@@ -492,7 +494,7 @@ def test_a_message_is_sent_again(run: Run, log: DeskService) -> None:
     assert "no longer kept" in run("deliveries", "redeliver", "a", "3").err
 
 
-def test_what_was_given_up_is_sent_again(run: Run, log: DeskService) -> None:
+def test_what_was_given_up_is_sent_again(run: Run, log: ServedSubscriptions) -> None:
     """Whose flags are still kept; counted first where wanted."""
     since = ("--since", "2020-01-01T00:00:00Z")
 
@@ -507,7 +509,7 @@ def test_what_was_given_up_is_sent_again(run: Run, log: DeskService) -> None:
 
 
 def test_the_token_comes_from_a_file_or_the_environment(
-    run: Run, service: DeskService, monkeypatch: pytest.MonkeyPatch
+    run: Run, service: ServedSubscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never from the command line, where others see it."""
     service.token = "sapp_right"

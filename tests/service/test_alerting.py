@@ -222,7 +222,7 @@ def test_an_owner_who_was_forgotten_is_not_subscribed_again(store: AlertStore) -
             if forgets:
                 await until(lambda: store.cursor() == 1)
                 found.append(list(alerts.notifier.registered))
-                await alerts.desk.forget(EVERYBODY, ann, NOW)
+                await alerts.subscriptions.forget(EVERYBODY, ann, NOW)
                 outbox.add(flags[1:3])
             await until(lambda: store.cursor() == cursor)
             found.append(list(alerts.notifier.registered))

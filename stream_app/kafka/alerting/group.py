@@ -1,4 +1,4 @@
-"""What the desk of one notifier changes: subscriptions and logs of the whole group, through its topics."""
+"""What one notifier is asked to change: subscriptions and logs of the whole group, through its topics."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from stream_app.alerts.clocks import Clocks
-from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.forgetting import Forgetting
@@ -35,6 +34,7 @@ from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscribers import ConflictError
+from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.alerts.texts import Texts
 from stream_app.alerts.warner import WarningSender
 from stream_app.alerts.warnings import OwnerWarning
@@ -58,8 +58,9 @@ from stream_app.kafka.records import Batch
 
 log = logging.getLogger(__name__)
 
-#: Serves the API while its context lasts: given the desk, the feed of flags, and why it cannot be served now.
-Serve = Callable[[Desk, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]
+#: Serves the API while its context lasts: given the service of subscriptions, the feed of flags, and a function that
+#: returns why it cannot be served now.
+Serve = Callable[[SubscriptionService, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class NotifierProcess(GroupProcess):
             return
         group = NotifierGroup(names, subscriptions, send, sinks)
         forgetting = Forgetting(group, GroupLogs(names.alert_log, alert_log, subscriptions, send))
-        desk = Desk(group, store, self._texts, settings.alerts.price_of, sinks.check, forgetting)
+        service = SubscriptionService(group, store, self._texts, settings.alerts.price_of, sinks.check, forgetting)
         owners = OwnerSubscriptions(settings.alerts, subscriptions.deleted)
 
         async def subscribe_owner(record: FlagRecord) -> None:
@@ -197,7 +198,7 @@ class NotifierProcess(GroupProcess):
                 self._on_changes,
             )
 
-        async with self.serve_api(desk, alert_log.feed, self._unavailable_reason):
+        async with self.serve_api(service, alert_log.feed, self._unavailable_reason):
             await self.serve_partitions(found, make, matched, lambda _: None, self._drain)
 
     def _notifier(self, save: Save, sinks: SinkMaker, subscriptions: SubscriptionLog) -> Notifier:

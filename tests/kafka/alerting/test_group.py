@@ -1,4 +1,4 @@
-"""What a desk changes through the topics of the group: all of one request or what came before its error."""
+"""What is changed through the topics of the group: all of one request, or what came before its error."""
 
 from __future__ import annotations
 

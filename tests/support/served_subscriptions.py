@@ -1,4 +1,4 @@
-"""The routes of subscriptions over a desk, with a real store and notifier, and sinks that only record."""
+"""The routes of subscriptions with a real store and notifier, and sinks that only record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from aiohttp import web
 
 from stream_app.alerts.access import EVERYBODY, Principal
-from stream_app.alerts.desk import Desk
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.registered import Registered
@@ -18,6 +17,7 @@ from stream_app.alerts.saved import Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.alerts.store import AlertStore
+from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.metrics.registry import make_registry
 from stream_app.web.app import make_app
 from stream_app.web.flag_routes import FlagRoutes
@@ -47,14 +47,14 @@ class Sinks:
         return Recording()
 
 
-class DeskService:
-    """The desk, and what it was asked."""
+class ServedSubscriptions:
+    """The service of subscriptions, and what it was asked."""
 
     def __init__(self, folder: Path) -> None:
         self.store = AlertStore(folder / "alerts.sqlite", Vault(b"a key for the tests only"))
         self.sinks = Sinks()
         self.notifier = Notifier(self.save, self.sinks.of)
-        self.desk = Desk(self.notifier, self.store)
+        self.subscriptions = SubscriptionService(self.notifier, self.store)
         self.feed = FlagFeed(self.store)
         self.who: Principal = EVERYBODY
         self.token: str | None = None
@@ -77,8 +77,8 @@ class DeskService:
             request[PRINCIPAL] = self.who
             return await handler(request)
 
-        flags = FlagRoutes(self.desk, self.feed)
-        routes = [*SubscriptionRoutes(self.desk, lambda: NOW).routes(), *flags.routes()]
+        flags = FlagRoutes(self.subscriptions, self.feed)
+        routes = [*SubscriptionRoutes(self.subscriptions, lambda: NOW).routes(), *flags.routes()]
         app = make_app(routes, lambda: "", make_registry())
         app.on_shutdown.append(flags.closing)
         app.middlewares.append(admit)
@@ -86,9 +86,9 @@ class DeskService:
 
 
 @contextmanager
-def desk_service(folder: Path) -> Iterator[DeskService]:
+def served_subscriptions(folder: Path) -> Iterator[ServedSubscriptions]:
     """A service that listens on a free port of this machine."""
-    service = DeskService(folder)
+    service = ServedSubscriptions(folder)
     try:
         with served(service.app()) as listening:
             service.url = listening.url

@@ -1,4 +1,4 @@
-"""The desk: who may do what to which subscription, what is shown of it, and what is written down."""
+"""The service of subscriptions: who may do what to which subscription, what is shown of it, and what is written down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from stream_app.alerts.access import EVERYBODY, Principal, Scope
-from stream_app.alerts.desk import OWNED_MAX
 from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Facts
 from stream_app.alerts.flags import Change
@@ -20,9 +19,10 @@ from stream_app.alerts.registered import HIDDEN, register, shown
 from stream_app.alerts.saved import Changes
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError
+from stream_app.alerts.subscription_service import OWNED_MAX
 from stream_app.alerts.subscriptions import State, SubscriptionError, make_subscription
 from tests.alerts.records import NOW, record
-from tests.support.desk_service import DeskService
+from tests.support.served_subscriptions import ServedSubscriptions
 
 HOOK = {"kind": "webhook", "url": "https://e.org/h", "headers": {"Authorization": "Bearer swordfish"}}
 READ, ADS = Principal("reader", Scope.READ), Principal("ads-ci", Scope.WRITE, ("ads",))
@@ -35,78 +35,78 @@ def given(name: str = "a", **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[DeskService]:
-    """A desk with the subscription a of ads, and x of another owner."""
-    made = DeskService(tmp_path)
-    made.desk.create(EVERYBODY, given(), NOW)
-    made.desk.create(EVERYBODY, given("x", owner="eve"), NOW)
+def service(tmp_path: Path) -> Iterator[ServedSubscriptions]:
+    """A subscriptions with the subscription a of ads, and x of another owner."""
+    made = ServedSubscriptions(tmp_path)
+    made.subscriptions.create(EVERYBODY, given(), NOW)
+    made.subscriptions.create(EVERYBODY, given("x", owner="eve"), NOW)
     yield made
     made.store.close()
 
 
-def saved(service: DeskService) -> None:
+def saved(service: ServedSubscriptions) -> None:
     """Saves what has changed."""
-    asyncio.run(service.desk.saved())
+    asyncio.run(service.subscriptions.saved())
 
 
 # Whoever asks
 
 ACTIONS: dict[str, Callable[[Any, Principal, str], Any]] = {
-    "change": lambda desk, who, name: desk.change(who, name, {"name": "b"}, None, NOW),
-    "pause": lambda desk, who, name: desk.set_state(who, name, State.PAUSED, NOW),
-    "rotate": lambda desk, who, name: desk.rotate(who, name, NOW),
-    "test": lambda desk, who, name: asyncio.run(desk.test(who, name, NOW)),
-    "redeliver": lambda desk, who, name: desk.redeliver(who, name, 1, NOW),
-    "recover": lambda desk, who, name: desk.recover(who, name, 0, NOW, count_only=True),
-    "delete": lambda desk, who, name: desk.delete(who, name, NOW),
+    "change": lambda subscriptions, who, name: subscriptions.change(who, name, {"name": "b"}, None, NOW),
+    "pause": lambda subscriptions, who, name: subscriptions.set_state(who, name, State.PAUSED, NOW),
+    "rotate": lambda subscriptions, who, name: subscriptions.rotate(who, name, NOW),
+    "test": lambda subscriptions, who, name: asyncio.run(subscriptions.test(who, name, NOW)),
+    "redeliver": lambda subscriptions, who, name: subscriptions.redeliver(who, name, 1, NOW),
+    "recover": lambda subscriptions, who, name: subscriptions.recover(who, name, 0, NOW, count_only=True),
+    "delete": lambda subscriptions, who, name: subscriptions.delete(who, name, NOW),
 }
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_whoever_may_only_read_changes_nothing(service: DeskService, action: str) -> None:
+def test_whoever_may_only_read_changes_nothing(service: ServedSubscriptions, action: str) -> None:
     """But sees everything, without secrets."""
     with pytest.raises(ForbiddenError, match="scope write"):
-        ACTIONS[action](service.desk, READ, "a")
+        ACTIONS[action](service.subscriptions, READ, "a")
 
     assert service.sinks.sent == []
-    assert [each["id"] for each in service.desk.listed(READ)] == ["a", "x"]
-    assert "swordfish" not in str(service.desk.listed(READ))
-    assert service.desk.deliveries(READ, "a", 10, None, ()) == []
+    assert [each["id"] for each in service.subscriptions.listed(READ)] == ["a", "x"]
+    assert "swordfish" not in str(service.subscriptions.listed(READ))
+    assert service.subscriptions.deliveries(READ, "a", 10, None, ()) == []
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_what_belongs_to_others_is_not_there(service: DeskService, action: str) -> None:
+def test_what_belongs_to_others_is_not_there(service: ServedSubscriptions, action: str) -> None:
     """Nor can it be told from what does not exist."""
     said = []
     for name in ("x", "none"):
         with pytest.raises(NotFoundError) as error:
-            ACTIONS[action](service.desk, ADS, name)
+            ACTIONS[action](service.subscriptions, ADS, name)
         said.append(str(error.value))
 
     assert said[0] == said[1]
-    assert [each["id"] for each in service.desk.listed(ADS)] == ["a"]
-    assert service.desk.get(EVERYBODY, "x").version == 1
+    assert [each["id"] for each in service.subscriptions.listed(ADS)] == ["a"]
+    assert service.subscriptions.get(EVERYBODY, "x").version == 1
 
 
-def test_nothing_is_made_for_or_given_to_others(service: DeskService) -> None:
+def test_nothing_is_made_for_or_given_to_others(service: ServedSubscriptions) -> None:
     """Also by a change of the owner."""
     with pytest.raises(ForbiddenError, match="of this owner"):
-        service.desk.create(ADS, given("b", owner="eve"), NOW)
+        service.subscriptions.create(ADS, given("b", owner="eve"), NOW)
     with pytest.raises(ForbiddenError, match="of this owner"):
-        service.desk.change(ADS, "a", {"owner": "eve"}, None, NOW)
+        service.subscriptions.change(ADS, "a", {"owner": "eve"}, None, NOW)
     with pytest.raises(ForbiddenError, match="scope write"):
-        service.desk.create(READ, given("b"), NOW)
+        service.subscriptions.create(READ, given("b"), NOW)
     assert sorted(service.notifier.registered) == ["a", "x"]
 
 
 @pytest.mark.parametrize("sink", [{"kind": "kafka", "topic": "t"}, {"kind": "apprise", "url": "json://e.org"}])
-def test_some_sinks_are_for_administrators(service: DeskService, sink: dict[str, Any]) -> None:
+def test_some_sinks_are_for_administrators(service: ServedSubscriptions, sink: dict[str, Any]) -> None:
     """They reach what the service reaches."""
     with pytest.raises(ForbiddenError, match="scope admin"):
-        service.desk.create(ADS, given("b", sink=sink), NOW)
+        service.subscriptions.create(ADS, given("b", sink=sink), NOW)
     with pytest.raises(ForbiddenError, match="scope admin"):
-        service.desk.change(ADS, "a", {"sink": {**dict.fromkeys((*HOOK, "secret")), **sink}}, None, NOW)
-    service.desk.create(EVERYBODY, given("b", sink=sink), NOW)
+        service.subscriptions.change(ADS, "a", {"sink": {**dict.fromkeys((*HOOK, "secret")), **sink}}, None, NOW)
+    service.subscriptions.create(EVERYBODY, given("b", sink=sink), NOW)
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_some_sinks_are_for_administrators(service: DeskService, sink: dict[str,
     [{}, {"pipeline": "*"}, {"any": [{"pipeline": "ads-a"}, {"pipeline": "search"}]}, {"not": {"pipeline": "ads-*"}},
      {"all": [{"pipeline": "*"}]}, {"all": [{"pipeline": ["ads-*"]}]}],
 )  # fmt: skip
-def test_a_token_of_pipelines_hears_of_these_alone(service: DeskService, chosen: dict[str, Any]) -> None:
+def test_a_token_of_pipelines_hears_of_these_alone(service: ServedSubscriptions, chosen: dict[str, Any]) -> None:
     """Whatever the filter, which a repeated change does not let grow."""
-    made, _ = service.desk.create(BOUND, given("b", filter=chosen), NOW)
-    again = service.desk.change(BOUND, "b", {"name": "c"}, None, NOW)
+    made, _ = service.subscriptions.create(BOUND, given("b", filter=chosen), NOW)
+    again = service.subscriptions.change(BOUND, "b", {"name": "c"}, None, NOW)
 
     holds = again.subscription.filter.compile()
     assert not holds(Facts.of(record(pipeline="search")))
@@ -125,7 +125,7 @@ def test_a_token_of_pipelines_hears_of_these_alone(service: DeskService, chosen:
     assert again.subscription.filter == made.subscription.filter
 
 
-def test_a_token_of_pipelines_sees_flags_of_these_alone(service: DeskService) -> None:
+def test_a_token_of_pipelines_sees_flags_of_these_alone(service: ServedSubscriptions) -> None:
     """In the list, and in what is sent again to a sink that it may choose."""
     service.store.append_flags(
         [record(flag="ads-1/run:1", pipeline="ads-1"), record(flag="s/run:1", pipeline="s")], NOW
@@ -133,20 +133,20 @@ def test_a_token_of_pipelines_sees_flags_of_these_alone(service: DeskService) ->
     log = [LogEntry(each, Fate.DEAD, NOW, 8, "", (each,)) for each in ("ads-1/run:1#1", "s/run:1#1")]
     both = LogEntry("both+", Fate.DEAD, NOW, 8, "", ("ads-1/run:1#1", "s/run:1#1"))
     service.store.save(Changes(deliveries=[("a", each) for each in (*log, both)]))
-    desk = service.desk
+    subscriptions = service.subscriptions
 
-    assert [each.pipeline for each in desk.flags(BOUND, 10, None, opened=False)] == ["ads-1"]
-    assert desk.flags(BOUND, 10, "s", opened=False) == []
-    assert list(desk.given_up(BOUND, "a", 0)) == ["ads-1/run:1#1"]
-    assert list(desk.given_up(ADS, "a", 0)) == ["ads-1/run:1#1", "s/run:1#1", "both+"]
-    desk.redeliver(BOUND, "a", 1, NOW)
+    assert [each.pipeline for each in subscriptions.flags(BOUND, 10, None, opened=False)] == ["ads-1"]
+    assert subscriptions.flags(BOUND, 10, "s", opened=False) == []
+    assert list(subscriptions.given_up(BOUND, "a", 0)) == ["ads-1/run:1#1"]
+    assert list(subscriptions.given_up(ADS, "a", 0)) == ["ads-1/run:1#1", "s/run:1#1", "both+"]
+    subscriptions.redeliver(BOUND, "a", 1, NOW)
     for number in (2, 3):
         with pytest.raises(NotFoundError):
-            desk.redeliver(BOUND, "a", number, NOW)
+            subscriptions.redeliver(BOUND, "a", number, NOW)
     assert list(service.notifier.mailboxes["a"].messages) == ["ads-1/run:1#1"]
 
 
-def test_a_token_of_pipelines_sees_no_delivery_of_others(service: DeskService) -> None:
+def test_a_token_of_pipelines_sees_no_delivery_of_others(service: ServedSubscriptions) -> None:
     """Their ids are names of other pipelines and runs. Pages are full all the same."""
     ids = ["ads-1/run:1#1", "s/run:1#1", "ads-2/t#3", "no id"]
     log = [LogEntry(each, Fate.SENT, NOW, 1, "", (each,)) for each in ids]
@@ -155,7 +155,7 @@ def test_a_token_of_pipelines_sees_no_delivery_of_others(service: DeskService) -
     service.store.save(Changes(deliveries=[("a", each) for each in (*log, both, *dropped)]))
 
     def numbers(who: Principal, limit: int, before: int | None = None) -> list[int]:
-        return [each.number for each in service.desk.deliveries(who, "a", limit, before, ())]
+        return [each.number for each in service.subscriptions.deliveries(who, "a", limit, before, ())]
 
     assert numbers(ADS, 10) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert numbers(BOUND, 10) == [8, 6, 3, 1]
@@ -166,48 +166,53 @@ def test_a_token_of_pipelines_sees_no_delivery_of_others(service: DeskService) -
 # Making and changing
 
 
-def test_an_id_is_made_where_none_is_given(service: DeskService) -> None:
+def test_an_id_is_made_where_none_is_given(service: ServedSubscriptions) -> None:
     """Another one each time; one that is taken is refused."""
     bare = {name: value for name, value in given().items() if name != "id"}
 
-    assert len({service.desk.create(ADS, bare, NOW)[0].subscription.id for _ in range(3)}) == 3
+    assert len({service.subscriptions.create(ADS, bare, NOW)[0].subscription.id for _ in range(3)}) == 3
     with pytest.raises(ConflictError, match="a already"):
-        service.desk.create(ADS, given(), NOW)
+        service.subscriptions.create(ADS, given(), NOW)
     with pytest.raises(ConflictError):
-        service.desk.create(ADS, given("x"), NOW)
+        service.subscriptions.create(ADS, given("x"), NOW)
 
 
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {}, {"id": "b"}, given("b", color="red"), given("b", sink={})])
-def test_what_is_no_subscription_is_refused(service: DeskService, wrong: Any) -> None:
+def test_what_is_no_subscription_is_refused(service: ServedSubscriptions, wrong: Any) -> None:
     """As a draft too, and nothing is made."""
     with pytest.raises(SubscriptionError):
-        service.desk.create(EVERYBODY, wrong, NOW)
+        service.subscriptions.create(EVERYBODY, wrong, NOW)
     if not isinstance(wrong, dict):
-        for call in (lambda: service.desk.change(EVERYBODY, "a", wrong, None, NOW),
-                     lambda: asyncio.run(service.desk.preview(EVERYBODY, wrong, NOW))):  # fmt: skip
+        for call in (lambda: service.subscriptions.change(EVERYBODY, "a", wrong, None, NOW),
+                     lambda: asyncio.run(service.subscriptions.preview(EVERYBODY, wrong, NOW))):  # fmt: skip
             with pytest.raises(SubscriptionError):
                 call()
     assert sorted(service.notifier.registered) == ["a", "x"]
 
 
-def test_a_secret_is_returned_where_the_service_made_it(service: DeskService) -> None:
+def test_a_secret_is_returned_where_the_service_made_it(service: ServedSubscriptions) -> None:
     """And not one that was given."""
-    made, secret = service.desk.create(ADS, given("b"), NOW)
-    _, again = service.desk.create(ADS, given("c", sink={**HOOK, "secret": secret}), NOW)
-    _, mail = service.desk.create(ADS, given("d", sink={"kind": "email", "to": ["a@b.c"]}), NOW)
+    made, secret = service.subscriptions.create(ADS, given("b"), NOW)
+    _, again = service.subscriptions.create(ADS, given("c", sink={**HOOK, "secret": secret}), NOW)
+    _, mail = service.subscriptions.create(ADS, given("d", sink={"kind": "email", "to": ["a@b.c"]}), NOW)
 
     assert made.secrets_at(NOW) == [secret]
     assert (again, mail) == (None, None)
 
 
-def test_a_change_keeps_what_it_does_not_name(service: DeskService) -> None:
+def test_a_change_keeps_what_it_does_not_name(service: ServedSubscriptions) -> None:
     """Secrets above all, also where they are sent back hidden."""
-    before = service.desk.get(ADS, "a")
-    after = service.desk.change(ADS, "a", {"delivery": {"digest": "day"}, "sink": {"secret": HIDDEN}}, 1, NOW + 5)
+    before = service.subscriptions.get(ADS, "a")
+    after = service.subscriptions.change(
+        ADS, "a", {"delivery": {"digest": "day"}, "sink": {"secret": HIDDEN}}, 1, NOW + 5
+    )
 
     assert after.subscription.sink == before.subscription.sink
     assert (after.version, after.updated_ms, after.created_ms) == (2, NOW + 5, NOW)
-    assert service.desk.change(ADS, "a", {"delivery": {"digest": None}}, 2, NOW).subscription.delivery.digest is None
+    assert (
+        service.subscriptions.change(ADS, "a", {"delivery": {"digest": None}}, 2, NOW).subscription.delivery.digest
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,46 +228,46 @@ def test_a_change_keeps_what_it_does_not_name(service: DeskService) -> None:
     ],
 )
 def test_a_change_that_is_refused_changes_nothing(
-    service: DeskService, patch: dict[str, Any], version: int | None, error: type[Exception]
+    service: ServedSubscriptions, patch: dict[str, Any], version: int | None, error: type[Exception]
 ) -> None:
     """Neither what is there nor the audit log."""
-    before = service.desk.get(ADS, "a")
+    before = service.subscriptions.get(ADS, "a")
     with pytest.raises(error):
-        service.desk.change(ADS, "a", patch, version, NOW)
+        service.subscriptions.change(ADS, "a", patch, version, NOW)
     saved(service)
 
-    assert service.desk.get(ADS, "a") == before
-    assert [each.what for each in service.desk.audit(EVERYBODY, 10)] == ["create", "create"]
+    assert service.subscriptions.get(ADS, "a") == before
+    assert [each.what for each in service.subscriptions.audit(EVERYBODY, 10)] == ["create", "create"]
 
 
-def test_an_owner_has_a_limit(service: DeskService) -> None:
+def test_an_owner_has_a_limit(service: ServedSubscriptions) -> None:
     """That others do not fill, and that cannot be passed by changing an owner."""
     for number in range(OWNED_MAX - 1):
-        service.desk.create(EVERYBODY, given(f"e{number}", owner="eve"), NOW)
+        service.subscriptions.create(EVERYBODY, given(f"e{number}", owner="eve"), NOW)
 
     with pytest.raises(ConflictError, match="eve has 200"):
-        service.desk.create(EVERYBODY, given("more", owner="eve"), NOW)
+        service.subscriptions.create(EVERYBODY, given("more", owner="eve"), NOW)
     with pytest.raises(ConflictError, match="eve has 200"):
-        service.desk.change(EVERYBODY, "a", {"owner": "eve"}, None, NOW)
-    service.desk.change(EVERYBODY, "x", {"name": "still mine"}, None, NOW)
-    service.desk.create(EVERYBODY, given("b"), NOW)
+        service.subscriptions.change(EVERYBODY, "a", {"owner": "eve"}, None, NOW)
+    service.subscriptions.change(EVERYBODY, "x", {"name": "still mine"}, None, NOW)
+    service.subscriptions.create(EVERYBODY, given("b"), NOW)
 
 
-def test_resuming_forgets_why_it_was_disabled(service: DeskService) -> None:
+def test_resuming_forgets_why_it_was_disabled(service: ServedSubscriptions) -> None:
     """Or it would say so for ever."""
-    service.desk.change(EVERYBODY, "a", {"state": "disabled", "disabled_reason": "HTTP 410"}, None, NOW)
+    service.subscriptions.change(EVERYBODY, "a", {"state": "disabled", "disabled_reason": "HTTP 410"}, None, NOW)
 
-    assert service.desk.set_state(ADS, "a", State.ACTIVE, NOW).subscription.disabled_reason == ""
+    assert service.subscriptions.set_state(ADS, "a", State.ACTIVE, NOW).subscription.disabled_reason == ""
 
 
 # Trying
 
 
-def test_a_trial_is_a_made_up_flag(service: DeskService) -> None:
+def test_a_trial_is_a_made_up_flag(service: ServedSubscriptions) -> None:
     """That no receiver can take for a real one, under an id of its own each time."""
-    assert asyncio.run(service.desk.test(ADS, "a", NOW)) == {"succeeded": True, "reason": ""}
+    assert asyncio.run(service.subscriptions.test(ADS, "a", NOW)) == {"succeeded": True, "reason": ""}
     service.sinks.result = Result("HTTP 500: no")
-    assert asyncio.run(service.desk.test(ADS, "a", NOW)) == {"succeeded": False, "reason": "HTTP 500: no"}
+    assert asyncio.run(service.subscriptions.test(ADS, "a", NOW)) == {"succeeded": False, "reason": "HTTP 500: no"}
 
     (_, first), (_, second) = service.sinks.sent
     assert first.id.startswith("test-")
@@ -272,36 +277,36 @@ def test_a_trial_is_a_made_up_flag(service: DeskService) -> None:
     assert service.notifier.mailboxes["a"].messages == {}
 
 
-def test_own_words_are_checked_when_they_are_given(service: DeskService) -> None:
+def test_own_words_are_checked_when_they_are_given(service: ServedSubscriptions) -> None:
     """And are what a trial says."""
     with pytest.raises(SubscriptionError, match=r"^text\.body: line 1: "):
-        service.desk.create(ADS, given("b", text={"body": "{{"}), NOW)
+        service.subscriptions.create(ADS, given("b", text={"body": "{{"}), NOW)
     assert "b" not in service.notifier.registered
 
-    service.desk.create(ADS, given("b", text={"title": "Mine: {{ pipeline }}"}), NOW)
-    service.desk.change(ADS, "b", {"text": {"body": "{{ cost_left }}"}}, None, NOW)
-    asyncio.run(service.desk.test(ADS, "b", NOW))
+    service.subscriptions.create(ADS, given("b", text={"title": "Mine: {{ pipeline }}"}), NOW)
+    service.subscriptions.change(ADS, "b", {"text": {"body": "{{ cost_left }}"}}, None, NOW)
+    asyncio.run(service.subscriptions.test(ADS, "b", NOW))
 
-    (_, message), shown_text = service.sinks.sent[-1], shown(service.desk.get(ADS, "b"))["text"]
+    (_, message), shown_text = service.sinks.sent[-1], shown(service.subscriptions.get(ADS, "b"))["text"]
     assert (message.text.title, message.text.body) == ("Mine: example", "10 node-hours")
     assert shown_text == {"title": "Mine: {{ pipeline }}", "body": "{{ cost_left }}"}
-    assert "text" not in shown(service.desk.change(ADS, "b", {"text": None}, None, NOW))
+    assert "text" not in shown(service.subscriptions.change(ADS, "b", {"text": None}, None, NOW))
 
 
-def test_own_words_of_an_earlier_release_that_fail_now_hinder_no_other_change(service: DeskService) -> None:
+def test_own_words_of_an_earlier_release_that_fail_now_hinder_no_other_change(service: ServedSubscriptions) -> None:
     """The default is sent, and whoever tries it hears why."""
     old = make_subscription(given("b", text={"title": "{{ no_longer_there }}"}))
     service.notifier.put(register(old, NOW))
 
-    assert service.desk.set_state(ADS, "b", State.PAUSED, NOW).subscription.state == "paused"
-    result = asyncio.run(service.desk.test(ADS, "b", NOW))
+    assert service.subscriptions.set_state(ADS, "b", State.PAUSED, NOW).subscription.state == "paused"
+    result = asyncio.run(service.subscriptions.test(ADS, "b", NOW))
     assert result["succeeded"]
     assert result["reason"].startswith("text.title: there is no value 'no_longer_there'")
     with pytest.raises(SubscriptionError, match=r"^text\.title: "):
-        service.desk.change(ADS, "b", {"text": {"body": "{{ name }}"}}, None, NOW)
+        service.subscriptions.change(ADS, "b", {"text": {"body": "{{ name }}"}}, None, NOW)
 
 
-def test_a_draft_needs_no_more_than_a_filter(service: DeskService) -> None:
+def test_a_draft_needs_no_more_than_a_filter(service: ServedSubscriptions) -> None:
     """It is run over what the store has, of what its token sees."""
     service.store.append_flags(
         [record(pipeline="ads-1", flag="ads-1/run:1"), record(), record(2, Change.RESOLVED)], NOW
@@ -309,7 +314,7 @@ def test_a_draft_needs_no_more_than_a_filter(service: DeskService) -> None:
     at_once = {"delivery": {"min_hold_seconds": 0}}
 
     def flags(who: Principal, draft: dict[str, Any]) -> int:
-        return int(asyncio.run(service.desk.preview(who, {**at_once, **draft}, NOW))["flags"])
+        return int(asyncio.run(service.subscriptions.preview(who, {**at_once, **draft}, NOW))["flags"])
 
     assert flags(READ, {}) == 2
     assert flags(READ, {"filter": {"pipeline": "ads-*"}}) == 1
@@ -321,26 +326,26 @@ def test_a_draft_needs_no_more_than_a_filter(service: DeskService) -> None:
 # What is written down
 
 
-def test_each_change_is_in_the_audit_log(service: DeskService) -> None:
+def test_each_change_is_in_the_audit_log(service: ServedSubscriptions) -> None:
     """With who made it; administrators alone read it."""
-    desk = service.desk
-    desk.change(ADS, "a", {"name": "b"}, None, NOW)
-    desk.rotate(ADS, "a", NOW)
-    asyncio.run(desk.test(ADS, "a", NOW))
-    desk.delete(ADS, "a", NOW)
+    subscriptions = service.subscriptions
+    subscriptions.change(ADS, "a", {"name": "b"}, None, NOW)
+    subscriptions.rotate(ADS, "a", NOW)
+    asyncio.run(subscriptions.test(ADS, "a", NOW))
+    subscriptions.delete(ADS, "a", NOW)
     saved(service)
 
-    entries = desk.audit(EVERYBODY, 4)
+    entries = subscriptions.audit(EVERYBODY, 4)
     assert [(each.who, each.what, each.subject) for each in reversed(entries)] == [
         ("ads-ci", what, "a") for what in ("change", "rotate-secret", "test", "delete")
     ]
     with pytest.raises(ForbiddenError, match="scope admin"):
-        desk.audit(ADS, 4)
+        subscriptions.audit(ADS, 4)
 
 
-def test_what_is_shown_holds_no_secret(service: DeskService) -> None:
+def test_what_is_shown_holds_no_secret(service: ServedSubscriptions) -> None:
     """After a rotation neither of the two."""
-    made, secret = service.desk.rotate(ADS, "a", NOW)
+    made, secret = service.subscriptions.rotate(ADS, "a", NOW)
     text = str(shown(made)) + repr(made)
 
     assert not [each for each in (secret, *made.secrets_at(NOW), "swordfish") if each in text]

@@ -1,4 +1,4 @@
-"""The desk at which subscriptions are made and changed: what each request does, whoever makes it. No HTTP.
+"""Makes and changes subscriptions: what each request does, whoever makes it. No HTTP.
 
 Every change is checked, tried against the rights of whoever asks, applied to the notifier, saved with an entry in the
 audit log, and shown without its secrets.
@@ -47,7 +47,7 @@ OWNED_MAX, SUBSCRIPTIONS_MAX = 200, 20_000
 RECOVER_MAX = 10_000
 
 
-class Desk:
+class SubscriptionService:
     """Makes, changes, shows and tries subscriptions.
 
     Parameters
