@@ -1,4 +1,4 @@
-"""The service of subscriptions: who may do what to which subscription, what is shown of it, and what is written down."""
+"""The service of subscriptions: who may do what to which, what is shown of it, and what is written down."""
 
 from __future__ import annotations
 
