@@ -7,6 +7,7 @@ Kafka takes nothing, which is told, and work goes on when they are back. Every e
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from stream_app.kafka.clients.durability import find_risks
 from stream_app.kafka.clients.in_sync import OFFSETS
 from stream_app.kafka.clients.topics import Names, catalogue, check, find
-from tests.broker.cluster import Cluster, Process
+from tests.broker.cluster import PATIENCE, Cluster, Process
 from tests.broker.probes import Seen, figures, is_silent
 from tests.broker.scenarios import check_outputs, check_state, trickle
 from tests.broker.three_brokers import BROKERS, CONTROLLER, ThreeBrokers, three_brokers
@@ -147,10 +148,13 @@ def test_the_controller_and_two_brokers_are_lost(
         await asyncio.to_thread(worker.said, "are open")
         load = asyncio.create_task(trickle(replicated, fleet, seconds=25))
         await asyncio.sleep(5)
+        worker.signal(signal.SIGSTOP)  # so that it has something to write afterwards
+        await asyncio.sleep(2)
         brokers.kill(CONTROLLER, 1, 2)
+        worker.signal(signal.SIGCONT)
         began = time.monotonic()
         while (seen := figures(worker)).ready == 200:
-            assert time.monotonic() - began < 60, lines(worker)
+            assert time.monotonic() - began < PATIENCE, lines(worker)
             await asyncio.sleep(0.5)
         say(f"not ready {time.monotonic() - began:.0f} s after the controller and two brokers were killed: {seen}")
         await asyncio.sleep(10)
