@@ -26,7 +26,7 @@ class Vault:
         from cryptography.fernet import Fernet
 
         if len(key.strip()) < 16:
-            raise OptionsError("the key of the secrets of subscriptions should have at least 16 bytes")
+            raise OptionsError("alerts.key: the key should have at least 16 bytes")
         self._fernet = Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.strip()).digest()))
 
     def encrypt(self, text: str) -> str:
@@ -47,5 +47,6 @@ class Vault:
             return self._fernet.decrypt(encrypted.encode()).decode()
         except InvalidToken:
             raise OptionsError(
-                "the secrets of subscriptions cannot be decrypted: give the key with which they were encrypted"
+                "alerts.key: the secrets of subscriptions cannot be decrypted; "
+                "give the key with which they were encrypted"
             ) from None

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from stream_app.errors import OptionsError
 from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.flow import Flow
 from stream_app.kafka.clients.losses import LostStateError, find_loss
@@ -101,6 +102,8 @@ class GroupProcess(ABC):
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._exit_code = self._stop_code = 0
+        #: The setting that turned out to be wrong.
+        self._wrong: OptionsError | None = None
         self.watchdog = Watchdog(monitor.progress, settings.connection.servers)
 
     async def run(self) -> int:
@@ -114,7 +117,8 @@ class GroupProcess(ABC):
         Raises
         ------
         OptionsError
-            A topic does not have the settings that it must have, or another process uses the folder.
+            A topic does not have the settings that it must have, another process uses the folder, or a setting turns
+            out to be wrong later.
         LostStateError
             The changelog is empty although it should not be.
         OSError
@@ -142,6 +146,8 @@ class GroupProcess(ABC):
                 task.cancel()
             server.shutdown()
             server.server_close()
+        if self._wrong is not None:
+            raise self._wrong
         return self._exit_code or self._stop_code
 
     @abstractmethod
@@ -336,8 +342,12 @@ class GroupProcess(ABC):
             admin.close()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.error("cannot continue: %s", cause(task.exception()))
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            if isinstance(error, OptionsError):
+                self._wrong = error
+            else:
+                log.error("cannot continue: %s", cause(error))
             self._exit_code = 1
             self._stopping.set()
 

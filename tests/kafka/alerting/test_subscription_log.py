@@ -292,7 +292,7 @@ def test_a_notifier_with_another_key_ends_before_it_writes() -> None:
         one, other = Notifier(topic), Notifier(topic, OTHER)
         async with running(one, other):
             await one.log.check_key()
-            with pytest.raises(OptionsError, match="give the key"):
+            with pytest.raises(OptionsError, match=r"^alerts\.key: .*; give the key"):
                 await other.task
             again = Notifier(topic)
             async with running(again):
