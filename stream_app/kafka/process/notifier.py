@@ -125,7 +125,7 @@ class NotifierProcess(GroupProcess):
         """Reads subscriptions, serves the API and sends messages; see `GroupProcess.serve`."""
         settings, names = self.settings, self.settings.names
         http = HttpClient(AddressGuard(settings.alerts.allowed_networks))
-        store = open_store(settings.folder, settings.key)
+        store = open_store(settings.folder, settings.key, follows=True)
         with contextlib.closing(store):
             async with (
                 http,
