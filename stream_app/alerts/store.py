@@ -119,7 +119,8 @@ class AlertStore:
         Parameters
         ----------
         page
-            The page. One of another log than the last one replaces everything.
+            The page. One of another log than the last one replaces everything; one that ends before the last one says
+            that the log has lost its end, and what is stored of that is deleted.
 
         Raises
         ------
@@ -128,9 +129,11 @@ class AlertStore:
         """
 
         def write() -> None:
-            if self._followed()[0] != page.log:
+            log, position = self._followed()
+            if log != page.log or page.position < position:
+                kept = page.position if log == page.log else 0
                 for table in ("flags", "deliveries", "audit"):
-                    self._db.execute(f"DELETE FROM {table}")
+                    self._db.execute(f"DELETE FROM {table} WHERE number > ?", (kept,))
             self._db.executemany(
                 "INSERT OR IGNORE INTO flags (number, id, flag, logged_ms, record) VALUES (?, ?, ?, ?, ?)",
                 [

@@ -29,7 +29,8 @@ class WholeLog:
     topic
         The topic.
     take
-        Given the records in order, some at a time, and the offset after them.
+        Given the records in order, some at a time, and the offset after them. An offset before that of the last call
+        means that Kafka has lost the end of the log: nothing from there on counts any more.
     start
         The first offset to read.
     """
@@ -118,6 +119,7 @@ class WholeLog:
             self._consumer.seek(self._at, begin)
         elif self.position > end:
             log.error("%s ends at offset %d and was read up to %d: Kafka has lost its end", topic, end, self.position)
+            await self._take((), end)
             self.position = end
             self._consumer.seek(self._at, end)
 

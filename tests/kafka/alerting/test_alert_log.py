@@ -66,6 +66,13 @@ def filled(*messages: Message) -> Topic:
     return topic
 
 
+async def read_to_end(made: AlertLog, topic: Topic) -> None:
+    """Reads on until it ends where the topic does."""
+    await made.log.read_to_end()
+    while made.log.position != topic.end:
+        await asyncio.sleep(0)
+
+
 async def follow(
     topic: Topic, store: AlertStore, topic_id: str = "id", piece: int = 1 << 30, seed: int = 0
 ) -> AlertLog:
@@ -76,7 +83,7 @@ async def follow(
         made = AlertLog(Connection("kafka:9092"), "log", topic_id, store, lambda: NOW)
     task = asyncio.create_task(made.log.run())
     async with asyncio.timeout(20):
-        reading = asyncio.create_task(made.log.read_to_end())
+        reading = asyncio.create_task(read_to_end(made, topic))
         await asyncio.wait([task, reading], return_when=asyncio.FIRST_COMPLETED)
         assert reading.done(), task.exception()
     task.cancel()
@@ -146,6 +153,21 @@ def test_a_topic_that_was_made_anew_replaces_everything(store: AlertStore) -> No
 
     assert [each.flag for _, _, each in store.flags_after(0)] == ["p/run:7"]
     assert (store.deliveries("s", 9), store.audit(9), store.followed()) == ([], [], ("other", 1))
+
+
+def test_an_end_that_kafka_has_lost_is_not_kept(store: AlertStore) -> None:
+    """What is written in its place has its numbers, and is stored; what is before it stays."""
+    asyncio.run(follow(filled(flag(0), flag(1), sent("lost"), audited("lost"), flag(2)), store))
+    topic = filled(flag(0))
+    asyncio.run(follow(topic, store))
+    assert store.followed() == ("id", 1)
+    for each in (sent("new"), flag(2), audited("new")):
+        topic.append(each.key, each.value)
+    asyncio.run(follow(topic, store))
+
+    assert [(number, each.flag) for number, _, each in store.flags_after(0)] == [(1, "p/run:0"), (3, "p/run:2")]
+    assert [(each.number, each.entry.message) for each in store.deliveries("s", 9)] == [(2, "new")]
+    assert [each.who for each in store.audit(9)] == ["new"]
 
 
 def test_reading_goes_on_after_a_restart(store: AlertStore) -> None:

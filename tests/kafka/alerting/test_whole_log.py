@@ -25,13 +25,15 @@ class Reading:
     def __init__(self, topic: Topic, monkeypatch: pytest.MonkeyPatch, start: int = 0, piece: int = 1 << 30) -> None:
         self.topic = topic
         self.offsets: list[int] = []
+        self.positions: list[int] = []
         monkeypatch.setattr(whole_log, "AIOKafkaConsumer", lambda **_: Consumer(topic, lambda: piece))
         self.log = WholeLog(CONNECTION, "log", self.take, start)
 
     async def take(self, records: Sequence[Record], position: int) -> None:
         """Keeps the offsets."""
         self.offsets += [each.offset for each in records]
-        assert position > self.log.position
+        assert position > self.log.position or (position < self.log.position and not records)
+        self.positions.append(position)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -170,7 +172,7 @@ def test_an_end_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch, caplog: py
                 await asyncio.sleep(0)
             topic.append(b"k", b"v")
             await reading.log.reached(4)
-            assert reading.offsets == [3]
+            assert (reading.offsets, reading.positions) == ([3], [3, 4])
 
     run(body)
     assert [each.message for each in caplog.records] == [
