@@ -150,9 +150,15 @@ class MailboxPartition:
         """
         if not owned():
             return
+        has_read = False
         for record in batch.records:
-            if record.offset >= self.table.position:
-                await self._take(record)
+            delivery = self._read(record) if record.offset >= self.table.position else None
+            if delivery is None:
+                continue
+            if not has_read and delivery.subscription not in self.notifier.registered:
+                await self._subscriptions.log.read_to_end()  # it may have been made a moment ago
+                has_read = True
+            self._take(delivery, record.timestamp)
         self.notifier.reach(max(batch.end, self.table.position))
         try:
             await self.notifier.saved()
@@ -184,11 +190,12 @@ class MailboxPartition:
             task.cancel()
         self.table.close()
 
-    async def _take(self, record: Record) -> None:
+    def _read(self, record: Record) -> Matched | Again | None:
+        """The delivery in a record; None where there is none, which is counted unless the record only wakes."""
         if any(name == TICK for name, _ in record.headers):
-            return
+            return None
         try:
-            delivery = read_delivery(record.key, record.value)
+            return read_delivery(record.key, record.value)
         except ValueError as error:
             if not self._counts.malformed:
                 log.error(
@@ -199,12 +206,12 @@ class MailboxPartition:
                     error,
                 )
             self._counts.malformed += 1
-            return
+            return None
+
+    def _take(self, delivery: Matched | Again, time_ms: int) -> None:
         name = delivery.subscription
-        if name not in self.notifier.registered and self.has(name):
-            await self._subscriptions.log.read_to_end()  # it may have been made a moment ago
         if name not in self.notifier.registered:
-            self._drop(delivery, record.timestamp)
+            self._drop(delivery, time_ms)
         elif isinstance(delivery, Matched):
             self.notifier.deliver(name, delivery.record, delivery.logged_ms, exact=delivery.exact)
         else:

@@ -61,6 +61,8 @@ class Kafka:
     unread: dict[str, Registered] = field(default_factory=dict)
     written: list[tuple[str, Registered | None]] = field(default_factory=list)
     wakes: int = 0
+    #: How often the topic of subscriptions was read to its end.
+    reads: int = 0
     #: What becomes of the next calls: "", or an error "before" or "after" their effect.
     faults: list[str] = field(default_factory=list)
     #: Lets commits and attempts go on; what the sinks answer.
@@ -175,6 +177,7 @@ class Owner:
 
     async def read(self) -> None:
         """Reads what subscriptions were made."""
+        self.kafka.reads += 1
         await asyncio.sleep(0)
         for name, each in self.kafka.unread.items():
             self.kafka.subscriptions[name] = each
@@ -348,6 +351,21 @@ def test_what_nobody_is_subscribed_to_is_dropped(delivery: ToDeliver) -> None:
         assert kafka.arrived == []
         assert kafka.entries("dropped") == {"p/run:r1#1": 1}
         assert {each["reason"] for each in kafka.log} == {"the subscription was deleted"}
+
+    asyncio.run(body())
+
+
+def test_the_subscriptions_are_read_once_for_a_batch() -> None:
+    """However many deliveries are for subscriptions that were deleted; each of them is logged."""
+
+    async def body() -> None:
+        kafka = Kafka()
+        kafka.add(*(matched(each, name) for each in flags(5) for name in ("s", "t")))
+        async with opened(kafka) as owner:
+            before = kafka.reads
+            assert (await owner.apply()).done
+            assert kafka.reads == before + 1
+            assert kafka.entries("dropped").keys() == {f"p/run:{number}#1" for number in range(5)}
 
     asyncio.run(body())
 
