@@ -32,7 +32,7 @@ def cause(error: object) -> str:
         return str(error)
     if isinstance(error, InvalidTimestampError):
         return f"{error!r}: the clock of this machine is ahead of that of Kafka's brokers, by an hour or more: set it"
-    return str(error) if isinstance(error, StreamAppError) else repr(error)
+    return repr(error)
 
 
 def always() -> bool:
