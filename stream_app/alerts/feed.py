@@ -73,7 +73,9 @@ class FlagFeed:
         woken = asyncio.Event()
         self._listeners.add(woken)
         try:
-            number = after if after is not None else await asyncio.to_thread(self._store.last_flag)
+            # A number beyond the last one is of a log that is gone.
+            last = await asyncio.to_thread(self._store.last_flag)
+            number = min(after, last) if after is not None else last
             yield Page(number, [])
             while not self._closed:
                 woken.clear()

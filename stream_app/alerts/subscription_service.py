@@ -146,9 +146,12 @@ class SubscriptionService:
         named = {"id": f"s-{secrets.token_hex(8)}", **given} if isinstance(given, dict) else given
         wanted = self._allowed(who, make_subscription(named))
         request = _request_of(who, key, given) if key is not None else ""
-        made = self._made_before(request, now_ms)
+        before = self._made_before(request, now_ms)
+        made = self._notifier.registered.get(before) if before is not None else None
         if made is not None:
             return made, _fresh_secret(wanted, made) if made.version == 1 else None
+        if before is not None:
+            wanted = wanted.model_copy(update={"id": before})
         check_text(wanted.text)
         if wanted.id in self._notifier.registered:
             raise ConflictError(f"there is a subscription {wanted.id} already")
@@ -157,21 +160,25 @@ class SubscriptionService:
         self._put(who, made, "create", now_ms, request)
         return made, _fresh_secret(wanted, made)
 
-    def _made_before(self, request: str, now_ms: int) -> Registered | None:
-        """What a request that is sent again has made; raises ConflictError where that cannot be said again."""
+    def _made_before(self, request: str, now_ms: int) -> str | None:
+        """The id of what a request has made that is sent again, or would have made if that had been saved.
+
+        Raises ConflictError where that cannot be answered again.
+        """
         if not request:
             return None
         since_ms = now_ms - DAY_MS
         self._requests = {name: each for name, each in self._requests.items() if each.time_ms > since_ms}
         identity = request.partition(" ")[0]
-        found = self._requests.get(identity) or self._store.request(identity, since_ms)
+        stored = self._store.request(identity, since_ms)
+        found = self._requests.get(identity) or stored
         if found is None:
             return None
         if found.request != request:
             raise ConflictError("another request had this Idempotency-Key")
-        if found.subject not in self._notifier.registered:
+        if stored is not None and found.subject not in self._notifier.registered:
             raise ConflictError("the subscription that this request has made was deleted")
-        return self._notifier.registered[found.subject]
+        return found.subject
 
     def change(
         self, who: Principal, name: str, given: Mapping[str, Any], version: int | None, now_ms: int

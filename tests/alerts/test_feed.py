@@ -42,6 +42,17 @@ def test_a_listener_begins_where_it_was(store: AlertStore) -> None:
     assert asyncio.run(numbers(FlagFeed(store), 2, 3)) == [[], [3]]
 
 
+def test_a_number_beyond_the_last_one_is_of_a_log_that_is_gone(store: AlertStore) -> None:
+    """The listener hears what is new, and does not wait until the numbers have come so far."""
+    feed = FlagFeed(store)
+
+    async def begin() -> int:
+        async with aclosing(feed.follow(900, 20)) as pages:
+            return (await anext(pages)).last
+
+    assert asyncio.run(begin()) == 3
+
+
 def test_a_listener_without_a_number_gets_what_is_new(store: AlertStore) -> None:
     """Announced while it waits."""
     feed = FlagFeed(store)

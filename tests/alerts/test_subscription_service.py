@@ -36,7 +36,7 @@ def given(name: str = "a", **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[ServedSubscriptions]:
-    """A subscriptions with the subscription a of ads, and x of another owner."""
+    """With the subscription a of ads, and x of another owner."""
     made = ServedSubscriptions(tmp_path)
     made.subscriptions.create(EVERYBODY, given(), NOW)
     made.subscriptions.create(EVERYBODY, given("x", owner="eve"), NOW)
@@ -374,3 +374,19 @@ def test_what_is_shown_holds_no_secret(service: ServedSubscriptions) -> None:
 def test_patches_merge_as_the_standard_says(target: Any, patch: Any, gives: Any) -> None:
     """The examples of RFC 7396."""
     assert merge_patch(target, patch) == gives
+
+
+def test_a_request_that_could_not_be_saved_makes_the_same_when_it_is_sent_again(
+    service: ServedSubscriptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside workers nothing is there before the topic has it; the answer to the first request was 503."""
+    monkeypatch.setattr(service.notifier, "put", lambda _: None)
+    named = given()
+    del named["id"]
+    first, _ = service.subscriptions.create(EVERYBODY, named, NOW, "k")
+    monkeypatch.undo()
+    again, secret = service.subscriptions.create(EVERYBODY, named, NOW, "k")
+
+    assert again.subscription.id == first.subscription.id in service.notifier.registered
+    assert secret
+    assert service.subscriptions.create(EVERYBODY, named, NOW, "k")[0] == again

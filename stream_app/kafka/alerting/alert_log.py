@@ -56,8 +56,8 @@ class AlertLog:
         self._reported = False
         self.log = WholeLog(connection, topic, self._take, position if known == topic_id else 0)
         self.feed = FlagFeed(store)
-        #: What was erased since the start, by pseudonym.
-        self.erased: dict[str, Erasure] = {}
+        #: Erasures that this process waits for, by pseudonym: they count what is erased.
+        self.awaited: dict[str, Erasure] = {}
 
     @property
     def unavailable_reason(self) -> str:
@@ -110,5 +110,4 @@ class AlertLog:
         elif isinstance(entry, LoggedAudit):
             page.audit.append((entry.number, entry.entry))
         else:
-            page.erasures.append(entry)
-            self.erased[entry.pseudonym] = entry
+            page.erasures.append(self.awaited.get(entry.pseudonym, entry))

@@ -130,14 +130,15 @@ class GroupLogs:
         AlertStoreError
             Kafka does not take it now.
         """
-        with _reported():
-            async with asyncio.timeout(_SECONDS):
-                await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
-                await self._send([erasure_message(self._topic, erasure)])
-                await self._alert_log.log.read_to_end()
-        done = self._alert_log.erased.pop(erasure.pseudonym, erasure)
-        erasure.deliveries += done.deliveries
-        erasure.audit_entries += done.audit_entries
+        self._alert_log.awaited[erasure.pseudonym] = erasure
+        try:
+            with _reported():
+                async with asyncio.timeout(_SECONDS):
+                    await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
+                    await self._send([erasure_message(self._topic, erasure)])
+                    await self._alert_log.log.read_to_end()
+        finally:
+            del self._alert_log.awaited[erasure.pseudonym]
 
 
 @contextlib.contextmanager
