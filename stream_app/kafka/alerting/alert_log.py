@@ -57,7 +57,7 @@ class AlertLog:
         self.log = WholeLog(connection, topic, self._take, position if known == topic_id else 0)
         self.feed = FlagFeed(store)
         #: Erasures that this process waits for, by pseudonym: they count what is erased.
-        self.awaited: dict[str, Erasure] = {}
+        self.waiting: dict[str, Erasure] = {}
 
     @property
     def unavailable_reason(self) -> str:
@@ -110,4 +110,4 @@ class AlertLog:
         elif isinstance(entry, LoggedAudit):
             page.audit.append((entry.number, entry.entry))
         else:
-            page.erasures.append(self.awaited.get(entry.pseudonym, entry))
+            page.erasures.append(self.waiting.get(entry.pseudonym, entry))

@@ -130,7 +130,7 @@ class GroupLogs:
         AlertStoreError
             Kafka does not take it now.
         """
-        self._alert_log.awaited[erasure.pseudonym] = erasure
+        self._alert_log.waiting[erasure.pseudonym] = erasure
         try:
             with _reported():
                 async with asyncio.timeout(_SECONDS):
@@ -138,7 +138,7 @@ class GroupLogs:
                     await self._send([erasure_message(self._topic, erasure)])
                     await self._alert_log.log.read_to_end()
         finally:
-            del self._alert_log.awaited[erasure.pseudonym]
+            del self._alert_log.waiting[erasure.pseudonym]
 
 
 @contextlib.contextmanager

@@ -79,15 +79,15 @@ async def follow(
     topic_id: str = "id",
     piece: int = 1 << 30,
     seed: int = 0,
-    awaited: Erasure | None = None,
+    waiting: Erasure | None = None,
 ) -> AlertLog:
     """Reads the log to its end, in pieces of at most a size."""
     draw = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_log, "AIOKafkaConsumer", lambda **_: Consumer(topic, lambda: draw.randint(1, piece)))
         made = AlertLog(Connection("kafka:9092"), "log", topic_id, store, lambda: NOW)
-    if awaited is not None:
-        made.awaited[awaited.pseudonym] = awaited
+    if waiting is not None:
+        made.waiting[waiting.pseudonym] = waiting
     task = asyncio.create_task(made.log.run())
     async with asyncio.timeout(20):
         reading = asyncio.create_task(read_to_end(made, topic))
@@ -192,7 +192,7 @@ def test_an_erasure_erases_what_is_before_it(store: AlertStore) -> None:
     """What others did stays, and it counts what it has erased."""
     topic = filled(sent("m"), sent("m", "t"), audited("ann"), audited("eve", "t"), erasure(), audited("ann", "t"))
     done = Erasure(["s"], "ann", "forgotten-1")
-    asyncio.run(follow(topic, store, awaited=done))
+    asyncio.run(follow(topic, store, waiting=done))
 
     assert (store.deliveries("s", 9), len(store.deliveries("t", 9))) == ([], 1)
     assert [(each.who, each.subject) for each in store.audit(9)] == [

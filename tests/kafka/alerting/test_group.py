@@ -185,7 +185,7 @@ def test_an_erasure_is_counted_when_this_process_has_it(error: Exception | None)
         async def read_to_end() -> None:
             if error is not None:
                 raise error
-            awaited["forgotten-1"].deliveries += 3
+            waiting["forgotten-1"].deliveries += 3
 
         async def forget(mark: str, names: Iterable[str]) -> None:
             forgotten.append((mark, list(names)))
@@ -193,19 +193,19 @@ def test_an_erasure_is_counted_when_this_process_has_it(error: Exception | None)
         async def send(messages: Iterable[Message]) -> None:
             sent.extend(messages)
 
-        awaited: dict[str, Erasure] = {}
-        alert_log = SimpleNamespace(log=SimpleNamespace(read_to_end=read_to_end), awaited=awaited)
+        waiting: dict[str, Erasure] = {}
+        alert_log = SimpleNamespace(log=SimpleNamespace(read_to_end=read_to_end), waiting=waiting)
         subscriptions = SimpleNamespace(deleted={"x"}, forget=forget)
         logs = GroupLogs("log", alert_log, subscriptions, send)  # type: ignore[arg-type]
         wanted = Erasure(["s"], "ann", "forgotten-1")
         if error is not None:
             with pytest.raises(AlertStoreError):
                 await logs.erase(wanted)
-            assert not awaited
+            assert not waiting
             return
         await logs.erase(wanted)
         assert wanted.deliveries == 3
-        assert not awaited  # the name is not kept in memory
+        assert not waiting  # the name is not kept in memory
         assert forgotten == [(mark_of("ann"), ["s"])]
         assert len(sent) == 1
         assert "x" in logs.deleted()
