@@ -226,16 +226,16 @@ async def serve(
     Exception
         The error of what has failed.
     """
+    signals: list[signal.Signals] = []
+    stop = asyncio.Event()
+
+    def end(number: signal.Signals) -> None:
+        signals.append(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
     async with listening(app, host, port, on_listening):
-        signals: list[signal.Signals] = []
-        stop = asyncio.Event()
-
-        def end(number: signal.Signals) -> None:
-            signals.append(number)
-            stop.set()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, end, number)
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), *map(asyncio.wrap_future, failed)]
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
