@@ -12,9 +12,11 @@ from stream_app.alerts.forgetting import Erasure
 from stream_app.alerts.saved import AlertStoreError, Delivery, LogPage
 from stream_app.alerts.store import AlertStore
 from stream_app.kafka.alerting.log_entries import LoggedAudit, LoggedFlag, read_entry
+from stream_app.kafka.alerting.malformed import ignore
 from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem
+from stream_app.kafka.metrics.counts import NotifierCounts
 from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class AlertLog:
         The file.
     now_ms
         The clock, in ms since 1970 UTC.
+    counts
+        Where records are counted.
 
     Raises
     ------
@@ -46,14 +50,20 @@ class AlertLog:
     """
 
     def __init__(
-        self, connection: Connection, topic: str, topic_id: str, store: AlertStore, now_ms: Callable[[], int]
+        self,
+        connection: Connection,
+        topic: str,
+        topic_id: str,
+        store: AlertStore,
+        now_ms: Callable[[], int],
+        counts: NotifierCounts,
     ) -> None:
         known, position = store.followed()
         self._topic_id = topic_id
         self._store = store
         self._now_ms = now_ms
         self._problem = Problem(log)
-        self._reported = False
+        self._counts = counts
         self.log = WholeLog(connection, topic, self._take, position if known == topic_id else 0)
         self.feed = FlagFeed(store)
         #: Erasures that this process waits for, by pseudonym: they count what is erased.
@@ -99,9 +109,7 @@ class AlertLog:
         try:
             entry = read_entry(record.offset + 1, record.value or b"")
         except ValueError as error:
-            if not self._reported:
-                log.error("%s at offset %d is ignored, and others like it: %s", record.topic, record.offset, error)
-            self._reported = True
+            ignore(record, error, self._counts)
             return
         if isinstance(entry, LoggedFlag):
             page.flags.append((entry.number, entry.logged_ms, entry.record))

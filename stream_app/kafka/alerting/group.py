@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping
 from functools import partial
 
 from stream_app.alerts.flags import FlagRecord
@@ -15,15 +14,13 @@ from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.deliveries import Again, delivery_of
+from stream_app.kafka.alerting.in_time import in_time
 from stream_app.kafka.alerting.log_entries import audit_message, erasure_message
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.clients.producer import Send
 from stream_app.kafka.clients.retry import is_transient
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.state.outbox import Message
-
-#: Seconds after which what Kafka has not taken is reported as not possible now.
-_SECONDS = 10.0
 
 
 class NotifierGroup:
@@ -82,7 +79,7 @@ class NotifierGroup:
         # Nothing else runs between a change and this line, so these are the changes of one request.
         pending, self._pending = self._pending, []
         for change in pending:
-            with _reported():
+            async with _taken():
                 await change()
 
     async def test(self, registered: Registered, message: Outgoing) -> Result:
@@ -90,11 +87,7 @@ class NotifierGroup:
         return await self._sink_of(registered).send(message)
 
     def _add(self, message: Message) -> None:
-        async def send() -> None:
-            async with asyncio.timeout(_SECONDS):
-                await self._send([message])
-
-        self._pending.append(send)
+        self._pending.append(partial(self._send, [message]))
 
 
 class GroupLogs:
@@ -132,22 +125,20 @@ class GroupLogs:
         """
         self._alert_log.waiting[erasure.pseudonym] = erasure
         try:
-            with _reported():
-                async with asyncio.timeout(_SECONDS):
-                    await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
-                    await self._send([erasure_message(self._topic, erasure)])
-                    await self._alert_log.log.read_to_end()
+            async with _taken():
+                await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
+                await self._send([erasure_message(self._topic, erasure)])
+                await self._alert_log.log.read_to_end()
         finally:
             del self._alert_log.waiting[erasure.pseudonym]
 
 
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """Raises AlertStoreError where Kafka is away."""
+@contextlib.asynccontextmanager
+async def _taken() -> AsyncIterator[None]:
+    """Raises AlertStoreError where Kafka is away, at once or after some time."""
     try:
-        yield
-    except TimeoutError:
-        raise AlertStoreError(f"Kafka has not taken the change within {_SECONDS:g} s; it may yet") from None
+        async with in_time():
+            yield
     except Exception as error:
         if not is_transient(error):
             raise

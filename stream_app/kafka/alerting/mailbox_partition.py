@@ -22,13 +22,13 @@ from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.kafka.alerting.deliveries import Again, Matched, read_delivery
 from stream_app.kafka.alerting.log_entries import delivery_message
+from stream_app.kafka.alerting.malformed import ignore
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
-from stream_app.kafka.clients.placement import partition_of_key
 from stream_app.kafka.clients.producer import Send
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import NotifierCounts
-from stream_app.kafka.processing.partitioner import TICK
+from stream_app.kafka.processing.partitioner import TICK, partition_of
 from stream_app.kafka.records import Batch, Record
 from stream_app.kafka.state.outbox import Message
 from stream_app.kafka.state.table import PartitionTable
@@ -124,7 +124,7 @@ class MailboxPartition:
 
     def has(self, name: str) -> bool:
         """Whether a subscription belongs to this partition."""
-        return partition_of_key(name.encode(), self._partitions) == self.number
+        return partition_of(name, self._partitions) == self.number
 
     def changed(self, name: str, registered: Registered | None) -> None:
         """Takes a subscription of this partition that has changed; None: it was deleted."""
@@ -197,15 +197,7 @@ class MailboxPartition:
         try:
             return read_delivery(record.key, record.value)
         except ValueError as error:
-            if not self._counts.malformed:
-                log.error(
-                    "%s[%d] at offset %d is ignored, and others like it: %s",
-                    record.topic,
-                    record.partition,
-                    record.offset,
-                    error,
-                )
-            self._counts.malformed += 1
+            ignore(record, error, self._counts)
             return None
 
     def _take(self, delivery: Matched | Again, time_ms: int) -> None:

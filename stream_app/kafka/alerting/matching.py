@@ -17,6 +17,7 @@ from stream_app.alerts.saved import AlertStoreError
 from stream_app.errors import StateError
 from stream_app.kafka.alerting.deliveries import Matched, delivery_of
 from stream_app.kafka.alerting.log_entries import flag_message
+from stream_app.kafka.alerting.malformed import ignore
 from stream_app.kafka.clients.producer import Send
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import Names
@@ -104,13 +105,5 @@ def read_alert(record: Record, counts: NotifierCounts) -> FlagRecord | None:
     try:
         return record_from_dict(orjson.loads(record.value or b"")["data"])
     except (KeyError, TypeError, AttributeError, ValueError, StateError) as error:
-        if not counts.malformed:
-            log.error(
-                "%s[%d] at offset %d is no flag record and is ignored, and others like it: %r",
-                record.topic,
-                record.partition,
-                record.offset,
-                error,
-            )
-        counts.malformed += 1
+        ignore(record, f"it is no flag record: {error!r}", counts)
         return None

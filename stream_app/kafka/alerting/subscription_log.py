@@ -20,10 +20,10 @@ from aiokafka.errors import KafkaError
 
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.registered import Registered, from_row, to_row
-from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.errors import OptionsError, StateError
+from stream_app.kafka.alerting.in_time import in_time
 from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem, retry
@@ -31,8 +31,6 @@ from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a change that Kafka has not taken is reported as not possible now.
-_WRITE_SECONDS = 10.0
 #: Headers: by which a writer finds its own change, and up to which offset the writer of a confirmation had read.
 _CHANGE, _CONFIRMS = "change", "confirms"
 _OFFSET = struct.Struct(">q")
@@ -120,13 +118,11 @@ class SubscriptionLog:
         change = uuid4().bytes
         self._pending.add(change)
         try:
-            async with asyncio.timeout(_WRITE_SECONDS):
+            async with in_time():
                 offset = await self._append(name, value, [(_CHANGE, change)])
                 await self.log.reached(offset + 1)
             if change in self._refused:
                 raise ConflictError("another change of this subscription came first")
-        except TimeoutError:
-            raise AlertStoreError(f"Kafka has not taken the change within {_WRITE_SECONDS:g} s; it may yet") from None
         finally:
             self._pending.discard(change)
             self._refused.discard(change)

@@ -87,6 +87,8 @@ class NotifierCounts(GroupCounts):
     """What a notifier has done since it started."""
 
     malformed: int = _count("alert_records_malformed_total")
+    #: The topics with such records.
+    malformed_topics: set[str] = field(default_factory=set)
 
 
 def exported(counts: GroupCounts) -> dict[str, Metric]:

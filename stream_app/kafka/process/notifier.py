@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -30,6 +29,7 @@ from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
+from stream_app.alerts.sinks.kafka import Append
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.store import AlertStore
@@ -152,7 +152,12 @@ class NotifierProcess(GroupProcess):
             settings.connection, names.subscriptions, Vault(settings.key), outputs, self._changed
         )
         alert_log = self.monitor.alert_log = AlertLog(
-            settings.connection, names.alert_log, found[names.alert_log].topic_id, store, self._clocks.now_ms
+            settings.connection,
+            names.alert_log,
+            found[names.alert_log].topic_id,
+            store,
+            self._clocks.now_ms,
+            self.monitor.counts,
         )
         for work in (subscriptions.log.run(), alert_log.log.run(), alert_log.delete_old()):
             self.start(work)
@@ -245,7 +250,7 @@ async def _wake(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
     await (await producer.send(topic, b"tick", partition=partition, headers=[(TICK, b"")]))
 
 
-def _appender(producer: AIOKafkaProducer) -> Any:
+def _appender(producer: AIOKafkaProducer) -> Append:
     async def append(topic: str, key: bytes, value: bytes, message_id: str) -> None:
         headers = [("content-type", b"application/cloudevents+json"), ("webhook-id", message_id.encode())]
         await (await producer.send(topic, value, key, headers=headers))

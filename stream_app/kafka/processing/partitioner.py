@@ -1,4 +1,4 @@
-"""The partition of a pipeline. All events of a pipeline must be in one, since its graphlets are kept there.
+"""The partition of a pipeline, or of a subscription: all records of one must be in it, since its state is kept there.
 
 It is the one that Kafka's Java client, kafka-python and aiokafka choose for a key, by murmur2. Other clients, such as
 those based on librdkafka, choose another, so a record in the wrong partition is forwarded once.
@@ -17,14 +17,14 @@ TICK = "stream-app-tick"
 
 
 @lru_cache(maxsize=1 << 16)
-def partition_of(pipeline: str, partitions: int) -> int:
-    """The partition of a pipeline's events.
+def partition_of(name: str, partitions: int) -> int:
+    """The partition of a pipeline's events, or of a subscription's deliveries.
 
     Parameters
     ----------
-    pipeline
-        Its name.
+    name
+        The name of the pipeline, or the id of the subscription.
     partitions
-        How many partitions the events topic has.
+        How many partitions the topic has.
     """
-    return partition_of_key(pipeline.encode(), partitions)
+    return partition_of_key(name.encode(), partitions)

@@ -22,6 +22,7 @@ from stream_app.kafka.alerting import alert_log, whole_log
 from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.log_entries import audit_message, delivery_message, erasure_message, flag_message
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.metrics.counts import NotifierCounts
 from stream_app.kafka.state.outbox import Message
 from tests.alerts.records import NOW, record
 from tests.kafka.alerting.simulated_topic import Consumer, Topic
@@ -85,7 +86,7 @@ async def follow(
     draw = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_log, "AIOKafkaConsumer", lambda **_: Consumer(topic, lambda: draw.randint(1, piece)))
-        made = AlertLog(Connection("kafka:9092"), "log", topic_id, store, lambda: NOW)
+        made = AlertLog(Connection("kafka:9092"), "log", topic_id, store, lambda: NOW, NotifierCounts())
     if waiting is not None:
         made.waiting[waiting.pseudonym] = waiting
     task = asyncio.create_task(made.log.run())

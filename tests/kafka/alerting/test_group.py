@@ -17,7 +17,7 @@ from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.alerts.texts import Text
-from stream_app.kafka.alerting import group
+from stream_app.kafka.alerting import in_time
 from stream_app.kafka.alerting.deliveries import Again, read_delivery
 from stream_app.kafka.alerting.group import GroupLogs, NotifierGroup
 from stream_app.kafka.alerting.log_entries import LoggedAudit, read_entry
@@ -151,7 +151,7 @@ def test_after_an_error_nothing_more_of_the_request_is_done(error: Exception, ra
 
 def test_a_kafka_that_takes_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A producer itself never gives up."""
-    monkeypatch.setattr(group, "_SECONDS", 0.01)
+    monkeypatch.setattr(in_time, "SECONDS", 0.01)
 
     async def body() -> None:
         topics = Topics()

@@ -20,7 +20,7 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.errors import OptionsError
-from stream_app.kafka.alerting import subscription_log, whole_log
+from stream_app.kafka.alerting import in_time, whole_log
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.records import Record
@@ -345,7 +345,7 @@ def test_forgetting_leaves_a_mark_that_names_nobody() -> None:
 
 def test_a_change_that_kafka_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not known then what became of it; it counts when it arrives."""
-    monkeypatch.setattr(subscription_log, "_WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(in_time, "SECONDS", 0.01)
 
     async def body() -> None:
         topic = Topic()

@@ -1,0 +1,28 @@
+"""What Kafka does not take in time is reported as not possible now: somebody waits for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from stream_app.alerts.saved import AlertStoreError
+
+#: Seconds that a change may take.
+SECONDS = 10.0
+
+
+@contextlib.asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Bounds the time of a change.
+
+    Raises
+    ------
+    AlertStoreError
+        Kafka has not taken the change in `SECONDS`; it may take it yet.
+    """
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield
+    except TimeoutError:
+        raise AlertStoreError(f"Kafka has not taken the change within {SECONDS:g} s; it may yet") from None
