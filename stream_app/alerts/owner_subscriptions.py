@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from stream_app.alerts.ownership import default_subscription, subscription_id
 from stream_app.alerts.registered import Registered, register
@@ -26,13 +26,14 @@ class OwnerSubscriptions:
     settings
         Settings of alerts.
     deleted
-        The ids of such subscriptions that somebody has deleted; they are not made again.
+        Returns the ids of such subscriptions that somebody has deleted by now; they are not made again.
     """
 
-    def __init__(self, settings: AlertSettings, deleted: Iterable[str] = ()) -> None:
+    def __init__(self, settings: AlertSettings, deleted: Callable[[], Container[str]] = tuple) -> None:
         self._settings = settings
-        #: Subscriptions that need not be made: they were deleted, or were tried before.
-        self.done = set(deleted)
+        self._deleted = deleted
+        #: Subscriptions that were made, or tried, or are not wanted.
+        self.done: set[str] = set()
 
     def due(self, owner: str, registered: Mapping[str, Registered], now_ms: int) -> Registered | None:
         """The subscription to make now.
@@ -56,7 +57,10 @@ class OwnerSubscriptions:
         name = subscription_id(owner)
         if name in self.done or name in registered:
             return None
+        is_deleted = name in self._deleted()
         self.done.add(name)
+        if is_deleted:
+            return None
         made = default_subscription(owner, self._settings.owners, self._settings.slack_token)
         if made is None:
             log.warning("an owner has no address that can be written to: %r; see [[owners]]", owner[:200])

@@ -27,6 +27,8 @@ from stream_app.cli.worker import bind_errors, configure_logging
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from prometheus_client import CollectorRegistry
+
     from stream_app.alerts.access import Tokens
     from stream_app.alerts.feed import FlagFeed
     from stream_app.alerts.subscription_service import SubscriptionService
@@ -81,7 +83,7 @@ def notify(
 
 
 def api_of(
-    options: Options, registry: object, tokens: Tokens
+    options: Options, registry: CollectorRegistry, tokens: Tokens
 ) -> Callable[[SubscriptionService, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]:
     """Serves the API of a notifier.
 
@@ -100,7 +102,7 @@ def api_of(
     def serve(
         subscriptions: SubscriptionService, feed: FlagFeed, reason: Callable[[], str]
     ) -> AbstractAsyncContextManager[None]:
-        app = notifier_app(subscriptions, feed, reason, registry, tokens, limits_of(options.serve))  # type: ignore[arg-type]
+        app = notifier_app(subscriptions, feed, reason, registry, tokens, limits_of(options.serve))
         return listening(app, options.serve.host, options.serve.port, announce)
 
     return serve

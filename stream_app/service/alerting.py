@@ -85,7 +85,7 @@ class Alerts:
         self.notifier.load(store.subscriptions(), store.rows())
         self.subscriptions = SubscriptionService(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.feed = FlagFeed(store)
-        self._owners = OwnerSubscriptions(chosen, store.deleted())
+        self._owners = OwnerSubscriptions(chosen, store.deleted)
         self._cursor = store.cursor()
         self._wake = asyncio.Event()
         self._reason = ""

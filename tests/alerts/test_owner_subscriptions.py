@@ -47,7 +47,7 @@ def test_who_cannot_be_written_to_is_not_subscribed(owner: str, caplog: pytest.L
 def test_owners_are_not_subscribed_where_that_is_not_wanted() -> None:
     """Without an owners file for it, or by somebody who has deleted the subscription."""
     assert OwnerSubscriptions(AlertSettings(contacts=OWNERS)).due("ads", {}, NOW) is None
-    assert OwnerSubscriptions(SETTINGS, {subscription_id("ads")}).due("ads", {}, NOW) is None
+    assert OwnerSubscriptions(SETTINGS, lambda: {subscription_id("ads")}).due("ads", {}, NOW) is None
 
 
 def test_a_subscription_that_is_there_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

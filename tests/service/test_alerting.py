@@ -231,3 +231,27 @@ def test_an_owner_who_was_forgotten_is_not_subscribed_again(store: AlertStore) -
     asyncio.run(life(FlagOutbox(flags[3:]), 4, forgets=False))
 
     assert found == [[subscription_id(ann)], [subscription_id(eve)], [subscription_id(eve)]]
+
+
+def test_an_owner_who_has_deleted_their_subscription_is_not_subscribed_again(store: AlertStore) -> None:
+    """Also where it was made before a restart and deleted after it."""
+    mail = MailServer("mail.example.com", 587, "a@example.com")
+    settings = AlertSettings(owners=Owners([OwnerRule("x", pipeline="none")]), mail=mail)
+    flags = [
+        StoredFlag(number, NOW, orjson.dumps(record_to_dict(record(flag=f"p/run:{number}", owner="ann@example.com"))))
+        for number in (1, 2)
+    ]
+    name = subscription_id("ann@example.com")
+
+    async def life(outbox: FlagOutbox, cursor: int, *, deletes: bool) -> list[str]:
+        alerts = Alerts(store, outbox, settings, clocks=CLOCKS)
+        async with running(alerts):
+            if deletes:
+                alerts.subscriptions.delete(EVERYBODY, name, NOW)
+                await alerts.subscriptions.saved()
+                outbox.add(flags[1:])
+            await until(lambda: store.cursor() == cursor)
+            return list(alerts.notifier.registered)
+
+    assert asyncio.run(life(FlagOutbox(flags[:1]), 1, deletes=False)) == [name]
+    assert asyncio.run(life(FlagOutbox(), 2, deletes=True)) == []

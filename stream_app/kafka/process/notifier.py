@@ -169,11 +169,13 @@ class NotifierProcess(GroupProcess):
         group = NotifierGroup(names, subscriptions, send, sinks)
         forgetting = Forgetting(group, GroupLogs(names.alert_log, alert_log, subscriptions, send))
         service = SubscriptionService(group, store, self._texts, settings.alerts.price_of, sinks.check, forgetting)
-        owners = OwnerSubscriptions(settings.alerts, subscriptions.deleted)
+        owners = OwnerSubscriptions(settings.alerts, lambda: subscriptions.deleted)
 
         async def subscribe_owner(record: FlagRecord) -> None:
+            if forgetting.has(record.owner):
+                return
             made = owners.due(record.owner, subscriptions.registered, self._clocks.now_ms())
-            if made is None or made.subscription.id in subscriptions.deleted or forgetting.has(record.owner):
+            if made is None:
                 return
             group.put(made)
             group.audit(owners.audit(made))
