@@ -181,11 +181,15 @@ class _Text:
             self._stream = io.BufferedReader(self._gunzip, _CHUNK)
         elif name.endswith(".gz") and raw.peek(1):
             raise _UnreadableError("is not gzip data, although its name ends in .gz")
-        head = self._stream.peek(HEAD)[:HEAD]
+        # Decompressed bytes come in pieces of any size; a pipe of plain text is not waited for.
+        head = self._stream.read(HEAD) if self._gunzip is not None else self._stream.peek(HEAD)[:HEAD]
         reason = unreadable(head, name, self._gunzip is not None)
         if reason is not None:
             raise _UnreadableError(reason)
-        self._stream.read(byte_order_mark(head))
+        self._text = _Ahead(self._stream)
+        if self._gunzip is not None:
+            self._text.put_back(head)
+        self._text.read(byte_order_mark(head))
 
     @property
     def fault(self) -> str | None:
@@ -196,7 +200,7 @@ class _Text:
         """The messages, each with the number of its (first) line; half a last line of a text that broke off is none."""
         is_json = self._name.removesuffix(".gz").endswith(".json")
         half: tuple[int, bytes] | None = None
-        for number, message in _messages(self._stream, is_json):
+        for number, message in _messages(self._text, is_json):
             if half is not None:  # another follows, so it was whole
                 yield half
                 half = None
@@ -232,12 +236,11 @@ class _Ahead:
 _NOTHING = _Ahead(io.BytesIO())
 
 
-def _messages(stream: IO[bytes], is_json: bool) -> Iterator[tuple[int, bytes]]:
+def _messages(text: _Ahead, is_json: bool) -> Iterator[tuple[int, bytes]]:
     """The messages of a text, by the form of its first line; `is_json`: the name of the file says JSON.
 
     What follows an array is read as another text.
     """
-    text = _Ahead(stream)
     number = 0
     while first := text.readline(MESSAGE_MAX):
         number += 1

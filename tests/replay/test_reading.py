@@ -373,10 +373,12 @@ def test_a_file_that_is_no_text_in_utf8_is_named(tmp_path: Path, name: str, cont
         (b"e.jsonl" + b"\0" * 250 + b"ustar\0" + b"\0" * 200, "`tar -xOf {} | stream-app replay -`"),
     ],
 )
-def test_what_is_no_text_in_an_archive_is_named(tmp_path: Path, content: bytes, says: str) -> None:
-    """The command takes it out of the archive first."""
+@pytest.mark.parametrize("size", [1, 1000])
+def test_what_is_no_text_in_an_archive_is_named(tmp_path: Path, content: bytes, says: str, size: int) -> None:
+    """The command takes it out of the archive first; of archives that were appended, the first may hold one byte."""
+    archives = [gzip.compress(content[start : start + size]) for start in range(0, len(content), size)]
     with pytest.raises(InputError) as caught:
-        read(tmp_path / "e.jsonl.gz", gzip.compress(content))
+        read(tmp_path / "e.jsonl.gz", b"".join(archives))
 
     assert says.format(tmp_path / "e.jsonl.gz") in str(caught.value)
 
