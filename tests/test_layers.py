@@ -36,7 +36,7 @@ CORE_LAYERS = (
     ("graphlets",),
     ("features", "outcomes"),
     ("learning", "decisions"),
-    ("storage",),
+    ("storage", "settings"),
     ("detector",),
     ("dispatch",),
 )
@@ -105,7 +105,7 @@ def test_the_core_imports_nothing_that_looks_outside() -> None:
 
 def test_learners_are_made_of_the_detectors_settings() -> None:
     """A learner with another retention than the detector would count corrections twice, and nobody would see it."""
-    assert [module.name for module in MODULES if calls(module, "Learner")] == ["core.detector"]
+    assert [module.name for module in MODULES if calls(module, "Learner")] == ["core.settings"]
 
 
 def test_the_core_calls_nothing_that_differs_from_run_to_run() -> None:

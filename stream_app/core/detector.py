@@ -8,22 +8,18 @@ them into the learner (`replay` at once, the worker from the examples log).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from stream_app.core.decisions import stages
-from stream_app.core.decisions.policy import Policy
 from stream_app.core.decisions.verdicts import address, predict
 from stream_app.core.events import Event
-from stream_app.core.features.ownership import OwnerOf
 from stream_app.core.graphlets.description import describe
 from stream_app.core.graphlets.updating import apply
 from stream_app.core.ids import GraphletName, parse_graphlet_id
 from stream_app.core.learning.learner import Learner
-from stream_app.core.learning.seen_examples import RETENTION_MS
-from stream_app.core.operators import Operators
 from stream_app.core.outcomes import accounting, labels, outcomes
 from stream_app.core.outputs import Closed, Output
+from stream_app.core.settings import Settings
 from stream_app.core.state.clock import fleet_ms
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.ledger import Ledger
@@ -31,85 +27,27 @@ from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.storage import loading, retention, rows
 from stream_app.core.storage.invariants import check, check_touched
 from stream_app.core.storage.story import StoryEntry, failure_note, story
-from stream_app.core.units import DAY_MS, HOUR_MS
+from stream_app.core.units import DAY_MS
 
 #: A stage is dated by its event's time unless the event is later than this, in ms, against the pipeline's clock.
 LAG_MS = 600_000
-#: How far one execution may move its pipeline's clock ahead alone, in ms: at least; and at the end of a log.
-LEAP_MIN_MS = 37 * DAY_MS
+#: How far one execution may move its pipeline's clock ahead alone at the end of a log, in ms.
 LEAP_MAX_MS = 366 * DAY_MS
 
+__all__ = ["Detector", "Follower", "Settings"]
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings of a detector, which do not change during its life.
 
-    Parameters
-    ----------
-    operators
-        Maps execution types to operator groups and to numbers of nodes.
-    policy
-        Decides which graphlets are flagged.
-    horizon_ms
-        Time after its trainer's start, in ms, at which a graphlet without an outcome counts as not pushed.
-    lost_ms
-        Time after the last report, in ms, at which a trainer that reported its progress counts as lost.
-    retention_ms
-        Time in ms for which an execution or graphlet that no event touches is kept. Not shorter than the horizon.
-    lateness_ms
-        The most that an event may be behind its pipeline's clock, in ms.
-    owner_of
-        The owner, by pipeline and properties, of graphlets whose events name none; None: it remains empty.
-    invariants
-        Whether each step checks the invariants of the execution that it changed.
+class Follower(Protocol):
+    """Keeps figures of the state beside a detector. It reads the state and never changes it."""
 
-    Raises
-    ------
-    ValueError
-        The horizon is longer than the retention.
-    """
+    def enter(self, pipeline: Pipeline) -> None:
+        """Called with every pipeline, once."""
 
-    operators: Operators = field(default_factory=Operators)
-    policy: Policy = field(default_factory=Policy)
-    horizon_ms: int = 14 * DAY_MS
-    lost_ms: int = 6 * HOUR_MS
-    retention_ms: int = 30 * DAY_MS
-    lateness_ms: int = 7 * DAY_MS
-    owner_of: OwnerOf | None = None
-    invariants: bool = False
+    def before_eviction(self, pipeline: Pipeline) -> None:
+        """Called when something may be evicted, once all outcomes and charges are up to date."""
 
-    def __post_init__(self) -> None:
-        if self.horizon_ms > self.retention_ms:
-            raise ValueError("the horizon must not be longer than the retention: outcomes would be evicted unannounced")
-
-    @property
-    def limits(self) -> outcomes.Limits:
-        """How long the detector waits for an outcome."""
-        return outcomes.Limits(self.horizon_ms, self.lost_ms)
-
-    @property
-    def leap_ms(self) -> int:
-        """How far ahead of its pipeline's clock one execution may move it alone, in ms."""
-        return max(self.keep_ms, LEAP_MIN_MS)
-
-    @property
-    def keep_ms(self) -> int:
-        """Retention and lateness together, in ms: how long an untouched execution or graphlet is kept."""
-        return self.retention_ms + self.lateness_ms
-
-    def learner(self) -> Learner:
-        """Makes a learner without labels that fits a detector of these settings.
-
-        It keeps thresholds for the policy's budgets. It remembers labels for as long as the detector keeps graphlets,
-        since their labels may be corrected until then, and at least for the default retention, since examples may be
-        repeated.
-
-        Returns
-        -------
-        Learner
-            A new learner.
-        """
-        return Learner(self.policy.budgets, max(self.keep_ms, RETENTION_MS))
+    def after_eviction(self, pipeline: Pipeline) -> None:
+        """Called after it was evicted."""
 
 
 class Detector:
@@ -131,6 +69,7 @@ class Detector:
         self.settings = settings or Settings()
         self.learner = learner
         self.keep_rows = keep_rows
+        self._follower: Follower | None = None
         self.pipelines: dict[str, Pipeline] = {}
         #: Events dropped because they touch only what was evicted.
         self.dropped = 0
@@ -176,6 +115,18 @@ class Detector:
             error.add_note(failure_note(pipeline, event))
             raise
         return outputs
+
+    def follow(self, follower: Follower) -> None:
+        """Has a follower called from now on.
+
+        Parameters
+        ----------
+        follower
+            It enters the pipelines that there are at once.
+        """
+        self._follower = follower
+        for pipeline in self.pipelines.values():
+            follower.enter(pipeline)
 
     def story(self, graphlet: str) -> list[StoryEntry]:
         """Lists what happened to a graphlet that is kept, or to a run whose trainer is not known yet.
@@ -255,6 +206,8 @@ class Detector:
         pipeline = self.pipelines.get(name)
         if pipeline is None:
             pipeline = self.pipelines[name] = Pipeline(name, keep_rows=self.keep_rows)
+            if self._follower is not None:
+                self._follower.enter(pipeline)
         return pipeline
 
     def _settle(self, pipeline: Pipeline, execution: Execution | None, event_ms: int = 0) -> list[Output]:
@@ -294,7 +247,11 @@ class Detector:
             return []
         accounting.settle(pipeline, settings.operators.nodes)
         outputs: list[Output] = [Closed(describe(pipeline, graphlet, settings.operators)) for graphlet in closing]
+        if self._follower is not None:
+            self._follower.before_eviction(pipeline)
         retention.evict(pipeline, closing)
+        if self._follower is not None:
+            self._follower.after_eviction(pipeline)
         return outputs
 
     def graphlets(self) -> Iterator[dict[str, Any]]:

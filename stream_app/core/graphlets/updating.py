@@ -55,6 +55,8 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
         # A first artifact may show that an execution which others name as their run is a training.
         if is_named(pipeline, execution) and take_role(pipeline, execution, operators):
             rechoose(pipeline, execution, execution.start_ms, execution.end_ms)
+    if changed_facts:
+        pipeline.work.rebook_one(execution)
     if execution.group == TRAIN:
         settle_tries(pipeline, execution)
     keep_alive(pipeline, execution, pipeline.clock.day_of(event.time_ms))
@@ -76,7 +78,6 @@ def enter(pipeline: Pipeline, event: Event, operators: Operators) -> Execution:
     refresh_graphlet(pipeline, execution)
     if execution.graphlet is not None:
         spread_from_trainer(pipeline, execution.graphlet)
-    pipeline.work.rebook_one(execution)
     return execution
 
 
@@ -86,7 +87,6 @@ def update(pipeline: Pipeline, execution: Execution, event: Event, operators: Op
     had_graphlet = has_graphlet(execution)
     if not join(execution, event):
         return False
-    pipeline.work.rebook_one(execution)
     if execution.stated_run != stated_run:
         state_run(pipeline, execution, stated_run, operators)
     changed_role = take_role(pipeline, execution, operators, had_graphlet=had_graphlet)
@@ -341,5 +341,6 @@ def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
     """Settles the graphlets of an artifact's writers again: a property of an output may say whether it was pushed."""
     for version in versions_of(artifact):
         for writer in version.writers:
+            pipeline.work.rebook_one(writer)
             for graphlet in writer.members_of or ():
                 pipeline.work.settle_one(graphlet)

@@ -20,3 +20,5 @@ class EvictionSummary(NamedTuple):
     #: Whether another execution that named it as its run was evicted; whether the last try of its task was.
     is_run: bool = False
     retried: bool = False
+    #: How many graphlets it belonged to that were evicted.
+    graphlets: int = 0

@@ -10,12 +10,13 @@ from stream_app.core.state.entities import Execution, Graphlet
 class WorkList:
     """Graphlets and runs whose outcome may have changed, and executions whose charge may have changed."""
 
-    __slots__ = ("_graphlets", "_runs", "_stale")
+    __slots__ = ("_graphlets", "_rebooked", "_runs", "_stale")
 
     def __init__(self) -> None:
         self._graphlets: dict[Graphlet, None] = {}
         self._runs: dict[str, None] = {}
         self._stale: dict[Execution, None] = {}
+        self._rebooked: dict[Execution, None] | None = None
 
     def settle(self, graphlets: Iterable[Graphlet]) -> None:
         """Adds graphlets whose outcomes must be computed again."""
@@ -69,5 +70,22 @@ class WorkList:
         """Takes the executions off the list."""
         if not self._stale:
             return []
+        if self._rebooked is not None:
+            self._rebooked.update(self._stale)
         taken, self._stale = list(self._stale), {}
+        return taken
+
+    def keep_rebooked(self) -> None:
+        """Keeps, from now on, the executions that were booked again for `take_rebooked`."""
+        self._rebooked = {}
+
+    def take_rebooked(self) -> list[Execution]:
+        """Takes the executions that were booked again since the last call.
+
+        Their facts, the graphlets that they belong to, or the outcomes of these have changed. Nothing that follows
+        from an execution has changed without it being listed.
+        """
+        if not self._rebooked:
+            return []
+        taken, self._rebooked = list(self._rebooked), {}
         return taken

@@ -97,6 +97,7 @@ def summarise(pipeline: Pipeline, graphlet: Graphlet, execution: Execution) -> N
         policies=before.policies & policies_of(pipeline, execution, graphlet),
         latest=latest,
         cause=cause,
+        graphlets=before.graphlets + 1,
     )
     execution.summarise_eviction(summary, pipeline.changes)
 
