@@ -15,26 +15,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from stream_app import wire
-from stream_app.core.decisions.policy import ENFORCE
 from stream_app.core.detector import Detector
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
-from stream_app.core.graphlets.description import describe
-from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, StateError
+from stream_app.provenance.nearest import PastStages
 from stream_app.service.availability import Availability
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
 from stream_app.service.flag_outbox import FLAG, FlagOutbox, Flags
 from stream_app.service.issued_verdicts import IssuedVerdicts
 from stream_app.service.settings import EmbeddedSettings
-from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
+from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import detect
 
 log = logging.getLogger(__name__)
@@ -116,9 +113,13 @@ class Embedded:
     def _load(self) -> None:
         """Loads the saved state; the entries after it wait to be applied."""
         self.learner = self.settings.detector.learner()
-        for number, example in enumerate(self._log.examples(), 1):
+        #: The labelled stages with which verdicts are compared.
+        self.past = PastStages()
+        for number, record in enumerate(self._log.examples(), 1):
             try:
-                self.learner.learn(wire.example_from_dict(orjson.loads(example)))
+                example = wire.example_from_dict(orjson.loads(record))
+                self.learner.learn(example)
+                self.past.learn(example)
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         rows = self._log.rows()
@@ -207,32 +208,6 @@ class Embedded:
             self._waiting_bytes += size
             self._queue.put(submission)
         return submission.written
-
-    def pipelines_of(self, run: str) -> set[str]:
-        """The pipelines that have a run of this name, with a verdict on it or without."""
-        known = {pipeline.name for pipeline in list(self.detector.pipelines.values()) if run in pipeline.runs}
-        return known | {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
-
-    def pipelines_with(self, trainer: str) -> set[str]:
-        """The pipelines that have a trainer with this execution id, with a verdict on it or without."""
-        known = {each.name for each in list(self.detector.pipelines.values()) if trainer in each.graphlets}
-        return known | {verdict["pipeline"] for verdict in self.verdicts.of_trainer(trainer)}
-
-    def enforces(self, _: VerdictRecord) -> bool:
-        """Whether runs stop where a verdict says so."""
-        return self.settings.detector.policy.mode == ENFORCE
-
-    def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """A graphlet as the detector describes it; None when there is none. It waits while the detector changes."""
-        name = parse_graphlet_id(graphlet)
-        if name is None or name.trainer is None:
-            return None
-        with self.detector_lock:
-            pipeline = self.detector.pipelines.get(name.pipeline)
-            found = pipeline.graphlets.get(name.trainer) if pipeline is not None else None
-            if pipeline is None or found is None:
-                return None
-            return describe(pipeline, found, self.settings.detector.operators)
 
     def _run(self) -> None:
         try:
@@ -357,6 +332,7 @@ class Embedded:
 
     def _example(self, example: Example) -> None:
         self._changes.examples.append(orjson.dumps(wire.example_to_dict(example)))
+        self.past.learn(example)
         self._flags.example(example, self._applying_ms, self._changes)
 
     def _closed(self, closed: Closed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -38,6 +39,12 @@ class VerdictSource(Protocol):
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
         """A graphlet as the detector describes it, or None; raises ProblemError where graphlets are kept elsewhere."""
 
+    def nearest(self, verdicts: Sequence[VerdictRecord]) -> Sequence[list[dict[str, Any]] | None]:
+        """For each verdict the past graphlets that are most alike; None where that is not known."""
+
+    def difference(self, graphlet: str, against: str | None) -> dict[str, Any] | None:
+        """The difference of a graphlet from another, or from the last push before it; None without such graphlets."""
+
 
 class QueryRoutes:
     """The handlers of the routes of queries.
@@ -56,6 +63,7 @@ class QueryRoutes:
         return [
             web.get("/v1/verdicts", self.verdicts),
             web.get("/v1/verdicts/{graphlet:.+}", self.verdict),
+            web.get("/v1/graphlets/{graphlet:.+}/diff", self.difference),
             web.get("/v1/graphlets/{graphlet:.+}", self.graphlet),
             web.get("/v1/should-prune", self.should_prune),
         ]
@@ -79,7 +87,7 @@ class QueryRoutes:
             ][: int(limit)]
         else:
             found = index.latest(int(limit), pipeline, decision)
-        return _json({"verdicts": found})
+        return _json({"verdicts": await self._with_nearest(found)})
 
     async def verdict(self, request: web.Request) -> web.Response:
         """The last verdict on a graphlet, or on a run (`<pipeline>/run:<run>`)."""
@@ -87,18 +95,47 @@ class QueryRoutes:
         found = self._source.verdicts.get(name) or self._source.verdicts.get(self._of_trainer(name))
         if found is None:
             raise ProblemError(404, "there is no verdict on such a graphlet")
-        return _json(found)
+        [answer] = await self._with_nearest([found])
+        return _json(answer)
+
+    async def _with_nearest(self, verdicts: Sequence[VerdictRecord]) -> list[dict[str, Any]]:
+        """The verdicts, each with the past graphlets that are most alike, which are found only when asked for."""
+        found = await asyncio.to_thread(self._source.nearest, verdicts)
+        return [{**verdict, "nearest": nearest} for verdict, nearest in zip(verdicts, found, strict=True)]
 
     async def graphlet(self, request: web.Request) -> web.Response:
         """A graphlet with its members, cost and outcome, and the last verdict on it."""
+        return await self._graphlet(request.match_info["graphlet"])
+
+    async def difference(self, request: web.Request) -> web.Response:
+        """What differs between a graphlet and the last push before it, or the graphlet `against`."""
+        query = _query(request, "against")
         name = request.match_info["graphlet"]
-        record = await asyncio.to_thread(self._source.graphlet, name)
+        record = await self._found(name)
+        if record is None:  # it may be that of a trainer whose id ends like this route
+            return await self._graphlet(f"{name}/diff")
+        against = query.get("against")
+        other = await self._found(against) if against is not None else None
+        if against is not None and other is None:
+            raise ProblemError(404, f"against: there is no such graphlet as {against[:80]!r}")
+        compared = await asyncio.to_thread(
+            self._source.difference, record["graphlet"], other["graphlet"] if other is not None else None
+        )
+        if compared is None:  # dropped meanwhile
+            raise _no_graphlet()
+        return _json(compared)
+
+    async def _graphlet(self, name: str) -> web.Response:
+        record = await self._found(name)
         if record is None:
-            record = await asyncio.to_thread(self._source.graphlet, self._of_trainer(name))
-        if record is None:
-            raise ProblemError(404, "there is no such graphlet")
+            raise _no_graphlet()
         verdict = self._source.verdicts.get(record["graphlet"])
         return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
+
+    async def _found(self, name: str) -> dict[str, Any] | None:
+        """The graphlet of an id, or of the id of a trainer alone; raises ProblemError when there are several."""
+        record = await asyncio.to_thread(self._source.graphlet, name)
+        return record or await asyncio.to_thread(self._source.graphlet, self._of_trainer(name))
 
     def _of_trainer(self, execution: str) -> str:
         """The id of the graphlet of a trainer; "" when there is none; raises ProblemError when there are several."""
@@ -141,6 +178,10 @@ class QueryRoutes:
         if pipeline is None and len(known) > 1:
             raise _ambiguous("run")
         return deciding(verdicts or alone, execution)
+
+
+def _no_graphlet() -> ProblemError:
+    return ProblemError(404, "there is no such graphlet")
 
 
 def _ambiguous(what: str) -> ProblemError:

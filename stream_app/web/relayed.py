@@ -73,6 +73,14 @@ class RelayedVerdicts:
         """Raises ProblemError: graphlets are kept by the workers."""
         raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
 
+    def nearest(self, verdicts: Sequence[VerdictRecord]) -> list[None]:
+        """None for each verdict: the features of stages are kept by the workers."""
+        return [None] * len(verdicts)
+
+    def difference(self, graphlet: str, _: str | None = None) -> dict[str, Any] | None:
+        """Raises ProblemError: graphlets are kept by the workers."""
+        return self.graphlet(graphlet)
+
 
 def _sent(accepted: Accepted, native_only: bool) -> tuple[bytes, str | None, str] | None:
     """What is sent of a message; None where nothing is left, since it describes no execution."""

@@ -24,6 +24,7 @@ from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
+from stream_app.service.queries import EmbeddedQueries
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
 from stream_app.sources.mlflow import Deliveries
@@ -171,7 +172,7 @@ def embedded_app(
             raise LogUnavailableError(embedded.unavailable_reason or "too many messages are waiting") from None
         await asyncio.wrap_future(written)
 
-    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(embedded).routes()]
+    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(EmbeddedQueries(embedded)).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:
