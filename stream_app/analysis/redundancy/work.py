@@ -1,0 +1,236 @@
+"""What an execution did, as one value: two executions that did the same have the same operator, parameters and inputs.
+
+Everything is read from facts that the core keeps, so that the value is a function of the set of events.
+
+Code version
+    The property `code_version` of the execution. Executions without one count as having the same code; what rests on
+    that is summed apart (`Row.assumed_ms`).
+Parameters
+    Texts and booleans, whenever they were reported: stores have only the last state of an execution, and its
+    parameters with it. Numbers that were reported no later than its start: numbers that come later are measurements.
+    A parameter that is a number and is reported with the end only is therefore not seen, apart from the index of an
+    iteration. Not parameters are properties with a meaning of their own (`blessed`, `owner`, ...), where and how the
+    execution ran (pods, attempts, errors, rows read), and a text that contains the id of the execution or of its run.
+Inputs
+    The versions that it read, as the core resolves them: an artifact id, and for an unversioned artifact also the
+    writer. A version that existed before any known writer is not known: nothing says that two readers read the same.
+    An artifact that the execution also writes is passed on and is no input (a resolver, a link between executions).
+Spans
+    The inputs that are data: all but those whose type says otherwise (a schema, a model, a transform graph, ...) and
+    those written by an execution of group analysis, tune, train, validate or deploy, whose outputs are results. How
+    many executions read an artifact is no criterion: every span of a young pipeline is read by most of its
+    executions, and each new run would classify old artifacts anew. The type and the writers decide once.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stream_app.core.events import CACHED, COMPLETE, Scalar
+from stream_app.core.features.extraction import warm_start
+from stream_app.core.operators import ANALYSIS, DEPLOY, PREPROCESS, RUN, TRAIN, TUNE, VALIDATE
+from stream_app.core.properties import LABEL_UNKNOWN, PRUNED_BY, SKIPPED_TASKS
+from stream_app.core.state.entities import Artifact, Execution, Version
+from stream_app.core.state.pipeline import Pipeline
+
+#: The groups whose executions may overlap.
+OVERLAP_GROUPS = frozenset((ANALYSIS, PREPROCESS, TRAIN))
+
+_CODE_VERSION = "code_version"
+#: Properties with a meaning of their own, apart from the code version.
+_MEANINGS = {"blessed", "keep", "owner", "pushed", LABEL_UNKNOWN, PRUNED_BY, SKIPPED_TASKS}
+#: Where and how an execution ran, as the sources, Kubeflow Pipelines and TFX report it.
+_CIRCUMSTANCES = {
+    "attempt", "bytes_read", "cached_execution_id", "driver_logs_uri", "error", "files_read", "kfp_pod_name",
+    "namespace", "parent_dag_id", "plugins.mlflow.run_id", "pod_name", "pod_uid", "rows_read", "run_id", "state",
+    "store_session_info", "try_number",
+}  # fmt: skip
+_NOT_PARAMETERS = frozenset((_CODE_VERSION, *_MEANINGS, *_CIRCUMSTANCES))
+#: The number of a task among those of one loop of Kubeflow Pipelines.
+_ITERATION = "iteration_index"
+#: Shorter ids occur in texts by chance.
+_ID_CHARACTERS = 6
+
+#: Types of artifacts that are no data, of TFX, Kubeflow Pipelines, MLflow and OpenLineage.
+_NOT_DATA = frozenset((
+    "Application", "ClassificationMetrics", "ExampleAnomalies", "ExampleStatistics", "HTML", "HyperParameters",
+    "InfraBlessing", "Markdown", "Metrics", "Model", "ModelBlessing", "ModelEvaluation", "ModelRun", "PushedModel",
+    "Schema", "SlicedClassificationMetrics", "TransformCache", "TransformGraph", "TunerResults",
+))  # fmt: skip
+#: The type that is data whoever wrote it. Cached steps write it again in each run, so its writers may be thousands.
+_EXAMPLES = "Examples"
+_RESULT_GROUPS = frozenset((ANALYSIS, TUNE, TRAIN, VALIDATE, DEPLOY))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an execution did and what it cost.
+
+    Parameters
+    ----------
+    execution_id
+        Its id, unique within the pipeline.
+    start_ms
+        Its start in ms since 1970 UTC.
+    type
+        Its operator.
+    group
+        Its operator group; never `run`.
+    code
+        Its code version; None when it is not known.
+    parameters
+        Names and values, sorted by name.
+    inputs
+        The versions read, each once, sorted.
+    spans
+        Those of the inputs that are data, sorted.
+    unknown
+        The number of inputs whose version is not known.
+    node_ms
+        Compute in node-ms.
+    micros
+        What it cost, in millionths of the currency; None when there is no price.
+    completed
+        Whether it ended COMPLETE.
+    warm
+        Whether it is a training that reads the output of another one.
+    """
+
+    execution_id: str
+    start_ms: int
+    type: str
+    group: str
+    code: str | None
+    parameters: tuple[tuple[str, Scalar], ...]
+    inputs: tuple[str, ...]
+    spans: tuple[str, ...]
+    unknown: int
+    node_ms: int
+    micros: int | None
+    completed: bool
+    warm: bool = False
+
+
+def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int | None) -> Work | None:
+    """Reads what an execution did from the state of its pipeline.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution.
+    execution
+        The execution.
+    node_ms
+        Its compute in node-ms.
+    micros
+        What it cost, in millionths of the currency; None when there is no price.
+
+    Returns
+    -------
+    Work or None
+        None for an execution that did no work of its own: it ended CACHED, or it is a run.
+    """
+    if execution.group == RUN or execution.end_state == CACHED:
+        return None
+    inputs, spans, unknown = _inputs(pipeline, execution)
+    code = execution.value_of(_CODE_VERSION)
+    return Work(
+        execution_id=execution.id,
+        start_ms=execution.start_ms,
+        type=execution.type,
+        group=execution.group,
+        code=None if code is None else str(code),
+        parameters=_parameters(execution),
+        inputs=tuple(sorted(inputs)),
+        spans=tuple(sorted(spans)),
+        unknown=unknown,
+        node_ms=node_ms,
+        micros=micros,
+        completed=execution.end_state == COMPLETE,
+        warm=execution.group == TRAIN and warm_start(execution),
+    )
+
+
+def affected_by(pipeline: Pipeline, execution: Execution) -> Iterator[Execution]:
+    """Finds the other executions whose work may have changed with the facts of an execution.
+
+    They are the execution that it names as its run, and readers of what it writes: the writers of a version say whether
+    it is data and whether a training started warm, and the end of a writer says which version of an unversioned
+    artifact its later readers read. Readers that no fact of this writer can change are left out, so that an artifact
+    which every run reads costs nothing. That an execution changes its type, or an artifact its type, is not followed to
+    the readers; their next event is.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the execution, after an event about the execution was applied.
+    execution
+        The execution.
+
+    Yields
+    ------
+    Execution
+        One that may have changed; a reader of several outputs comes several times.
+    """
+    if execution.run is not None and execution.run in pipeline.executions:
+        yield pipeline.executions[execution.run]
+    from_ms = execution.start_ms if execution.end_ms is None else min(execution.start_ms, execution.end_ms)
+    for artifact_id, version in execution.writes.items():
+        artifact = pipeline.artifacts[artifact_id]
+        if artifact.unversioned is not None:
+            starts = artifact.unversioned.starts
+            for _, reader_id in starts[bisect_left(starts, (from_ms, "")) :]:
+                yield pipeline.executions[reader_id]
+        elif execution.group == TRAIN or (execution.group in _RESULT_GROUPS and artifact.type not in _NOT_DATA):
+            for reader in version.all_readers():
+                if reader.group in OVERLAP_GROUPS:
+                    yield reader
+
+
+def _inputs(pipeline: Pipeline, execution: Execution) -> tuple[list[str], list[str], int]:
+    """The versions read, those of them that are data, and the number of those that are not known."""
+    inputs, spans, unknown = [], [], []
+    for name, version in execution.reads.items():
+        artifact = pipeline.artifacts[name]
+        if artifact.unversioned is None:
+            if name in execution.writes:
+                continue
+            known = name
+        else:
+            writer = artifact.unversioned.chosen.get(execution.id)
+            if writer is None:
+                unknown.append(name)
+                continue
+            known = f"{name}\n{writer}"  # no id has a control character
+        inputs.append(known)
+        if execution.group in OVERLAP_GROUPS and _is_data(artifact, version):
+            spans.append(known)
+    if not unknown:
+        return inputs, spans, 0
+    # OpenLineage: a reader of `name@version` also reads `name@`, which writers that name no version write.
+    named = {f"{name.rpartition('@')[0]}@" for name in inputs}
+    return inputs, spans, sum(name not in named for name in unknown)
+
+
+def _is_data(artifact: Artifact, version: Version) -> bool:
+    if artifact.type == _EXAMPLES:
+        return True
+    return artifact.type not in _NOT_DATA and all(writer.group not in _RESULT_GROUPS for writer in version.writers)
+
+
+def _parameters(execution: Execution) -> tuple[tuple[str, Scalar], ...]:
+    """The properties that are parameters, sorted by name."""
+    ids = [name for name in (execution.id, execution.run) if name and len(name) >= _ID_CHARACTERS]
+    found = []
+    for name, (time_ms, value) in (execution.properties or {}).items():
+        if name in _NOT_PARAMETERS:
+            continue
+        if isinstance(value, str):
+            if any(each in value for each in ids):
+                continue
+        elif not isinstance(value, bool) and time_ms > execution.start_ms and name != _ITERATION:
+            continue
+        found.append((name, value))
+    return tuple(sorted(found))
