@@ -22,7 +22,7 @@ IMPURE_CALLS = {"open", "print", "input", "id", "hash"}
 LAYERS = (
     ("errors", "extras", "times", "runtime", "client", "owners"),
     ("core",),
-    ("wire", "metrics", "simulator", "sources"),
+    ("wire", "metrics", "simulator", "sources", "provenance"),
     ("follow", "analysis", "alerts", "figures", "options"),
     ("service", "kafka", "replay"),
     ("report", "web"),

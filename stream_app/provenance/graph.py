@@ -1,0 +1,217 @@
+"""The graph of executions and artifact versions as the state of pipelines holds it, with a bound on what is followed.
+
+The edges are those of docs/decisions/0001-graphlets.md: executions of group run have none. Across pipelines an
+execution also reads what other pipelines wrote under an id that it names, where the version is known: an artifact
+without versions is read as its last writer left it before the reader began.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from stream_app.core.graphlets.versions import versions_of
+from stream_app.core.ids import graphlet_id
+from stream_app.core.operators import RUN
+from stream_app.core.state.entities import Artifact, Execution, Version
+from stream_app.core.state.pipeline import Pipeline
+
+EXECUTION, ARTIFACT = "execution", "artifact"
+
+#: Orders vertices: kind, pipeline, id, and the writer of a version.
+Key = tuple[str, str, str, str]
+
+
+class Vertex(NamedTuple):
+    """An execution, or a version of an artifact.
+
+    Parameters
+    ----------
+    pipeline
+        Its pipeline.
+    id
+        The id of the execution or of the artifact.
+    entity
+        The execution or the version, by which vertices are told apart.
+    writer
+        The execution whose version of an unversioned artifact it is; None: nobody's, or the artifact has versions.
+    """
+
+    pipeline: Pipeline
+    id: str
+    entity: Execution | Version
+    writer: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """`execution` or `artifact`."""
+        return EXECUTION if isinstance(self.entity, Execution) else ARTIFACT
+
+    @property
+    def key(self) -> Key:
+        """Its place in the order of vertices, which does not depend on the order of events."""
+        return (self.kind, self.pipeline.name, self.id, self.writer or "")
+
+    @property
+    def name(self) -> str:
+        """Its name, unique over all pipelines, by which it can be asked for."""
+        if isinstance(self.entity, Execution):
+            return graphlet_id(self.pipeline.name, self.id)
+        name = artifact_name(self.pipeline.name, self.id)
+        if self.pipeline.artifacts[self.id].unversioned is None:
+            return name
+        return f"{name}:{_part(self.writer or '')}"
+
+
+def artifact_name(pipeline: str, artifact_id: str) -> str:
+    """The name of an artifact, unique over all pipelines.
+
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    artifact_id
+        The id of the artifact.
+
+    Examples
+    --------
+    >>> artifact_name("team/ads", "s3://bucket/span-7")
+    'team~1ads/artifact:s3~2//bucket/span-7'
+    """
+    return f"{graphlet_id(pipeline, '')}{ARTIFACT}:{_part(artifact_id)}"
+
+
+def _part(name: str) -> str:
+    """A name as a part of a longer one, in which colons separate."""
+    return graphlet_id("", name)[1:]
+
+
+class Graph:
+    """Follows edges, up to a number of them.
+
+    Parameters
+    ----------
+    pipelines
+        Pipelines by name.
+    across
+        Whether artifacts are followed into other pipelines.
+    edges_max
+        Edges that are looked at in all; beyond, none is there, and `exhausted` is set.
+    """
+
+    def __init__(self, pipelines: Mapping[str, Pipeline], *, across: bool = False, edges_max: int) -> None:
+        self.pipelines = pipelines
+        self.exhausted = False
+        self._across = across
+        self._edges_left = edges_max
+
+    def before(self, vertex: Vertex) -> Iterator[Vertex]:
+        """What leads to a vertex over one edge: what an execution read, or the writers of a version."""
+        pipeline, _, entity, _ = vertex
+        if isinstance(entity, Version):
+            for writer in entity.writers:
+                if self._spend() and writer.group != RUN:
+                    yield Vertex(pipeline, writer.id, writer)
+        elif entity.group != RUN:
+            for artifact_id, version in entity.reads.items():
+                if not self._spend():
+                    return
+                yield Vertex(pipeline, artifact_id, version, _writer_read(pipeline.artifacts[artifact_id], entity))
+                if self._across:
+                    yield from self._read_elsewhere(pipeline, artifact_id, entity)
+
+    def after(self, vertex: Vertex) -> Iterator[Vertex]:
+        """What a vertex leads to over one edge: what an execution wrote, or the readers of a version."""
+        pipeline, artifact_id, entity, writer = vertex
+        if isinstance(entity, Version):
+            for reader in entity.all_readers():
+                if not self._spend():
+                    return
+                if reader.group != RUN:
+                    yield Vertex(pipeline, reader.id, reader)
+            if self._across:
+                yield from self._readers_elsewhere(pipeline, artifact_id, writer)
+        elif entity.group != RUN:
+            for written, version in entity.writes.items():
+                if not self._spend():
+                    return
+                unversioned = pipeline.artifacts[written].unversioned
+                yield Vertex(pipeline, written, version, entity.id if unversioned is not None else None)
+
+    def versions(self, pipeline: Pipeline, artifact_id: str) -> Iterator[Vertex]:
+        """The versions of an artifact."""
+        artifact = pipeline.artifacts[artifact_id]
+        if artifact.unversioned is None:
+            yield Vertex(pipeline, artifact_id, artifact.version)
+            return
+        for writer, version in artifact.unversioned.by_writer.items():
+            if not self._spend():
+                return
+            yield Vertex(pipeline, artifact_id, version, writer)
+
+    def namesakes(self, pipeline: Pipeline, artifact_id: str) -> Iterator[Pipeline]:
+        """The other pipelines that have an artifact of this id, if artifacts are followed into them."""
+        for other in self.pipelines.values() if self._across else ():
+            if not self._spend():
+                return
+            if other is not pipeline and artifact_id in other.artifacts:
+                yield other
+
+    def _read_elsewhere(self, pipeline: Pipeline, artifact_id: str, reader: Execution) -> Iterator[Vertex]:
+        """The versions of other pipelines that a reader reads."""
+        own = pipeline.artifacts[artifact_id]
+        for other in self.namesakes(pipeline, artifact_id):
+            found = _version_elsewhere(own, reader, other.artifacts[artifact_id])
+            if found is not None:
+                yield Vertex(other, artifact_id, *found)
+
+    def _readers_elsewhere(self, pipeline: Pipeline, artifact_id: str, writer: str | None) -> Iterator[Vertex]:
+        """The executions of other pipelines that read a version."""
+        artifact = pipeline.artifacts[artifact_id]
+        for other in self.namesakes(pipeline, artifact_id):
+            theirs = other.artifacts[artifact_id]
+            for version in versions_of(theirs) if theirs.unversioned is None else _unwritten(theirs):
+                for reader in version.all_readers():
+                    if not self._spend():
+                        return
+                    found = _version_elsewhere(theirs, reader, artifact) if reader.group != RUN else None
+                    if found is not None and found[1] == writer:
+                        yield Vertex(other, reader.id, reader)
+
+    def _spend(self) -> bool:
+        """Counts an edge; False where none is left."""
+        if self._edges_left <= 0:
+            self.exhausted = True
+            return False
+        self._edges_left -= 1
+        return True
+
+
+def _writer_read(artifact: Artifact, reader: Execution) -> str | None:
+    """The writer whose version of an unversioned artifact is read."""
+    return artifact.unversioned.chosen[reader.id] if artifact.unversioned is not None else None
+
+
+def _unwritten(artifact: Artifact) -> list[Version]:
+    """The version of an unversioned artifact that is read though nobody of the pipeline had written it."""
+    assert artifact.unversioned is not None
+    found = artifact.unversioned.by_writer.get(None)
+    return [found] if found is not None else []
+
+
+def _version_elsewhere(own: Artifact, reader: Execution, other: Artifact) -> tuple[Version, str | None] | None:
+    """The version of another pipeline's artifact that a reader reads, and its writer; None: it reads none of them."""
+    if own.unversioned is not None and own.unversioned.chosen[reader.id] is not None:
+        return None  # it reads what its own pipeline wrote
+    if other.unversioned is None:
+        return other.version, None
+    if own.unversioned is None and own.version.writers:
+        return None
+    ends = other.unversioned.ends
+    position = bisect_left(ends, (reader.start_ms + 1, "")) - 1
+    if position < 0:
+        return None
+    writer = ends[position][1]
+    version = other.unversioned.by_writer.get(writer)
+    return (version, writer) if version is not None else None

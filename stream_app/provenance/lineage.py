@@ -1,0 +1,231 @@
+"""What is behind an execution or an artifact, and what came of it: breadth first, in pages, within bounds.
+
+A hop leads from an execution to the next, or from an artifact to the next; between the two it is half a hop, a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import nsmallest
+from typing import Any
+
+from stream_app.core.operators import RUN, Operators
+from stream_app.core.state.entities import Execution, Version
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.errors import OptionsError
+from stream_app.provenance import cursors
+from stream_app.provenance.cursors import Cursor
+from stream_app.provenance.graph import ARTIFACT, EXECUTION, Graph, Vertex
+from stream_app.provenance.names import Target, find
+from stream_app.provenance.nodes import describe
+
+UP, DOWN, BOTH = "up", "down", "both"
+DIRECTIONS = (UP, DOWN, BOTH)
+
+#: Hops, and nodes of a page: by default and at most.
+DEPTH, DEPTH_MAX = 50, 10_000
+LIMIT, LIMIT_MAX = 200, 1_000
+#: Nodes that are visited and edges that are looked at for one page; beyond, the answer is truncated.
+NODES_MAX, EDGES_MAX = 100_000, 500_000
+#: Edges that a node has in an answer: that lead to it, and that it leads to.
+NODE_EDGES_MAX = 20
+
+
+def lineage(
+    pipelines: Mapping[str, Pipeline],
+    name: str,
+    operators: Operators,
+    *,
+    direction: str = BOTH,
+    depth: int = DEPTH,
+    limit: int = LIMIT,
+    after: str | None = None,
+    across: bool = False,
+    nodes_max: int = NODES_MAX,
+    edges_max: int = EDGES_MAX,
+) -> dict[str, Any]:
+    """Lists what is behind an execution, an artifact or a run, and what came of it, whatever the order of events was.
+
+    Nodes come by distance, kind, pipeline and id, and names are unique, so that answers of processes can be merged.
+
+    Parameters
+    ----------
+    pipelines
+        Pipelines by name.
+    name
+        What is asked for; see `names`.
+    operators
+        Price the executions.
+    direction
+        `up`: what leads to it; `down`: what it leads to; `both`.
+    depth
+        Hops, at most 10,000.
+    limit
+        Nodes of a page, at most 1,000.
+    after
+        The cursor of the page before; None: the first page.
+    across
+        Whether artifacts are followed into other pipelines that have one of the same id.
+    nodes_max, edges_max
+        Nodes that are visited and edges that are looked at, in all. Which are left out beyond that is not defined.
+
+    Returns
+    -------
+    dict
+        `id`, `direction`, `depth` and `across` as asked; `nodes`, with their `distance` in hops; `edges`, each between
+        a node of the page and one not farther than it; `edges_omitted`, where a node has more than 20 either way;
+        `next`, the cursor of the next page or None; `truncated`, whether a bound was reached.
+
+    Raises
+    ------
+    UnknownNameError, AmbiguousNameError
+        There is nothing of this name, or more than one thing.
+    OptionsError
+        A parameter is out of its bounds, or the cursor is that of another question.
+    """
+    _check(direction, depth, limit)
+    target = find(pipelines, name)
+    question = (target, direction, depth, across)
+    cursor = cursors.read(question, after) if after is not None else None
+    walk = _Walk(Graph(pipelines, across=across, edges_max=edges_max), direction, nodes_max)
+    page, follows = _page(walk.levels(target, 2 * depth), limit, cursor)
+    edges, omitted = walk.edges(page)
+    return {
+        "id": target.name,
+        "direction": direction,
+        "depth": depth,
+        "across": across,
+        "nodes": [{**describe(each, operators), "distance": walk.distance[each.entity] / 2} for each in page],
+        "edges": edges,
+        "edges_omitted": omitted,
+        "next": cursors.write(question, walk.cursor(page[-1])) if follows else None,
+        "truncated": walk.truncated,
+    }
+
+
+def _check(direction: str, depth: int, limit: int) -> None:
+    if direction not in DIRECTIONS:
+        raise OptionsError(f"direction: expected one of {', '.join(DIRECTIONS)}")
+    if not 0 <= depth <= DEPTH_MAX:
+        raise OptionsError(f"depth: expected a number of hops from 0 to {DEPTH_MAX}")
+    if not 1 <= limit <= LIMIT_MAX:
+        raise OptionsError(f"limit: expected a number from 1 to {LIMIT_MAX}")
+
+
+def _page(levels: Iterable[list[Vertex]], limit: int, after: Cursor | None) -> tuple[list[Vertex], bool]:
+    """The nodes of a page, and whether more follow."""
+    page: list[Vertex] = []
+    for step, level in enumerate(levels):
+        if after is not None and step < after.step:
+            continue
+        if after is not None and step == after.step:
+            level = [each for each in level if each.key > after.key]
+        page += nsmallest(limit + 1 - len(page), level, key=lambda each: each.key)
+        if len(page) > limit:
+            return page[:limit], True
+    return page, False
+
+
+class _Way:
+    """One direction of a walk: how it follows edges, what it has seen, and the nodes that it follows next."""
+
+    def __init__(self, follow: Callable[[Vertex], Iterator[Vertex]], roots: list[Vertex]) -> None:
+        self.follow = follow
+        self.seen = {each.entity for each in roots}
+        self.frontier = roots
+
+
+class _Walk:
+    """A breadth-first walk, up, down or both at once, that keeps the distance in steps of what it has visited."""
+
+    def __init__(self, graph: Graph, direction: str, nodes_max: int) -> None:
+        self._graph = graph
+        self._direction = direction
+        self._nodes_max = nodes_max
+        self._full = False
+        self.distance: dict[Execution | Version, int] = {}
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a bound was reached."""
+        return self._full or self._graph.exhausted
+
+    def levels(self, target: Target, steps: int) -> Iterator[list[Vertex]]:
+        """The nodes of each distance, from what was asked for on; a level may be empty where others follow."""
+        level = [each for each in _roots(self._graph, target) if self._visit(each, 0)]
+        ways = [
+            _Way(follow, level)
+            for name, follow in ((UP, self._graph.before), (DOWN, self._graph.after))
+            if self._direction in (name, BOTH)
+        ]
+        for step in range(1, steps + 2):
+            yield level
+            if step > steps or self.truncated or not any(way.frontier for way in ways):
+                return
+            level = []
+            for way in ways:
+                self._advance(way, step, level)
+
+    def _advance(self, way: _Way, step: int, level: list[Vertex]) -> None:
+        """Follows a way by one step, and adds what no way has visited before to the level."""
+        frontier, way.frontier = way.frontier, []
+        for found in (each for vertex in frontier for each in way.follow(vertex)):
+            if found.entity in way.seen:
+                continue
+            if self._visit(found, step):
+                level.append(found)
+            elif self._full:
+                return
+            way.seen.add(found.entity)
+            way.frontier.append(found)
+
+    def _visit(self, vertex: Vertex, step: int) -> bool:
+        """Keeps the distance of a node; False where it was visited before, or no more may be."""
+        if vertex.entity in self.distance:
+            return False
+        if len(self.distance) >= self._nodes_max:
+            self._full = True
+            return False
+        self.distance[vertex.entity] = step
+        return True
+
+    def cursor(self, vertex: Vertex) -> Cursor:
+        """The place of a node that was visited."""
+        return Cursor(self.distance[vertex.entity], vertex.key)
+
+    def edges(self, page: list[Vertex]) -> tuple[list[dict[str, str]], int]:
+        """The edges between nodes of a page and nearer nodes, the nearest last ones first, and how many are left out.
+
+        An edge joins an execution and a version, whose distances differ, so that it is on one page: the farther node's.
+        """
+        edges: list[dict[str, str]] = []
+        omitted = 0
+        for vertex in page:
+            for follow, into in ((self._graph.before, True), (self._graph.after, False)):
+                nearer = list(self._nearer(vertex, follow))
+                kept = nsmallest(NODE_EDGES_MAX, nearer, key=lambda each: (-self.distance[each.entity], each.key))
+                omitted += len(nearer) - len(kept)
+                names = ((each.name, vertex.name) if into else (vertex.name, each.name) for each in kept)
+                edges += ({"from": one, "to": other} for one, other in names)
+        return edges, omitted
+
+    def _nearer(self, vertex: Vertex, follow: Callable[[Vertex], Iterator[Vertex]]) -> Iterator[Vertex]:
+        own = self.distance[vertex.entity]
+        return (each for each in follow(vertex) if self.distance.get(each.entity, own) < own)
+
+
+def _roots(graph: Graph, target: Target) -> Iterator[Vertex]:
+    """The nodes at distance 0: of an artifact its versions, of a run its executions."""
+    pipeline = graph.pipelines[target.pipeline]
+    if target.kind == EXECUTION:
+        yield Vertex(pipeline, target.id, pipeline.executions[target.id])
+    elif target.kind == ARTIFACT:
+        for version in graph.versions(pipeline, target.id):
+            if target.writer in (None, version.writer or ""):
+                yield version
+        for other in graph.namesakes(pipeline, target.id) if target.writer is None else ():
+            yield from graph.versions(other, target.id)
+    else:
+        for execution in pipeline.runs[target.id].executions:
+            if execution.group != RUN:
+                yield Vertex(pipeline, execution.id, execution)
