@@ -23,6 +23,7 @@ from stream_app.cli.stores import SOURCES_HELP, stores_of
 
 if TYPE_CHECKING:
     from stream_app.core.outputs import StageRecord, Verdict
+    from stream_app.provenance.nearest import Neighbour
     from stream_app.replay.explain import Explanation
 
 #: Ids listed on one line.
@@ -40,6 +41,9 @@ def explain(
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
     now: NowFlag = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Compare it with the last graphlet before it that was pushed.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Explain one graphlet: its events and members, its verdicts with their reasons, and its outcome.
@@ -62,11 +66,13 @@ def explain(
         now_ms,
         sources_of(options),
         stores_of(options),
+        compare=diff,
     )
     if json:
-        print_json(_document(explanation))
+        document = _document(explanation)
+        print_json({**document, "diff": explanation.difference} if diff else document)
     else:
-        for line in _lines(explanation):
+        for line in [*_lines(explanation), *(_difference(explanation.difference) if diff else ())]:
             typer.echo(line)
     if explanation.faults:
         raise InputError("; ".join(explanation.faults))
@@ -79,7 +85,10 @@ def _document(explanation: Explanation) -> dict[str, Any]:
     return {
         "graphlet": graphlet_to_dict(explanation.record) if explanation.record is not None else None,
         "outcome": outcome_of(explanation.record) if explanation.record is not None else None,
-        "verdicts": [verdict_to_dict(verdict) for verdict in explanation.verdicts],
+        "verdicts": [
+            {**verdict_to_dict(verdict), "nearest": _nearest_to_list(explanation.nearest[verdict.id])}
+            for verdict in explanation.verdicts
+        ],
         "examples": [example_to_dict(example) for example in explanation.examples],
         "story": [
             {"time": time_to_text(time_ms) if time_ms is not None else None, "what": what, "detail": detail}
@@ -111,6 +120,7 @@ def _lines(explanation: Explanation) -> list[str]:
     stages = explanation.stages()
     for verdict in explanation.verdicts:
         lines += _verdict(verdict, stages.get((verdict.stage, verdict.validator)))
+        lines += _nearest(explanation.nearest[verdict.id])
     if not explanation.verdicts:
         lines.append("  none: no stage was reached in time")
     return [*lines, "", "outcome", *_outcome(explanation)]
@@ -164,6 +174,84 @@ def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:
         lines.append(f"      the pipeline's past push rate was {stage.baseline:.1%}; {len(stage.features)} features")
     notes = [*policy_notes(verdict), *map(reason_name, verdict.reasons)]
     return [*lines, *(f"      - {note}" for note in notes)]
+
+
+def _nearest_to_list(neighbours: tuple[Neighbour, ...] | None) -> list[dict[str, Any]] | None:
+    return [each.to_dict() for each in neighbours] if neighbours is not None else None
+
+
+def _nearest(neighbours: tuple[Neighbour, ...] | None) -> list[str]:
+    """The past graphlets that were most alike, how they ended, and what differs most."""
+    from stream_app.core.features.descriptions import describe
+    from stream_app.figures.wording import CAUSES, OUTCOMES
+
+    if neighbours is None:
+        return []
+    lines = ["      most alike at this stage:" if neighbours else "      no graphlet was labelled at this stage before"]
+    for each in neighbours:
+        ended = OUTCOMES["pushed"] if each.pushed else CAUSES.get(each.cause, each.cause)
+        lines.append(f"        {each.graphlet}, distance {each.distance:.2f}: {ended}")
+        for differs in each.differences:
+            own, there = describe(differs.feature, differs.value), describe(differs.feature, differs.other)
+            lines.append(f"          - {own}; there: {there}")
+    return lines
+
+
+def _difference(compared: dict[str, Any] | None) -> list[str]:
+    """What differs from the last push before it."""
+    if compared is None:
+        return ["", "difference", "  none: later events show that it was no training"]
+    against, found = compared["against"], compared["difference"]
+    if against is None:
+        return ["", "difference", "  none: no graphlet of this pipeline was pushed before it"]
+    code, data, operators = found["code_version"], found["data"], found["operators"]
+    lines = ["", f"difference from the last push before it, {against['graphlet']} of {against['started']}"]
+    if code["before"] != code["after"]:
+        lines.append(_change("code version", code["before"], code["after"]))
+    else:
+        lines.append(f"  code version: {'the same' if code['after'] is not None else 'not known'}")
+    for name in ("added", "removed", "kept"):
+        lines.append(_ids(f"data {name}", data[name]))
+    for name in ("added", "removed"):
+        lines.append(_ids(f"operators {name}", operators[name]))
+    for each in operators["changed"]["first"]:
+        lines.append(_change(f"executions of {each['operator']}", each["before"], each["after"]))
+    for kind, name in (("property", "properties"), ("metric", "metrics")):
+        changed = [each for each in found[name]["first"] if each["before"] != each["after"]]
+        lines += [_change(each[kind], each["before"], each["after"], each.get("difference")) for each in changed]
+        if found[name]["count"] > len(found[name]["first"]):
+            lines.append(f"  and {found[name]['count'] - len(found[name]['first'])} more {name}")
+    for what, unit in (("cost", "node-hours"), ("durations", "hours")):
+        for each in found[what]:
+            hours = [round(value / 3600, 3) if value is not None else None for value in _values(each)]
+            lines.append(_change(f"{unit} of {_of(each['group'])}", *hours))
+    return lines
+
+
+def _values(change: dict[str, Any]) -> tuple[float | None, float | None, float | None]:
+    return change["before"], change["after"], change["difference"]
+
+
+def _of(group: str) -> str:
+    return "the run" if group == "whole" else group
+
+
+def _ids(name: str, listed: dict[str, Any]) -> str:
+    """A list with its number, cut."""
+    shown = listed["first"][:_LISTED]
+    more = f", and {listed['count'] - len(shown)} more" if listed["count"] > len(shown) else ""
+    return f"  {name}: {', '.join(shown) or 'none'}{more}"
+
+
+def _change(name: str, before: Any, after: Any, by: float | None = None) -> str:
+    """Both values of what differs, and the difference of numbers."""
+    return f"  {name}: {_value(before)} -> {_value(after)}" + (f" ({by:+.3g})" if by is not None else "")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _outcome(explanation: Explanation) -> list[str]:

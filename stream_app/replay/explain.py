@@ -1,14 +1,15 @@
 """Explains one graphlet: its events, its members, its verdicts with their reasons, and its outcome.
 
 The files are read twice: through the detector first, so that every verdict is that of a replay, then for the events of
-the graphlet's executions.
+the graphlet's executions. For the difference from the last push, a second detector reads the events of the pipeline: it
+predicts nothing and evicts nothing, so that it has graphlets of any age.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stream_app.analysis.emptiness import why_nothing
@@ -20,13 +21,18 @@ from stream_app.core.learning.learner import Learner
 from stream_app.core.operators import RUN, TRAIN
 from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.core.storage.story import StoryEntry
+from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
+from stream_app.provenance.difference import difference, last_pushed_before, portrait
+from stream_app.provenance.nearest import Neighbour, PastStage, PastStages, known_features, nearest
 from stream_app.replay.decoding import SeenTypes, decode
 from stream_app.replay.reading import STDIN, MessageReader, Stores
 from stream_app.sources import SOURCES, Sources
 
 #: Names suggested for an unknown one.
 _SUGGESTED = 3
+#: For how long a detector that evicts nothing keeps everything: longer than any log.
+_ALWAYS_MS = 10_000 * 366 * DAY_MS
 
 
 class UnknownGraphletError(StreamAppError):
@@ -43,6 +49,10 @@ class Explanation:
     record: dict[str, Any] | None = None
     #: Every verdict on it, and on its run before the trainer was known.
     verdicts: list[Verdict] = field(default_factory=list)
+    #: Id of a verdict -> the past graphlets that were most alike when it was made; None: its features are not kept.
+    nearest: dict[str, tuple[Neighbour, ...] | None] = field(default_factory=dict)
+    #: As of `stream_app.provenance.difference.difference`; None where it was not asked for, or is not known.
+    difference: dict[str, Any] | None = None
     #: The labels of both, with the features of every stage.
     examples: list[Example] = field(default_factory=list)
     #: What the detector kept of it; empty once it was evicted.
@@ -70,6 +80,8 @@ def explain(
     now_ms: int | None = None,
     sources: Sources = SOURCES,
     stores: Stores | None = None,
+    *,
+    compare: bool = False,
 ) -> Explanation:
     """Explains a graphlet in some files of events and stores.
 
@@ -79,6 +91,8 @@ def explain(
         `<pipeline>/<trainer>`, or `<pipeline>/run:<run>`, or the trainer alone where one pipeline has it.
     files, settings, learner, source, now_ms, sources, stores
         As of `replay`, but without standard input.
+    compare
+        Whether the graphlet is compared with the last one before it that was pushed.
 
     Raises
     ------
@@ -91,14 +105,22 @@ def explain(
         raise OptionsError("explain reads its files twice; give it files instead of standard input")
     if parse_graphlet_id(graphlet) is None:
         graphlet = _of_trainer(graphlet, _events(MessageReader(files, stores), source, sources), settings)
-    collector = _Collector(graphlet)
-    handlers = Handlers(collector.verdict, collector.example, collector.closed)
+    name = parse_graphlet_id(graphlet)
+    if compare and name is not None and name.trainer is None:
+        raise OptionsError(f"{graphlet}: a run has no difference; give the graphlet of one of its trainers")
     detector = Detector(settings, learner)
+    collector = _Collector(graphlet, detector)
+    handlers = Handlers(collector.verdict, collector.example, collector.closed)
+    keeping = Detector(replace(settings, retention_ms=_ALWAYS_MS))
     seen = SeenTypes(sources)
     for event in _events(MessageReader(files, stores), source, seen.sources):
         dispatch(detector.step(event), learner, handlers)
+        if compare and name is not None and event.pipeline == name.pipeline:
+            keeping.step(event)
     dispatch(detector.settle_last() if now_ms is None else detector.tick(now_ms), learner, handlers)
-    explanation = collector.explanation(detector, seen.types)
+    explanation = collector.explanation(seen.types)
+    if compare:
+        explanation.difference = _difference(explanation, keeping)
     run = explanation.verdicts[0].run if explanation.record is None else explanation.record["run"]
     reading = MessageReader(files, stores)
     for event in _events(reading, source, sources):
@@ -106,6 +128,18 @@ def explain(
             explanation.events.append(event)
     explanation.faults = reading.faults
     return explanation
+
+
+def _difference(explanation: Explanation, detector: Detector) -> dict[str, Any] | None:
+    """What differs from the last push before it; None where later events show that it was no trainer."""
+    record, operators = explanation.record, detector.settings.operators
+    pipeline = detector.pipelines[explanation.pipeline]
+    graphlet = pipeline.graphlets.get(record["trainer"]) if record is not None else None
+    if record is None or graphlet is None:
+        return None
+    other = last_pushed_before(pipeline, graphlet)
+    before = portrait(*other, operators) if other is not None else None
+    return difference(replace(portrait(pipeline, graphlet, operators), outcome=record["outcome"]), before)
 
 
 def _of_trainer(execution: str, events: Iterable[Event], settings: Settings) -> str:
@@ -144,8 +178,11 @@ def _events(messages: Iterable[bytes], source: str, sources: Sources) -> Iterato
 class _Collector:
     """Keeps the outputs on one graphlet and on its run."""
 
-    def __init__(self, graphlet: str) -> None:
-        self._graphlet = graphlet
+    def __init__(self, graphlet: str, detector: Detector) -> None:
+        self._graphlet, self._detector = graphlet, detector
+        self._past = PastStages()
+        #: Id of a verdict -> the labelled stages that there were, and its features.
+        self._known: dict[str, tuple[tuple[PastStage, ...], dict[str, float] | None]] = {}
         self._verdicts: list[Verdict] = []
         self._examples: list[Example] = []
         self._closed: dict[str, Any] | None = None
@@ -153,8 +190,12 @@ class _Collector:
     def verdict(self, verdict: Verdict) -> None:
         if self._may_concern(verdict):
             self._verdicts.append(verdict)
+            past, pipeline = self._past.of(verdict.pipeline, verdict.stage), self._detector.pipelines[verdict.pipeline]
+            names = (verdict.graphlet, verdict.run, verdict.trainer, verdict.stage, verdict.validator)
+            self._known[verdict.id] = past, known_features(pipeline, past, *names)
 
     def example(self, example: Example) -> None:
+        self._past.learn(example)
         if self._may_concern(example):
             self._examples.append(example)
 
@@ -169,9 +210,9 @@ class _Collector:
         name = parse_graphlet_id(self._graphlet)
         return output.trainer is None and name is not None and name.pipeline == output.pipeline
 
-    def explanation(self, detector: Detector, types: Mapping[str, int]) -> Explanation:
+    def explanation(self, types: Mapping[str, int]) -> Explanation:
         """The explanation, still without events; raises UnknownGraphletError, which names types where there is none."""
-        record, known = self._closed, []
+        detector, record, known = self._detector, self._closed, []
         name = parse_graphlet_id(self._graphlet)
         of_run: list[str] = []
         for kept in detector.graphlets():
@@ -198,7 +239,19 @@ class _Collector:
             raise UnknownGraphletError(unknown(self._graphlet, known, why or ""))
         pipeline = record["pipeline"] if record is not None else verdicts[0].pipeline
         examples = [example for example in self._examples if example.graphlet in names]
-        return Explanation(self._graphlet, pipeline, record, verdicts, examples, detector.story(self._graphlet))
+        return Explanation(
+            self._graphlet,
+            pipeline,
+            record,
+            verdicts,
+            {verdict.id: self._nearest(verdict) for verdict in verdicts},
+            examples=examples,
+            story=detector.story(self._graphlet),
+        )
+
+    def _nearest(self, verdict: Verdict) -> tuple[Neighbour, ...] | None:
+        past, features = self._known[verdict.id]
+        return nearest(features, past, verdict.graphlet, verdict.time_ms) if features is not None else None
 
 
 def unknown(graphlet: str, known: Sequence[str], why_none: str) -> str:
