@@ -83,6 +83,9 @@ def test_the_page_names_every_route(tmp_path: Path) -> None:
     with embedded_service(tmp_path / "log") as service:
         assert {service.get(path).status for path in told} <= {200, 404, 405, 400}
         # Of these there is none here: no such graphlet, no secret.
-        for path in told - alerts - {"/v1/verdicts/{graphlet}", "/v1/graphlets/{graphlet}", "/api/v1/mlflow/webhook"}:
+        graphlets = {
+            f"/v1/{path}" for path in ("verdicts/{graphlet}", "graphlets/{graphlet}", "graphlets/{graphlet}/diff")
+        }
+        for path in told - alerts - graphlets - {"/api/v1/mlflow/webhook"}:
             assert service.get(path).status != 404, path
-    assert len(told) == 16
+    assert len(told) == 17
