@@ -8,7 +8,7 @@ without versions is read as its last writer left it before the reader began.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_app.core.graphlets.versions import versions_of
@@ -139,6 +139,24 @@ class Graph:
                 unversioned = pipeline.artifacts[written].unversioned
                 yield Vertex(pipeline, written, version, entity.id if unversioned is not None else None)
 
+    def among(self, vertex: Vertex, entities: Collection[Execution | Version], *, backward: bool) -> Iterator[Vertex]:
+        """What leads to a vertex over one edge (`backward`), or what it leads to, as far as it is among some entities.
+
+        The shorter of the two lists is looked through: an artifact may have many more readers than were visited.
+        """
+        pipeline, artifact_id, version, _ = vertex
+        follow = self.before if backward else self.after
+        if isinstance(version, Execution) or self._across or _degree(version, backward) <= len(entities):
+            yield from (each for each in follow(vertex) if each.entity in entities)
+            return
+        for entity in entities:
+            if not self._spend():
+                return
+            if isinstance(entity, Execution) and entity.group != RUN:
+                edges = entity.writes if backward else entity.reads
+                if edges.get(artifact_id) is version:
+                    yield Vertex(pipeline, entity.id, entity)
+
     def versions(self, pipeline: Pipeline, artifact_id: str) -> Iterator[Vertex]:
         """The versions of an artifact."""
         artifact = pipeline.artifacts[artifact_id]
@@ -186,6 +204,11 @@ class Graph:
             return False
         self._edges_left -= 1
         return True
+
+
+def _degree(version: Version, backward: bool) -> int:
+    """The number of a version's writers, or of its readers."""
+    return len(version.writers) if backward else sum(map(len, version.readers.values()))
 
 
 def _writer_read(artifact: Artifact, reader: Execution) -> str | None:

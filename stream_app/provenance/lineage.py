@@ -120,10 +120,15 @@ def _page(levels: Iterable[list[Vertex]], limit: int, after: Cursor | None) -> t
             continue
         if after is not None and step == after.step:
             level = [each for each in level if each.key > after.key]
-        page += nsmallest(limit + 1 - len(page), level, key=lambda each: each.key)
+        page += nsmallest(limit + 1 - len(page), level, key=_in_level)
         if len(page) > limit:
             return page[:limit], True
     return page, False
+
+
+def _in_level(vertex: Vertex) -> tuple[str, str, str]:
+    """The key of a node among those of one distance, which are of one kind."""
+    return vertex[0].name, vertex[1], vertex[3] or ""
 
 
 class _Way:
@@ -169,15 +174,17 @@ class _Walk:
     def _advance(self, way: _Way, step: int, level: list[Vertex]) -> None:
         """Follows a way by one step, and adds what no way has visited before to the level."""
         frontier, way.frontier = way.frontier, []
-        for found in (each for vertex in frontier for each in way.follow(vertex)):
-            if found.entity in way.seen:
-                continue
-            if self._visit(found, step):
-                level.append(found)
-            elif self._full:
-                return
-            way.seen.add(found.entity)
-            way.frontier.append(found)
+        seen, follow = way.seen, way.follow
+        for vertex in frontier:
+            for found in follow(vertex):
+                if found[2] in seen:
+                    continue
+                if self._visit(found, step):
+                    level.append(found)
+                elif self._full:
+                    return
+                seen.add(found[2])
+                way.frontier.append(found)
 
     def _visit(self, vertex: Vertex, step: int) -> bool:
         """Keeps the distance of a node; False where it was visited before, or no more may be."""
@@ -201,17 +208,15 @@ class _Walk:
         edges: list[dict[str, str]] = []
         omitted = 0
         for vertex in page:
-            for follow, into in ((self._graph.before, True), (self._graph.after, False)):
-                nearer = list(self._nearer(vertex, follow))
+            own = self.distance[vertex.entity]
+            for backward in (True, False) if own else ():
+                among = self._graph.among(vertex, self.distance, backward=backward)
+                nearer = [each for each in among if self.distance[each.entity] < own]
                 kept = nsmallest(NODE_EDGES_MAX, nearer, key=lambda each: (-self.distance[each.entity], each.key))
                 omitted += len(nearer) - len(kept)
-                names = ((each.name, vertex.name) if into else (vertex.name, each.name) for each in kept)
+                names = ((each.name, vertex.name) if backward else (vertex.name, each.name) for each in kept)
                 edges += ({"from": one, "to": other} for one, other in names)
         return edges, omitted
-
-    def _nearer(self, vertex: Vertex, follow: Callable[[Vertex], Iterator[Vertex]]) -> Iterator[Vertex]:
-        own = self.distance[vertex.entity]
-        return (each for each in follow(vertex) if self.distance.get(each.entity, own) < own)
 
 
 def _roots(graph: Graph, target: Target) -> Iterator[Vertex]:
