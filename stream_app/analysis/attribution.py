@@ -62,3 +62,7 @@ class Attribution:
     def ledgers(self, pipeline: Pipeline) -> Mapping[Price, Ledger]:
         """See `PricedLedgers.of`."""
         return self._ledgers.of(pipeline)
+
+    def ledgers_by_week(self, pipeline: Pipeline) -> Mapping[int, Mapping[Price, Ledger]]:
+        """See `PricedLedgers.by_week`."""
+        return self._ledgers.by_week(pipeline)

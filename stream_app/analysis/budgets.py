@@ -2,8 +2,9 @@
 
 The policies run beside each other on the same graphlets. What a policy saves is the compute of executions that began
 after it had flagged every graphlet they served, and that turned out wasted. The hindsight oracle knows every outcome
-and stops what is not pushed at its first stage, so it misses nothing: no policy can save more. Nothing here was pruned:
-what pruning changes in a pipeline's later runs is not in these figures.
+and stops what is not pushed at its first stage, so it misses nothing: no policy can save more. The plain rule by the
+past push rate stands beside them (`past_rate`). Nothing here was pruned: what pruning changes in a pipeline's later
+runs is not in these figures.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import numpy as np
 
 from stream_app.analysis.cadence import Cadence, PipelineCadence, cadences, summary, worst
 from stream_app.analysis.intervals import Estimate, Resamples, ratio, wider, wilson
+from stream_app.analysis.past_rate import RATE_BINS, RatePoint, avoided_at, rate_columns, rate_points
 from stream_app.analysis.rates import Price, money
 from stream_app.analysis.sums import PipelineSums, ReplayStatistics
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.learning.learner import Learner
 from stream_app.core.state.ledger import HINDSIGHT, Ledger
+from stream_app.core.units import DAY_MS
 from stream_app.times import time_to_text
 
-#: Columns of what is drawn again: waste, all compute, pushes, hindsight, then two for each budget.
+#: Columns of what is drawn again: waste, all compute, pushes, hindsight, then two for each budget and those of the
+#: past push rate.
 WASTED, COMPUTE, PUSHES, ORACLE = range(4)
 _FIXED = 4
 
@@ -34,8 +38,10 @@ class BudgetFigures:
 
     budget: float
     in_force: bool
-    #: Labelled pushes still missing before it may flag; event time from which it could; whether flags are stopped.
+    #: Labelled pushes still missing before it may flag, and the days that takes at the rate of labelled pushes over the
+    #: period (None: no rate); event time from which it could flag; whether flags are stopped.
     missing_pushes: int
+    missing_days: float | None
     ready: str | None
     stopped: bool
     #: Flagged compute that turned out wasted, useful, or is not decided yet.
@@ -49,6 +55,8 @@ class BudgetFigures:
     pushes: int
     pushes_flagged: int
     missed: Estimate
+    #: Share of the waste that the rule by past push rate avoids where it flags the same share of pushes.
+    by_past_rate: Estimate
     cadence: Cadence
     #: What `saved` costs; None without a rate card.
     saved_money: float | None = None
@@ -64,8 +72,12 @@ class Tradeoff:
     hindsight_saved: float
     hindsight: Estimate
     budgets: list[BudgetFigures]
+    #: The rule by past push rate, for rising thresholds.
+    past_rate: list[RatePoint]
     #: Of the budget in force.
     worst_cadence: list[PipelineCadence]
+    #: What `hindsight_saved` costs; None without a rate card.
+    hindsight_money: float | None = None
 
 
 def tradeoff(
@@ -110,15 +122,25 @@ def tradeoff(
         hindsight_saved=fleet.saved.get(HINDSIGHT, 0) / 1000,
         hindsight=resamples.estimate(ratio(ORACLE, WASTED)),
         budgets=sorted(found, key=attrgetter("budget")),
+        past_rate=rate_points(resamples.total, rate_column(policy), WASTED, PUSHES),
         worst_cadence=worst_found,
+        hindsight_money=None if priced is None else saved_money(priced, HINDSIGHT),
     )
+
+
+def rate_column(policy: Policy) -> int:
+    """The first column of the past push rate."""
+    return _FIXED + 2 * len(policy.budgets)
 
 
 def rows_of(ledgers: Mapping[str, Ledger], pipelines: Mapping[str, PipelineSums], policy: Policy) -> np.ndarray:
     """The sums of each pipeline."""
-    rows = np.zeros((len(ledgers), _FIXED + 2 * len(policy.budgets)))
+    rates = rate_column(policy)
+    rows = np.zeros((len(ledgers), rates + 2 * RATE_BINS))
     for row, (name, ledger) in zip(rows, ledgers.items(), strict=True):
-        flags: Sequence[int] = pipelines[name].push_flags if name in pipelines else ()
+        sums = pipelines.get(name) or PipelineSums()
+        flags: Sequence[int] = sums.push_flags
+        row[rates:] = rate_columns(sums.rate_waste, sums.rate_pushes, ledger.saved.get(HINDSIGHT, 0))
         row[:_FIXED] = ledger.wasted, ledger.total(), len(flags), ledger.saved.get(HINDSIGHT, 0)
         for index in range(len(policy.budgets)):
             row[_FIXED + 2 * index] = ledger.saved.get(index, 0)
@@ -139,10 +161,13 @@ def budget_figures(
     saved, flagged = _FIXED + 2 * index, _FIXED + 2 * index + 1
     pushes, pushes_flagged = int(resamples.total[PUSHES]), int(resamples.total[flagged])
     ready_ms = statistics.ready_ms.get(budget)
+    missing = learner.pushes_missing(budget) if learner is not None else 0
+    by_rate = avoided_at(flagged, rate_column(statistics.policy), WASTED, PUSHES)
     return BudgetFigures(
         budget=budget,
         in_force=index == statistics.policy.active,
-        missing_pushes=learner.pushes_missing(budget) if learner is not None else 0,
+        missing_pushes=missing,
+        missing_days=days_until(missing, pushes, statistics),
         ready=time_to_text(ready_ms) if ready_ms is not None else None,
         stopped=learner is not None and learner.flags_stopped(budget),
         saved=fleet.saved.get(index, 0) / 1000,
@@ -154,5 +179,12 @@ def budget_figures(
         pushes_flagged=pushes_flagged,
         # Few flagged pushes come from few pipelines: then what is drawn again varies too little.
         missed=wider(resamples.estimate(ratio(flagged, PUSHES)), *wilson(pushes_flagged, pushes)),
+        by_past_rate=resamples.estimate(by_rate),
         cadence=cadence,
     )
+
+
+def days_until(missing: int, pushes: int, statistics: ReplayStatistics) -> float | None:
+    """The days until missing pushes have come, at the rate of those labelled; None without a rate, or none missing."""
+    span_ms = (statistics.last_ms or 0) - (statistics.first_ms or 0)
+    return missing * span_ms / DAY_MS / pushes if missing and pushes and span_ms else None

@@ -2,8 +2,9 @@
 
 Of a pipeline with at least four pushes, the intervals between all of its pushes are set against those that are left
 when the flagged ones are taken out. The first and the last push bound the time looked at, flagged or not, so every
-interval is finite and one that a flag opens at an edge counts. It says what the flags of a log would have removed,
-nothing else changed: a pipeline that is really pruned lives on differently.
+interval is finite and one that a flag opens at an edge counts. Where the last push is flagged, no later one ends the
+wait: it counts up to that push, and the pipeline is counted as one that never pushes again. It says what the flags of a
+log would have removed, nothing else changed: a pipeline that is really pruned lives on differently.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class PipelineCadence:
     mean_left: float
     longest: float
     longest_left: float
+    #: Whether the last push, or the only one, was flagged: then no push ends the last wait.
+    never: bool = False
 
     @property
     def mean_stretch(self) -> float:
@@ -48,6 +51,8 @@ class Cadence:
     pipelines: int
     #: Pipelines of which at least one push was flagged.
     touched: int
+    #: Pipelines whose last push was flagged, those with too few pushes for intervals among them.
+    never: int
     mean_median: float | None = None
     mean_p90: float | None = None
     mean_max: float | None = None
@@ -57,7 +62,7 @@ class Cadence:
 
 
 def cadences(pushes: Mapping[str, tuple[Sequence[int], Sequence[int]]], budget: int) -> list[PipelineCadence]:
-    """Finds the intervals of every pipeline with enough pushes, under one budget.
+    """Finds the intervals of every pipeline with a push, under one budget.
 
     Parameters
     ----------
@@ -69,12 +74,12 @@ def cadences(pushes: Mapping[str, tuple[Sequence[int], Sequence[int]]], budget: 
     Returns
     -------
     list of PipelineCadence
-        One entry for each pipeline with at least `PUSHES_MIN` pushes.
+        One entry for each pipeline with a push. With less than `PUSHES_MIN` its intervals say little.
     """
     return [
         cadence_of(pipeline, times, [bits >> budget & 1 for bits in flags])
         for pipeline, (times, flags) in pushes.items()
-        if len(times) >= PUSHES_MIN
+        if len(times)
     ]
 
 
@@ -89,28 +94,32 @@ def cadence_of(pipeline: str, times: Sequence[int], flagged: Sequence[int]) -> P
         pipeline=pipeline,
         pushes=len(times),
         flagged=sum(flagged),
-        mean=span / (len(times) - 1) / HOUR_MS,
+        mean=span / max(1, len(times) - 1) / HOUR_MS,
         mean_left=span / max(1, kept - 1) / HOUR_MS,
         longest=longest(every) / HOUR_MS,
         longest_left=longest(left) / HOUR_MS,
+        never=all(flag for time, flag in zip(times, flagged, strict=True) if time == every[-1]),
     )
 
 
 def longest(times: Sequence[int]) -> int:
-    """The longest interval between sorted times."""
-    return max(later - sooner for sooner, later in pairwise(times))
+    """The longest interval between sorted times; 0 for one time."""
+    return max((later - sooner for sooner, later in pairwise(times)), default=0)
 
 
-def summary(found: Sequence[PipelineCadence]) -> Cadence:
-    """Quantiles over pipelines."""
+def summary(every: Sequence[PipelineCadence]) -> Cadence:
+    """Quantiles over the pipelines with enough pushes."""
+    never = sum(each.never for each in every)
+    found = [each for each in every if each.pushes >= PUSHES_MIN]
     touched = sum(1 for each in found if each.flagged)
     if not found:
-        return Cadence(0, 0)
+        return Cadence(0, 0, never)
     means = [each.mean_stretch for each in found]
     longests = [each.longest_stretch for each in found]
     return Cadence(
         pipelines=len(found),
         touched=touched,
+        never=never,
         mean_median=float(np.median(means)),
         mean_p90=float(np.quantile(means, 0.9)),
         mean_max=max(means),
@@ -121,7 +130,7 @@ def summary(found: Sequence[PipelineCadence]) -> Cadence:
 
 
 def worst(found: Sequence[PipelineCadence]) -> list[PipelineCadence]:
-    """The pipelines whose longest interval stretches most, worst first; those untouched are left out."""
+    """The pipelines whose longest interval stretches most, those that never push again first; only those touched."""
     stretched = [each for each in found if each.flagged]
-    stretched.sort(key=lambda each: (-each.longest_stretch, -each.mean_stretch, each.pipeline))
+    stretched.sort(key=lambda each: (not each.never, -each.longest_stretch, -each.mean_stretch, each.pipeline))
     return stretched[:_WORST]

@@ -14,6 +14,7 @@ from stream_app.analysis.budgets import Tradeoff, tradeoff
 from stream_app.analysis.intervals import Estimate, share
 from stream_app.analysis.quality import StageFigures, stage_figures
 from stream_app.analysis.rates import Price, Rates, mean_price, merged, money
+from stream_app.analysis.summary import Summary, summarise, weeks_of
 from stream_app.analysis.sums import PipelineSums, ReplayStatistics
 from stream_app.analysis.waste import Compute, Money, Waste, compute_of, money_of, waste_of
 from stream_app.core.detector import Detector
@@ -61,8 +62,10 @@ class FlagTime:
     #: Not pushed, and pushed, in the end.
     wasted: int
     pushed: int
-    #: Node-seconds spent after the flags on what was not pushed.
+    #: Node-seconds spent after the flags on what was not pushed, and their money at the fleet's mean price, which is
+    #: None without a rate card.
     ahead: float
+    ahead_money: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ class Figures:
     prunable: list[Prunable]
     learning: Learning | None
     savings: Savings | None
+    summary: Summary
     #: Whether the events say that they were simulated.
     simulated: bool = False
 
@@ -199,12 +203,18 @@ def figures(
     first_ms, last_ms = statistics.first_ms, statistics.last_ms
     policy = statistics.policy
     outcomes = statistics.evicted + Counter(kept)
+    compute, cost = compute_of(fleet), money_of(ledgers, priced, rates)
+    by_budget = tradeoff(statistics, ledgers, fleet, merged(priced) if rates.given else None, seed)
+    savings = savings_of(statistics, merged(priced), rates)
+    by_week = [attribution.ledgers_by_week(detector.pipelines[name]) for name in ledgers]
+    trend = weeks_of(by_week, first_ms, last_ms, priced=rates.given)
+    predicted = bool(statistics.verdicts or not outcomes)
     return Figures(
         events=statistics.events,
         dropped=detector.dropped,
         ignored=statistics.ignored,
         parts_dropped=statistics.parts_dropped,
-        dead_letters=[DeadLetters(reason, count) for reason, count in by_count(statistics.dead_letters)],
+        dead_letters=[DeadLetters(*each) for each in by_count(statistics.dead_letters)],
         pipelines=len(ledgers),
         first=time_to_text(first_ms) if first_ms is not None else None,
         last=time_to_text(last_ms) if last_ms is not None else None,
@@ -213,17 +223,18 @@ def figures(
         budget=policy.budget,
         rates=rates,
         outcomes=[Outcomes(kind, cause or None, count) for (kind, cause), count in sorted(outcomes.items())],
-        compute=compute_of(fleet),
-        money=money_of(ledgers, priced, rates),
+        compute=compute,
+        money=cost,
         waste=waste_of(ledgers, priced, owners, fleet, rates),
         owners=owners_of(owners, attribution),
         verdicts=[VerdictCount(*key, count) for key, count in sorted(statistics.verdicts.items())],
-        tradeoff=tradeoff(statistics, ledgers, fleet, merged(priced) if rates.given else None, seed),
+        tradeoff=by_budget,
         stages=stages_of(statistics, seed),
-        flag_times=flag_times(statistics),
+        flag_times=flag_times(statistics, mean_price(merged(priced), rates.node_hour) if rates.given else None),
         prunable=prunable(statistics, ledgers, priced if rates.given else None, owners),
         learning=learning_of(statistics),
-        savings=savings_of(statistics, merged(priced), rates),
+        savings=savings,
+        summary=summarise(compute, cost, by_budget, trend, (), predicted=predicted, enforced=savings is not None),
     )
 
 
@@ -241,14 +252,14 @@ def stages_of(statistics: ReplayStatistics, seed: int) -> list[StageFigures]:
     return [stage_figures(metrics[stage], stage, pipelines, seed) for stage in STAGES]
 
 
-def flag_times(statistics: ReplayStatistics) -> list[FlagTime]:
-    """When flags came, by tenths of the compute ahead."""
-    flag_time_bins = statistics.flag_time_bins
-    width = 1 / len(flag_time_bins)
-    return [
-        FlagTime(round(index * width, 3), round((index + 1) * width, 3), each.wasted, each.pushed, each.ahead)
-        for index, each in enumerate(flag_time_bins)
-    ]
+def flag_times(statistics: ReplayStatistics, price: Price) -> list[FlagTime]:
+    """When flags came, by tenths of the compute ahead; `price` of a node-hour is None without a rate card."""
+    found, width = [], 1 / len(statistics.flag_time_bins)
+    for index, each in enumerate(statistics.flag_time_bins):
+        low, high = round(index * width, 3), round((index + 1) * width, 3)
+        cost = None if price is None else each.ahead * 1000 / HOUR_MS * price
+        found.append(FlagTime(low, high, each.wasted, each.pushed, each.ahead, cost))
+    return found
 
 
 def owners_of(owners: Mapping[str, str], attribution: Attribution) -> list[Owner]:

@@ -1,7 +1,7 @@
-"""The rate card: what compute costs, priced execution by execution.
+"""The rate card: what compute costs, priced execution by execution, and when it was spent.
 
-The core's ledger knows no money. `PricedLedgers` keeps one ledger for each price instead, so that every sum of the
-ledger (by class, cause, operator group and budget) has its exact amount of money.
+The core's ledger knows no money and no time. `PricedLedgers` keeps one ledger for each price and week instead, so that
+every sum of the ledger (by class, cause, operator group and budget) has its exact amount of money, and its trend.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from stream_app.core.events import Scalar
 from stream_app.core.state.entities import Execution
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
-from stream_app.core.units import HOUR_MS
+from stream_app.core.units import DAY_MS, HOUR_MS
 
 #: The price of a node-hour; None where the rate card has none.
 Price = float | None
+
+#: Days from a Monday to 1970-01-01.
+_MONDAY_AGO = 3
 
 #: Names in `Rates.by` that are no property of an execution.
 _FACTS: Mapping[str, Callable[[str, Execution], str]] = {
@@ -81,9 +84,10 @@ class Rates:
 
 
 class PricedLedgers:
-    """The ledger of each pipeline, one for each price.
+    """The ledger of each pipeline, one for each price and week.
 
-    An execution that is evicted is booked at its last charge, so memory is bounded as that of the detector is.
+    An execution that is evicted is booked at its last charge, so memory is bounded as that of the detector is, but for
+    one ledger a week and price.
 
     Parameters
     ----------
@@ -96,7 +100,7 @@ class PricedLedgers:
         #: Pipeline -> the executions it keeps, its cutoff when it was looked at last, and ledgers of what was evicted.
         self._kept: dict[str, dict[str, Execution]] = {}
         self._cutoff_ms: dict[str, int] = {}
-        self._evicted: dict[str, dict[Price, Ledger]] = {}
+        self._evicted: dict[str, dict[_Key, Ledger]] = {}
 
     def follow(self, pipeline: Pipeline, execution_id: str) -> None:
         """Notes an execution that an event has just touched.
@@ -108,8 +112,6 @@ class PricedLedgers:
         execution_id
             The execution of the event.
         """
-        if not self._rates.by:
-            return
         self._book_evicted(pipeline)
         execution = pipeline.executions.get(execution_id)
         if execution is not None:
@@ -125,12 +127,28 @@ class PricedLedgers:
         """
         if not self._rates.by:
             return {self._rates.node_hour: pipeline.ledger}
-        self._book_evicted(pipeline)
         found: dict[Price, Ledger] = {}
-        for price, ledger in self._evicted.get(pipeline.name, {}).items():
-            found.setdefault(price, Ledger()).merge(ledger)
+        for of_week in self.by_week(pipeline).values():
+            for price, ledger in of_week.items():
+                found.setdefault(price, Ledger()).merge(ledger)
+        return found
+
+    def by_week(self, pipeline: Pipeline) -> dict[int, dict[Price, Ledger]]:
+        """The ledgers of a pipeline by the number of the week (`week_of`) and by price.
+
+        Parameters
+        ----------
+        pipeline
+            As of `of`.
+        """
+        self._book_evicted(pipeline)
+        found: dict[int, dict[Price, Ledger]] = {}
+        for (week, price), ledger in self._evicted.get(pipeline.name, {}).items():
+            found.setdefault(week, {}).setdefault(price, Ledger()).merge(ledger)
         for execution in self._kept.get(pipeline.name, {}).values():
-            self._book(found, pipeline.name, execution)
+            if execution.charged is not None:
+                week, price = self._key(pipeline.name, execution)
+                found.setdefault(week, {}).setdefault(price, Ledger()).book(execution.charged, 1)
         return found
 
     def _book_evicted(self, pipeline: Pipeline) -> None:
@@ -141,13 +159,48 @@ class PricedLedgers:
         self._cutoff_ms[name] = cutoff_ms
         kept = self._kept.get(name, {})
         for execution in [each for each in kept.values() if pipeline.executions.get(each.id) is not each]:
-            self._book(self._evicted.setdefault(name, {}), name, execution)
+            if execution.charged is not None:
+                ledgers = self._evicted.setdefault(name, {})
+                ledgers.setdefault(self._key(name, execution), Ledger()).book(execution.charged, 1)
             del kept[execution.id]
 
-    def _book(self, ledgers: dict[Price, Ledger], pipeline: str, execution: Execution) -> None:
-        if execution.charged is not None:
-            price = self._rates.price(pipeline, execution)
-            ledgers.setdefault(price, Ledger()).book(execution.charged, 1)
+    def _key(self, pipeline: str, execution: Execution) -> _Key:
+        return week_of(execution), self._rates.price(pipeline, execution)
+
+
+#: A week and a price.
+_Key = tuple[int, Price]
+
+
+def week_of(execution: Execution) -> int:
+    """The week in which the graphlet of an execution began: of those it served, the one that was trained last.
+
+    Parameters
+    ----------
+    execution
+        The execution; in no graphlet, its own start decides.
+
+    Returns
+    -------
+    int
+        The number of the week since 1970; weeks begin on Monday, 0:00 UTC.
+    """
+    starts = [graphlet.trainer.start_ms for graphlet in execution.members_of or ()]
+    if execution.graphlet is not None:
+        starts.append(execution.start_ms)
+    if execution.eviction is not None and execution.eviction.cause:
+        starts.append(execution.eviction.latest[0])
+    return week_of_time(max(starts, default=0) or execution.start_ms)
+
+
+def week_of_time(time_ms: int) -> int:
+    """The number of the week of a time in ms since 1970 UTC."""
+    return (time_ms // DAY_MS + _MONDAY_AGO) // 7
+
+
+def week_start_ms(week: int) -> int:
+    """The start of a week in ms since 1970 UTC."""
+    return (week * 7 - _MONDAY_AGO) * DAY_MS
 
 
 def merged(ledgers: Mapping[str, Mapping[Price, Ledger]]) -> dict[Price, Ledger]:

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
+from stream_app.analysis.past_rate import first_stage, rate_bin, waste_after_first_stage
 from stream_app.core.decisions.policy import Policy
 from stream_app.core.learning.feature_space import log_odds
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import PRUNE, STAGES, Closed, Example, StageRecord, Verdict
+from stream_app.core.state.ledger import add
 from stream_app.sources.faults import kind_of
 
 #: Bins of log-odds, from -12 to 12: fine enough for intervals of AUC and accuracy.
@@ -26,7 +28,8 @@ _BINS_PER_UNIT = BINS / 24.0
 FLAG_TIME_BINS = 10
 #: Features kept as reasons per pipeline, and of reasons for dead letters in all.
 REASONS_MAX, LETTERS_MAX = 32, 200
-#: Pruned graphlets remembered: they were never counted, and a push later takes nothing back.
+#: Pruned graphlets remembered: they were never counted, and a push later takes nothing back. As many labels are
+#: remembered with the waste that they counted, since a correction knows a later amount.
 PRUNED_MAX = 50_000
 
 MODEL, BASELINE = 0, 1
@@ -53,6 +56,9 @@ class PipelineSums:
     push_names: array[int] = field(default_factory=lambda: array("I"))
     #: `cell(...)` -> labels there.
     cells: dict[int, int] = field(default_factory=dict)
+    #: Bin of the past push rate at the first stage -> node-ms wasted after it, and pushes (`past_rate`).
+    rate_waste: dict[int, int] = field(default_factory=dict)
+    rate_pushes: dict[int, int] = field(default_factory=dict)
     #: Feature -> how often it was a reason to flag.
     reasons: dict[str, ReasonCount] = field(default_factory=dict)
 
@@ -100,6 +106,8 @@ class ReplayStatistics:
         #: Budget -> event time at which it had its thresholds.
         self.ready_ms: dict[float, int] = {}
         self._pruned: OrderedDict[str, None] = OrderedDict()
+        #: Graphlet -> the bin and the node-ms of waste that its label counted.
+        self._waste: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def event(self, time_ms: int) -> None:
         """An event was read."""
@@ -155,6 +163,7 @@ class ReplayStatistics:
         if example.label_revision > 1 and not was_pruned:
             self._count(sums, example, not example.pushed, bits, -1)
         self._count(sums, example, example.pushed, bits, 1)
+        self._count_waste(sums, example)
         if example.pushed:
             self._note_ready(example.announced_ms)
 
@@ -173,6 +182,9 @@ class ReplayStatistics:
             self._count_flag(example, pushed, sign)
         if not pushed:
             return
+        first = first_stage(example)
+        if first is not None:
+            add(sums.rate_pushes, rate_bin(first.baseline), sign)
         name = crc32(example.graphlet.encode())
         if sign > 0:
             sums.push_ms.append(example.time_ms)
@@ -181,6 +193,18 @@ class ReplayStatistics:
         elif name in sums.push_names:
             place = sums.push_names.index(name)
             del sums.push_ms[place], sums.push_flags[place], sums.push_names[place]
+
+    def _count_waste(self, sums: PipelineSums, example: Example) -> None:
+        """Counts what was wasted after the first stage; a correction takes back what its first label counted."""
+        counted = self._waste.pop(example.graphlet, None)
+        if counted is not None:
+            add(sums.rate_waste, counted[0], -counted[1])
+        found = waste_after_first_stage(example)
+        if found is not None:
+            add(sums.rate_waste, *found)
+            self._waste[example.graphlet] = found
+            if len(self._waste) > PRUNED_MAX:
+                self._waste.popitem(last=False)
 
     def _count_flag(self, example: Example, pushed: bool, sign: int) -> None:
         """Where in its run's compute the first flag came."""

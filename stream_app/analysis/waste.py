@@ -204,8 +204,10 @@ def summed(rows: Iterable[_Row]) -> list[_Row]:
 def parts(named: Iterable[_Row], all_wasted: int) -> list[Part]:
     """Parts of the waste, the largest first; the small ones in one row."""
     rows = sorted((row for row in named if row[1]), key=lambda row: (-row[1], row[0]))
-    found = [part(row, all_wasted) for row in rows[:ROWS]]
-    rest = rows[ROWS:]
+    # One row for one name has room for the name.
+    listed = ROWS if len(rows) > ROWS + 1 else ROWS + 1
+    found = [part(row, all_wasted) for row in rows[:listed]]
+    rest = rows[listed:]
     if rest:
         (row,) = summed((REST, *each[1:]) for each in rest)
         found.append(part(row, all_wasted, len(rest)))

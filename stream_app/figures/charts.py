@@ -1,4 +1,7 @@
-"""The drawings of the report. Each has its figures in a table beside it; none shows more than the table."""
+"""The drawings of the report. Each has its figures in a table beside it; none shows more than the table.
+
+A drawing of nothing is `NOTHING`, so that the page leaves it out.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from stream_app.analysis.budgets import Tradeoff
+from stream_app.analysis.budgets import BudgetFigures, Tradeoff
 from stream_app.analysis.figures import FlagTime
 from stream_app.analysis.intervals import Estimate
+from stream_app.analysis.past_rate import RatePoint
 from stream_app.analysis.quality import SeriesFigures, StageFigures
+from stream_app.analysis.summary import Week
 from stream_app.analysis.waste import Compute
-from stream_app.figures.numbers import budget_name, count, figure_of, node_hours, percent, share_of, times
+from stream_app.figures.numbers import budget_name, count, day, figure_of, node_hours, percent, plural, share_of, times
 from stream_app.figures.svg import (
     WIDTH,
     Scale,
@@ -29,6 +34,10 @@ from stream_app.figures.svg import (
 )
 
 _LEFT, _RIGHT = 40, WIDTH - 12
+#: The drawing of nothing, which is false.
+NOTHING = Markup("")
+#: Weeks named below their columns.
+_WEEKS_NAMED = 6
 
 
 def per_cent(share: float) -> str:
@@ -38,6 +47,8 @@ def per_cent(share: float) -> str:
 
 def compute_bar(spent: Compute) -> Markup:
     """All compute in one bar."""
+    if not spent.total:
+        return NOTHING
     parts = [
         ("wasted", spent.wasted, "bad"),
         ("useful", spent.useful, "good"),
@@ -46,11 +57,10 @@ def compute_bar(spent: Compute) -> Markup:
     ]
     if spent.unknown:
         parts.append(("of unknown outcome", spent.unknown, "model"))
-    scale = Scale(0, spent.total or 1, 0, WIDTH)
+    scale = Scale(0, spent.total, 0, WIDTH)
     bars, labels, done, y = [], [], 0.0, 48
     for name, amount, look in parts:
-        share = amount / spent.total if spent.total else 0.0
-        words = f"{name} {percent(share)}, {node_hours(amount)} node-hours"
+        words = f"{name} {percent(amount / spent.total)}, {node_hours(amount)} node-hours"
         width = scale(done + amount) - scale(done)
         if width > 0:
             bar = element("title", words)
@@ -58,19 +68,58 @@ def compute_bar(spent: Compute) -> Markup:
         labels.append(element("rect", x=0, y=y - 10, width=11, height=11, class_=look) + text(18, y, words))
         done += amount
         y += 19
-    words = f"{percent(spent.wasted / spent.total if spent.total else None)} of the compute was wasted."
+    words = f"{percent(spent.wasted / spent.total)} of the compute was wasted."
     return drawing("compute", "Compute by what became of it", words, y - 8, *bars, *labels)
 
 
+def trend_chart(weeks: Sequence[Week]) -> Markup:
+    """The compute of each week: columns of what was wasted, is not decided yet, and the rest. One week is no trend."""
+    if len(weeks) < 2:
+        return NOTHING
+    most = max(each.spent for each in weeks) / 3600
+    x, y = Scale(0, len(weeks), _LEFT + 8, _RIGHT), Scale(0, nice_end(max(most, 1e-6), 4), 200, 40)
+    parts = [y_axis(y, _LEFT + 8, _RIGHT, "node-hours", lambda tick: f"{tick:,g}")]
+    named = -(-len(weeks) // _WEEKS_NAMED)
+    for place, each in enumerate(weeks):
+        width = x(place + 1) - x(place)
+        left, base = x(place) + width * 0.12, y(0)
+        rest = each.spent - each.wasted - each.pending
+        columns = (
+            (each.wasted, "bad", "wasted"),
+            (each.pending, "quiet", "not decided yet"),
+            (rest, "good", "the rest"),
+        )
+        for amount, look, words in columns:
+            height = y(0) - y(amount / 3600)
+            if amount > 0:
+                tip = element("title", f"week of {day(each.start)}: {node_hours(amount)} node-hours {words}")
+                faded = "" if each.whole else " part"
+                parts.append(
+                    element(
+                        "rect", tip, x=left, y=base - height, width=width * 0.76, height=height, class_=f"{look}{faded}"
+                    )
+                )
+                base -= height
+        if (len(weeks) - 1 - place) % named == 0:
+            parts.append(text(x(place) + width / 2, 216, day(each.start), "tick", "middle"))
+    parts.append(line(x.start, y(0), x.end, y(0), "axis"))
+    looks = (("bad", "wasted"), ("quiet", "not decided yet"), ("good", "the rest"))
+    key = legend(8, [(element("rect", x=-5, y=-5, width=10, height=10, class_=look), words) for look, words in looks])
+    words = "; ".join(f"{day(each.start)}: {node_hours(each.wasted)} of {node_hours(each.spent)}" for each in weeks)
+    return drawing("trend", "Node-hours wasted and spent, by week", words, 224, key, *parts)
+
+
 def tradeoff_chart(found: Tradeoff) -> Markup:
-    """Waste avoided against pushes flagged, with a cross of intervals for each budget."""
+    """Waste avoided against pushes flagged: a cross of intervals for each budget, and the rule by past push rate."""
     shown = [each for each in found.budgets if not each.missing_pushes and each.missed.value is not None]
-    widest = max((each.missed.high or each.missed.value or 0.0 for each in shown), default=0.0)
+    if not shown:
+        return NOTHING
+    widest = max(each.missed.high or each.missed.value or 0.0 for each in shown)
     x = Scale(0, nice_end(max(widest, 0.05)), _LEFT, _RIGHT)
-    y = Scale(0, 1, 250, 34)
+    y = Scale(0, 1, 276, 60)
     limit = found.hindsight
     parts = [
-        x_axis(x, 250, 34, "share of pushes flagged", per_cent),
+        x_axis(x, 276, 60, "share of pushes flagged", per_cent),
         y_axis(y, _LEFT, _RIGHT, "share of the waste avoided", per_cent),
     ]
     if limit.value is not None:
@@ -79,9 +128,44 @@ def tradeoff_chart(found: Tradeoff) -> Markup:
         parts.append(line(_LEFT, y(limit.value), _RIGHT, y(limit.value), "limit"))
         parts.append(text(_RIGHT, y(limit.value) + 14, f"hindsight {percent(limit.value, 0)}", "halo", "end"))
     parts.append(line(x(0), y(0), x(x.high), y(x.high), "random"))
-    parts.append(text(_RIGHT, y(x.high) + 14, "flags at random", "tick halo", "end"))
+    parts.append(rate_curve(found.past_rate, x, y))
     path = " ".join(f"{x(each.missed.value or 0):.1f},{y(each.avoided.value or 0):.1f}" for each in shown)
     parts.append(element("polyline", points=path, class_="curve"))
+    parts.extend(budget_marks(shown, x, y))
+    words = "; ".join(
+        f"{budget_name(each.budget)}: {share_of(each.avoided)}, "
+        f"by past push rate {percent(each.by_past_rate.value)} at as many pushes flagged"
+        for each in shown
+    )
+    key = legend(
+        8,
+        [
+            (dot(0, 0, "model", "flags, by budget"), "flags, by budget"),
+            (line(-5, 0, 5, 0, "rate"), "past push rate"),
+            (line(-5, 0, 5, 0, "random"), "at random"),
+        ],
+    )
+    return drawing("tradeoff", "Waste avoided against pushes flagged, by budget", words, 316, key, *parts)
+
+
+def rate_curve(points: Sequence[RatePoint], x: Scale, y: Scale) -> Markup:
+    """The rule by past push rate for rising thresholds, up to the right end of the drawing."""
+    places, before = [(0.0, 0.0)], (0.0, 0.0)
+    for point in points:
+        missed, avoided = point.missed, point.avoided
+        if missed > x.high:
+            part = (x.high - before[0]) / (missed - before[0])
+            places.append((x.high, before[1] + part * (avoided - before[1])))
+            break
+        before = (missed, avoided)
+        places.append(before)
+    path = " ".join(f"{x(missed):.1f},{y(avoided):.1f}" for missed, avoided in places)
+    return element("polyline", points=path, class_="rate")
+
+
+def budget_marks(shown: Sequence[BudgetFigures], x: Scale, y: Scale) -> list[Markup]:
+    """The budgets as crosses of intervals, with their names where there is room."""
+    parts = []
     for each in shown:
         missed, avoided = each.missed.value or 0.0, each.avoided.value or 0.0
         tip = f"budget {budget_name(each.budget)}: {share_of(each.avoided)} avoided, {share_of(each.missed)} flagged"
@@ -93,10 +177,7 @@ def tradeoff_chart(found: Tradeoff) -> Markup:
     order = sorted(range(len(shown)), key=lambda index: (not shown[index].in_force, -index))
     for index, (place, level) in label_places(points, names, order).items():
         parts.append(text(place, level, names[index], "halo strong" if shown[index].in_force else "halo"))
-    words = "; ".join(f"{budget_name(each.budget)}: {share_of(each.avoided)}" for each in shown)
-    return drawing(
-        "tradeoff", "Waste avoided against pushes flagged, by budget", words or "No budget yet.", 290, *parts
-    )
+    return parts
 
 
 def label_places(
@@ -141,7 +222,9 @@ def cross(x: Scale, y: Scale, across: Estimate, up: Estimate, look: str) -> Mark
 def cadence_chart(found: Tradeoff) -> Markup:
     """By how much the longest wait for a push grows, over pipelines, for each budget."""
     shown = [each for each in found.budgets if not each.missing_pushes and each.cadence.longest_max is not None]
-    high = max((each.cadence.longest_max or 1.0 for each in shown), default=1.0)
+    if not shown:
+        return NOTHING
+    high = max(each.cadence.longest_max or 1.0 for each in shown)
     x = Scale(1, max(2.0, nice_end(high, 4)), 64, _RIGHT - 6)
     bottom = 30 + 26 * len(shown)
     parts = [x_axis(x, bottom, 22, "longest wait, times what it was", lambda tick: f"{tick:g}x")]
@@ -150,7 +233,10 @@ def cadence_chart(found: Tradeoff) -> Markup:
         median, p90, most = cadence.longest_median or 1, cadence.longest_p90 or 1, cadence.longest_max or 1
         parts.append(text(54, y + 4, budget_name(each.budget), "strong" if each.in_force else "", "end"))
         parts.append(line(x(median), y, x(most), y, "whisker model"))
-        parts.append(square(x(most), y, "hollow model", f"the worst pipeline: {times(most)}"))
+        worst = f"the worst pipeline: {times(most)}"
+        if cadence.never:
+            worst = f"{worst} up to its last push; never another push in {plural(cadence.never, 'pipeline')}"
+        parts.append(square(x(most), y, "hollow model", worst))
         parts.append(line(x(median), y, x(p90), y, "bar model"))
         parts.append(dot(x(median), y, "model", f"half of the pipelines: at most {times(median)}"))
     words = "; ".join(f"{budget_name(each.budget)}: {times(each.cadence.longest_p90)}" for each in shown)
@@ -162,6 +248,8 @@ def cadence_chart(found: Tradeoff) -> Markup:
 
 def stage_chart(stages: Sequence[StageFigures]) -> Markup:
     """Balanced accuracy of model and baseline at each stage."""
+    if not any(each.enough for each in stages):
+        return NOTHING
     estimates = [series.balanced_accuracy for each in stages for series in (each.model, each.baseline)]
     low = min((estimate.low for estimate in estimates if estimate.low is not None), default=0.5)
     x = Scale(min(0.5, int(low * 20) / 20), 1, 74, _RIGHT - 4)
@@ -191,6 +279,8 @@ def series_key() -> Markup:
 def calibration_chart(stages: Sequence[StageFigures]) -> Markup:
     """What was predicted against what happened, a square for each stage."""
     shown = [each for each in stages if each.model.calibration]
+    if not shown:
+        return NOTHING
     points = [point for each in shown for series in (each.model, each.baseline) for point in series.calibration]
     high = nice_end(max((max(point.predicted, point.observed.high or 0) for point in points), default=1.0), 4)
     side, gap, top = 128.0, 52.0, 40.0
@@ -232,7 +322,9 @@ def calibration_points(series: SeriesFigures, x: Scale, y: Scale, look: str) -> 
 def flag_chart(found: Sequence[FlagTime]) -> Markup:
     """When flags came: columns by the share of the compute still ahead."""
     most = max((each.wasted + each.pushed for each in found), default=0)
-    x, y = Scale(0, 1, _LEFT, _RIGHT), Scale(0, nice_end(max(most, 1), 4), 220, 40)
+    if not most:
+        return NOTHING
+    x, y = Scale(0, 1, _LEFT, _RIGHT), Scale(0, nice_end(most, 4), 220, 40)
     parts = [y_axis(y, _LEFT, _RIGHT, "", count)]
     for each in found:
         left, right = x(each.low) + 1.5, x(each.high) - 1.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stream_app.analysis.intervals import Estimate
 
 NO_DATA = "not enough data yet"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -79,3 +80,8 @@ def hours(number: float) -> str:
 def plural(number: int, noun: str) -> str:
     """A number of things, such as `1 pipeline` and `2 pipelines`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('h') else 's'}"
+
+
+def day(date: str) -> str:
+    """A day without its year, such as `2 Mar` for `2026-03-02`."""
+    return f"{int(date[8:10])} {_MONTHS[int(date[5:7]) - 1]}"

@@ -29,6 +29,7 @@ def page(found: Figures) -> str:
     """The report's HTML; the same figures give the same text."""
     tradeoff = found.tradeoff
     drawn = {
+        "trend": charts.trend_chart(found.summary.weeks),
         "compute": charts.compute_bar(found.compute),
         "tradeoff": charts.tradeoff_chart(tradeoff),
         "cadence": charts.cadence_chart(tradeoff),
@@ -39,8 +40,6 @@ def page(found: Figures) -> str:
     return _environment(found).get_template("page.html.j2").render(
         found=found,
         active=next(each for each in tradeoff.budgets if each.in_force),
-        ready=any(not each.missing_pushes and each.missed.value is not None for each in tradeoff.budgets),
-        scored=any(each.enough for each in found.stages),
         graphlets=sum(each.graphlets for each in found.outcomes),
         charts=drawn,
         causes=wording.CAUSES,
@@ -66,5 +65,9 @@ def _environment(found: Figures) -> Environment:
         plural=numbers.plural,
         describe=describe,
         amount=numbers.amount,
+        share_of=numbers.share_of,
+        cost=numbers.cost,
+        advice=wording.advice,
+        missing=wording.missing,
     )
     return environment

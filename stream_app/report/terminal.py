@@ -11,7 +11,7 @@ from rich.text import Text
 from stream_app.analysis.budgets import BudgetFigures
 from stream_app.analysis.figures import Figures
 from stream_app.figures.numbers import budget_name, cost, count, figure_of, node_hours, percent, plural, share_of, times
-from stream_app.figures.wording import CAUSES, OUTCOMES
+from stream_app.figures.wording import CAUSES, OUTCOMES, missing
 from stream_app.replay.replay import Replayed
 
 _WIDTH = 110
@@ -108,8 +108,7 @@ def flags(found: Figures, active: BudgetFigures) -> list[tuple[str, str]]:
     """What the budget in force flagged."""
     name = f"{found.mode} {budget_name(found.budget)}"
     if active.missing_pushes:
-        missing = plural(active.missing_pushes, "more labelled push")
-        return [(name, f"no flags yet: this budget needs {missing}")]
+        return [(name, f"no flags yet: this budget needs {missing(active.missing_pushes, active.missing_days)}")]
     flagged = sum(each.wasted + each.pushed for each in found.flag_times)
     missed = f"{count(active.pushes_flagged)} of {plural(active.pushes, 'push')} ({share_of(active.missed)})"
     saved = cost(active.saved, active.saved_money, found.rates.currency)

@@ -108,13 +108,41 @@ WORDS: Mapping[str, Words] = {
 }
 
 
-#: What is not known where a feature is missing, if its name does not say it.
+#: What is not known where a feature is missing.
 UNKNOWN: Mapping[str, str] = {
-    **dict.fromkeys(("due_runs", "hazard_runs", "irregular_runs"), "runs between pushes"),
-    **dict.fromkeys(("due_time", "hazard_time", "irregular_time"), "times between pushes"),
-    **dict.fromkeys(("runs_to_least", "runs_to_usual"), "the usual runs between pushes"),
-    **dict.fromkeys(("since_push_to_least", "since_push_to_usual"), "the usual time between pushes"),
+    **dict.fromkeys(("before_ended", "before_failed", "before_open", "before_pushed"), "the outcome of the run before"),
+    **dict.fromkeys(("blessed_unpushed", "taken_rate"), "whether blessed models are pushed"),
+    **dict.fromkeys(("code_fail_rate", "code_labelled", "code_push_rate"), "the outcomes of this code's runs"),
+    **dict.fromkeys(("code_same_last", "code_same_pushed"), "whether the code has changed"),
+    **dict.fromkeys(("cost", "cost_to_usual"), "the cost so far"),
+    **dict.fromkeys(("data", "data_new_last", "data_new_pushed"), "which data is new"),
+    **dict.fromkeys(("data_overlap_last", "data_overlap_pushed"), "how much data is the same as before"),
+    **dict.fromkeys(("due_runs", "hazard_runs", "irregular_runs"), "how many runs usually pass between pushes"),
+    **dict.fromkeys(("due_time", "hazard_time", "irregular_time"), "how much time usually passes between pushes"),
+    **dict.fromkeys(("runs_to_least", "runs_to_usual"), "how many runs usually pass between pushes"),
+    **dict.fromkeys(("since_push_to_least", "since_push_to_usual"), "how much time usually passes between pushes"),
+    **dict.fromkeys(("failed_5", "failed_rate"), "how many recent runs failed"),
+    **dict.fromkeys(("gap", "gap_to_usual"), "the time since the last run"),
+    **dict.fromkeys(("hour", "weekday", "weekend"), "the time of the run"),
+    **dict.fromkeys(("last_failed", "last_pushed"), "the outcome of the last run"),
+    **dict.fromkeys(("lately_pushed", "under_way"), "the outcomes of the runs just before"),
+    **dict.fromkeys(("others_blessed", "others_pushed"), "the outcomes of the run's other trainers"),
+    **dict.fromkeys(("baseline", "push_rate", "push_rate_all"), "the past push rate"),
+    **dict.fromkeys(("push_rate_20", "push_rate_5"), "the push rate of the latest runs"),
+    **dict.fromkeys(("runs_since_push", "starts_since_push"), "how many runs came after the last push"),
+    **dict.fromkeys(("validators", "validators_failed"), "the results of validators"),
+    "cached_steps": "how many steps were cached",
+    "executions": "how many executions there are so far",
+    "failed_steps": "how many steps failed",
     "hours_since_push": "the time of the last push",
+    "labelled": "how many runs have an outcome",
+    "open": "how many runs are open",
+    "push_days": "how many pushes to expect on such a day",
+    "repeated_steps": "how many steps were repeated",
+    "train_hours": "how long the training takes",
+    "trainers": "how many trainers the run has",
+    "waiting": "whether blessed models wait for their push",
+    "warm_start": "whether it is a warm start",
 }
 
 
@@ -136,10 +164,12 @@ def describe(name: str, value: float | None) -> str:
     Examples
     --------
     >>> describe("warm_start", 1.0), describe("push_rate", 0.25), describe("hour", None)
-    ('warm start', '25 % of recent runs were pushed', 'hour not known')
+    ('warm start', '25 % of recent runs were pushed', 'not known: the time of the run')
     """
+    if name.startswith("model_type."):
+        return "the model's type"
     if value is None:
-        return f"{UNKNOWN.get(name, name.replace('_', ' '))} not known"
+        return f"not known: {unknown(name)}"
     if name in WORDS:
         return WORDS[name](value)
     if name.endswith(".to_mean"):
@@ -147,9 +177,24 @@ def describe(name: str, value: float | None) -> str:
     if name.endswith(".to_pushed"):
         return f"{name.removesuffix('.to_pushed')} {value:+.2g} spreads off the last push's"
     if name.startswith(("gain.", "last_gain.")):
-        whose, prefix, over = name.split(".")
-        model = "the last model" if whose == "last_gain" else "the model"
-        return f"{model} is {value:+.2g} spreads better than {OVER[over]} ({prefix} metrics)"
-    if name.startswith("model_type."):
-        return "the model's type"
+        model, prefix, over = compared(name)
+        return f"{model} is {value:+.2g} spreads better than {over} ({prefix} metrics)"
     return f"{name} {math.copysign(math.expm1(abs(value)), value):.3g}"
+
+
+def unknown(name: str) -> str:
+    """What a feature would say if it were known."""
+    if name.endswith(".to_mean"):
+        return f"how far {name.removesuffix('.to_mean')} is off its mean"
+    if name.endswith(".to_pushed"):
+        return f"how far {name.removesuffix('.to_pushed')} is off the last push's"
+    if name.startswith(("gain.", "last_gain.")):
+        model, prefix, over = compared(name)
+        return f"how much better {model} is than {over} ({prefix} metrics)"
+    return UNKNOWN.get(name, name)
+
+
+def compared(name: str) -> tuple[str, str, str]:
+    """The parts of a gain's name: whose it is, of which metrics, and over what."""
+    whose, prefix, over = name.split(".")
+    return "the last model" if whose == "last_gain" else "the model", prefix, OVER[over]

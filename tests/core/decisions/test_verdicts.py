@@ -116,8 +116,8 @@ def test_numbers_of_a_verdict_are_in_their_ranges() -> None:
         ("train.auc.to_mean", 2.0, "train.auc +2 spreads off its mean"),
         ("train.loss", -0.6931, "train.loss -1"),
         ("model_type.3", 1.0, "the model's type"),
-        ("warm_start", None, "warm start not known"),
-        ("hazard_runs", None, "runs between pushes not known"),
+        ("warm_start", None, "not known: whether it is a warm start"),
+        ("hazard_runs", None, "not known: how many runs usually pass between pushes"),
     ],
 )
 def test_a_feature_in_words(name: str, value: float | None, words: str) -> None:
