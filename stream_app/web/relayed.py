@@ -18,6 +18,7 @@ from stream_app.sources import NATIVE, Sources
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.limits import Limits
+from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.problems import ProblemError
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.tokens import ALERT_PATHS
@@ -117,7 +118,7 @@ def relayed_app(
         )
 
     alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
-    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *alerts]
+    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *LineageRoutes(None).routes(), *alerts]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
     app = make_app(routes, lambda: workers.unavailable_reason, registry, tokens, limits)

@@ -33,6 +33,7 @@ from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.flag_routes import FlagRoutes
 from stream_app.web.limits import Limits
+from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.relayed import RelayedVerdicts, Workers, relayed_app
@@ -173,6 +174,7 @@ def embedded_app(
         await asyncio.wrap_future(written)
 
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(EmbeddedQueries(embedded)).routes()]
+    routes += LineageRoutes(embedded).routes()
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:
