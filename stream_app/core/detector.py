@@ -7,7 +7,7 @@ them into the learner (`replay` at once, the worker from the examples log).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from stream_app.core.decisions import stages
@@ -43,8 +43,8 @@ class Follower(Protocol):
     def enter(self, pipeline: Pipeline) -> None:
         """Called with every pipeline, once."""
 
-    def before_eviction(self, pipeline: Pipeline) -> None:
-        """Called when something may be evicted, once all outcomes and charges are up to date."""
+    def before_eviction(self, pipeline: Pipeline, closing: Sequence[Graphlet]) -> None:
+        """Called before graphlets are closed and evicted, once all outcomes and charges are up to date."""
 
     def after_eviction(self, pipeline: Pipeline) -> None:
         """Called after it was evicted."""
@@ -247,10 +247,11 @@ class Detector:
             return []
         accounting.settle(pipeline, settings.operators.nodes)
         outputs: list[Output] = [Closed(describe(pipeline, graphlet, settings.operators)) for graphlet in closing]
-        if self._follower is not None:
-            self._follower.before_eviction(pipeline)
+        if self._follower is not None and closing:
+            self._follower.before_eviction(pipeline, closing)
+        before = len(pipeline.executions)
         retention.evict(pipeline, closing)
-        if self._follower is not None:
+        if self._follower is not None and (closing or len(pipeline.executions) < before):
             self._follower.after_eviction(pipeline)
         return outputs
 

@@ -288,7 +288,7 @@ def add_member(pipeline: Pipeline, graphlet: Graphlet, execution: Execution, bit
     if execution.members_of is None:
         execution.members_of = {}
     execution.members_of[graphlet] = bits | bit
-    pipeline.work.rebook_one(execution)
+    pipeline.work.change_members(graphlet, execution)
     if bit == DOWN and execution.group == DEPLOY:
         graphlet.deploys = (*graphlet.deploys, execution)
         pipeline.work.settle_one(graphlet)
@@ -310,7 +310,7 @@ def clear(pipeline: Pipeline, graphlet: Graphlet) -> None:
     for execution in graphlet.members:
         assert execution.members_of is not None
         del execution.members_of[graphlet]
-        pipeline.work.rebook_one(execution)
+        pipeline.work.change_members(graphlet, execution)
         versions.update(execution.reads.values())
         versions.update(execution.writes.values())
     for version in versions:

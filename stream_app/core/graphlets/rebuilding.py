@@ -97,12 +97,12 @@ def refresh_graphlet(pipeline: Pipeline, execution: Execution) -> None:
             execution.graphlet = graphlet
             pipeline.graphlets[execution.id] = graphlet
             pipeline.work.settle_one(graphlet)
-            pipeline.work.rebook_one(execution)
+            pipeline.work.change_facts(execution)
     elif graphlet is not None:
         assert not graphlet.members
         execution.graphlet = None
         graphlet.horizon_ms = None
         pipeline.retired[execution.id] = graphlet
         del pipeline.graphlets[execution.id]
-        pipeline.work.rebook_one(execution)
+        pipeline.work.change_facts(execution)
         pipeline.work.settle_one(graphlet)

@@ -56,7 +56,7 @@ def apply(pipeline: Pipeline, event: Event, operators: Operators) -> tuple[Execu
         if is_named(pipeline, execution) and take_role(pipeline, execution, operators):
             rechoose(pipeline, execution, execution.start_ms, execution.end_ms)
     if changed_facts:
-        pipeline.work.rebook_one(execution)
+        pipeline.work.change_facts(execution)
     if execution.group == TRAIN:
         settle_tries(pipeline, execution)
     keep_alive(pipeline, execution, pipeline.clock.day_of(event.time_ms))
@@ -130,6 +130,7 @@ def take_role(
     had_graphlet = has_graphlet(execution) if had_graphlet is None else had_graphlet
     execution.group, execution.run = after = role_of(pipeline, execution, operators)
     if after != before or has_graphlet(execution) != had_graphlet:
+        pipeline.work.change_facts(execution)
         restructure(pipeline, execution, before[1])
     return after != before
 
@@ -341,6 +342,6 @@ def resettle_writers(pipeline: Pipeline, artifact: Artifact) -> None:
     """Settles the graphlets of an artifact's writers again: a property of an output may say whether it was pushed."""
     for version in versions_of(artifact):
         for writer in version.writers:
-            pipeline.work.rebook_one(writer)
+            pipeline.work.change_facts(writer)
             for graphlet in writer.members_of or ():
                 pipeline.work.settle_one(graphlet)

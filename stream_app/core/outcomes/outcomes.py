@@ -122,8 +122,9 @@ def settle_one(pipeline: Pipeline, graphlet: Graphlet, limits: Limits) -> bool:
     schedule_check(pipeline, graphlet, outcome, limits)
     if (graphlet.kind, graphlet.cause, graphlet.time_ms) == (outcome.kind, outcome.cause, outcome.time_ms):
         return False
-    pipeline.work.rebook_one(trainer)
+    pipeline.work.change_outcome(graphlet)
     if graphlet.kind != outcome.kind or graphlet.cause != outcome.cause:
+        pipeline.work.rebook_one(trainer)
         pipeline.work.rebook(graphlet.members)
     graphlet.kind, graphlet.cause, graphlet.time_ms = outcome.kind, outcome.cause, outcome.time_ms
     return True

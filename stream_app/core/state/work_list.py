@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from stream_app.core.state.entities import Execution, Graphlet
+
+
+@dataclass(slots=True)
+class Changed:
+    """What changed since a follower asked last. Nothing that follows from the state changes without being listed.
+
+    Attributes
+    ----------
+    executions
+        Executions whose facts changed, those of what they wrote among them.
+    graphlets
+        Graphlets whose members or outcome changed.
+    rebooked
+        Executions that joined or left a graphlet or whose charge changed, and all of `executions`.
+    """
+
+    executions: dict[Execution, None] = field(default_factory=dict)
+    graphlets: dict[Graphlet, None] = field(default_factory=dict)
+    rebooked: dict[Execution, None] = field(default_factory=dict)
 
 
 class WorkList:
     """Graphlets and runs whose outcome may have changed, and executions whose charge may have changed."""
 
-    __slots__ = ("_graphlets", "_rebooked", "_runs", "_stale")
+    __slots__ = ("_changed", "_graphlets", "_runs", "_stale")
 
     def __init__(self) -> None:
         self._graphlets: dict[Graphlet, None] = {}
         self._runs: dict[str, None] = {}
         self._stale: dict[Execution, None] = {}
-        self._rebooked: dict[Execution, None] | None = None
+        #: None while nobody follows.
+        self._changed: Changed | None = None
 
     def settle(self, graphlets: Iterable[Graphlet]) -> None:
         """Adds graphlets whose outcomes must be computed again."""
@@ -37,6 +58,23 @@ class WorkList:
     def rebook_one(self, execution: Execution) -> None:
         """Adds an execution that must be booked again."""
         self._stale[execution] = None
+
+    def change_facts(self, execution: Execution) -> None:
+        """Adds an execution whose facts changed, to be booked again."""
+        self._stale[execution] = None
+        if self._changed is not None:
+            self._changed.executions[execution] = None
+
+    def change_members(self, graphlet: Graphlet, execution: Execution) -> None:
+        """Adds an execution that joined or left a graphlet, to be booked again."""
+        self._stale[execution] = None
+        if self._changed is not None:
+            self._changed.graphlets[graphlet] = None
+
+    def change_outcome(self, graphlet: Graphlet) -> None:
+        """Notes that the outcome of a graphlet changed."""
+        if self._changed is not None:
+            self._changed.graphlets[graphlet] = None
 
     def forget_graphlet(self, graphlet: Graphlet) -> None:
         """Removes an evicted graphlet."""
@@ -70,22 +108,18 @@ class WorkList:
         """Takes the executions off the list."""
         if not self._stale:
             return []
-        if self._rebooked is not None:
-            self._rebooked.update(self._stale)
+        if self._changed is not None:
+            self._changed.rebooked.update(self._stale)
         taken, self._stale = list(self._stale), {}
         return taken
 
-    def keep_rebooked(self) -> None:
-        """Keeps, from now on, the executions that were booked again for `take_rebooked`."""
-        self._rebooked = {}
+    def keep_changes(self, already: Changed) -> None:
+        """Lists, from now on, what changes for `take_changes`, beside what has changed already."""
+        self._changed = already
 
-    def take_rebooked(self) -> list[Execution]:
-        """Takes the executions that were booked again since the last call.
-
-        Their facts, the graphlets that they belong to, or the outcomes of these have changed. Nothing that follows
-        from an execution has changed without it being listed.
-        """
-        if not self._rebooked:
-            return []
-        taken, self._rebooked = list(self._rebooked), {}
+    def take_changes(self) -> Changed:
+        """Takes what changed since the last call, once everything on the list is settled."""
+        taken = self._changed
+        assert taken is not None
+        self._changed = Changed()
         return taken

@@ -1,0 +1,168 @@
+"""The graphlets of a pipeline in order: each beside the one before it, and what every push cost."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from stream_app.analysis.fleet.contributions import PushCost
+from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
+from stream_app.core.outputs import PUSHED
+
+#: Graphlets that are kept in order; of more, the oldest do not change any more.
+ORDER_MAX = 5000
+
+
+class Spent(NamedTuple):
+    """Compute, and what it costs in millionths of the currency."""
+
+    node_ms: int
+    micros: int
+
+
+#: A graphlet's part of the compute of its executions, each of which is split evenly over its graphlets.
+ShareOf = Callable[[GraphletFacts], Spent]
+
+
+@dataclass(slots=True)
+class Since:
+    """What was spent since the last push.
+
+    Attributes
+    ----------
+    node_ms, micros
+        Compute, and what it costs.
+    tries
+        Graphlets that were not pushed.
+    """
+
+    node_ms: int = 0
+    micros: int = 0
+    tries: int = 0
+
+    def add(self, node_ms: int, micros: int) -> None:
+        """Adds compute."""
+        self.node_ms += node_ms
+        self.micros += micros
+
+
+class GraphletOrder:
+    """The graphlets of one pipeline by start and trainer, and its executions that belong to none."""
+
+    def __init__(self) -> None:
+        self.graphlets: dict[str, GraphletFacts] = {}
+        #: Start and trainer of each, sorted.
+        self._order: list[tuple[int, str]] = []
+        #: Trainers of graphlets that were evicted; they stay while one that may change is before them.
+        self.closed: dict[str, None] = {}
+        #: Executions of no graphlet: id -> start, node-ms, micros.
+        self._alone: dict[str, tuple[int, int, int]] = {}
+        #: Trainer -> the share that its graphlet had when it was closed.
+        self.shares: dict[str, Spent] = {}
+        #: Of the graphlets that have left.
+        self.since = Since()
+        self.last_push_ms: int | None = None
+
+    def put(self, facts: GraphletFacts) -> None:
+        """Enters a graphlet, or replaces its facts."""
+        known = self.graphlets.get(facts.trainer)
+        if known is None or known.start_ms != facts.start_ms:
+            if known is not None:
+                del self._order[bisect_left(self._order, known.sort_key)]
+            insort(self._order, facts.sort_key)
+        self.graphlets[facts.trainer] = facts
+
+    def drop(self, trainer: str) -> GraphletFacts:
+        """Takes a graphlet out; returns its facts."""
+        facts = self.graphlets.pop(trainer)
+        del self._order[bisect_left(self._order, facts.sort_key)]
+        return facts
+
+    def put_alone(self, execution_id: str, spent: tuple[int, int, int] | None) -> bool:
+        """Sets start, node-ms and micros of an execution of no graphlet (None: it is in one); whether that changed."""
+        if self._alone.get(execution_id) == spent:
+            return False
+        if spent is None:
+            del self._alone[execution_id]
+        else:
+            self._alone[execution_id] = spent
+        return True
+
+    def __iter__(self) -> Iterator[GraphletFacts]:
+        return (self.graphlets[trainer] for _, trainer in self._order)
+
+    def push_costs(self, share_of: ShareOf) -> tuple[list[PushCost], Since]:
+        """What each push cost, in order, and what was spent since the last."""
+        intervals = self._intervals()
+        alone = sorted(self._alone.values(), reverse=True)
+        since, found = replace(self.since), []
+        for facts in self:
+            spend(since, facts, self.shares.get(facts.trainer) or share_of(facts), alone)
+            if facts.outcome == PUSHED:
+                found.append(cost_of(facts, since, intervals.get(facts.trainer)))
+                since = Since()
+        for _, node_ms, micros in alone:
+            since.add(node_ms, micros)
+        return found, since
+
+    def _intervals(self) -> dict[str, int]:
+        """Trainer -> ms since the push before its own, in the order of pushes."""
+        pushes = sorted((each.time_ms or 0, each.trainer) for each in self.graphlets.values() if each.outcome == PUSHED)
+        found, last_ms = {}, self.last_push_ms
+        for time_ms, trainer in pushes:
+            if last_ms is not None:
+                found[trainer] = max(0, time_ms - last_ms)
+            last_ms = time_ms
+        return found
+
+    def merge_alone(self, evicted: list[str]) -> None:
+        """Merges evicted executions of no graphlet between which no graphlet began."""
+        for execution_id in evicted:
+            spent = self._alone.pop(execution_id, None)
+            if spent is not None:
+                start_ms, node_ms, micros = spent
+                slot = bisect_right(self._order, (start_ms, "\U0010ffff"))
+                after = f"\x00{self._order[slot - 1][1]}" if slot else ""
+                before = self._alone.get(after, (0, 0, 0))
+                self._alone[after] = max(before[0], start_ms), before[1] + node_ms, before[2] + micros
+
+    def leaving(self) -> Iterator[tuple[GraphletFacts, PushCost | None]]:
+        """Lets go of closed graphlets with which nothing will be compared, in order, each with the cost of its push."""
+        if len(self._order) > ORDER_MAX:
+            for _, trainer in self._order[:-ORDER_MAX]:
+                self.closed[trainer] = None
+        count = 0
+        while count < len(self._order) and self._order[count][1] in self.closed:
+            count += 1
+        # The last one stays: the next graphlet is compared with it.
+        left, self._order = self._order[: max(0, count - 1)], self._order[max(0, count - 1) :]
+        for _, trainer in left:
+            facts, cost = self.graphlets.pop(trainer), None
+            del self.closed[trainer]
+            past = [each for each, spent in self._alone.items() if spent[0] <= facts.start_ms]
+            alone = sorted((self._alone.pop(each) for each in past), reverse=True)
+            spend(self.since, facts, self.shares.pop(trainer, Spent(0, 0)), alone)
+            if facts.outcome == PUSHED:
+                time_ms, last_ms = facts.time_ms or 0, self.last_push_ms
+                cost = cost_of(facts, self.since, None if last_ms is None else max(0, time_ms - last_ms))
+                self.since, self.last_push_ms = Since(), max(last_ms or 0, time_ms)
+            yield facts, cost
+
+
+def cost_of(facts: GraphletFacts, since: Since, interval_ms: int | None) -> PushCost:
+    """The cost of a push, given all that was spent since the one before."""
+    return PushCost(
+        facts.trainer, facts.model_type, facts.start_ms, facts.time_ms or 0,
+        since.node_ms, since.micros, since.tries, interval_ms,
+    )  # fmt: skip
+
+
+def spend(since: Since, facts: GraphletFacts, share: Spent, alone: list[tuple[int, int, int]]) -> None:
+    """Adds a graphlet's share, and the executions of no graphlet that began up to its start, which are the last."""
+    since.add(*share)
+    since.tries += 1
+    while alone and alone[-1][0] <= facts.start_ms:
+        _, node_ms, micros = alone.pop()
+        since.add(node_ms, micros)
