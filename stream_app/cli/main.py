@@ -20,6 +20,7 @@ from stream_app.cli import (
     explain,
     follow,
     forget_owner,
+    lineage,
     notify,
     publish,
     replay,
@@ -49,6 +50,7 @@ app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(check.check)
 app.command()(explain.explain)
+app.command()(lineage.lineage)
 app.command()(serve.serve)
 app.command()(follow.follow)
 app.command()(worker.worker)

@@ -77,6 +77,26 @@ class Service:
         given = [(name, value) for name, value in query.items() if value is not None]
         return self.call("GET", f"{path}?{urlencode(given, doseq=True)}" if given else path)
 
+    def is_there(self) -> bool:
+        """Whether stream-app serves at the address, and no other server; the token is not sent.
+
+        Raises
+        ------
+        ServiceError
+            There is no answer.
+        """
+        request = urllib.request.Request(f"{self._url}/livez?verbose")
+        try:
+            with self._answered(), self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+                found = json.loads(response.read(65_536))
+        except ServiceError as error:
+            if error.status is None:
+                raise
+            return False
+        except ValueError:
+            return False
+        return isinstance(found, dict) and type(found.get("ok")) is bool
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Makes a request.
 
