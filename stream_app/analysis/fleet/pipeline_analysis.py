@@ -94,7 +94,7 @@ class PipelineAnalysis:
         if not self._costs_changed:
             return
         self._costs_changed = False
-        costs, self.since = self.order.push_costs(self._share_of)
+        costs, self.since = self.order.push_costs(self.share_of)
         pushes = {cost.trainer: cost for cost in costs}
         for trainer, cost in self.pushes.items():
             if pushes.get(trainer) != cost:
@@ -109,10 +109,21 @@ class PipelineAnalysis:
         for graphlet in graphlets:
             facts = self.order.graphlets.get(graphlet.trainer.id)
             if facts is not None:
-                self.order.shares[facts.trainer] = self._share_of(facts)
+                self.order.shares[facts.trainer] = self.share_of(facts)
 
-    def _share_of(self, facts: GraphletFacts) -> Spent:
-        """A graphlet's part of the compute of its executions."""
+    def share_of(self, facts: GraphletFacts) -> Spent:
+        """A graphlet's part of the compute of its executions.
+
+        Parameters
+        ----------
+        facts
+            Of a graphlet that is kept.
+
+        Returns
+        -------
+        Spent
+            Each execution is split evenly over its graphlets, so that shares add up.
+        """
         graphlet = self.pipeline.graphlets[facts.trainer]
         node_ms = micros = 0
         for execution in (graphlet.trainer, *graphlet.members):
