@@ -63,6 +63,12 @@ def replay(
         str | None, typer.Option(metavar=_SINK, help="Write every change of a flag, a CloudEvent a line.")
     ] = None,
     report: Annotated[str | None, typer.Option(metavar=_SINK, help="Write a report in one HTML file.")] = None,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Send runs as traces to a collector of OpenTelemetry, such as http://localhost:4318."
+        ),
+    ] = None,
     config: ConfigFlag = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
@@ -78,6 +84,7 @@ def replay(
     from stream_app.replay.reading import InputError
     from stream_app.replay.replay import replay as run
     from stream_app.replay.sinks import Sinks
+    from stream_app.replay.tracing import Tracing
     from stream_app.runtime import garbage
 
     options = load_options(config, mode, budget)
@@ -89,6 +96,7 @@ def replay(
     to_stdout = "-" in sinks.paths().values()
     if json and to_stdout:
         raise OptionsError("--json prints to standard output; let the other outputs go to files")
+    tracing = Tracing(otlp) if otlp is not None else None
     seen = SeenTypes(sources_of(options))
     with Progress(quiet=json) as progress:
         found = run(
@@ -101,6 +109,7 @@ def replay(
             stores=stores_of(options),
             now_ms=now_ms,
             attribution=attribution,
+            tracing=tracing,
             progress=progress.update,
         )
     found = replace(found, figures=replace(found.figures, simulated=seen.simulated))
@@ -112,6 +121,8 @@ def replay(
         print_json(found)
     else:
         show(found, why_of(found.figures, seen, settings, files), report, to_stdout)
+    if tracing is not None:
+        tracing.send()
     faults = [*progress.faults, *nothing(found.figures)]
     if faults:
         raise InputError("; ".join(faults))

@@ -24,6 +24,7 @@ from stream_app.errors import MalformedEvent
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.reading import InputError, MessageReader, Stores
 from stream_app.replay.sinks import Sinks, SinkWriter
+from stream_app.replay.tracing import Tracing
 from stream_app.sources import SOURCES, DeadLetter, Redaction, Sources
 
 #: Messages between two calls of `progress`.
@@ -53,6 +54,8 @@ class Replay:
         Where outputs are written.
     attribution
         Owners and prices; by default none.
+    tracing
+        Takes verdicts, and the detector at the end, to send them to a collector; None: they are not sent.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Replay:
         learner: Learner | None,
         writing: SinkWriter,
         attribution: Attribution | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         self.detector = Detector(settings, learner)
@@ -68,6 +72,7 @@ class Replay:
         self._learner = learner
         self._writing = writing
         self._attribution = attribution or Attribution()
+        self._tracing = tracing
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
@@ -97,6 +102,8 @@ class Replay:
     def _verdict(self, verdict: Verdict) -> None:
         self._writing.verdict(verdict)
         self.statistics.verdict(verdict)
+        if self._tracing is not None:
+            self._tracing.verdict(verdict)
 
     def _example(self, example: Example) -> None:
         example.owner = example.owner or self._attribution.owner(example.pipeline)
@@ -106,6 +113,8 @@ class Replay:
     def _closed(self, closed: Closed) -> None:
         self._writing.graphlet(closed.graphlet)
         self.statistics.closed(closed)
+        if self._tracing is not None:
+            self._tracing.closed(closed)
 
     def finish(self, seed: int = 0) -> Figures:
         """Writes the graphlets that are still kept, and computes the figures.
@@ -115,6 +124,8 @@ class Replay:
         seed
             Seed of the resampling that gives the intervals.
         """
+        if self._tracing is not None:
+            self._tracing.finish(self.detector)
         if self._writing.wants_graphlets:
             for record in self.detector.graphlets():
                 self._writing.graphlet(record)
@@ -137,6 +148,7 @@ def replay(
     stores: Stores | None = None,
     now_ms: int | None = None,
     attribution: Attribution | None = None,
+    tracing: Tracing | None = None,
     seed: int = 0,
     progress: Callable[[int, MessageReader], None] | None = None,
 ) -> Replayed:
@@ -156,7 +168,7 @@ def replay(
         In ms since 1970 UTC. No event may be more than a day after it, and when the input ends, every pipeline's clock
         advances to it. None: not bounded, and clocks remain at each pipeline's last event, but for pipelines that went
         silent while others went on.
-    attribution
+    attribution, tracing
         See `Replay`.
     seed
         See `Replay.finish`.
@@ -173,7 +185,7 @@ def replay(
     reading = MessageReader(files, stores)
     began = time.monotonic()
     with SinkWriter(sinks or Sinks(), reading.files) as writing:
-        run = Replay(settings, learner, writing, attribution)
+        run = Replay(settings, learner, writing, attribution, tracing)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
         _read(
             run,

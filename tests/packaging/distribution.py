@@ -16,6 +16,7 @@ COMMANDS = {
     "worker": "topics check --config none.toml",
     "serve": "serve --host 0.0.0.0",
     "mlmd": "follow mlmd none.sqlite --cursor cursor --once --url http://127.0.0.1:9",
+    "otlp": "replay none.jsonl --otlp http://127.0.0.1:9",
     "mlflow": "follow mlflow http://127.0.0.1:9 --cursor cursor --once --url http://127.0.0.1:9",
 }
 
