@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 PATH = "/v1/lineage"
 
+_GraphletFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--in",
+        metavar="GRAPHLET",
+        help="Tell instead why the execution is in this graphlet, or why not.",
+        show_default=False,
+    ),
+]
+
 
 def lineage(
     name: Annotated[
@@ -52,15 +62,7 @@ def lineage(
     across: Annotated[
         bool, typer.Option("--across", help="Follow artifacts into other pipelines that name the same id.")
     ] = False,
-    graphlet: Annotated[
-        str | None,
-        typer.Option(
-            "--in",
-            metavar="GRAPHLET",
-            help="Tell instead why the execution is in this graphlet, or why not.",
-            show_default=False,
-        ),
-    ] = None,
+    graphlet: _GraphletFlag = None,
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
     config: ConfigFlag = None,
     now: NowFlag = None,
