@@ -44,31 +44,35 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
+VerdictsFlag = Annotated[
+    str | None, typer.Option(metavar=_SINK, help="Write every verdict revision, a JSON line each; - for stdout.")
+]
+DeadLettersFlag = Annotated[
+    str | None,
+    typer.Option(metavar=_SINK, help="Write messages that are not events, with their places and the reasons."),
+]
+AlertsFlag = Annotated[
+    str | None, typer.Option(metavar=_SINK, help="Write every change of a flag, a CloudEvent a line.")
+]
+OtlpFlag = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Send runs as traces to a collector of OpenTelemetry, such as http://localhost:4318."
+    ),
+]
 
 
 def replay(
     files: Inputs,
     format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
-    verdicts: Annotated[
-        str | None, typer.Option(metavar=_SINK, help="Write every verdict revision, a JSON line each; - for stdout.")
-    ] = None,
+    verdicts: VerdictsFlag = None,
     graphlets: Annotated[str | None, typer.Option(metavar=_SINK, help="Write the final graphlets, sorted.")] = None,
     outcomes: Annotated[str | None, typer.Option(metavar=_SINK, help="Write the final outcomes, sorted.")] = None,
     examples: Annotated[str | None, typer.Option(metavar=_SINK, help="Write the log of examples.")] = None,
-    dead_letters: Annotated[
-        str | None,
-        typer.Option(metavar=_SINK, help="Write messages that are not events, with their places and the reasons."),
-    ] = None,
-    alerts: Annotated[
-        str | None, typer.Option(metavar=_SINK, help="Write every change of a flag, a CloudEvent a line.")
-    ] = None,
+    dead_letters: DeadLettersFlag = None,
+    alerts: AlertsFlag = None,
     report: Annotated[str | None, typer.Option(metavar=_SINK, help="Write a report in one HTML file.")] = None,
-    otlp: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Send runs as traces to a collector of OpenTelemetry, such as http://localhost:4318."
-        ),
-    ] = None,
+    otlp: OtlpFlag = None,
     config: ConfigFlag = None,
     mode: ModeFlag = None,
     budget: BudgetFlag = None,
@@ -110,6 +114,7 @@ def replay(
             now_ms=now_ms,
             attribution=attribution,
             tracing=tracing,
+            findings=json or report is not None,
             progress=progress.update,
         )
     found = replace(found, figures=replace(found.figures, simulated=seen.simulated))
