@@ -6,15 +6,16 @@ Compute is in node-seconds, times are RFC 3339, shares are between 0 and 1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.budgets import Tradeoff, tradeoff
+from stream_app.analysis.findings import FindingsFigures
 from stream_app.analysis.intervals import Estimate, share
 from stream_app.analysis.quality import StageFigures, stage_figures
 from stream_app.analysis.rates import Price, Rates, mean_price, merged, money
-from stream_app.analysis.summary import Summary, summarise, weeks_of
+from stream_app.analysis.summary import FindingLine, Summary, summarise, weeks_of
 from stream_app.analysis.sums import PipelineSums, ReplayStatistics
 from stream_app.analysis.waste import Compute, Money, Waste, compute_of, money_of, waste_of
 from stream_app.core.detector import Detector
@@ -164,6 +165,8 @@ class Figures:
     summary: Summary
     #: Whether the events say that they were simulated.
     simulated: bool = False
+    #: None where nobody asked for them.
+    findings: FindingsFigures | None = None
 
 
 def figures(
@@ -172,6 +175,7 @@ def figures(
     kept: Mapping[tuple[str, str], int],
     attribution: Attribution,
     seed: int,
+    findings: Sequence[FindingLine] = (),
 ) -> Figures:
     """Computes all figures of a replay.
 
@@ -187,6 +191,8 @@ def figures(
         Owners and prices, which have followed every event.
     seed
         The seed of the resampling that gives the intervals.
+    findings
+        A line for each finding, of which the summary takes the first.
 
     Returns
     -------
@@ -234,7 +240,7 @@ def figures(
         prunable=prunable(statistics, ledgers, priced if rates.given else None, owners),
         learning=learning_of(statistics),
         savings=savings,
-        summary=summarise(compute, cost, by_budget, trend, (), predicted=predicted, enforced=savings is not None),
+        summary=summarise(compute, cost, by_budget, trend, findings, predicted=predicted, enforced=savings is not None),
     )
 
 

@@ -20,6 +20,8 @@ from stream_app.core.units import DAY_MS, HOUR_MS
 #: The price of a node-hour; None where the rate card has none.
 Price = float | None
 
+#: Millionths in a unit of the currency.
+_MICROS = 1_000_000
 #: Days from a Monday to 1970-01-01.
 _MONDAY_AGO = 3
 
@@ -81,6 +83,23 @@ class Rates:
                 if fnmatchcase(text, value):
                     return price
         return self.node_hour
+
+    def micros(self, pipeline: str, execution: Execution, node_ms: int) -> int:
+        """What compute of an execution costs, in millionths of the currency.
+
+        Parameters
+        ----------
+        pipeline, execution
+            The name of the pipeline, and the execution.
+        node_ms
+            Its compute in node-ms.
+
+        Returns
+        -------
+        int
+            Whole millionths; 0 where the rate card has no price.
+        """
+        return round((self.price(pipeline, execution) or 0.0) * node_ms * _MICROS / HOUR_MS)
 
 
 class PricedLedgers:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.figures import Figures, figures
+from stream_app.analysis.findings import FleetFindings, figures_of_findings
+from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.sums import ReplayStatistics
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
@@ -21,6 +23,7 @@ from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
+from stream_app.figures.findings_wording import lines
 from stream_app.replay.decoding import AUTO, decode
 from stream_app.replay.reading import InputError, MessageReader, Stores
 from stream_app.replay.sinks import Sinks, SinkWriter
@@ -56,6 +59,8 @@ class Replay:
         Owners and prices; by default none.
     tracing
         Takes verdicts, and the detector at the end, to send them to a collector; None: they are not sent.
+    findings
+        Whether the figures have findings.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class Replay:
         writing: SinkWriter,
         attribution: Attribution | None = None,
         tracing: Tracing | None = None,
+        *,
+        findings: bool = False,
     ) -> None:
         self.settings = settings
         self.detector = Detector(settings, learner)
@@ -73,6 +80,7 @@ class Replay:
         self._writing = writing
         self._attribution = attribution or Attribution()
         self._tracing = tracing
+        self._findings = self._follow() if findings else None
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
@@ -116,6 +124,13 @@ class Replay:
         if self._tracing is not None:
             self._tracing.closed(closed)
 
+    def _follow(self) -> FleetFindings:
+        nodes, rates = self.settings.operators.nodes, self._attribution.rates
+        price_of = rates.micros if rates.given else None
+        fleet = FleetAnalysis(nodes, price_of)
+        self.detector.follow(fleet)
+        return FleetFindings(fleet, nodes, price_of)
+
     def finish(self, seed: int = 0) -> Figures:
         """Writes the graphlets that are still kept, and computes the figures.
 
@@ -134,7 +149,12 @@ class Replay:
             for pipeline in self.detector.pipelines.values()
             for graphlet in pipeline.graphlets.values()
         )
-        return figures(self.statistics, self.detector, kept, self._attribution, seed)
+        attribution = self._attribution
+        if self._findings is None:
+            return figures(self.statistics, self.detector, kept, attribution, seed)
+        found = figures_of_findings(self._findings.current(), attribution.owner, priced=attribution.rates.given)
+        every = figures(self.statistics, self.detector, kept, attribution, seed, lines(found.findings))
+        return replace(every, findings=found)
 
 
 def replay(
@@ -149,6 +169,7 @@ def replay(
     now_ms: int | None = None,
     attribution: Attribution | None = None,
     tracing: Tracing | None = None,
+    findings: bool = False,
     seed: int = 0,
     progress: Callable[[int, MessageReader], None] | None = None,
 ) -> Replayed:
@@ -168,7 +189,7 @@ def replay(
         In ms since 1970 UTC. No event may be more than a day after it, and when the input ends, every pipeline's clock
         advances to it. None: not bounded, and clocks remain at each pipeline's last event, but for pipelines that went
         silent while others went on.
-    attribution, tracing
+    attribution, tracing, findings
         See `Replay`.
     seed
         See `Replay.finish`.
@@ -185,7 +206,7 @@ def replay(
     reading = MessageReader(files, stores)
     began = time.monotonic()
     with SinkWriter(sinks or Sinks(), reading.files) as writing:
-        run = Replay(settings, learner, writing, attribution, tracing)
+        run = Replay(settings, learner, writing, attribution, tracing, findings=findings)
         latest_ms = None if now_ms is None else now_ms + DAY_MS
         _read(
             run,

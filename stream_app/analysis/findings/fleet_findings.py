@@ -1,0 +1,65 @@
+"""The findings of all pipelines, ranked by what they cost, with revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from stream_app.analysis.findings.history import History
+from stream_app.analysis.findings.pipeline_findings import findings_of
+from stream_app.analysis.findings.values import Finding
+from stream_app.analysis.fleet.execution_facts import PriceOf
+from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
+
+
+class FleetFindings:
+    """Makes findings of the analysis of a fleet.
+
+    Parameters
+    ----------
+    fleet
+        The analysis, which follows a detector.
+    nodes, price_of
+        As the analysis has them.
+    """
+
+    def __init__(self, fleet: FleetAnalysis, nodes: Mapping[str, float] | None, price_of: PriceOf | None) -> None:
+        self._fleet = fleet
+        self._nodes = nodes or {}
+        self._price_of = price_of
+        #: Every finding ever made, by id, and the ids of those made last.
+        self._known: dict[str, Finding] = {}
+        self._lasting: frozenset[str] = frozenset()
+
+    def current(self) -> list[Finding]:
+        """Applies all rules to what is known now.
+
+        Returns
+        -------
+        list of Finding
+            Those that cost most first. The revision of one that has changed since the last call, or has come back, is
+            one more than its last.
+        """
+        found = [
+            finding
+            for analysis in self._fleet.pipelines().values()
+            for finding in findings_of(History(analysis, self._nodes, self._price_of)).findings
+        ]
+        revised = [self._revised(finding) for finding in found]
+        self._known.update((finding.id, finding) for finding in revised)
+        self._lasting = frozenset(finding.id for finding in revised)
+        return ranked(revised)
+
+    def _revised(self, finding: Finding) -> Finding:
+        before = self._known.get(finding.id)
+        if before is None:
+            return finding
+        same = replace(finding, revision=before.revision)
+        if same == before and finding.id in self._lasting:
+            return same
+        return replace(finding, revision=before.revision + 1)
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings by what they cost, the most expensive first: by money, then by compute, then by id."""
+    return sorted(findings, key=lambda each: (-each.micros, -each.node_ms, each.id))
