@@ -32,7 +32,7 @@ class Ordered:
         """Adds an execution and returns the others that are covered from now on."""
         insort(self.orders, order)
         former = self.first
-        if not completed or (former is not None and former <= order):
+        if not completed or (former is not None and former < order):
             return ()
         self.first = order
         end = len(self.orders) if former is None else bisect_right(self.orders, former)
@@ -42,7 +42,7 @@ class Ordered:
         """Removes an execution and returns the others that are no longer covered."""
         position = bisect_left(self.orders, order)
         del self.orders[position]
-        if self.first != order or self.frozen == order:
+        if self.first != order:
             return ()
         end = position
         while end < len(self.orders) and not has_completed(self.orders[end]):

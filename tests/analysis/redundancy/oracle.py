@@ -129,3 +129,59 @@ def figures_of(works: Collection[Work]) -> Figures:
     groups.sort(key=lambda each: (-each.row.node_ms, each.row.kind, each.row.type, each.original or "", each.examples))
     rows.sort(key=lambda row: (-row.node_ms, row.kind, row.type))
     return Figures(tuple(rows), tuple(groups[:20]))
+
+
+class Remembering:
+    """The redundant work of executions of which some were frozen: by the definition, with what is known of those."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Work] = {}
+        self.booked: list[tuple[Work, Redundant]] = []
+        #: Operator and inputs, operator and span -> frozen executions; known while a kept one reads the same.
+        self._equals: dict[tuple[object, ...], list[Work]] = defaultdict(list)
+        self._readers: dict[tuple[object, ...], list[Work]] = defaultdict(list)
+
+    def put(self, each: Work) -> None:
+        """An execution is new or has changed."""
+        self.kept[each.execution_id] = each
+        self._forget()
+
+    def remove(self, name: str) -> None:
+        """An execution is no longer what it was."""
+        self.kept.pop(name, None)
+        self._forget()
+
+    def freeze(self, name: str) -> None:
+        """An execution does not change any more."""
+        if name in self.kept:
+            redundant = self._redundant(self.kept[name])
+            each = self.kept.pop(name)
+            if redundant is not None:
+                self.booked.append((each, redundant))
+            self._equals[operator(each), each.inputs].append(each)
+            for span in each.spans:
+                self._readers[operator(each), span].append(each)
+            self._forget()
+
+    def sums(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Executions and redundant node-ms by kind and operator."""
+        parts = [*self.booked, *((each, self._redundant(each)) for each in self.kept.values())]
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for each, redundant in parts:
+            if redundant is not None:
+                executions, node_ms = found.get((redundant[0], each.type), (0, 0))
+                found[redundant[0], each.type] = (executions + 1, node_ms + redundant[1])
+        return found
+
+    def _redundant(self, each: Work) -> Redundant | None:
+        frozen_readers = [(other, {str(span)}) for (_, span), others in self._readers.items() for other in others]
+        kept = self.kept.values()
+        equals = [*kept, *(other for others in self._equals.values() for other in others)]
+        return assess(each, equals, [*((other, set(other.spans)) for other in kept), *frozen_readers])
+
+    def _forget(self) -> None:
+        equals = {(operator(each), each.inputs) for each in self.kept.values() if not each.unknown}
+        readers = {(operator(each), span) for each in self.kept.values() for span in each.spans}
+        for known, memory in ((equals, self._equals), (readers, self._readers)):
+            for key in set(memory) - known:
+                del memory[key]

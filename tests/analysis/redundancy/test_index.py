@@ -7,55 +7,109 @@ import sys
 import tracemalloc
 from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.analysis.redundancy import EXACT, TRAINING, RedundancyIndex, Work
-from tests.analysis.redundancy.oracle import assess, figures_of, operator, work
+from tests.analysis.redundancy.oracle import Remembering, figures_of, work
 from tests.support.builders import DAY, HOUR
 
-OPERATORS = {"Trainer": "train", "StatisticsGen": "analysis", "Transform": "preprocess", "Evaluator": "validate"}
 #: Names of executions, of which few give many changes.
-NAMES = st.sampled_from("abcdefgh")
+NAMES = st.sampled_from("abcdef")
+
+
+#: What sets executions apart that are otherwise alike.
+DIFFERENCES: tuple[dict[str, Any], ...] = (
+    *(
+        {"type": "StatisticsGen", "group": group, "completed": completed}
+        for group in ("analysis", "validate")
+        for completed in (True, False)
+    ),
+    {"code": None},
+    {"parameters": (("rate", "0.1"),)},
+    {"unknown": 1},
+    {"warm": True},
+    {"node_ms": 0},
+    {"micros": 1000},
+    *({"completed": completed} for completed in (False, True, False, True, False)),
+)
 
 
 @st.composite
-def works(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES, from_ms: int = 0) -> Work:
-    """Executions that are often alike."""
-    kind, group = draw(st.sampled_from(sorted(OPERATORS.items())))
-    reads = draw(st.sets(st.sampled_from("wxyz")))
-    return work(
-        draw(names),
-        draw(st.integers(from_ms, from_ms + 5)),
-        "".join(reads),
-        type=kind,
-        group=group,
-        code=draw(st.sampled_from((None, "c1", "c1", "c2"))),
-        parameters=draw(st.sampled_from(((), (("rate", "0.1"),)))),
-        data="".join(each for each in reads if each != "z"),
-        unknown=draw(st.sampled_from((0, 0, 0, 1))),
-        node_ms=draw(st.sampled_from((0, 1, 100, 1001))),
-        micros=draw(st.sampled_from((None, 0, 7, 1000))),
-        completed=draw(st.booleans()),
-        warm=group == "train" and draw(st.booleans()),
+def works(draw: st.DrawFn) -> Work:
+    """Executions that are mostly alike."""
+    reads = draw(st.sampled_from(("wx", "wxz", "xy", "wx", "", "z")))
+    facts: dict[str, Any] = {"data": reads.replace("z", ""), "node_ms": 1001, **draw(st.sampled_from(DIFFERENCES))}
+    return work(draw(NAMES), draw(st.integers(0, 5)), reads, **facts)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> dict[str, Any]:
+    """Facts of which one changes."""
+    name, values = draw(
+        st.sampled_from(
+            (
+                ("completed", st.booleans()),
+                ("start_ms", st.integers(0, 5)),
+                ("node_ms", st.integers(0, 3)),
+                ("micros", st.none() | st.integers(0, 3)),
+                ("unknown", st.integers(0, 2)),
+                ("warm", st.booleans()),
+            )
+        )
     )
+    return {name: draw(values)}
 
 
-@given(st.lists(works() | NAMES, max_size=40))
-def test_figures_are_those_of_the_definition_after_every_change(changes: list[Work | str]) -> None:
+def apply(index: RedundancyIndex, model: Remembering, step: Step) -> None:
+    """Takes one step in both."""
+    kind, name, change = step
+    if isinstance(change, Work):
+        found = replace(change, execution_id=name)
+    elif name not in model.kept:
+        return
+    else:
+        found = replace(model.kept[name], **change)
+    if kind == "put":
+        index.put(found)
+        model.put(found)
+    else:
+        getattr(index, kind)(name)
+        getattr(model, kind)(name)
+
+
+#: What happens, to which execution, and what it is then, or which of its facts change.
+Step = tuple[str, str, Work | dict[str, Any]]
+
+
+def steps(*kinds: str) -> st.SearchStrategy[list[Step]]:
+    """Things that happen, many of them: most of what goes wrong needs several executions that are alike."""
+    return st.lists(st.tuples(st.sampled_from(kinds), NAMES, works() | changes()), min_size=25, max_size=40)
+
+
+@given(steps("put", "put", "put", "remove"))
+def test_figures_are_those_of_the_definition_after_every_change(found: list[Step]) -> None:
     """Executions come, change what they are and what they cost, come again, and are removed."""
-    index, kept = RedundancyIndex(), dict[str, Work]()
-    for change in changes:
-        if isinstance(change, Work):
-            kept[change.execution_id] = change
-            index.put(change)
-        else:
-            kept.pop(change, None)
-            index.remove(change)
+    index, model = RedundancyIndex(), Remembering()
+    for step in found:
+        apply(index, model, step)
 
-        assert index.figures() == figures_of(kept.values())
-    assert len(index) == len(kept)
+        assert index.figures() == figures_of(model.kept.values())
+    assert len(index) == len(model.kept)
+
+
+@given(steps("put", "put", "put", "freeze", "freeze", "remove"))
+def test_frozen_executions_stay_in_the_sums_and_are_known_while_a_kept_one_reads_the_same(found: list[Step]) -> None:
+    """In whatever order executions are frozen, change, and come back."""
+    index, model = RedundancyIndex(), Remembering()
+    for step in found:
+        apply(index, model, step)
+
+        rows = index.figures().rows
+        assert {(row.kind, row.type): (row.executions, row.node_ms) for row in rows} == model.sums()
+    assert len(index) == len(model.kept)
 
 
 @given(st.lists(works(), unique_by=lambda each: each.execution_id), st.randoms(use_true_random=False))
@@ -82,35 +136,38 @@ def test_removing_everything_leaves_nothing(found: list[Work]) -> None:
     assert vars(index) == vars(RedundancyIndex())
 
 
-@given(
-    st.lists(works(), unique_by=lambda each: each.execution_id),
-    st.sets(NAMES),
-    works(st.just("later"), from_ms=10),
-)
-def test_frozen_executions_stay_in_the_sums_and_are_known_while_a_kept_one_reads_the_same(
-    found: list[Work], frozen: set[str], later: Work
-) -> None:
-    """What a later execution repeats of them counts, unless they are forgotten."""
+def test_an_input_whose_version_is_not_known_lowers_the_share() -> None:
+    """Also when it comes later."""
     index = RedundancyIndex()
-    for each in found:
-        index.put(each)
-    for name in sorted(frozen):
-        index.freeze(name)
-    assert index.figures().rows == figures_of(found).rows
+    index.put(work("t1", 0, "ab"))
+    for unknown, share in ((1, 2 / 3), (2, 2 / 4)):
+        index.put(work("t2", 1, "ab", unknown=unknown, node_ms=12))
 
-    index.put(later)
+        assert index.figures().groups[0].share == share
 
-    kept = [each for each in found if each.execution_id not in frozen]
-    alike = [each for each in kept if operator(each) == operator(later)]
-    remembered = [set(each.inputs) for each in alike if not each.unknown]
-    equals = [each for each in found if set(each.inputs) in remembered]
-    known = {span for each in alike for span in each.spans}
-    redundant = assess(later, equals, [(each, known & set(each.spans)) for each in found])
-    before = {(row.kind, row.type): row.node_ms for row in figures_of(found).rows}
-    after = {(row.kind, row.type): row.node_ms for row in index.figures().rows}
-    if redundant is not None:
-        before[redundant[0], later.type] = before.get((redundant[0], later.type), 0) + redundant[1]
-    assert after == before
+
+def test_the_first_of_the_frozen_ones_is_the_original() -> None:
+    """In whatever order they were frozen, and when the first kept one is removed."""
+    for names in (("t0", "t1"), ("t1", "t0")):
+        index = RedundancyIndex()
+        for number in range(4):
+            index.put(work(f"t{number}", number, "a"))
+        for name in names:
+            index.freeze(name)
+        index.put(work("early", -1, "a"))
+        index.remove("early")
+
+        assert index.figures().groups[0].original == "t0"
+
+
+def test_what_an_execution_no_longer_reads_is_forgotten() -> None:
+    """An execution that changes leaves nothing of what it was."""
+    index = RedundancyIndex()
+    for reads in ("ab", "bc", "cd"):
+        index.put(work("t", 0, reads, parameters=(("window", reads),)))
+
+    assert len(index._sources) == 2
+    assert [sorted(source.readers) for source in index._sources.values() if source.readers] == [["c", "d"]]
 
 
 @given(st.lists(works(), unique_by=lambda each: each.execution_id))
@@ -143,6 +200,20 @@ def test_a_group_that_ended_is_listed_beside_those_that_go_on() -> None:
     assert {group.row.kind for group in groups} == {EXACT}
     assert groups[0].original == "29.0"
     assert groups[0].examples == ("29.1",)
+
+
+def test_examples_are_the_latest_five_of_kept_and_frozen_ones() -> None:
+    """The latest first."""
+    index = RedundancyIndex()
+    for number in range(9):
+        index.put(work(f"t{number}", number, "x"))
+    for number in (1, 2, 3, 4, 5, 6, 8):
+        index.freeze(f"t{number}")
+
+    [group] = index.figures().groups
+
+    assert group.examples == ("t8", "t7", "t6", "t5", "t4")
+    assert all(len(source.late) <= 5 for source in index._sources.values())
 
 
 def test_a_frozen_execution_covers_a_window_as_long_as_it_moves() -> None:
