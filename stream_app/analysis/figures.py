@@ -189,10 +189,8 @@ def figures(
         (outcome, cause) to the number of graphlets that the detector still keeps.
     attribution
         Owners and prices, which have followed every event.
-    seed
-        The seed of the resampling that gives the intervals.
-    findings
-        A line for each finding, of which the summary takes the first.
+    seed, findings
+        The seed of the resampling that gives the intervals, and a line for each finding.
 
     Returns
     -------
@@ -207,7 +205,6 @@ def figures(
     priced = {name: attribution.ledgers(detector.pipelines[name]) for name in ledgers}
     owners = {name: attribution.owner(name) for name in ledgers}
     first_ms, last_ms = statistics.first_ms, statistics.last_ms
-    policy = statistics.policy
     outcomes = statistics.evicted + Counter(kept)
     compute, cost = compute_of(fleet), money_of(ledgers, priced, rates)
     by_budget = tradeoff(statistics, ledgers, fleet, merged(priced) if rates.given else None, seed)
@@ -225,8 +222,8 @@ def figures(
         first=time_to_text(first_ms) if first_ms is not None else None,
         last=time_to_text(last_ms) if last_ms is not None else None,
         days=((last_ms or 0) - (first_ms or 0)) / DAY_MS,
-        mode=policy.mode,
-        budget=policy.budget,
+        mode=statistics.policy.mode,
+        budget=statistics.policy.budget,
         rates=rates,
         outcomes=[Outcomes(kind, cause or None, count) for (kind, cause), count in sorted(outcomes.items())],
         compute=compute,
