@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from stream_app.analysis.figures import Figures
 from stream_app.core.features.descriptions import describe
 from stream_app.errors import OptionsError
-from stream_app.figures import charts, numbers, wording
+from stream_app.figures import charts, findings_wording, numbers, wording
 
 
 def write_page(path: str, found: Figures) -> None:
@@ -69,5 +69,8 @@ def _environment(found: Figures) -> Environment:
         cost=numbers.cost,
         advice=wording.advice,
         missing=wording.missing,
+        finding_title=findings_wording.title,
+        finding_sentence=findings_wording.sentence,
+        finding_advice=findings_wording.advice,
     )
     return environment
