@@ -245,70 +245,88 @@ def known_features(
     )
 
 
-def nearest(
-    features: Mapping[str, float], past: Iterable[PastStage], graphlet: str, time_ms: int
-) -> tuple[Neighbour, ...]:
-    """Finds the past graphlets that are most alike.
+class Comparison:
+    """Compares with the labelled stages of one pipeline and stage.
 
-    Candidates are the stages that were labelled by the time of the verdict, without those of the graphlet itself. A
-    feature that both know differs by the distance of its two values over its spread: the mean distance of the
-    candidates' values from their median, at least `SPREAD_MIN`. No difference is larger than `DIFFERENCE_MAX`. A
-    feature that only one of the two knows differs by `MISSING`. The distance is the mean of the differences over all
-    features that one of the two knows; it is 0 where neither knows any.
+    A feature that both sides know differs by the distance of its two values over its spread: the mean distance of the
+    labelled stages' values from their median, at least `SPREAD_MIN`. No difference is larger than `DIFFERENCE_MAX`. A
+    feature that only one side knows differs by `MISSING`. The distance is the mean of the differences over all features
+    that one of the two knows; it is 0 where neither knows any.
 
     Parameters
     ----------
-    features
-        Those of the verdict's stage.
     past
-        The labelled stages of the same pipeline and stage, the oldest first.
-    graphlet
-        The id of the verdict's graphlet.
-    time_ms
-        The time of the verdict in ms since 1970 UTC.
-
-    Returns
-    -------
-    tuple of Neighbour
-        At most `FOUND_MAX`, the nearest first; of equal ones the latest. A graphlet with several such stages, one for
-        each validator, counts by the nearest.
+        The labelled stages, the oldest first.
+    names
+        Further names of features, which none of them may know.
 
     Examples
     --------
-    >>> stages = [
+    >>> past = [
     ...     PastStage(f"ads/t{n}", "input", None, ("cost",), array("d", [n]), False, "failed", 0, 0) for n in range(4)
     ... ]
-    >>> [(each.graphlet, each.distance) for each in nearest({"cost": 2.0}, stages, "ads/t9", 1)]
+    >>> [(each.graphlet, each.distance) for each in Comparison(past).nearest({"cost": 2.0}, "ads/t9", 1)]
     [('ads/t2', 0.0), ('ads/t3', 1.0), ('ads/t1', 1.0), ('ads/t0', 2.0)]
     """
-    candidates = [each for each in past if each.announced_ms <= time_ms and each.graphlet != graphlet]
-    if not candidates:
-        return ()
-    names = sorted({*features}.union(*{each.names for each in candidates}))
-    differences = _differences(_row(names, features), _table(names, candidates))
-    known = ~np.isnan(differences)
-    counts = known.sum(axis=1)
-    distances = np.where(known, differences, 0.0).sum(axis=1) / np.maximum(counts, 1)
-    order = np.lexsort((-np.arange(len(candidates)), distances)).tolist()
-    best: dict[str, int] = {}
-    for index in order:
-        if len(best) < FOUND_MAX:
-            best.setdefault(candidates[index].graphlet, index)
-    return tuple(
-        Neighbour(
-            graphlet=name,
-            pushed=candidates[index].pushed,
-            cause=candidates[index].cause,
-            time_ms=candidates[index].time_ms,
-            distance=float(distances[index]),
-            differences=_largest(names, differences[index], features, candidates[index].features),
+
+    def __init__(self, past: Sequence[PastStage], names: Iterable[str] = ()) -> None:
+        self._past = past
+        self._names = sorted({*names}.union(*{each.names for each in past}))
+        self._known = frozenset(self._names)
+        self._table = _table(self._names, past) if past else np.empty((0, len(self._names)))
+        self._spreads = np.maximum(_spreads(self._table), SPREAD_MIN) if past else np.empty(len(self._names))
+
+    def nearest(self, features: Mapping[str, float], graphlet: str, time_ms: int) -> tuple[Neighbour, ...]:
+        """Finds the past graphlets that are most alike.
+
+        Parameters
+        ----------
+        features
+            Those of the verdict's stage.
+        graphlet
+            The id of the verdict's graphlet, which is not compared with itself.
+        time_ms
+            The time of the verdict in ms since 1970 UTC: what was labelled later is not compared with.
+
+        Returns
+        -------
+        tuple of Neighbour
+            At most `FOUND_MAX`, the nearest first; of equal ones the latest. A graphlet with several such stages, one
+            for each validator, counts by the nearest.
+        """
+        if not features.keys() <= self._known:
+            return Comparison(self._past, features).nearest(features, graphlet, time_ms)
+        rows = [
+            row for row, each in enumerate(self._past) if each.announced_ms <= time_ms and each.graphlet != graphlet
+        ]
+        if not rows:
+            return ()
+        differences = self._differences(features, rows)
+        known = ~np.isnan(differences)
+        distances = np.where(known, differences, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        best: dict[str, int] = {}
+        for index in np.lexsort((-np.arange(len(rows)), distances)).tolist():
+            if len(best) < FOUND_MAX:
+                best.setdefault(self._past[rows[index]].graphlet, index)
+        found = [(self._past[rows[index]], index) for index in best.values()]
+        return tuple(
+            Neighbour(
+                graphlet=each.graphlet,
+                pushed=each.pushed,
+                cause=each.cause,
+                time_ms=each.time_ms,
+                distance=float(distances[index]),
+                differences=_largest(self._names, differences[index], features, each.features),
+            )
+            for each, index in found
         )
-        for name, index in best.items()
-    )
 
-
-def _row(names: Sequence[str], features: Mapping[str, float]) -> NDArray[np.float64]:
-    return np.array([features.get(name, np.nan) for name in names], dtype=np.float64)
+    def _differences(self, features: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:
+        """The difference of each feature from each stage; NaN where neither side knows the feature."""
+        own = np.array([features.get(name, np.nan) for name in self._names], dtype=np.float64)
+        table = self._table[rows]
+        scaled = np.minimum(np.abs(table - own) / self._spreads, DIFFERENCE_MAX)
+        return np.where(np.isnan(table) != np.isnan(own), MISSING, scaled)
 
 
 def _table(names: Sequence[str], stages: Sequence[PastStage]) -> NDArray[np.float64]:
@@ -320,13 +338,6 @@ def _table(names: Sequence[str], stages: Sequence[PastStage]) -> NDArray[np.floa
     values = np.frombuffer(b"".join(each.values for each in stages))
     table[rows, np.concatenate([columns[each.names] for each in stages])] = values
     return table
-
-
-def _differences(row: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The difference of each feature from each stage; NaN where neither side knows the feature."""
-    spread = np.maximum(_spreads(table), SPREAD_MIN)
-    scaled = np.minimum(np.abs(table - row) / spread, DIFFERENCE_MAX)
-    return np.where(np.isnan(table) != np.isnan(row), MISSING, scaled)
 
 
 def _spreads(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from stream_app.core.storage.story import StoryEntry
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
 from stream_app.provenance.difference import difference, last_pushed_before, portrait
-from stream_app.provenance.nearest import Neighbour, PastStage, PastStages, known_features, nearest
+from stream_app.provenance.nearest import Comparison, Neighbour, PastStage, PastStages, known_features
 from stream_app.replay.decoding import SeenTypes, decode
 from stream_app.replay.reading import STDIN, MessageReader, Stores
 from stream_app.sources import SOURCES, Sources
@@ -251,7 +251,9 @@ class _Collector:
 
     def _nearest(self, verdict: Verdict) -> tuple[Neighbour, ...] | None:
         past, features = self._known[verdict.id]
-        return nearest(features, past, verdict.graphlet, verdict.time_ms) if features is not None else None
+        if features is None:
+            return None
+        return Comparison(past).nearest(features, verdict.graphlet, verdict.time_ms)
 
 
 def unknown(graphlet: str, known: Sequence[str], why_none: str) -> str:

@@ -11,7 +11,7 @@ from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.state.entities import Graphlet
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.provenance.difference import difference, last_pushed_before, portrait
-from stream_app.provenance.nearest import known_features, nearest
+from stream_app.provenance.nearest import Comparison, PastStage, known_features
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.times import text_to_time
@@ -67,21 +67,27 @@ class EmbeddedQueries:
         Returns
         -------
         list
-            For each verdict, in order, the JSON forms of `nearest`; None where its features are not kept any more.
+            For each verdict, in order, the JSON forms of its neighbours; None where its features are not kept any more.
         """
-        known = []
+        known, past = [], dict[tuple[str, str], tuple[PastStage, ...]]()
         with self._embedded.detector_lock:
             for verdict in verdicts:
-                past = self._embedded.past.of(verdict["pipeline"], verdict["stage"])
+                group = verdict["pipeline"], verdict["stage"]
+                if group not in past:
+                    past[group] = self._embedded.past.of(*group)
                 pipeline = self._embedded.detector.pipelines.get(verdict["pipeline"])
                 names = [verdict[name] for name in ("graphlet", "run", "trainer", "stage", "validator")]
-                known.append((past, known_features(pipeline, past, *names)))
-        return [
-            [each.to_dict() for each in nearest(features, past, verdict["graphlet"], text_to_time(verdict["time"]))]
-            if features is not None
-            else None
-            for verdict, (past, features) in zip(verdicts, known, strict=True)
-        ]
+                known.append(known_features(pipeline, past[group], *names))
+        comparisons = {group: Comparison(stages) for group, stages in past.items()}
+        found: list[list[dict[str, Any]] | None] = []
+        for verdict, features in zip(verdicts, known, strict=True):
+            if features is None:
+                found.append(None)
+                continue
+            comparison = comparisons[verdict["pipeline"], verdict["stage"]]
+            neighbours = comparison.nearest(features, verdict["graphlet"], text_to_time(verdict["time"]))
+            found.append([each.to_dict() for each in neighbours])
+        return found
 
     def difference(self, graphlet: str, against: str | None = None) -> dict[str, Any] | None:
         """The difference of a graphlet from another.

@@ -24,10 +24,10 @@ from stream_app.provenance.nearest import (
     KEPT,
     MISSING,
     SPREAD_MIN,
+    Comparison,
     Neighbour,
     PastStages,
     known_features,
-    nearest,
 )
 from stream_app.sources.native import decode
 from tests.support.labelled import example, record
@@ -53,7 +53,7 @@ def labelled(number: int, features: Features, **more: Any) -> Example:
 
 
 def found(features: Features, past: PastStages, graphlet: str = "p/asked", time_ms: int = LATER) -> list[Neighbour]:
-    return list(nearest(features, past.of("p", "input"), graphlet, time_ms))
+    return list(Comparison(past.of("p", "input")).nearest(features, graphlet, time_ms))
 
 
 def differences_by_rule(own: Features, other: Features, candidates: list[Features]) -> Features:
@@ -143,7 +143,7 @@ def test_a_graphlet_with_several_validators_counts_by_the_nearest() -> None:
     stages = [replace(record("validate", features={"a": float(n)}), validator=f"v{n}") for n in range(3)]
     past = folded(example(1, True, stages), example(2, False, [record("validate", features={"a": 9.0})]))
 
-    answer = nearest({"a": 2.0}, past.of("p", "validate"), "p/asked", LATER)
+    answer = Comparison(past.of("p", "validate")).nearest({"a": 2.0}, "p/asked", LATER)
 
     assert [each.graphlet for each in answer] == ["p/1", "p/2"]
     assert answer[0].distance == 0.0
@@ -234,7 +234,7 @@ def of_verdicts(
             detector.pipelines[verdict.pipeline],
             stages, verdict.graphlet, verdict.run, verdict.trainer, verdict.stage, verdict.validator,
         )  # fmt: skip
-        yield verdict, features, nearest(features or {}, stages, verdict.graphlet, verdict.time_ms)
+        yield verdict, features, Comparison(stages).nearest(features or {}, verdict.graphlet, verdict.time_ms)
 
 
 def test_the_features_of_a_verdict_are_those_it_was_made_of(

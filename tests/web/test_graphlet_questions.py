@@ -12,7 +12,7 @@ import pytest
 from stream_app.core.detector import Detector
 from stream_app.core.events import Event
 from stream_app.core.outputs import Example, Verdict
-from stream_app.provenance.nearest import PastStages, known_features, nearest
+from stream_app.provenance.nearest import Comparison, PastStages, known_features
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources.native import decode
 from stream_app.wire import event_to_dict
@@ -55,7 +55,7 @@ class TestNearest:
                 stages, verdict.graphlet, verdict.run, verdict.trainer, verdict.stage, verdict.validator,
             )  # fmt: skip
             found[verdict.id] = None if features is None else [
-                each.to_dict() for each in nearest(features, stages, verdict.graphlet, verdict.time_ms)
+                each.to_dict() for each in Comparison(stages).nearest(features, verdict.graphlet, verdict.time_ms)
             ]  # fmt: skip
         return found
 
