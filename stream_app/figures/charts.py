@@ -17,7 +17,7 @@ from stream_app.analysis.past_rate import RatePoint
 from stream_app.analysis.quality import SeriesFigures, StageFigures
 from stream_app.analysis.summary import Week
 from stream_app.analysis.waste import Compute
-from stream_app.figures.numbers import budget_name, count, day, figure_of, node_hours, percent, plural, share_of, times
+from stream_app.figures.numbers import budget_name, count, day, figure_of, node_hours, percent, share_of, times
 from stream_app.figures.svg import (
     WIDTH,
     Scale,
@@ -74,7 +74,7 @@ def compute_bar(spent: Compute) -> Markup:
 
 def trend_chart(weeks: Sequence[Week]) -> Markup:
     """The compute of each week: columns of what was wasted, is not decided yet, and the rest. One week is no trend."""
-    if len(weeks) < 2:
+    if sum(each.spent > 0 for each in weeks) < 2:
         return NOTHING
     most = max(each.spent for each in weeks) / 3600
     x, y = Scale(0, len(weeks), _LEFT + 8, _RIGHT), Scale(0, nice_end(max(most, 1e-6), 4), 200, 40)
@@ -112,14 +112,14 @@ def trend_chart(weeks: Sequence[Week]) -> Markup:
 def tradeoff_chart(found: Tradeoff) -> Markup:
     """Waste avoided against pushes flagged: a cross of intervals for each budget, and the rule by past push rate."""
     shown = [each for each in found.budgets if not each.missing_pushes and each.missed.value is not None]
-    if not shown:
+    if not any(each.avoided.value or each.pushes_flagged for each in shown):
         return NOTHING
     widest = max(each.missed.high or each.missed.value or 0.0 for each in shown)
     x = Scale(0, nice_end(max(widest, 0.05)), _LEFT, _RIGHT)
-    y = Scale(0, 1, 276, 60)
+    y = Scale(0, 1, 264, 48)
     limit = found.hindsight
     parts = [
-        x_axis(x, 276, 60, "share of pushes flagged", per_cent),
+        x_axis(x, 264, 48, "share of pushes flagged", per_cent),
         y_axis(y, _LEFT, _RIGHT, "share of the waste avoided", per_cent),
     ]
     if limit.value is not None:
@@ -145,7 +145,7 @@ def tradeoff_chart(found: Tradeoff) -> Markup:
             (line(-5, 0, 5, 0, "random"), "at random"),
         ],
     )
-    return drawing("tradeoff", "Waste avoided against pushes flagged, by budget", words, 316, key, *parts)
+    return drawing("tradeoff", "Waste avoided against pushes flagged, by budget", words, 304, key, *parts)
 
 
 def rate_curve(points: Sequence[RatePoint], x: Scale, y: Scale) -> Markup:
@@ -222,7 +222,7 @@ def cross(x: Scale, y: Scale, across: Estimate, up: Estimate, look: str) -> Mark
 def cadence_chart(found: Tradeoff) -> Markup:
     """By how much the longest wait for a push grows, over pipelines, for each budget."""
     shown = [each for each in found.budgets if not each.missing_pushes and each.cadence.longest_max is not None]
-    if not shown:
+    if not any(each.cadence.touched or each.cadence.never for each in shown):
         return NOTHING
     high = max(each.cadence.longest_max or 1.0 for each in shown)
     x = Scale(1, max(2.0, nice_end(high, 4)), 64, _RIGHT - 6)
@@ -233,10 +233,11 @@ def cadence_chart(found: Tradeoff) -> Markup:
         median, p90, most = cadence.longest_median or 1, cadence.longest_p90 or 1, cadence.longest_max or 1
         parts.append(text(54, y + 4, budget_name(each.budget), "strong" if each.in_force else "", "end"))
         parts.append(line(x(median), y, x(most), y, "whisker model"))
-        worst = f"the worst pipeline: {times(most)}"
         if cadence.never:
-            worst = f"{worst} up to its last push; never another push in {plural(cadence.never, 'pipeline')}"
-        parts.append(square(x(most), y, "hollow model", worst))
+            parts.append(line(x(most), y, x.end, y, "whisker model"))
+            parts.append(text(x.end, y - 4, "never", "halo", "end"))
+        else:
+            parts.append(square(x(most), y, "hollow model", f"the worst pipeline: {times(most)}"))
         parts.append(line(x(median), y, x(p90), y, "bar model"))
         parts.append(dot(x(median), y, "model", f"half of the pipelines: at most {times(median)}"))
     words = "; ".join(f"{budget_name(each.budget)}: {times(each.cadence.longest_p90)}" for each in shown)

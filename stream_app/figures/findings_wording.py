@@ -19,6 +19,15 @@ TITLES: Mapping[Kind, str] = {
     Kind.PUSHED_UNVALIDATED: "Pushes models that nobody validated",
     Kind.SILENT: "The next run is overdue",
 }
+#: What to do where no act is recommended.
+LOOKS: Mapping[Kind, str] = {
+    Kind.NO_PUSH: "look whether its pushes are reported: no deploy execution was seen",
+    Kind.TRAINS_TOO_OFTEN: "look at its trainings one by one: at any slower pace pushes would have been lost",
+    Kind.SAME_FAILURE: "look why it fails: waiting for new code would have lost pushes",
+    Kind.NOT_BLESSED: "look why its models are refused",
+    Kind.UNCHANGED: "look what makes these trainings differ: without them pushes would have been lost",
+    Kind.SILENT: "look whether it is still scheduled",
+}
 _EVERY = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth"}
 _SECONDS = 3600
 
@@ -68,11 +77,12 @@ def act(finding: FindingFigures) -> str:
         if parameter > 1:
             again = f"{parameter} {'failures' if finding.kind is Kind.SAME_FAILURE else 'refused models'} in a row"
         return f"after {again}, train again only with new code"
+    if finding.act is ActKind.LOOK:
+        return LOOKS[finding.kind]
     return {
         ActKind.SKIP_UNCHANGED: "train only when the data or the code has changed",
         ActKind.ADD_VALIDATION: "add a validator after the trainer",
         ActKind.STOP_PIPELINE: "stop the pipeline",
-        ActKind.LOOK: "look at it",
     }[finding.act]
 
 
