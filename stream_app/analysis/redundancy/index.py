@@ -1,15 +1,13 @@
 """Finds the redundant work of one pipeline as its executions come and change.
 
-Exact repeat
-    An execution with the same operator, group, code version, parameters and inputs as one that completed and started
-    before it. All of its compute is redundant. The first that completed is the original: what failed before it is no
-    repeat, what came after it is one, completed or not. Inputs must be known, and there must be some.
-Overlap
-    An execution of group analysis, preprocess or train that repeats none exactly, some of whose spans were read by one
-    with the same operator, group, code version and parameters that completed and started before it. Redundant is the
-    same share of its compute as of its spans, rounded down to whole node-ms; an input whose version is not known counts
-    as a span that was never read. Of a training it is what a warm start could save at most; a training that reads a
-    model has started warm and has no overlap.
+* **Exact repeat**: an execution with the same operator, group, code version, parameters and inputs as one that
+  completed and started before it. All of its compute is redundant. The first that completed is the original: what failed before
+  it is no repeat, what came after it is one, completed or not. Inputs must be known, and there must be some.
+* **Overlap**: an execution of group analysis, preprocess or train that repeats none exactly, some of whose spans were
+  read by one with the same operator, group, code version and parameters that completed and started before it. Redundant
+  is the same share of its compute as of its spans, rounded down to whole node-ms; an input whose version is not known
+  counts as a span that was never read. Of a training it is what a warm start could save at most; what
+  started warm has no overlap.
 
 Both are defined by the first execution that completed among those that read the same (`Ordered`). So the figures are a
 function of the set of works, whatever the order in which they came. A work costs O(inputs) look-ups and insertions into

@@ -2,24 +2,20 @@
 
 Everything is read from facts that the core keeps, so that the value is a function of the set of events.
 
-Code version
-    The property `code_version` of the execution. Executions without one count as having the same code; what rests on
-    that is summed apart (`Row.assumed_ms`).
-Parameters
-    Texts and booleans, whenever they were reported: stores have only the last state of an execution, and its
-    parameters with it. Numbers that were reported no later than its start: numbers that come later are measurements.
-    A parameter that is a number and is reported with the end only is therefore not seen, apart from the index of an
-    iteration. Not parameters are properties with a meaning of their own (`blessed`, `owner`, ...), where and how the
-    execution ran (pods, attempts, errors, rows read), and a text that contains the id of the execution or of its run.
-Inputs
-    The versions that it read, as the core resolves them: an artifact id, and for an unversioned artifact also the
-    writer. A version that existed before any known writer is not known: nothing says that two readers read the same.
-    An artifact that the execution also writes is passed on and is no input (a resolver, a link between executions).
-Spans
-    The inputs that are data: all but those whose type says otherwise (a schema, a model, a transform graph, ...) and
-    those written by an execution of group analysis, tune, train, validate or deploy, whose outputs are results. How
-    many executions read an artifact is no criterion: every span of a young pipeline is read by most of its
-    executions, and each new run would classify old artifacts anew. The type and the writers decide once.
+* **Code version**: the property `code_version` of the execution. Executions without one count as having the same code;
+  what rests on that is summed apart (`Row.assumed_ms`).
+* **Parameters**: texts and booleans, whenever they were reported: stores have only the last state of an execution, and
+  its parameters with it. Numbers that were reported no later than its start: numbers that come later are measurements.
+  A parameter that is a number and is reported with the end only is therefore not seen, apart from the index of an
+  iteration. Not parameters are properties with a meaning of their own (`blessed`, `owner`, ...), where and how the
+  execution ran (pods, attempts, errors, rows read), and a text that contains the id of the execution or of its run.
+* **Inputs**: the versions that it read, as the core resolves them: an artifact id, and for an unversioned artifact also
+  the writer. A version that existed before any known writer is not known: nothing says that two readers read the same.
+  An artifact that the execution also writes is passed on and is no input (a resolver, a link between executions).
+* **Spans**: the inputs that are data: all but those whose type says otherwise (a schema, a model, a transform graph,
+  ...) and those written by an execution of group analysis, tune, train, validate or deploy, whose outputs are results.
+  How many executions read an artifact is no criterion: every span of a young pipeline is read by most of its
+  executions, and each new run would classify old artifacts anew. The type and the writers decide once.
 """
 
 from __future__ import annotations
@@ -59,6 +55,8 @@ _NOT_DATA = frozenset((
     "InfraBlessing", "Markdown", "Metrics", "Model", "ModelBlessing", "ModelEvaluation", "ModelRun", "PushedModel",
     "Schema", "SlicedClassificationMetrics", "TransformCache", "TransformGraph", "TunerResults",
 ))  # fmt: skip
+#: Of Transform: what its analyzers found in spans that it read before.
+_CACHE = "TransformCache"
 #: The type that is data whoever wrote it. Cached steps write it again in each run, so its writers may be thousands.
 _EXAMPLES = "Examples"
 _RESULT_GROUPS = frozenset((ANALYSIS, TUNE, TRAIN, VALIDATE, DEPLOY))
@@ -95,7 +93,8 @@ class Work:
     completed
         Whether it ended COMPLETE.
     warm
-        Whether it is a training that reads the output of another one.
+        Whether it started from an earlier result: a training that reads the output of another one, or an execution that
+        reads a cache of the analyzers of a Transform.
     """
 
     execution_id: str
@@ -149,7 +148,7 @@ def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int 
         node_ms=node_ms,
         micros=micros,
         completed=execution.end_state == COMPLETE,
-        warm=execution.group == TRAIN and warm_start(execution),
+        warm=(execution.group == TRAIN and warm_start(execution)) or _reads_cache(pipeline, execution),
     )
 
 
@@ -212,6 +211,10 @@ def _inputs(pipeline: Pipeline, execution: Execution) -> tuple[list[str], list[s
     # OpenLineage: a reader of `name@version` also reads `name@`, which writers that name no version write.
     named = {f"{name.rpartition('@')[0]}@" for name in inputs}
     return inputs, spans, sum(name not in named for name in unknown)
+
+
+def _reads_cache(pipeline: Pipeline, execution: Execution) -> bool:
+    return any(pipeline.artifacts[name].type == _CACHE for name in execution.reads)
 
 
 def _is_data(artifact: Artifact, version: Version) -> bool:

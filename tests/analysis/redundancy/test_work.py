@@ -195,6 +195,17 @@ def test_a_warm_started_training_has_no_overlap() -> None:
     assert not found.kinds()
 
 
+def test_a_transform_that_reads_a_cache_is_incremental_already() -> None:
+    """It has no overlap."""
+    found = Followed(
+        ran(0, "t1", "Transform", reads=[data("d1")]),
+        ran(2, "t2", "Transform", reads=[data("d1"), data("d2"), data("c", "TransformCache")]),
+    )
+
+    assert found.work("t2").warm
+    assert not found.kinds()
+
+
 def test_readers_of_an_unversioned_artifact_read_the_same_if_nobody_wrote_it_in_between() -> None:
     """The writer whose version they read tells; a late writer changes that."""
     table = artifact("table", versioned=False)
