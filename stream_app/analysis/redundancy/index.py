@@ -1,8 +1,9 @@
 """Finds the redundant work of one pipeline as its executions come and change.
 
 * **Exact repeat**: an execution with the same operator, group, code version, parameters and inputs as one that
-  completed and started before it. All of its compute is redundant. The first that completed is the original: what failed before
-  it is no repeat, what came after it is one, completed or not. Inputs must be known, and there must be some.
+  completed and started before it. All of its compute is redundant. The first that completed is the original: what
+  failed before it is no repeat, what came after it is one, completed or not. Inputs must be known, and there must be
+  some.
 * **Overlap**: an execution of group analysis, preprocess or train that repeats none exactly, some of whose spans were
   read by one with the same operator, group, code version and parameters that completed and started before it. Redundant
   is the same share of its compute as of its spans, rounded down to whole node-ms; an input whose version is not known
