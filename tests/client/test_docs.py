@@ -88,4 +88,4 @@ def test_the_page_names_every_route(tmp_path: Path) -> None:
         }
         for path in told - alerts - graphlets - {"/api/v1/mlflow/webhook"}:
             assert service.get(path).status != 404, path
-    assert len(told) == 17
+    assert len(told) == 19
