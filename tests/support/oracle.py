@@ -106,7 +106,7 @@ def recompute(
     ledger: dict[str, dict[str, int]] = {}
     for pipeline, own in sorted(by_pipeline.items()):
         clock = (now or {}).get(pipeline, max(event.time_ms for event in own))
-        world = _Pipeline(own, operators, max_members)
+        world = PipelineOracle(own, operators, max_members)
         outcomes = world.outcomes(clock, horizon_ms, lost_ms)
         for graphlet in world.graphlets:
             graphlets[graphlet_id(pipeline, graphlet.trainer.id)] = world.wire(
@@ -116,7 +116,7 @@ def recompute(
     return {"graphlets": graphlets, "ledger": ledger}
 
 
-class _Pipeline:
+class PipelineOracle:
     """Everything that follows from the events of one pipeline."""
 
     def __init__(self, events: list[Event], operators: Operators, max_members: int) -> None:

@@ -13,36 +13,8 @@ from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
 from stream_app.core.outputs import OPEN, PUSHED
 from stream_app.core.units import DAY_MS
 
-#: A week begins on Monday, 00:00 UTC; 1970-01-01 was a Thursday.
-_WEEK_MS, _MONDAY_MS = 7 * DAY_MS, 3 * DAY_MS
 #: Jaccard indices are kept in thousandths.
 PER_MILLE = 1000
-
-
-def week_of(time_ms: int) -> int:
-    """The number of the week of a time.
-
-    Parameters
-    ----------
-    time_ms
-        In ms since 1970 UTC.
-
-    Returns
-    -------
-    int
-        Weeks since the one that began on Monday, 1969-12-29.
-
-    Examples
-    --------
-    >>> week_of(0), week_of(4 * 86_400_000), week_start_ms(1)
-    (0, 1, 345600000)
-    """
-    return (time_ms + _MONDAY_MS) // _WEEK_MS
-
-
-def week_start_ms(week: int) -> int:
-    """When a week began, in ms since 1970 UTC."""
-    return week * _WEEK_MS - _MONDAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +48,8 @@ class PushCost:
 def add_execution(cell: Cell, facts: ExecutionFacts, sign: int) -> None:
     """Adds an execution to the week of its start; executions of group run are not counted."""
     cell.count(f"executions:{facts.type}", sign)
-    cell.count(f"active:{(facts.start_ms + _MONDAY_MS) // DAY_MS % 7}", sign)
+    # 1970-01-01 was a Thursday: day 0 is a Monday.
+    cell.count(f"active:{(facts.start_ms // DAY_MS + 3) % 7}", sign)
     cell.count(f"node_ms:{facts.group}", sign * facts.node_ms)
     if facts.micros:
         cell.count("micros", sign * facts.micros)

@@ -9,7 +9,7 @@ from stream_app.analysis.fleet.execution_facts import ExecutionFacts
 from stream_app.core.events import COMPLETE
 from stream_app.core.features.extraction import text_property, warm_start
 from stream_app.core.features.validation import blessing
-from stream_app.core.operators import ANALYSIS, INGEST, TRAIN, TUNE, VALIDATE
+from stream_app.core.operators import ANALYSIS, INGEST, RUN, TRAIN, TUNE, VALIDATE
 from stream_app.core.state.entities import DOWN, UP, Execution, Graphlet, Version
 from stream_app.core.state.pipeline import Pipeline
 
@@ -41,7 +41,7 @@ class GraphletFacts:
     types, failed
         Operator -> executions, and those among them that ended FAILED; sorted.
     inputs
-        The artifacts read by its trainer or up set that an ingest execution wrote, or nothing known.
+        The artifacts read by its trainer or up set that an ingest execution wrote, or nothing known (runs aside).
     data_ms
         The earliest start of an ingest execution of its up set; None without one.
     analysed, validated, tuned, warm
@@ -187,15 +187,17 @@ def way_up(graphlet: Graphlet) -> tuple[int, tuple[str, ...]]:
         above: list[Execution] = []
         for execution in level:
             for artifact_id, version in execution.reads.items():
-                writers = version.writers
-                if not writers:
-                    inputs[artifact_id] = None
-                for writer in writers:
-                    if writer.group == INGEST:
+                is_input = True
+                for writer in version.writers:
+                    group = writer.group
+                    is_input = is_input and group in (INGEST, RUN)
+                    if group == INGEST:
                         inputs[artifact_id] = None
                     if writer not in seen and members.get(writer, 0) & UP:
                         seen.add(writer)
                         above.append(writer)
+                if is_input:
+                    inputs[artifact_id] = None
         level = above
     return steps, tuple(sorted(inputs))
 

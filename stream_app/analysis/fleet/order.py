@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from stream_app.analysis.fleet.contributions import PushCost
@@ -13,6 +14,7 @@ from stream_app.core.outputs import PUSHED
 
 #: Graphlets that are kept in order; of more, the oldest do not change any more.
 ORDER_MAX = 5000
+LEFT_PUSHES_MAX = 32
 
 
 class Spent(NamedTuple):
@@ -63,7 +65,8 @@ class GraphletOrder:
         self.shares: dict[str, Spent] = {}
         #: Of the graphlets that have left.
         self.since = Since()
-        self.last_push_ms: int | None = None
+        #: The latest pushes of the graphlets that have left: a push that comes before them may still be there.
+        self.left_pushes: list[int] = []
 
     def put(self, facts: GraphletFacts) -> None:
         """Enters a graphlet, or replaces its facts."""
@@ -109,13 +112,10 @@ class GraphletOrder:
 
     def _intervals(self) -> dict[str, int]:
         """Trainer -> ms since the push before its own, in the order of pushes."""
-        pushes = sorted((each.time_ms or 0, each.trainer) for each in self.graphlets.values() if each.outcome == PUSHED)
-        found, last_ms = {}, self.last_push_ms
-        for time_ms, trainer in pushes:
-            if last_ms is not None:
-                found[trainer] = max(0, time_ms - last_ms)
-            last_ms = time_ms
-        return found
+        pushes = [(each.time_ms or 0, each.trainer) for each in self.graphlets.values() if each.outcome == PUSHED]
+        pushes += [(time_ms, "") for time_ms in self.left_pushes]
+        pushes.sort()
+        return {trainer: time_ms - before_ms for (before_ms, _), (time_ms, trainer) in pairwise(pushes)}
 
     def merge_alone(self, evicted: list[str]) -> None:
         """Merges evicted executions of no graphlet between which no graphlet began."""
@@ -133,7 +133,7 @@ class GraphletOrder:
         if len(self._order) > ORDER_MAX:
             for _, trainer in self._order[:-ORDER_MAX]:
                 self.closed[trainer] = None
-        count = 0
+        intervals, count = self._intervals(), 0
         while count < len(self._order) and self._order[count][1] in self.closed:
             count += 1
         # The last one stays: the next graphlet is compared with it.
@@ -145,9 +145,9 @@ class GraphletOrder:
             alone = sorted((self._alone.pop(each) for each in past), reverse=True)
             spend(self.since, facts, self.shares.pop(trainer, Spent(0, 0)), alone)
             if facts.outcome == PUSHED:
-                time_ms, last_ms = facts.time_ms or 0, self.last_push_ms
-                cost = cost_of(facts, self.since, None if last_ms is None else max(0, time_ms - last_ms))
-                self.since, self.last_push_ms = Since(), max(last_ms or 0, time_ms)
+                cost = cost_of(facts, self.since, intervals.get(trainer))
+                self.since = Since()
+                self.left_pushes = sorted([*self.left_pushes, facts.time_ms or 0])[-LEFT_PUSHES_MAX:]
             yield facts, cost
 
 

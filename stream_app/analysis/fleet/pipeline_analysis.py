@@ -8,6 +8,7 @@ sums. It is also put into `frozen`, from which, with what is kept, the sums are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from stream_app.analysis.fleet.cells import Cell
@@ -18,11 +19,11 @@ from stream_app.analysis.fleet.contributions import (
     add_pair,
     add_push,
     add_run,
-    week_of,
 )
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts, PriceOf, facts_of_execution, graphlets_of
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts, facts_of
 from stream_app.analysis.fleet.order import GraphletOrder, Since, Spent
+from stream_app.analysis.rates import week_of_time
 from stream_app.core.operators import RUN
 from stream_app.core.state.entities import Execution, Graphlet
 from stream_app.core.state.pipeline import Pipeline
@@ -66,7 +67,8 @@ class PipelineAnalysis:
         self._pairs: dict[str, tuple[GraphletFacts, GraphletFacts]] = {}
         self._order_changed = self._costs_changed = False
         everything = dict.fromkeys(pipeline.executions.values())
-        pipeline.work.keep_changes(Changed(everything, dict.fromkeys(pipeline.graphlets.values()), dict(everything)))
+        graphlets = dict.fromkeys(pipeline.graphlets.values())
+        pipeline.work.keep_changes(Changed(executions=everything, graphlets=graphlets, rebooked=dict(everything)))
 
     def settle(self) -> None:
         """Takes in what changed in the pipeline since the last call."""
@@ -84,6 +86,8 @@ class PipelineAnalysis:
             self._take_execution(execution)
         for graphlet in graphlets:
             self._take_graphlet(graphlet)
+        for graphlet in changed.outcomes.keys() - graphlets.keys():
+            self._take_outcome(graphlet)
         for run_id in runs:
             self._take_run(run_id)
         if self._order_changed:
@@ -166,8 +170,8 @@ class PipelineAnalysis:
             return  # a part of it was evicted
         facts: RunFacts | None = None
         if run is not None and run.executions:
-            week = week_of(min(execution.first_ms for execution in run.executions))
-            if known is not None and known[0] < week_of(self.pipeline.clock.cutoff_ms):
+            week = week_of_time(min(execution.first_ms for execution in run.executions))
+            if known is not None and known[0] < week_of_time(self.pipeline.clock.cutoff_ms):
                 week = min(week, known[0])  # its first executions may have been evicted
             facts = week, len(run.trainers)
         if known == facts:
@@ -183,8 +187,18 @@ class PipelineAnalysis:
         self._costs_changed = True
         if self.pipeline.graphlets.get(trainer) is not graphlet or trainer in self.order.closed:
             return
-        facts = facts_of(self.pipeline, graphlet, self._executions)
-        known = self.order.graphlets.get(trainer)
+        self._put_graphlet(facts_of(self.pipeline, graphlet, self._executions))
+
+    def _take_outcome(self, graphlet: Graphlet) -> None:
+        """Takes in an outcome alone: what the graphlet read may have been evicted since."""
+        known = self.order.graphlets.get(graphlet.trainer.id)
+        if known is not None and known.trainer not in self.order.closed:
+            self._costs_changed = True
+            outcome, cause, time_ms = graphlet.kind, graphlet.cause or "", graphlet.time_ms
+            self._put_graphlet(replace(known, outcome=outcome, cause=cause, time_ms=time_ms))
+
+    def _put_graphlet(self, facts: GraphletFacts) -> None:
+        known = self.order.graphlets.get(facts.trainer)
         if known == facts:
             return
         self._replace(known, facts, add_graphlet, key_of)
@@ -232,6 +246,9 @@ class PipelineAnalysis:
             if cost is not None:
                 self._replace(self.pushes.pop(facts.trainer, None), cost, add_push, key_of)
                 self._freeze(cost, add_push, key_of)
+        first = next(iter(order), None)
+        if first is not None and first.trainer in self._pairs:  # the one before it has left
+            self._freeze(self._pairs.pop(first.trainer), add_pair_facts, key_of_pair)
         self._costs_changed = True
 
     def _replace(
@@ -257,12 +274,12 @@ class PipelineAnalysis:
 
 def key_of(facts: GraphletFacts | PushCost) -> Key:
     """The cell of a graphlet, and of its push."""
-    return week_of(facts.start_ms), facts.model_type
+    return week_of_time(facts.start_ms), facts.model_type
 
 
 def key_of_execution(facts: ExecutionFacts) -> Key:
     """The cell of an execution."""
-    return week_of(facts.start_ms), ""
+    return week_of_time(facts.start_ms), ""
 
 
 def key_of_run(facts: RunFacts) -> Key:

@@ -17,13 +17,16 @@ class Changed:
     executions
         Executions whose facts changed, those of what they wrote among them.
     graphlets
-        Graphlets whose members or outcome changed.
+        Graphlets whose members changed.
+    outcomes
+        Graphlets whose outcome changed.
     rebooked
         Executions that joined or left a graphlet or whose charge changed, and all of `executions`.
     """
 
     executions: dict[Execution, None] = field(default_factory=dict)
     graphlets: dict[Graphlet, None] = field(default_factory=dict)
+    outcomes: dict[Graphlet, None] = field(default_factory=dict)
     rebooked: dict[Execution, None] = field(default_factory=dict)
 
 
@@ -74,7 +77,7 @@ class WorkList:
     def change_outcome(self, graphlet: Graphlet) -> None:
         """Notes that the outcome of a graphlet changed."""
         if self._changed is not None:
-            self._changed.graphlets[graphlet] = None
+            self._changed.outcomes[graphlet] = None
 
     def forget_graphlet(self, graphlet: Graphlet) -> None:
         """Removes an evicted graphlet."""
