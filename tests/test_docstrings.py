@@ -234,7 +234,7 @@ def test_public_names_describe_what_they_take_and_return(name: str) -> None:
 def test_public_names_are_those_of_the_entrances() -> None:
     """The test above has something to look at."""
     assert {
-        "core.detector.Detector.step", "core.detector.Settings", "core.dispatch.dispatch", "sources.native.decode",
+        "core.detector.Detector.step", "core.settings.Settings", "core.dispatch.dispatch", "sources.native.decode",
         "wire.example_from_dict", "client.pruning.should_prune", "client.openlineage.PipelineRun.execution",
     } <= set(PUBLIC)  # fmt: skip
 
