@@ -180,7 +180,10 @@ def test_the_page_says_that_nothing_was_pruned(found: Figures) -> None:
     ("verified", "says"),
     [
         (Estimate(None), "not enough data yet"),
-        (Estimate(7200.0, 3600.0, 14400.0), "2 node-hours (95 % interval 1 to 4, clustered by pipeline)"),
+        (
+            Estimate(7200.0, 3600.0, 14400.0),
+            "2 node-hours (95 % interval 1 to 4, clustered by pipeline), 5.00 EUR at the mean price.",
+        ),
     ],
 )
 def test_prunes_are_told_as_estimated_and_as_verified(verified: Estimate, says: str, found: Figures) -> None:
