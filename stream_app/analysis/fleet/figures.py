@@ -1,0 +1,374 @@
+"""The figures of a fleet, as people and programs read them: of everything, by owner, model type, pipeline and week.
+
+Compute is in node-seconds, durations in seconds, money in the rate card's currency (None without one), shares between
+0 and 1. docs/analysis.md defines each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from stream_app.analysis.fleet.cells import Cell, merged, named
+from stream_app.analysis.fleet.contributions import PER_MILLE
+from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
+from stream_app.analysis.fleet.sketch import quantile
+from stream_app.analysis.rates import week_start_ms
+from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN
+from stream_app.core.units import DAY_MS
+from stream_app.times import time_to_text
+
+#: Weeks that are listed, up to the newest.
+WEEKS_MAX = 26
+#: Operators that are listed, those with the most executions; the rest are one.
+OPERATORS_MAX = 40
+REST = "other"
+_SHARES = (0.1, 0.5, 0.9)
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Of a measure: how many values there are, and the values below which 10, 50 and 90 % of them are."""
+
+    count: int
+    p10: float
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorFigures:
+    """The executions of an operator, and those that ended FAILED."""
+
+    operator: str
+    executions: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The figures of some pipelines over some time."""
+
+    #: Runs; None of a model type, as all figures of executions are: a run may train models of several types.
+    runs: int | None
+    #: Graphlets by outcome.
+    graphlets: int
+    pushed: int
+    not_pushed: int
+    pruned: int
+    unknown: int
+    open: int
+    #: Of those that were pushed or not; None where there are none.
+    share_pushed: float | None
+    #: Why graphlets were not pushed.
+    causes: Mapping[str, int]
+    #: Compute, that of executions in no graphlet, and money.
+    node_seconds: float | None
+    alone_node_seconds: float | None
+    money: float | None
+    node_seconds_by_group: Mapping[str, float]
+    operators: list[OperatorFigures]
+    #: The share of graphlets with an analysis of their data, a validation, a tuner, and a warm start.
+    use: Mapping[str, float]
+    #: What an average push cost, failed tries included; None where there was no push.
+    push_node_seconds: float | None
+    push_money: float | None
+    #: Of graphlets with one before them: the share with the same code (where both report it), the same operators.
+    same_code: float | None
+    same_operators: float | None
+    quantiles: Mapping[str, Quantiles]
+
+
+@dataclass(frozen=True, slots=True)
+class WeekFigures:
+    """A week: the figures that are compared from week to week, and their change in shares of the week before."""
+
+    #: The Monday.
+    start: str
+    runs: int | None
+    graphlets: int
+    pushed: int
+    share_pushed: float | None
+    node_seconds: float | None
+    money: float | None
+    push_node_seconds: float | None
+    #: Days on which an execution started.
+    active_days: int
+    #: Figure -> change against the week before; a figure without a value, or that was 0 then, has none.
+    change: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFigures:
+    """The figures of a group of pipelines: the fleet, an owner, or of a model type."""
+
+    name: str
+    pipelines: int
+    totals: Totals
+    weeks: list[WeekFigures]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFigures:
+    """The figures of one pipeline."""
+
+    pipeline: str
+    owner: str
+    #: Its first and its last report; and days from the first to now by its clock, and to the last.
+    first: str | None
+    last: str | None
+    age_days: float
+    lifespan_days: float
+    #: Over its lifespan, of a day at least.
+    runs_a_day: float
+    trainings_a_day: float
+    model_types: Mapping[str, int]
+    #: Spent since its last push.
+    since_push_node_seconds: float
+    since_push_money: float | None
+    since_push_graphlets: int
+    totals: Totals
+    weeks: list[WeekFigures]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFigures:
+    """The figures of a fleet."""
+
+    currency: str | None
+    fleet: GroupFigures
+    by_owner: list[GroupFigures]
+    by_model_type: list[GroupFigures]
+
+
+def totals_of(cell: Cell, *, priced: bool, of_type: bool = False) -> Totals:
+    """The figures of a cell.
+
+    Parameters
+    ----------
+    cell
+        Sums over the time.
+    priced
+        Whether there is a rate card.
+    of_type
+        Whether it has the graphlets of one model type alone.
+
+    Returns
+    -------
+    Totals
+        The figures.
+    """
+    counters = cell.counters
+    outcomes, use = named(counters, "outcome"), named(counters, "with")
+    graphlets, pushed, not_pushed = sum(outcomes.values()), outcomes.get(PUSHED, 0), outcomes.get(NOT_PUSHED, 0)
+    by_group = named(counters, "node_ms")
+    return Totals(
+        runs=None if of_type else counters.get("runs", 0),
+        graphlets=graphlets,
+        pushed=pushed,
+        not_pushed=not_pushed,
+        pruned=outcomes.get(PRUNED, 0),
+        unknown=outcomes.get(UNKNOWN, 0),
+        open=outcomes.get(OPEN, 0),
+        share_pushed=ratio(pushed, pushed + not_pushed),
+        causes=named(counters, "cause"),
+        node_seconds=None if of_type else sum(by_group.values()) / 1000,
+        alone_node_seconds=None if of_type else counters.get("alone_ms", 0) / 1000,
+        money=counters.get("micros", 0) / _MILLION if priced and not of_type else None,
+        node_seconds_by_group={name: amount / 1000 for name, amount in by_group.items()},
+        operators=operators_of(counters),
+        use={name: use.get(name, 0) / graphlets for name in ("analysis", "validation", "tuning", "warm_start")}
+        if graphlets
+        else {},
+        push_node_seconds=ratio(counters.get("push_ms", 0) / 1000, pushed),
+        push_money=ratio(counters.get("push_micros", 0) / _MILLION, pushed) if priced else None,
+        same_code=ratio(counters.get("same_code", 0), counters.get("pairs_with_code", 0)),
+        same_operators=ratio(counters.get("same_operators", 0), counters.get("pairs", 0)),
+        quantiles=quantiles_of(cell),
+    )
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """A share or a mean; None of nothing."""
+    return part / whole if whole else None
+
+
+def operators_of(counters: Mapping[str, int]) -> list[OperatorFigures]:
+    """The operators with the most executions, and the rest as one."""
+    executions, failed = named(counters, "executions"), named(counters, "failed")
+    order = sorted(executions, key=lambda name: (-executions[name], name))
+    found = [OperatorFigures(name, executions[name], failed.get(name, 0)) for name in order[:OPERATORS_MAX]]
+    rest = order[OPERATORS_MAX:]
+    if rest:
+        found.append(OperatorFigures(REST, sum(map(executions.__getitem__, rest)), sum(failed.get(n, 0) for n in rest)))
+    return found
+
+
+def quantiles_of(cell: Cell) -> dict[str, Quantiles]:
+    """The quantiles of every measure; those of times in seconds, of compute in node-seconds."""
+    found = {}
+    for measure, buckets in sorted(cell.measures.items()):
+        scale = PER_MILLE if measure == "overlap" else 1000 if "_ms" in measure else 1
+        low, middle, high = (quantile(buckets, share) or 0.0 for share in _SHARES)
+        name = measure.replace("node_ms", "node_seconds").replace("_ms", "_seconds")
+        found[name] = Quantiles(sum(buckets.values()), low / scale, middle / scale, high / scale)
+    return found
+
+
+def weeks_of(cells: Mapping[int, Cell], *, priced: bool, of_type: bool = False) -> list[WeekFigures]:
+    """The weeks up to the newest with anything in it, without gaps, each with its change.
+
+    Parameters
+    ----------
+    cells
+        Number of the week to its sums.
+    priced, of_type
+        As of `totals_of`.
+
+    Returns
+    -------
+    list of WeekFigures
+        At most `WEEKS_MAX`.
+    """
+    if not cells:
+        return []
+    last = max(cells)
+    first = max(min(cells), last - WEEKS_MAX + 1)
+    found: list[WeekFigures] = []
+    before = totals_of(cells.get(first - 1, Cell()), priced=priced, of_type=of_type)
+    for number in range(first, last + 1):
+        cell = cells.get(number, Cell())
+        now = totals_of(cell, priced=priced, of_type=of_type)
+        found.append(
+            WeekFigures(
+                start=time_to_text(week_start_ms(number))[:10],
+                runs=now.runs,
+                graphlets=now.graphlets,
+                pushed=now.pushed,
+                share_pushed=now.share_pushed,
+                node_seconds=now.node_seconds,
+                money=now.money,
+                push_node_seconds=now.push_node_seconds,
+                active_days=len(named(cell.counters, "active")),
+                change=changes(before, now),
+            )
+        )
+        before = now
+    return found
+
+
+def changes(before: Totals, now: Totals) -> dict[str, float]:
+    """Figure -> its change, as a share of what it was."""
+    found = {}
+    for name in ("runs", "graphlets", "pushed", "share_pushed", "node_seconds", "money", "push_node_seconds"):
+        old, new = getattr(before, name), getattr(now, name)
+        if old and new is not None:
+            found[name] = new / old - 1
+    return found
+
+
+def by_week(cells: Iterable[tuple[int, Cell]]) -> dict[int, Cell]:
+    """Week -> all of its cells as one."""
+    found: dict[int, Cell] = {}
+    for week, cell in cells:
+        found.setdefault(week, Cell()).merge(cell)
+    return found
+
+
+def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) -> PipelineFigures:
+    """The figures of one pipeline.
+
+    Parameters
+    ----------
+    analysis
+        Its analysis, up to date.
+    owner
+        Its owner; "" where none is known.
+    priced
+        Whether there is a rate card.
+
+    Returns
+    -------
+    PipelineFigures
+        The figures.
+    """
+    totals = totals_of(merged(analysis.cells.values()), priced=priced)
+    first_ms, last_ms, now_ms = analysis.first_ms, analysis.last_ms, analysis.pipeline.clock.now_ms
+    lifespan_ms = 0 if first_ms is None or last_ms is None else last_ms - first_ms
+    days = max(1.0, lifespan_ms / DAY_MS)
+    types: dict[str, int] = {}
+    for (_, model_type), cell in sorted(analysis.cells.items()):
+        graphlets = sum(named(cell.counters, "outcome").values())
+        if graphlets:
+            types[model_type] = types.get(model_type, 0) + graphlets
+    since = analysis.since
+    return PipelineFigures(
+        pipeline=analysis.pipeline.name,
+        owner=owner,
+        first=None if first_ms is None else time_to_text(first_ms),
+        last=None if last_ms is None else time_to_text(last_ms),
+        age_days=0.0 if first_ms is None else max(0, now_ms - first_ms) / DAY_MS,
+        lifespan_days=lifespan_ms / DAY_MS,
+        runs_a_day=(totals.runs or 0) / days,
+        trainings_a_day=totals.graphlets / days,
+        model_types=types,
+        since_push_node_seconds=since.node_ms / 1000,
+        since_push_money=since.micros / _MILLION if priced else None,
+        since_push_graphlets=since.tries,
+        totals=totals,
+        weeks=weeks_of(by_week((week, cell) for (week, _), cell in analysis.cells.items()), priced=priced),
+    )
+
+
+def fleet_figures(
+    pipelines: Mapping[str, PipelineAnalysis], owner_of: Callable[[str], str], currency: str | None
+) -> FleetFigures:
+    """The figures of a fleet.
+
+    Parameters
+    ----------
+    pipelines
+        The analysis of each pipeline, by name, up to date.
+    owner_of
+        The owner of a pipeline.
+    currency
+        Of the rate card; None without one.
+
+    Returns
+    -------
+    FleetFigures
+        The figures. What is of no model type is not in those by model type.
+    """
+    priced = currency is not None
+    everything: list[tuple[int, Cell]] = []
+    owners: dict[str, list[tuple[int, Cell]]] = {}
+    types: dict[str, list[tuple[int, Cell]]] = {}
+    of_owner: dict[str, set[str]] = {}
+    of_type: dict[str, set[str]] = {}
+    for name, analysis in pipelines.items():
+        owner = owner_of(name)
+        of_owner.setdefault(owner, set()).add(name)
+        for (week, model_type), cell in analysis.cells.items():
+            everything.append((week, cell))
+            owners.setdefault(owner, []).append((week, cell))
+            if model_type:
+                types.setdefault(model_type, []).append((week, cell))
+                of_type.setdefault(model_type, set()).add(name)
+    return FleetFigures(
+        currency=currency,
+        fleet=group("", len(pipelines), everything, priced=priced),
+        by_owner=[group(name, len(of_owner[name]), owners.get(name, []), priced=priced) for name in sorted(of_owner)],
+        by_model_type=[
+            group(name, len(of_type[name]), types[name], priced=priced, of_type=True) for name in sorted(types)
+        ],
+    )
+
+
+def group(
+    name: str, pipelines: int, cells: list[tuple[int, Cell]], *, priced: bool, of_type: bool = False
+) -> GroupFigures:
+    """The figures of a group of pipelines."""
+    weeks = by_week(cells)
+    totals = totals_of(merged(weeks.values()), priced=priced, of_type=of_type)
+    return GroupFigures(name, pipelines, totals, weeks_of(weeks, priced=priced, of_type=of_type))
