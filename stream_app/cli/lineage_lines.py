@@ -76,6 +76,7 @@ def tree_lines(answer: dict[str, Any]) -> list[str]:
     forest = _Forest(answer)
     drawn = {way: list(forest.draw(way)) for way in ways}
     counts = Counter(name for way in ways for _, name, _ in drawn[way])
+    placed = {name for way in ways for _, name, in_place in drawn[way] if in_place}
     again = (name for name, count in counts.items() if count > 1)
     numbers = {name: number for number, name in enumerate(again, 1)}
     lines, named = [], set[str]()
@@ -84,7 +85,7 @@ def tree_lines(answer: dict[str, Any]) -> list[str]:
             lines.append({"up": "behind it", "down": "what came of it"}[way])
         for stem, name, in_place in drawn[way]:
             number = f"[{numbers[name]}]" if name in numbers else ""
-            if not in_place or name in named:
+            if name in named or (not in_place and name in placed):
                 lines.append(f"{stem}see {number}")
                 continue
             lines.append(f"{stem}{number} {forest.label(name)}" if number else f"{stem}{forest.label(name)}")

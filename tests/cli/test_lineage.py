@@ -196,8 +196,8 @@ def on_a_terminal(folder: Path, *arguments: str) -> list[str]:
     return b"".join(pieces).decode().splitlines()
 
 
-@settings(max_examples=100)
-@given(data=st.data(), events=worlds(), limit=st.sampled_from((3, 1_000)))
+@settings(max_examples=200)
+@given(data=st.data(), events=worlds(), limit=st.sampled_from((1, 3, 1_000)))
 def test_a_tree_names_every_node_once(data: st.DataObject, events: list[Event], limit: int) -> None:
     """Of cycles, of several pages, of both ways; every number stands before one name."""
     detector = detector_of(events)
@@ -213,6 +213,22 @@ def test_a_tree_names_every_node_once(data: st.DataObject, events: list[Event], 
         assert sorted(named) == sorted(node["name"] for node in page["nodes"])
         assert len(set(labels)) == len(labels)
         assert set(re.findall(r"see \[(\d+)\]", "\n".join(lines))) == set(labels)
+
+
+def test_a_node_of_a_page_before_is_named_where_it_is_met() -> None:
+    """Where it closes a cycle it leads no tree of its own."""
+    log = [
+        *ran(0, "first", "Transform", reads=["c"], writes=["a"]),
+        *ran(1, "second", "Transform", reads=["a"], writes=["b"]),
+        *ran(2, "third", "Transform", reads=["b"], writes=["c"]),
+    ]
+    found = [tree_lines(page) for page in pages(detector_of(log), "first", direction="down", limit=5)]
+
+    assert found[1] == [
+        "p/third  (on a page before)",
+        "└─ p/artifact:c  Artifact",
+        "   └─ p/first  (on a page before)",
+    ]
 
 
 def test_names_are_printable_wherever_they_come_from() -> None:
