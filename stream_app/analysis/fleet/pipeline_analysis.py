@@ -24,6 +24,7 @@ from stream_app.analysis.fleet.execution_facts import ExecutionFacts, PriceOf, f
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts, facts_of
 from stream_app.analysis.fleet.order import GraphletOrder, Since, Spent
 from stream_app.analysis.rates import week_of_time
+from stream_app.analysis.redundancy import RedundancyIndex, affected_by, work_of
 from stream_app.core.operators import RUN
 from stream_app.core.state.entities import Execution, Graphlet
 from stream_app.core.state.pipeline import Pipeline
@@ -60,6 +61,7 @@ class PipelineAnalysis:
         self.order = GraphletOrder()
         self.pushes: dict[str, PushCost] = {}
         self.since = Since()
+        self.redundancy = RedundancyIndex()
         self._executions: dict[str, ExecutionFacts] = {}
         self._run_of: dict[str, str] = {}
         self._runs: dict[str, RunFacts] = {}
@@ -84,6 +86,7 @@ class PipelineAnalysis:
             self._take_run_of(execution, runs)
         for execution in changed.executions | changed.rebooked:
             self._take_execution(execution)
+        self._take_work(changed.executions)
         for graphlet in graphlets:
             self._take_graphlet(graphlet)
         for graphlet in changed.outcomes.keys() - graphlets.keys():
@@ -164,6 +167,21 @@ class PipelineAnalysis:
         alone = (facts.start_ms, facts.node_ms, facts.micros) if facts is not None and facts.is_alone else None
         self.order.put_alone(execution.id, alone)
 
+    def _take_work(self, executions: Iterable[Execution]) -> None:
+        """Has the work of executions, and of those that depend on their facts, compared with what was done before."""
+        pipeline = self.pipeline
+        concerned = dict.fromkeys(executions)
+        for execution in executions:
+            concerned.update(dict.fromkeys(affected_by(pipeline, execution)))
+        for execution in concerned:
+            facts = self._executions.get(execution.id)
+            micros = None if self._price_of is None or facts is None else facts.micros
+            work = None if facts is None else work_of(pipeline, execution, facts.node_ms, micros)
+            if work is None:
+                self.redundancy.remove(execution.id)
+            else:
+                self.redundancy.put(work)
+
     def _take_run(self, run_id: str) -> None:
         known, run = self._runs.get(run_id), self.pipeline.runs.get(run_id)
         if known is not None and run is not None and run.had_trainer:
@@ -234,6 +252,7 @@ class PipelineAnalysis:
         for execution_id in evicted:
             self._freeze(self._executions.pop(execution_id), add_execution, key_of_execution)
             self._run_of.pop(execution_id, None)
+            self.redundancy.freeze(execution_id)
         order.merge_alone(evicted)
         for run_id in [each for each in self._runs if each not in pipeline.runs]:
             self._freeze(self._runs.pop(run_id), add_run_facts, key_of_run)
