@@ -63,9 +63,11 @@ def no_push(history: History) -> Draft | None:
     decided = [facts for facts in history.graphlets if is_decided(facts)]
     if len(decided) < NO_PUSH_MIN or any(facts.outcome in (PUSHED, UNKNOWN) for facts in history.graphlets):
         return None
-    # Without any deploy execution, pushes may just not be reported.
+    # Without any deploy execution, pushes may just not be reported, unless validation refuses every model.
+    blessed = {facts.blessed for facts in history.graphlets}
+    known = history.reports_deploys or (False in blessed and True not in blessed)
     stop = (Act(ActKind.STOP_PIPELINE), frozenset(facts.trainer for facts in history.graphlets))
-    return Draft(decided, decided, [stop] if history.reports_deploys else [])
+    return Draft(decided, decided, [stop] if known else [])
 
 
 def trains_too_often(history: History) -> Draft | None:

@@ -1,0 +1,166 @@
+"""Findings of a fleet: a function of the set of events, counted once, ranked, and revised when they change."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_app.analysis.findings import Finding, History, Kind, findings_of, ranked
+from stream_app.analysis.rates import Rates
+from stream_app.core.events import Event
+from tests.analysis.findings.pipelines import SPAN, VALIDATOR, Found, Training, daily, events_of, spans
+from tests.support.builders import HOUR, artifact, ran
+from tests.support.simulated import fleet_events
+
+
+def busy_pipeline() -> list[Training]:
+    """A pipeline of which several rules find the same trainings."""
+    found = [Training(12 * place, data=("a", "b"), pushed=place % 8 == 0) for place in range(24)]
+    found += [Training(12 * place, failed=True, data=("a",)) for place in range(24, 29)]
+    return [*found, *(Training(12 * place, blessed=False, data=("b",)) for place in range(29, 36))]
+
+
+def busy_events() -> list[Event]:
+    return [*spans("ab"), *events_of(busy_pipeline())]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_events_does_not_matter(chance: random.Random) -> None:
+    """Nor does it matter that some come twice, and that findings are asked for in between."""
+    events = [*busy_events(), *random.Random(0).sample(busy_events(), 40)]
+    expected = Found().read(busy_events()).findings.current()
+    chance.shuffle(events)
+    found = Found().read(events[:50])
+    found.findings.current()
+    current = found.read(events[50:]).findings.current()
+
+    assert len(expected) >= 4
+    assert [replace(each, revision=1) for each in current] == expected
+
+
+def test_a_graphlet_is_counted_by_one_finding() -> None:
+    """The first rule that charges it; so the sum over findings is the cost of the graphlets in any of them."""
+    found = Found().read(busy_events())
+    [analysis] = found.fleet.pipelines().values()
+    result = findings_of(History(analysis, {}, None))
+    charged: dict[str, set[str]] = defaultdict(set)
+    for finding in result.findings:
+        for graphlet, name in result.counted_by.items():
+            if name == finding.id:
+                charged[name].add(graphlet)
+    whole = sum(analysis.share_of(facts).node_ms for facts in analysis.order if facts.id in result.counted_by)
+
+    assert len([finding for finding in result.findings if finding.counted]) >= 3
+    assert any(finding.counted_node_ms < finding.node_ms for finding in result.findings)
+    assert [finding.counted for finding in result.findings] == [len(charged[each.id]) for each in result.findings]
+    assert sum(finding.counted_node_ms for finding in result.findings) == whole
+
+
+def test_a_shared_span_is_split_over_its_graphlets() -> None:
+    """Twelve trainings read it, nine of which are charged with a twelfth each."""
+    trainings = [Training(24 * place, data=("a",), code=f"c{place}", pushed=place % 4 == 0) for place in range(12)]
+    found = Found().read([*spans("a"), *events_of(trainings)]).by_kind()
+
+    assert found[Kind.TRAINS_TOO_OFTEN].node_ms == 9 * (HOUR + VALIDATOR + SPAN // 12)
+
+
+def test_money_follows_the_rate_card() -> None:
+    """Trainers on dear nodes, everything else on cheap ones."""
+    rates = Rates(2.0, by={"type": {"Trainer": 10.0}})
+    finding = Found(rates).read(events_of(daily(20))).by_kind()[Kind.NO_PUSH]
+
+    assert finding.micros == 20 * (10_000_000 + 2_000_000 * VALIDATOR // HOUR)
+    assert finding.counted_micros == finding.micros
+
+
+def test_findings_are_ranked_by_money_then_compute_then_id() -> None:
+    """The most expensive first, whatever comes first in the table of rules."""
+    rates = Rates(None, by={"pipeline": {"dear": 9.0}})
+    found = Found(rates)
+    for name, hours in {"cheap": 20, "dear": 1, "b": 5, "a": 5}.items():
+        found.read(events_of(daily(20, node_ms=hours * HOUR), name))
+
+    assert [each.pipeline for each in found.findings.current()] == ["dear", "cheap", "a", "b"]
+    assert ranked(reversed(found.findings.current())) == found.findings.current()
+
+
+def revisions(found: Found) -> dict[Kind, int]:
+    """The revision of each finding."""
+    return {kind: finding.revision for kind, finding in found.by_kind().items()}
+
+
+def test_a_revision_rises_when_a_finding_changes() -> None:
+    """The id stays; asking again changes nothing."""
+    trainings = daily(22)
+    events = events_of(trainings)
+    first = len(events_of(trainings[:20]))
+    found = Found().read(events[:first])
+    assert revisions(found) == revisions(found) == {Kind.NO_PUSH: 1}
+    name = found.by_kind()[Kind.NO_PUSH].id
+
+    assert revisions(found.read(events[first:])) == {Kind.NO_PUSH: 2}
+    assert found.by_kind()[Kind.NO_PUSH].id == name == "p/finding:no_push"
+
+
+def test_a_finding_that_comes_back_has_a_new_revision() -> None:
+    """Who saw it end would take the old one for a repetition."""
+    found = Found().read(events_of(daily(20)))
+    assert revisions(found) == {Kind.NO_PUSH: 1}
+    late = ran(15, "late", "Pusher", run="r0", reads=["model0"], node_ms=1)
+    found.read(late)
+    assert revisions(found) == {}
+    refused = ran(16, "late", "Pusher", run="r0", writes=[artifact("pushed", pushed=0)], node_ms=1)
+
+    assert revisions(found.read(refused)) == {Kind.NO_PUSH: 2}
+
+
+def test_pipelines_with_any_characters_in_their_names_have_findings_of_their_own() -> None:
+    """Ids are escaped as those of graphlets."""
+    found = Found()
+    for name in ("team/ads", "team~1ads", "team"):
+        found.read(events_of(daily(20), name))
+
+    assert {each.id for each in found.findings.current()} == {
+        "team~1ads/finding:no_push", "team~01ads/finding:no_push", "team/finding:no_push",
+    }  # fmt: skip
+
+
+def test_what_was_evicted_is_not_looked_at() -> None:
+    """Findings are about what a pipeline does now."""
+    found = Found().read(events_of([*daily(20), *(Training(24 * day, pushed=True) for day in range(80, 100))]))
+
+    assert Kind.NO_PUSH not in found.by_kind()
+    assert all(int(name.rpartition("t")[2]) >= 20 for each in found.findings.current() for name in each.graphlets)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Found:
+    """A simulated fleet."""
+    return Found().read(fleet_events(30, 12, 3))
+
+
+def test_a_simulated_fleet_has_findings_that_add_up(simulated: Found) -> None:
+    """Most of what was wasted is in one of them, and never more than was spent."""
+    found = simulated.findings.current()
+    ledgers = [simulated.detector.ledger(name) for name in sorted(simulated.detector.pipelines)]
+    counted = sum(finding.counted_node_ms for finding in found)
+
+    assert {each.kind for each in found} >= {Kind.NO_PUSH, Kind.TRAINS_TOO_OFTEN, Kind.SAME_FAILURE, Kind.UNCHANGED}
+    assert 0.5 * sum(each.wasted for each in ledgers) < counted < sum(each.total() for each in ledgers)
+    assert found == simulated.findings.current()
+
+
+def test_no_act_on_a_simulated_fleet_loses_more_than_the_bound(simulated: Found) -> None:
+    """And none saves more than the pipeline has spent."""
+
+    def is_harmless(finding: Finding) -> bool:
+        effect, spent = finding.effect, simulated.detector.ledger(finding.pipeline).total()
+        return effect.lost * 20 <= effect.pushes and 0 <= effect.node_ms <= spent
+
+    assert all(is_harmless(finding) for finding in simulated.findings.current())
