@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.budgets import Tradeoff, tradeoff
 from stream_app.analysis.findings import FindingsFigures
+from stream_app.analysis.fleet.document import FleetDocument
 from stream_app.analysis.intervals import Estimate, share
 from stream_app.analysis.quality import StageFigures, stage_figures
 from stream_app.analysis.rates import Price, Rates, mean_price, merged, money
@@ -165,8 +166,13 @@ class Figures:
     summary: Summary
     #: Whether the events say that they were simulated.
     simulated: bool = False
-    #: None where nobody asked for them.
-    findings: FindingsFigures | None = None
+    #: The fleet, its pipelines, redundant work and findings; None where nobody asked for them.
+    fleet: FleetDocument | None = None
+
+    @property
+    def findings(self) -> FindingsFigures | None:
+        """The findings; None where nobody asked for them."""
+        return None if self.fleet is None else self.fleet.findings
 
 
 def figures(

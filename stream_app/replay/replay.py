@@ -14,6 +14,7 @@ from functools import partial
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.figures import Figures, figures
 from stream_app.analysis.findings import FleetFindings, figures_of_findings
+from stream_app.analysis.fleet.document import fleet_document
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.sums import ReplayStatistics
 from stream_app.core.detector import Detector, Settings
@@ -80,6 +81,7 @@ class Replay:
         self._writing = writing
         self._attribution = attribution or Attribution()
         self._tracing = tracing
+        self._fleet: FleetAnalysis | None = None
         self._findings = self._follow() if findings else None
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
@@ -127,9 +129,9 @@ class Replay:
     def _follow(self) -> FleetFindings:
         nodes, rates = self.settings.operators.nodes, self._attribution.rates
         price_of = rates.micros if rates.given else None
-        fleet = FleetAnalysis(nodes, price_of)
-        self.detector.follow(fleet)
-        return FleetFindings(fleet, nodes, price_of)
+        self._fleet = FleetAnalysis(nodes, price_of)
+        self.detector.follow(self._fleet)
+        return FleetFindings(self._fleet, nodes, price_of)
 
     def finish(self, seed: int = 0) -> Figures:
         """Writes the graphlets that are still kept, and computes the figures.
@@ -150,11 +152,11 @@ class Replay:
             for graphlet in pipeline.graphlets.values()
         )
         attribution = self._attribution
-        if self._findings is None:
+        if self._findings is None or self._fleet is None:
             return figures(self.statistics, self.detector, kept, attribution, seed)
         found = figures_of_findings(self._findings.current(), attribution.owner, priced=attribution.rates.given)
         every = figures(self.statistics, self.detector, kept, attribution, seed, lines(found.findings))
-        return replace(every, findings=found)
+        return replace(every, fleet=fleet_document(self._fleet.pipelines(), attribution, found))
 
 
 def replay(

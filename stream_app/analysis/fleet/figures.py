@@ -209,11 +209,17 @@ def quantiles_of(cell: Cell) -> dict[str, Quantiles]:
     """The quantiles of every measure; those of times in seconds, of compute in node-seconds."""
     found = {}
     for measure, buckets in sorted(cell.measures.items()):
-        scale = PER_MILLE if measure == "overlap" else 1000 if "_ms" in measure else 1
-        low, middle, high = (quantile(buckets, share) or 0.0 for share in _SHARES)
+        values = [in_units(measure, quantile(buckets, share) or 0.0) for share in _SHARES]
         name = measure.replace("node_ms", "node_seconds").replace("_ms", "_seconds")
-        found[name] = Quantiles(sum(buckets.values()), low / scale, middle / scale, high / scale)
+        found[name] = Quantiles(sum(buckets.values()), *values)
     return found
+
+
+def in_units(measure: str, value: float) -> float:
+    """A quantile of a measure in the units of figures: seconds, a share, or a whole number."""
+    if "_ms" in measure:
+        return value / 1000
+    return min(1.0, round(value) / PER_MILLE) if measure == "overlap" else round(value)
 
 
 def weeks_of(cells: Mapping[int, Cell], *, priced: bool, of_type: bool = False) -> list[WeekFigures]:
