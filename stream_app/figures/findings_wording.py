@@ -23,7 +23,7 @@ TITLES: Mapping[Kind, str] = {
 LOOKS: Mapping[Kind, str] = {
     Kind.NO_PUSH: "look whether its pushes are reported: no deploy execution was seen",
     Kind.TRAINS_TOO_OFTEN: "look at its trainings one by one: at any slower pace pushes would have been lost",
-    Kind.SAME_FAILURE: "look why it fails: waiting for new code would have lost pushes",
+    Kind.SAME_FAILURE: "look why it fails: the same code has trained in between, or later",
     Kind.NOT_BLESSED: "look why its models are refused",
     Kind.UNCHANGED: "look what makes these trainings differ: without them pushes would have been lost",
     Kind.SILENT: "look whether it is still scheduled",

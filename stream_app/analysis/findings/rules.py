@@ -29,6 +29,8 @@ EVERY_MAX = 10
 FAILURES_MIN = 3
 #: Refused models in a row: validation refuses single models rightly.
 REFUSED_MIN = 5
+#: Code is blamed only if of so many trainings that waiting for new code would have skipped one at most went well.
+WENT_WELL = 20
 #: Models that nobody validated, and their share of all: a validator that did not run once is no missing validation.
 UNVALIDATED_MIN, UNVALIDATED_SHARE = 10, 0.9
 #: Intervals between runs from which a usual one is known; how much longer, and how long at least, a silence is. A day,
@@ -97,17 +99,15 @@ def same_failure(history: History) -> Draft | None:
             streaks.pop(facts.code, None)
     behind = [facts for facts in history.graphlets if facts.trainer in found]
 
-    def skipped(failures: int) -> frozenset[str]:
-        return after_streaks(
-            history.graphlets,
-            lambda facts: ("", facts.code) if facts.code else None,
-            has_failed,
-            lambda facts: facts.trainer in history.trained,
-            failures,
-        )
+    def has_trained(facts: GraphletFacts) -> bool:
+        return facts.trainer in history.trained
 
     # A second try tells a fault of the code from one of a machine, and still saves the third.
-    proposals = [(Act(ActKind.FIX_CODE, failures), skipped(failures)) for failures in range(1, FAILURES_MIN)]
+    proposals = [
+        proposal
+        for failures in range(1, FAILURES_MIN)
+        for proposal in fix_code(history, lambda facts: ("", facts.code), has_failed, has_trained, failures)
+    ]
     return Draft(behind, behind, proposals) if behind else None
 
 
@@ -122,14 +122,13 @@ def not_blessed(history: History) -> Draft | None:
     if not found:
         return None
     behind = [facts for facts in history.graphlets if facts.trainer in found]
-    skipped = after_streaks(
-        history.graphlets,
-        lambda facts: (facts.model_type, facts.code) if facts.code else None,
+    proposals = fix_code(
+        history,
+        lambda facts: (facts.model_type, facts.code),
         is_refused,
-        lambda facts: facts.blessed is not None,
+        lambda facts: facts.blessed is not None and not is_refused(facts),
         REFUSED_MIN,
     )
-    proposals = [(Act(ActKind.FIX_CODE, REFUSED_MIN), skipped)] if skipped else []
     return Draft(behind, [facts for facts in behind if facts.outcome == NOT_PUSHED], proposals)
 
 
@@ -187,6 +186,36 @@ RULES: Mapping[Kind, Callable[[History], Draft | None]] = {
     Kind.PUSHED_UNVALIDATED: pushed_unvalidated,
     Kind.SILENT: silent,
 }
+
+
+def fix_code(
+    history: History,
+    key_of: Callable[[GraphletFacts], tuple[str, str]],
+    is_bad: Callable[[GraphletFacts], bool],
+    is_good: Callable[[GraphletFacts], bool],
+    length: int,
+) -> list[tuple[Act, frozenset[str]]]:
+    """The proposal to train nothing again that went wrong several times in a row; none where that is no good advice.
+
+    Parameters
+    ----------
+    history
+        The graphlets of the pipeline.
+    key_of
+        Of a training whose code is known, what is the same in trainings that are alike.
+    is_bad, is_good, length
+        As of `after_streaks`.
+
+    Returns
+    -------
+    list of tuple of Act and frozenset of str
+        Empty where nothing would be skipped, or too much that went well.
+    """
+    skipped = after_streaks(
+        history.graphlets, lambda facts: key_of(facts) if facts.code else None, is_bad, is_good, length
+    )
+    well = sum(facts.trainer in skipped and is_good(facts) for facts in history.graphlets)
+    return [(Act(ActKind.FIX_CODE, length), skipped)] if skipped and well <= len(skipped) // WENT_WELL else []
 
 
 def is_decided(facts: GraphletFacts) -> bool:

@@ -179,6 +179,14 @@ def test_waiting_for_new_code_is_not_recommended_where_the_old_code_was_pushed_l
     assert findings_in([*thrice, Training(240, pushed=True)])[Kind.SAME_FAILURE].act == Act(ActKind.LOOK)
 
 
+def test_waiting_for_new_code_is_not_recommended_where_the_old_code_went_on_to_train() -> None:
+    """It would save much, but not what failures cost."""
+    failing = daily(4, failed=True)
+
+    assert findings_in([*failing, *daily(6)[4:]])[Kind.SAME_FAILURE].act == Act(ActKind.LOOK)
+    assert findings_in([*failing, Training(100, code="c2")])[Kind.SAME_FAILURE].act == Act(ActKind.FIX_CODE, 1)
+
+
 # Models not blessed
 
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from stream_app.analysis.attribution import Attribution
+from stream_app.analysis.figures import Figures
 from stream_app.analysis.findings import Act, ActKind, FindingFigures, Kind, figures_of_findings
 from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Settings
@@ -123,7 +124,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
 def test_a_replay_has_findings_where_they_are_asked_for(replayed: Replayed, tmp_path: Path) -> None:
     """In its JSON, and the most expensive ones in the summary; nobody pays for them otherwise."""
     found = orjson.loads(orjson.dumps(replayed))["figures"]
-    section = found["findings"]
+    section = found["fleet"]["findings"]
     plain = replay([write_lines(tmp_path / "events.jsonl", fleet_lines())], Settings(), None)
 
     assert section["findings"]
@@ -138,6 +139,13 @@ def test_a_replay_has_findings_where_they_are_asked_for(replayed: Replayed, tmp_
     assert (plain.figures.findings, list(plain.figures.summary.findings)) == (None, [])
 
 
+def with_findings(figures: Figures, found: list[FindingFigures]) -> Figures:
+    """The same figures with other findings."""
+    assert figures.fleet is not None
+    findings = replace(figures.fleet.findings, findings=found)
+    return replace(figures, fleet=replace(figures.fleet, findings=findings))
+
+
 def test_the_page_lists_all_findings(replayed: Replayed) -> None:
     """Each with its sentence and what to do; no section without them, and a sentence where there are none."""
     figures = replayed.figures
@@ -149,15 +157,15 @@ def test_the_page_lists_all_findings(replayed: Replayed) -> None:
     for each in figures.findings.findings:
         assert sentence(each) in text
         assert advice(each) in text
-    assert 'id="findings"' not in page(replace(figures, findings=None))
-    assert "No rule found anything." in page(replace(figures, findings=replace(figures.findings, findings=[])))
+    assert 'id="findings"' not in page(replace(figures, fleet=None))
+    assert "No rule found anything." in page(with_findings(figures, []))
 
 
 def test_a_page_with_many_findings_folds_the_rest(replayed: Replayed) -> None:
     """Twenty are shown at once."""
     assert replayed.figures.findings is not None
     many = replayed.figures.findings.findings[:1] * 25
-    text = page(replace(replayed.figures, findings=replace(replayed.figures.findings, findings=many)))
+    text = page(with_findings(replayed.figures, many))
 
     assert "<summary>5 further findings</summary>" in text
     assert text.count(sentence(many[0])) == 25
