@@ -23,7 +23,9 @@ def pipelines(draw: st.DrawFn) -> list[Training]:
     """Pipelines that do all that findings are about, some of it often."""
     pushes, failures, changes = (draw(st.sampled_from((0, 0, 1, 2, 3, 8))) for _ in range(3))
     refusals = draw(st.sampled_from((0, 0, 2, 5, 9, 10)))
-    validators = draw(st.sampled_from(((None,), (None,), (True,), (True, True, None))))
+    validators = draw(st.sampled_from(((None,), (True,), (True, True, None))))
+    if validators == (None,):
+        refusals, failures, pushes = 0, draw(st.sampled_from((0, 2))), draw(st.sampled_from((0, 2)))
     found, hour = [], 0
     for place in range(draw(st.integers(5, 45))):
         window = draw(st.integers(0, 2)) if draw(st.integers(0, 9)) < changes else 0
@@ -89,6 +91,7 @@ def test_the_act_is_the_best_of_those_that_lose_no_more_than_the_bound(trainings
         assert finding.act.kind is ActKind.LOOK
 
 
+@pytest.mark.slow
 def test_the_pipelines_above_have_findings_of_every_kind() -> None:
     """So that the tests above say something: every rule fires, and every act is recommended; silence has no act."""
     seen: Counter[Kind | ActKind] = Counter()
