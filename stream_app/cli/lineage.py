@@ -10,7 +10,7 @@ import typer
 
 from stream_app.cli.assembly import settings_of, sources_of
 from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, print_json, time_of
-from stream_app.cli.service_flags import TokenFileFlag, service_of
+from stream_app.cli.service_flags import TokenFileFlag, running_service
 from stream_app.cli.stores import SOURCES_HELP, stores_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def lineage(
         "after": after,
         "across": across or None,
     }
-    service = _service(files, token_file)
+    service = running_service(files, token_file)
     faults: list[str] = []
     if service is not None:
         answer = _of_service(service, name, graphlet, how)
@@ -94,14 +94,6 @@ def lineage(
         from stream_app.replay.reading import InputError
 
         raise InputError("; ".join(faults))
-
-
-def _service(files: list[str], token_file: Path | None) -> Service | None:
-    """The running service that is asked; None where sources are read. A tracking server of MLflow is a source."""
-    if len(files) != 1 or not files[0].lower().startswith(("http://", "https://")) or "@" in files[0]:
-        return None
-    service = service_of(files[0], token_file)
-    return service if service.is_there() else None
 
 
 def _of_service(service: Service, name: str, graphlet: str | None, how: dict[str, Any]) -> dict[str, Any]:

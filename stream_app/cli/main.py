@@ -13,6 +13,7 @@ from typing import Annotated, cast
 import typer
 
 from stream_app.cli import (
+    analyze,
     check,
     deliveries,
     demo,
@@ -50,6 +51,7 @@ app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(check.check)
 app.command()(explain.explain)
+app.command()(analyze.analyze)
 app.command()(lineage.lineage)
 app.command()(serve.serve)
 app.command()(follow.follow)

@@ -43,6 +43,27 @@ def service_of(url: str, token_file: Path | None) -> Service:
     return Service(url, token_file)
 
 
+def running_service(sources: list[str], token_file: Path | None) -> Service | None:
+    """The running service that is asked instead of reading sources; a tracking server of MLflow is a source.
+
+    Parameters
+    ----------
+    sources
+        The arguments of the command.
+    token_file
+        The flag.
+
+    Returns
+    -------
+    Service or None
+        None where sources are read.
+    """
+    if len(sources) != 1 or not sources[0].lower().startswith(("http://", "https://")) or "@" in sources[0]:
+        return None
+    service = service_of(sources[0], token_file)
+    return service if service.is_there() else None
+
+
 def part(name: str) -> str:
     """A name as a part of a path."""
     # A part of dots alone would be taken for a step up.

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from stream_app.analysis.figures import Figures
 from stream_app.core.features.descriptions import describe
 from stream_app.errors import OptionsError
-from stream_app.figures import charts, findings_wording, numbers, wording
+from stream_app.figures import charts, findings_wording, fleet_wording, numbers, wording
 
 
 def write_page(path: str, found: Figures) -> None:
@@ -17,7 +17,11 @@ def write_page(path: str, found: Figures) -> None:
 
     Raises OptionsError when it cannot be written.
     """
-    text = page(found)
+    write_text(path, page(found))
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a page to a file; raises OptionsError when it cannot be written."""
     try:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -37,8 +41,9 @@ def page(found: Figures) -> str:
         "calibration": charts.calibration_chart(found.stages),
         "flags": charts.flag_chart(found.flag_times),
     }
-    return _environment(found).get_template("page.html.j2").render(
+    return environment_of(found).get_template("page.html.j2").render(
         found=found,
+        fleet=found.fleet,
         active=next(each for each in tradeoff.budgets if each.in_force),
         graphlets=sum(each.graphlets for each in found.outcomes),
         charts=drawn,
@@ -49,11 +54,18 @@ def page(found: Figures) -> str:
     )  # fmt: skip
 
 
-def _environment(found: Figures) -> Environment:
+def environment_of(found: object) -> Environment:
+    """The templates, with what they show and the words for it."""
     environment = Environment(
         loader=PackageLoader("stream_app.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals["found"] = found
+    environment.globals.update(
+        found=found,
+        measures=fleet_wording.MEASURES,
+        uses=fleet_wording.USES,
+        kinds=fleet_wording.KINDS,
+        remedies=fleet_wording.REMEDIES,
+    )
     environment.filters.update(
         percent=numbers.percent,
         interval=numbers.interval,
@@ -69,6 +81,8 @@ def _environment(found: Figures) -> Environment:
         cost=numbers.cost,
         advice=wording.advice,
         missing=wording.missing,
+        change=fleet_wording.change,
+        duration=fleet_wording.duration,
         finding_title=findings_wording.title,
         finding_sentence=findings_wording.sentence,
         finding_advice=findings_wording.advice,

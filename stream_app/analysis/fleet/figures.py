@@ -84,8 +84,9 @@ class Totals:
 class WeekFigures:
     """A week: the figures that are compared from week to week, and their change in shares of the week before."""
 
-    #: The Monday.
+    #: The Monday, and whether the events cover the week from its beginning to its end.
     start: str
+    whole: bool
     runs: int | None
     graphlets: int
     pushed: int
@@ -95,7 +96,7 @@ class WeekFigures:
     push_node_seconds: float | None
     #: Days on which an execution started.
     active_days: int
-    #: Figure -> change against the week before; a figure without a value, or that was 0 then, has none.
+    #: Figure -> change against the week before, where both are whole; what was 0 then, or has no value, has none.
     change: Mapping[str, float]
 
 
@@ -222,13 +223,17 @@ def in_units(measure: str, value: float) -> float:
     return min(1.0, round(value) / PER_MILLE) if measure == "overlap" else round(value)
 
 
-def weeks_of(cells: Mapping[int, Cell], *, priced: bool, of_type: bool = False) -> list[WeekFigures]:
+def weeks_of(
+    cells: Mapping[int, Cell], period: tuple[int, int], *, priced: bool, of_type: bool = False
+) -> list[WeekFigures]:
     """The weeks up to the newest with anything in it, without gaps, each with its change.
 
     Parameters
     ----------
     cells
         Number of the week to its sums.
+    period
+        From when to when there are events, in ms since 1970 UTC.
     priced, of_type
         As of `totals_of`.
 
@@ -242,13 +247,15 @@ def weeks_of(cells: Mapping[int, Cell], *, priced: bool, of_type: bool = False) 
     last = max(cells)
     first = max(min(cells), last - WEEKS_MAX + 1)
     found: list[WeekFigures] = []
-    before = totals_of(cells.get(first - 1, Cell()), priced=priced, of_type=of_type)
+    before: Totals | None = None
     for number in range(first, last + 1):
         cell = cells.get(number, Cell())
         now = totals_of(cell, priced=priced, of_type=of_type)
+        whole = period[0] <= week_start_ms(number) and week_start_ms(number + 1) <= period[1]
         found.append(
             WeekFigures(
                 start=time_to_text(week_start_ms(number))[:10],
+                whole=whole,
                 runs=now.runs,
                 graphlets=now.graphlets,
                 pushed=now.pushed,
@@ -257,10 +264,10 @@ def weeks_of(cells: Mapping[int, Cell], *, priced: bool, of_type: bool = False) 
                 money=now.money,
                 push_node_seconds=now.push_node_seconds,
                 active_days=len(named(cell.counters, "active")),
-                change=changes(before, now),
+                change=changes(before, now) if whole and before is not None else {},
             )
         )
-        before = now
+        before = now if whole else None
     return found
 
 
@@ -323,7 +330,11 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
         since_push_money=since.micros / _MILLION if priced else None,
         since_push_graphlets=since.tries,
         totals=totals,
-        weeks=weeks_of(by_week((week, cell) for (week, _), cell in analysis.cells.items()), priced=priced),
+        weeks=weeks_of(
+            by_week((week, cell) for (week, _), cell in analysis.cells.items()),
+            (first_ms or 0, max(last_ms or 0, now_ms)),
+            priced=priced,
+        ),
     )
 
 
@@ -347,6 +358,10 @@ def fleet_figures(
         The figures. What is of no model type is not in those by model type.
     """
     priced = currency is not None
+    period = (
+        min((each.first_ms for each in pipelines.values() if each.first_ms is not None), default=0),
+        max((each.pipeline.clock.now_ms for each in pipelines.values()), default=0),
+    )
     everything: list[tuple[int, Cell]] = []
     owners: dict[str, list[tuple[int, Cell]]] = {}
     types: dict[str, list[tuple[int, Cell]]] = {}
@@ -363,18 +378,26 @@ def fleet_figures(
                 of_type.setdefault(model_type, set()).add(name)
     return FleetFigures(
         currency=currency,
-        fleet=group("", len(pipelines), everything, priced=priced),
-        by_owner=[group(name, len(of_owner[name]), owners.get(name, []), priced=priced) for name in sorted(of_owner)],
+        fleet=group("", len(pipelines), everything, period, priced=priced),
+        by_owner=[
+            group(name, len(of_owner[name]), owners.get(name, []), period, priced=priced) for name in sorted(of_owner)
+        ],
         by_model_type=[
-            group(name, len(of_type[name]), types[name], priced=priced, of_type=True) for name in sorted(types)
+            group(name, len(of_type[name]), types[name], period, priced=priced, of_type=True) for name in sorted(types)
         ],
     )
 
 
 def group(
-    name: str, pipelines: int, cells: list[tuple[int, Cell]], *, priced: bool, of_type: bool = False
+    name: str,
+    pipelines: int,
+    cells: list[tuple[int, Cell]],
+    period: tuple[int, int],
+    *,
+    priced: bool,
+    of_type: bool = False,
 ) -> GroupFigures:
     """The figures of a group of pipelines."""
     weeks = by_week(cells)
     totals = totals_of(merged(weeks.values()), priced=priced, of_type=of_type)
-    return GroupFigures(name, pipelines, totals, weeks_of(weeks, priced=priced, of_type=of_type))
+    return GroupFigures(name, pipelines, totals, weeks_of(weeks, period, priced=priced, of_type=of_type))

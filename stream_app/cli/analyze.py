@@ -1,0 +1,130 @@
+"""`stream-app analyze`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.cli.assembly import attribution_of, settings_of, sources_of
+from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, print_json, time_of
+from stream_app.cli.service_flags import TokenFileFlag, running_service
+from stream_app.cli.stores import SOURCES_HELP, stores_of
+from stream_app.cli.tables import table
+
+if TYPE_CHECKING:
+    from stream_app.analysis.fleet.document import FleetDocument
+
+
+def analyze(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help=f"{SOURCES_HELP} Or the address of one running stream-app serve, which is asked.",
+            show_default=False,
+        ),
+    ],
+    format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
+    report: Annotated[str | None, typer.Option(metavar="FILE", help="Write a report in one HTML file.")] = None,
+    config: ConfigFlag = None,
+    now: NowFlag = None,
+    token_file: TokenFileFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show how a fleet of pipelines trains and deploys, what that costs, and where work is done twice.
+
+    It needs no model and no history: every figure is a sum over the events.
+
+    [bold]Example:[/]  stream-app analyze events-*.jsonl.gz --report fleet.html
+    """
+    if report is not None:
+        from stream_app.cli.replay import check_report
+        from stream_app.replay.sinks import Sinks
+
+        check_report(report, Sinks(), files)
+    service = running_service(files, token_file)
+    why: str | None = None
+    faults: list[str] = []
+    if service is not None:
+        from stream_app.cli.fleet_client import fleet_of
+
+        found = fleet_of(service)
+    else:
+        found, why, faults = _of_files(files, format, config, now, quiet=json)
+    if report is not None:
+        from stream_app.report.fleet_page import write_fleet_page
+
+        write_fleet_page(report, found)
+    if json:
+        print_json(found)
+    else:
+        _show(found)
+        if why is not None:
+            typer.echo(why)
+        if report is not None:
+            typer.echo(f"report: {report}")
+    if faults:
+        from stream_app.replay.reading import InputError
+
+        raise InputError("; ".join(faults))
+
+
+def _of_files(
+    files: list[str],
+    format: Format,  # noqa: A002
+    config: Path | None,
+    now: str | None,
+    *,
+    quiet: bool,
+) -> tuple[FleetDocument, str | None, list[str]]:
+    """The figures of some files and stores, why there is nothing trained or pushed in them, and what is wrong."""
+    from stream_app.cli.replay import nothing, why_of
+    from stream_app.replay.decoding import SeenTypes
+    from stream_app.replay.progress import Progress
+    from stream_app.replay.replay import replay
+    from stream_app.runtime import garbage
+
+    options = load_options(config)
+    garbage.tune()
+    settings, seen = settings_of(options), SeenTypes(sources_of(options))
+    with Progress(quiet=quiet) as progress:
+        found = replay(
+            files,
+            settings,
+            None,
+            source=format.value,
+            sources=seen.sources,
+            stores=stores_of(options),
+            now_ms=time_of(now),
+            attribution=attribution_of(options),
+            findings=True,
+            progress=progress.update,
+        )
+    fleet = found.figures.fleet
+    assert fleet is not None
+    return fleet, why_of(found.figures, seen, settings, files), [*progress.faults, *nothing(found.figures)]
+
+
+def _show(found: FleetDocument) -> None:
+    """Prints a summary, and what is largest."""
+    from stream_app.report.fleet_lines import (
+        PIPELINE_HEADS,
+        finding_lines,
+        pipeline_rows,
+        redundant_rows,
+        summary_lines,
+    )
+
+    for line in summary_lines(found):
+        typer.echo(line)
+    for title, heads, rows in (
+        ("pipelines that spent most:", PIPELINE_HEADS, pipeline_rows(found)),
+        ("redundant work:", ("what", "executions", "node-hours", "saved by"), redundant_rows(found)),
+    ):
+        if rows:
+            typer.echo(f"\n{title}\n{table(heads, rows)}")
+    findings = list(finding_lines(found))
+    if findings:
+        typer.echo("\nfindings:\n" + "\n".join(findings))
