@@ -22,10 +22,10 @@ TITLES: Mapping[Kind, str] = {
 #: What to do where no act is recommended.
 LOOKS: Mapping[Kind, str] = {
     Kind.NO_PUSH: "look whether its pushes are reported: no deploy execution was seen",
-    Kind.TRAINS_TOO_OFTEN: "look at its trainings one by one: at any slower pace pushes would have been lost",
+    Kind.TRAINS_TOO_OFTEN: "look at its trainings one by one: every slower pace would have lost too many pushes",
     Kind.SAME_FAILURE: "look why it fails: the same code has trained in between, or later",
     Kind.NOT_BLESSED: "look why its models are refused",
-    Kind.UNCHANGED: "look what makes these trainings differ: without them pushes would have been lost",
+    Kind.UNCHANGED: "look what makes these trainings differ: without them too many pushes would have been lost",
     Kind.SILENT: "look whether it is still scheduled",
 }
 _EVERY = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth"}
@@ -38,7 +38,7 @@ def title(finding: FindingFigures) -> str:
 
 
 def sentence(finding: FindingFigures) -> str:
-    """What was found, in one sentence.
+    """What was found, in one or two sentences.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def sentence(finding: FindingFigures) -> str:
         return f"None of {plural(number, 'graphlet')} since {since} was pushed."
     if finding.kind is Kind.TRAINS_TOO_OFTEN:
         return (
-            f"{plural(finding.trainings, 'training')} for {plural(pushes, 'push')}: {count(number)} that "
-            f"{'was' if number == 1 else 'were'} not pushed would not have been trained at the pace of the pushes."
+            f"{plural(finding.trainings, 'training')} for {plural(pushes, 'push')}. At the pace of the pushes, "
+            f"{plural(number, 'training')} without a push would not have run."
         )
     if finding.kind is Kind.SAME_FAILURE:
         return f"{plural(number, 'training')} failed with code that had failed before, since {since}."

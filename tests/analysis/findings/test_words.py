@@ -42,7 +42,7 @@ def pushing(number: int, *places: int) -> list[Training]:
         ),
         (
             figures_in(pushing(13, 2, 5, 10), Kind.TRAINS_TOO_OFTEN),
-            "13 trainings for 3 pushes: 6 that were not pushed would not have been trained at the pace of the pushes.",
+            "13 trainings for 3 pushes. At the pace of the pushes, 6 trainings without a push would not have run.",
             ("train every fourth run: 2,249 node-hours a month, no push would have been lost, "
             "3 would have been 2.0 d later at the median, 3.0 d at worst"),
         ),
