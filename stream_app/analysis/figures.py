@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.budgets import Tradeoff, tradeoff
 from stream_app.analysis.findings import FindingsFigures
-from stream_app.analysis.fleet.document import FleetDocument
+from stream_app.analysis.fleet_document import FleetDocument
 from stream_app.analysis.intervals import Estimate, share
 from stream_app.analysis.quality import StageFigures, stage_figures
 from stream_app.analysis.rates import Price, Rates, mean_price, merged, money

@@ -14,7 +14,7 @@ from stream_app.cli.stores import SOURCES_HELP, stores_of
 from stream_app.cli.tables import table
 
 if TYPE_CHECKING:
-    from stream_app.analysis.fleet.document import FleetDocument
+    from stream_app.analysis.fleet_document import FleetDocument
 
 
 def analyze(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream_app.analysis.fleet.document import FleetDocument
+    from stream_app.analysis.fleet_document import FleetDocument
     from stream_app.cli.service_client import Service
 
 
@@ -24,7 +24,7 @@ def fleet_of(service: Service) -> FleetDocument:
     """
     from pydantic import TypeAdapter
 
-    from stream_app.analysis.fleet.document import FleetDocument
+    from stream_app.analysis.fleet_document import FleetDocument
 
     found = service.get("/v1/fleet")
     pipelines: list[object] = []

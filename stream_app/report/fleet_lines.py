@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stream_app.analysis.fleet.document import FleetDocument
-from stream_app.analysis.fleet.figures import PipelineFigures, Totals, WeekFigures
+from stream_app.analysis.fleet.values import PipelineFigures, Totals, WeekFigures
+from stream_app.analysis.fleet_document import FleetDocument
 from stream_app.figures.findings_wording import advice, sentence
 from stream_app.figures.fleet_wording import KINDS, REMEDIES, change, duration
 from stream_app.figures.numbers import amount, count, node_hours, percent, plural

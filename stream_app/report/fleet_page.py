@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from types import SimpleNamespace
 
-from stream_app.analysis.fleet.document import FleetDocument
+from stream_app.analysis.fleet_document import FleetDocument
 from stream_app.analysis.rates import Rates
 from stream_app.report.page import environment_of, write_text
 

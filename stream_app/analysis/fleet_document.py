@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.findings import FindingsFigures
-from stream_app.analysis.fleet.figures import FleetFigures, PipelineFigures, fleet_figures, pipeline_figures
+from stream_app.analysis.fleet.figures import fleet_figures, pipeline_figures
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
 from stream_app.analysis.fleet.redundant import Redundant, redundant_work
+from stream_app.analysis.fleet.values import FleetFigures, PipelineFigures
 
 
 @dataclass(frozen=True, slots=True)
