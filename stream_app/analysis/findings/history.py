@@ -15,7 +15,7 @@ from stream_app.core.outputs import PUSHED
 from stream_app.core.state.entities import Execution
 from stream_app.core.units import DAY_MS
 
-#: Compute is told for so many days.
+#: The time for which rates of compute are given.
 MONTH_MS = 30 * DAY_MS
 
 

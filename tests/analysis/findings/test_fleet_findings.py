@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.analysis.findings import Finding, History, Kind, findings_of, ranked
+from stream_app.analysis.findings import Finding, FleetFindings, History, Kind, findings_of, ranked
+from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.rates import Rates
+from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from tests.analysis.findings.pipelines import SPAN, VALIDATOR, Found, Training, daily, events_of, spans
 from tests.support.builders import HOUR, artifact, ran
@@ -42,6 +44,29 @@ def test_the_order_of_events_does_not_matter(chance: random.Random) -> None:
 
     assert len(expected) >= 4
     assert [replace(each, revision=1) for each in current] == expected
+
+
+@pytest.mark.parametrize("days", [0, 70], ids=["nothing evicted", "some evicted"])
+def test_findings_are_the_same_after_a_restart(days: int) -> None:
+    """They are made of what is kept: a detector that is loaded gives those of the one that went on."""
+    before = [Training(24 * day, pushed=True) for day in range(days)]
+    later = [replace(each, hour=24 * days + each.hour) for each in busy_pipeline()]
+    went_on, detector = Found(), Detector(Settings(), keep_rows=True)
+    rows: dict[bytes, bytes] = {}
+    for event in [*spans("ab"), *events_of([*before, *later])]:
+        went_on.read([event])
+        detector.step(event)
+        for key, row in detector.take_rows():
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+    loaded = Detector.load(Settings(), rows)
+    fleet = FleetAnalysis()
+    loaded.follow(fleet)
+
+    assert len(went_on.findings.current()) >= 3
+    assert FleetFindings(fleet, None, None).current() == went_on.findings.current()
 
 
 def test_a_graphlet_is_counted_by_one_finding() -> None:
