@@ -247,7 +247,7 @@ class Detector:
             return []
         accounting.settle(pipeline, settings.operators.nodes)
         outputs: list[Output] = [Closed(describe(pipeline, graphlet, settings.operators)) for graphlet in closing]
-        if self._follower is not None and closing:
+        if self._follower is not None:
             self._follower.before_eviction(pipeline, closing)
         before = len(pipeline.executions)
         retention.evict(pipeline, closing)

@@ -8,6 +8,9 @@ from typing import Any
 
 from stream_app.analysis.fleet.sketch import Buckets, bucket_of
 
+#: A cell's week and model type; the type is "" for what is not of one model.
+Key = tuple[int, str]
+
 
 @dataclass(slots=True)
 class Cell:
@@ -89,7 +92,7 @@ class Cell:
         """The cell of a plain value."""
         counters, measures = row
         return cls(
-            dict(counters),
+            {str(name): int(amount) for name, amount in counters.items()},
             {name: {int(bucket): int(count) for bucket, count in buckets} for name, buckets in measures.items()},
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from stream_app.analysis.fleet.execution_facts import PriceOf
+from stream_app.analysis.fleet.fleet_rows import StoredRow, by_pipeline, changed_rows, load
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
 from stream_app.core.outcomes import accounting
 from stream_app.core.state.entities import Graphlet
@@ -23,16 +24,53 @@ class FleetAnalysis:
         Execution type to number of nodes, for executions without a reported cost.
     price_of
         What an execution costs; None without a rate card.
+    label_names
+        The properties of executions of which the latest value is kept for each pipeline (`PipelineAnalysis.labels`).
     """
 
-    def __init__(self, nodes: Mapping[str, float] | None = None, price_of: PriceOf | None = None) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, float] | None = None,
+        price_of: PriceOf | None = None,
+        label_names: Collection[str] = (),
+    ) -> None:
         self._nodes = nodes or {}
         self._price_of = price_of
+        self._label_names = label_names
         self._pipelines: dict[str, PipelineAnalysis] = {}
+        #: Rows that were loaded, of pipelines that have not entered yet.
+        self._stored: dict[str, list[StoredRow]] = {}
+
+    def load(self, rows: Mapping[bytes, bytes]) -> None:
+        """Takes in what an earlier analysis knew of evicted work, before it follows a detector.
+
+        Parameters
+        ----------
+        rows
+            The rows of the same position as those of the detector; others than `FLEET` are left alone.
+
+        Raises
+        ------
+        StateError
+            A row cannot be read. It may also be raised by `enter`.
+        """
+        self._stored = by_pipeline(rows)
+
+    def take_rows(self) -> list[tuple[bytes, bytes | None]]:
+        """Returns the rows that changed since the last call.
+
+        Returns
+        -------
+        list of tuple
+            Key, which begins with `FLEET`, and value of each row; the value is None for a row that was dropped.
+        """
+        return [row for each in self._pipelines.values() if each.is_unsaved for row in changed_rows(each)]
 
     def enter(self, pipeline: Pipeline) -> None:
         """Begins to follow a pipeline."""
-        self._pipelines[pipeline.name] = PipelineAnalysis(pipeline, self._nodes, self._price_of)
+        analysis = PipelineAnalysis(pipeline, self._nodes, self._price_of, self._label_names)
+        load(analysis, self._stored.pop(pipeline.name, []))
+        self._pipelines[pipeline.name] = analysis
 
     def before_eviction(self, pipeline: Pipeline, closing: Sequence[Graphlet]) -> None:
         """Takes in what changed, before graphlets are closed."""
@@ -54,8 +92,30 @@ class FleetAnalysis:
         Mapping of str to PipelineAnalysis
             The analysis of each pipeline, by name, up to date.
         """
-        for analysis in self._pipelines.values():
-            accounting.settle(analysis.pipeline, self._nodes)
-            analysis.settle()
-            analysis.settle_pushes()
+        for name in self._pipelines:
+            self.pipeline(name)
         return self._pipelines
+
+    def pipeline(self, name: str) -> PipelineAnalysis:
+        """Takes in the changes of one pipeline.
+
+        Parameters
+        ----------
+        name
+            The name of the pipeline.
+
+        Returns
+        -------
+        PipelineAnalysis
+            Its analysis, up to date.
+
+        Raises
+        ------
+        KeyError
+            The detector has seen no event of it.
+        """
+        analysis = self._pipelines[name]
+        accounting.settle(analysis.pipeline, self._nodes)
+        analysis.settle()
+        analysis.settle_pushes()
+        return analysis

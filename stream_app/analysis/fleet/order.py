@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stream_app.analysis.fleet.contributions import PushCost
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
+from stream_app.analysis.fleet.stored_facts import facts_of_row, facts_to_row
 from stream_app.core.outputs import PUSHED
 
 #: Graphlets that are kept in order; of more, the oldest do not change any more.
 ORDER_MAX = 5000
 LEFT_PUSHES_MAX = 32
+#: How the names of merged executions begin, before the trainer after which they began; that of the first ones is empty.
+_AFTER = "\x00"
+_MERGED = ("", _AFTER)
 
 
 class Spent(NamedTuple):
@@ -124,11 +128,11 @@ class GraphletOrder:
             if spent is not None:
                 start_ms, node_ms, micros = spent
                 slot = bisect_right(self._order, (start_ms, "\U0010ffff"))
-                after = f"\x00{self._order[slot - 1][1]}" if slot else ""
+                after = f"{_AFTER}{self._order[slot - 1][1]}" if slot else ""
                 before = self._alone.get(after, (0, 0, 0))
                 self._alone[after] = max(before[0], start_ms), before[1] + node_ms, before[2] + micros
 
-    def leaving(self) -> Iterator[tuple[GraphletFacts, PushCost | None]]:
+    def leaving(self, share_of: ShareOf = lambda _: Spent(0, 0)) -> Iterator[tuple[GraphletFacts, PushCost | None]]:
         """Lets go of closed graphlets with which nothing will be compared, in order, each with the cost of its push."""
         if len(self._order) > ORDER_MAX:
             for _, trainer in self._order[:-ORDER_MAX]:
@@ -143,12 +147,35 @@ class GraphletOrder:
             del self.closed[trainer]
             past = [each for each, spent in self._alone.items() if spent[0] <= facts.start_ms]
             alone = sorted((self._alone.pop(each) for each in past), reverse=True)
-            spend(self.since, facts, self.shares.pop(trainer, Spent(0, 0)), alone)
+            share = self.shares.pop(trainer, None) or share_of(facts)  # of more than `ORDER_MAX`, some are still kept
+            spend(self.since, facts, share, alone)
             if facts.outcome == PUSHED:
                 cost = cost_of(facts, self.since, intervals.get(trainer))
                 self.since = Since()
                 self.left_pushes = sorted([*self.left_pushes, facts.time_ms or 0])[-LEFT_PUSHES_MAX:]
             yield facts, cost
+
+    def to_row(self) -> dict[str, Any]:
+        """What is not known from the state of the pipeline any more, as the plain value that `load_row` takes."""
+        return {
+            "closed": [facts_to_row(self.graphlets[trainer]) for trainer in self.closed],
+            "shares": {trainer: [*share] for trainer, share in self.shares.items()},
+            "alone": {name: spent for name, spent in self._alone.items() if name[:1] in _MERGED},
+            "since": [self.since.node_ms, self.since.micros, self.since.tries],
+            "left_pushes": self.left_pushes,
+        }
+
+    def load_row(self, row: Mapping[str, Any]) -> None:
+        """Takes in what another one knew that the state of the pipeline does not tell; this one is new."""
+        for each in row["closed"]:
+            facts = facts_of_row(each)
+            self.put(facts)
+            self.closed[facts.trainer] = None
+        self.shares = {trainer: Spent(*map(int, share)) for trainer, share in row["shares"].items()}
+        for name, (start_ms, node_ms, micros) in row["alone"].items():
+            self._alone[name] = (int(start_ms), int(node_ms), int(micros))
+        self.since = Since(*map(int, row["since"]))
+        self.left_pushes = [int(time_ms) for time_ms in row["left_pushes"]]
 
 
 def cost_of(facts: GraphletFacts, since: Since, interval_ms: int | None) -> PushCost:

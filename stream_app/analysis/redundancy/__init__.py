@@ -13,7 +13,7 @@ from stream_app.analysis.redundancy.figures import (
     how_to_get,
 )
 from stream_app.analysis.redundancy.index import RedundancyIndex
-from stream_app.analysis.redundancy.work import Work, affected_by, work_of
+from stream_app.analysis.redundancy.work import Work, affected_by, work_of, work_of_row, work_to_row
 
 __all__ = [
     "CACHING",
@@ -30,4 +30,6 @@ __all__ = [
     "affected_by",
     "how_to_get",
     "work_of",
+    "work_of_row",
+    "work_to_row",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from stream_app.core.operators import ANALYSIS, GROUPS, PREPROCESS, RUN, TRAIN
 
@@ -126,3 +128,14 @@ def how_to_get(kind: str, group: str) -> str:
 def by_size(row: Row) -> tuple[int, str, str, str]:
     """The key that sorts rows, the largest first."""
     return -row.node_ms, row.kind, row.type, row.group
+
+
+def group_to_row(group: Group) -> list[Any]:
+    """The plain value from which `group_of_row` makes the group again."""
+    return [list(astuple(group.row)), group.code, group.original, group.share, group.examples]
+
+
+def group_of_row(row: Sequence[Any]) -> Group:
+    """The group of a plain value."""
+    (kind, type_, group, *amounts), code, original, share, examples = row
+    return Group(Row(kind, type_, group, *map(int, amounts)), code, original, float(share), tuple(map(str, examples)))

@@ -19,8 +19,9 @@ the next execution that completed, which are few: failed tries, and executions t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
+from typing import Any
 
 import orjson
 
@@ -32,62 +33,16 @@ from stream_app.analysis.redundancy.figures import (
     TRAINING,
     Figures,
     Group,
-    Row,
     by_size,
+    group_of_row,
+    group_to_row,
 )
 from stream_app.analysis.redundancy.order import Order, Ordered
+from stream_app.analysis.redundancy.source import Booking, Source, Sums
 from stream_app.analysis.redundancy.work import Work
 from stream_app.core.operators import TRAIN
 
 _DIGEST_BYTES = 16
-
-
-class _Sums:
-    """Sums of contributions."""
-
-    __slots__ = ("assumed_ms", "compute_ms", "executions", "micros", "node_ms", "unpriced_ms")
-
-    def __init__(self) -> None:
-        self.executions = self.node_ms = self.micros = self.unpriced_ms = self.assumed_ms = self.compute_ms = 0
-
-    def book(self, booking: _Booking, sign: int) -> None:
-        """Adds a contribution, or takes it out."""
-        source, node_ms, micros, compute_ms = booking
-        self.executions += sign
-        self.node_ms += sign * node_ms
-        self.compute_ms += sign * compute_ms
-        if micros is None:
-            self.unpriced_ms += sign * node_ms
-        else:
-            self.micros += sign * micros
-        if source.code is None:
-            self.assumed_ms += sign * node_ms
-
-    def row(self, kind: str, type_: str, group: str) -> Row:
-        """The sums as a value."""
-        amounts = (self.executions, self.node_ms, self.micros, self.unpriced_ms, self.assumed_ms)
-        return Row(kind, type_, group, *amounts)
-
-
-class _Source:
-    """Executions with the same reason of redundant work: equal ones, or those of one operator, code and parameters."""
-
-    __slots__ = ("code", "digest", "group", "kind", "late", "members", "readers", "sums", "type")
-
-    def __init__(self, kind: str, digest: bytes, work: Work) -> None:
-        self.kind = kind
-        self.digest = digest
-        self.type, self.group, self.code = work.type, work.group, work.code
-        self.members = Ordered()
-        self.sums = _Sums()
-        #: The latest frozen executions with redundant work, sorted.
-        self.late: tuple[Order, ...] = ()
-        #: Span -> its readers; None of equal executions.
-        self.readers: dict[str, Ordered] | None = None if kind == EXACT else {}
-
-
-#: The source, redundant node-ms, redundant cost in micros (None without a price), and all compute in node-ms.
-_Booking = tuple[_Source, int, int | None, int]
 
 
 class _Entry:
@@ -107,7 +62,7 @@ class _Entry:
         "unknown",
     )  # fmt: skip
 
-    def __init__(self, work: Work, equals: _Source | None, operator: _Source | None) -> None:
+    def __init__(self, work: Work, equals: Source | None, operator: Source | None) -> None:
         self.order: Order = (work.start_ms, work.execution_id)
         self.completed = work.completed
         self.node_ms, self.micros = work.node_ms, work.micros
@@ -118,7 +73,7 @@ class _Entry:
         self.overlaps = not work.warm
         #: How many of the spans were read before.
         self.covered = 0
-        self.booking: _Booking | None = None
+        self.booking: Booking | None = None
 
     def is_placed_as(self, other: _Entry) -> bool:
         """Whether only cost sets it apart from another entry of the same execution."""
@@ -132,7 +87,7 @@ class _Entry:
             and self.unknown == other.unknown
         )
 
-    def assess(self) -> _Booking | None:
+    def assess(self) -> Booking | None:
         """Its redundant work; None without any."""
         if self.node_ms <= 0:
             return None
@@ -157,11 +112,13 @@ class RedundancyIndex:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
         #: By what their executions have in common.
-        self._sources: dict[bytes, _Source] = {}
+        self._sources: dict[bytes, Source] = {}
         #: Those with redundant work, in the order in which they got it.
-        self._redundant: dict[_Source, None] = {}
+        self._redundant: dict[Source, None] = {}
         #: Kind, operator and group -> sums.
-        self._sums: dict[tuple[str, str, str], _Sums] = {}
+        self._sums: dict[tuple[str, str, str], Sums] = {}
+        #: The part of them that frozen executions have.
+        self._frozen: dict[tuple[str, str, str], Sums] = {}
         #: The largest groups of which no execution is kept any more, sorted.
         self._past: list[Group] = []
 
@@ -214,6 +171,8 @@ class RedundancyIndex:
             return
         if entry.booking is not None:
             source = entry.booking[0]
+            self._frozen.setdefault(source.key, Sums()).book(entry.booking, 1)
+            source.frozen.book(entry.booking, 1)
             source.late = tuple(sorted((*source.late, entry.order))[-EXAMPLES_MAX:])
         for source in _sources_of(entry):
             source.members.freeze(entry.order, entry.completed)
@@ -234,6 +193,38 @@ class RedundancyIndex:
         groups = sorted([*self._past, *map(self._group, largest)], key=_by_size)
         return Figures(tuple(sorted(rows, key=by_size)), tuple(groups[:GROUPS_MAX]))
 
+    def to_row(self) -> dict[str, Any]:
+        """What frozen executions have left, as the plain value that `load_row` takes."""
+        kept = (source for source in self._sources.values() if source.members.orders)
+        return {
+            "sums": [[*key, *sums.to_row()] for key, sums in self._frozen.items()],
+            "past": [group_to_row(group) for group in self._past],
+            "sources": [row for source in kept if (row := source.to_row()) is not None],
+        }
+
+    def load_row(self, row: Mapping[str, Any]) -> None:
+        """Takes in what the frozen executions of another index have left; this one is new.
+
+        Parameters
+        ----------
+        row
+            As of `to_row`.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            Nothing of this program wrote it.
+        """
+        for kind, type_, group, *amounts in row["sums"]:
+            self._frozen[kind, type_, group] = Sums.of_row(amounts)
+            self._sums[kind, type_, group] = Sums.of_row(amounts)
+        self._past = sorted(map(group_of_row, row["past"]), key=_by_size)
+        for each in row["sources"]:
+            source = Source.of_row(each)
+            self._sources[source.digest] = source
+            if source.sums.executions:
+                self._redundant[source] = None
+
     def _entry(self, work: Work) -> _Entry:
         common = orjson.dumps((work.type, work.group, work.code, work.parameters))
         operator = equals = None
@@ -243,11 +234,11 @@ class RedundancyIndex:
             equals = self._source(EXACT, b"\n".join((common, orjson.dumps(work.inputs))), work)
         return _Entry(work, equals, operator)
 
-    def _source(self, kind: str, common: bytes, work: Work) -> _Source:
+    def _source(self, kind: str, common: bytes, work: Work) -> Source:
         digest = hashlib.blake2b(common, digest_size=_DIGEST_BYTES, person=kind.encode()).digest()
         source = self._sources.get(digest)
         if source is None:
-            source = self._sources[digest] = _Source(kind, digest, work)
+            source = self._sources[digest] = Source(kind, digest, work.type, work.group, work.code)
         return source
 
     def _link(self, entry: _Entry) -> None:
@@ -293,14 +284,14 @@ class RedundancyIndex:
         if booking != entry.booking:
             self._rebook(entry, booking)
 
-    def _rebook(self, entry: _Entry, booking: _Booking | None) -> None:
+    def _rebook(self, entry: _Entry, booking: Booking | None) -> None:
         """Replaces the contribution of an entry."""
         for each, sign in ((entry.booking, -1), (booking, 1)):
             if each is None:
                 continue
             source = each[0]
-            key = (source.kind, source.type, source.group)
-            sums = self._sums.setdefault(key, _Sums())
+            key = source.key
+            sums = self._sums.setdefault(key, Sums())
             sums.book(each, sign)
             source.sums.book(each, sign)
             if not sums.executions:
@@ -326,7 +317,7 @@ class RedundancyIndex:
                 del self._redundant[source]
                 self._past = sorted([*self._past, self._group(source)], key=_by_size)[:GROUPS_MAX]
 
-    def _group(self, source: _Source) -> Group:
+    def _group(self, source: Source) -> Group:
         """A group as a value."""
         latest: list[Order] = []
         for order in reversed(source.members.orders):
@@ -346,7 +337,7 @@ class RedundancyIndex:
         )
 
 
-def _sources_of(entry: _Entry) -> Iterator[_Source]:
+def _sources_of(entry: _Entry) -> Iterator[Source]:
     """What an entry is a member of."""
     if entry.equals is not None:
         yield entry.equals

@@ -18,11 +18,10 @@ class Ordered:
 
     __slots__ = ("first", "frozen", "orders")
 
-    def __init__(self) -> None:
+    def __init__(self, frozen: Order | None = None) -> None:
         self.orders: list[Order] = []
         #: The first that completed, and the first of those that were frozen; None without any.
-        self.first: Order | None = None
-        self.frozen: Order | None = None
+        self.first = self.frozen = frozen
 
     def covers(self, order: Order) -> bool:
         """Whether one that completed comes before an execution."""

@@ -21,8 +21,9 @@ Everything is read from facts that the core keeps, so that the value is a functi
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from stream_app.core.events import CACHED, COMPLETE, Scalar
 from stream_app.core.features.extraction import warm_start
@@ -110,6 +111,29 @@ class Work:
     micros: int | None
     completed: bool
     warm: bool = False
+
+
+def work_to_row(work: Work) -> dict[str, Any]:
+    """The plain value from which `work_of_row` makes the work again."""
+    return {field.name: getattr(work, field.name) for field in fields(Work)}
+
+
+def work_of_row(row: Mapping[str, Any]) -> Work:
+    """The work of a plain value, which has lists where it has tuples.
+
+    Parameters
+    ----------
+    row
+        As of `work_to_row`, possibly after JSON.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        Nothing of this program wrote it.
+    """
+    given = {field.name: row[field.name] for field in fields(Work)}
+    parameters = tuple((str(name), value) for name, value in row["parameters"])
+    return Work(**given | {"parameters": parameters, "inputs": tuple(row["inputs"]), "spans": tuple(row["spans"])})
 
 
 def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int | None) -> Work | None:

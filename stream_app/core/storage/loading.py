@@ -209,7 +209,7 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any]) -> Ends:
     execution.properties = load_properties(properties)
     if eviction is not None:
         pushed, policies, (start_ms, trainer), *further = eviction
-        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), *further[:5])
+        execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), *further[:6])
     count_stated(pipeline, execution.stated_run, 1)
     return execution, inputs, outputs
 
