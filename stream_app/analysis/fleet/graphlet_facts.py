@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts
 from stream_app.core.events import COMPLETE
-from stream_app.core.features.extraction import text_property, warm_start
+from stream_app.core.features.extraction import warm_start
 from stream_app.core.features.validation import blessing
 from stream_app.core.operators import ANALYSIS, INGEST, RUN, TRAIN, TUNE, VALIDATE
 from stream_app.core.state.entities import DOWN, UP, Execution, Graphlet, Version
@@ -115,6 +115,7 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
     types: dict[str, int] = {}
     failed: dict[str, int] = {}
     busy: list[tuple[int, int]] = []
+    own, validators = [trainer], []
     micros = train_micros = 0
     data_ms: int | None = None
     for execution, bits in ((trainer, UP), *members.items()):
@@ -130,24 +131,31 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
             train_micros += own_micros
         elif group == INGEST and bits & UP and (data_ms is None or start_ms < data_ms):
             data_ms = start_ms
+        elif group == VALIDATE and bits & DOWN:
+            validators.append(execution)
+        if execution.run == trainer.run and execution.run is not None and execution is not trainer:
+            own.append(execution)
     busy.sort()
     steps_up, inputs = way_up(graphlet)
-    own = [trainer]
-    if trainer.run is not None:
-        own += [each for each in members if each.run == trainer.run]
-        own.sort(key=Execution.sort_key)
-    blessed = blessing(pipeline, [each for each, bits in members.items() if bits & DOWN])
+    blessed = blessing(pipeline, validators) if validators else None
     return GraphletFacts(
         id=graphlet.id, run=trainer.run, trainer=trainer.id, start_ms=trainer.start_ms,
         outcome=graphlet.kind, cause=graphlet.cause or "", time_ms=graphlet.time_ms,
-        model_type=text_property(own, "model_type"), code=text_property(own, "code_version"),
+        model_type=latest_text(own, "model_type"), code=latest_text(own, "code_version"),
         first_ms=busy[0][0], last_ms=max(end for _, end in busy), busy_ms=covered(busy),
         executions=1 + len(members), depth=steps_up + 1 + steps_down(graphlet),
         node_ms=tuple(sorted(cost.items())), micros=micros, train_micros=train_micros,
         types=tuple(sorted(types.items())), failed=tuple(sorted(failed.items())),
-        inputs=inputs, data_ms=data_ms, analysed=ANALYSIS in cost, validated=is_validated(members),
-        tuned=TUNE in cost, warm=warm_start(trainer), blessed=None if blessed is None else blessed > 0,
+        inputs=inputs, data_ms=data_ms, analysed=ANALYSIS in cost,
+        validated=any(each.ever(COMPLETE) for each in validators), tuned=TUNE in cost,
+        warm=warm_start(trainer), blessed=None if blessed is None else blessed > 0,
     )  # fmt: skip
+
+
+def latest_text(executions: Iterable[Execution], name: str) -> str:
+    """A property as text, from the execution that started last of those that report it; "" where none does."""
+    told = [execution for execution in executions if execution.properties is not None and name in execution.properties]
+    return str(max(told, key=Execution.sort_key).value_of(name)) if told else ""
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:
@@ -224,8 +232,3 @@ def steps_down(graphlet: Graphlet) -> int:
                         below.append(reader)
         level = below
     return steps
-
-
-def is_validated(members: Mapping[Execution, int]) -> bool:
-    """Whether a validator of the down set completed."""
-    return any(each.group == VALIDATE and bits & DOWN and each.ever(COMPLETE) for each, bits in members.items())
