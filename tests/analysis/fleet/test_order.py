@@ -325,10 +325,6 @@ def test_a_closed_graphlet_waits_for_an_earlier_one_that_may_change() -> None:
     assert [facts.trainer for facts, _ in order.leaving(never)] == ["t0", "t1"]
 
 
-# What falls short
-
-
-@pytest.mark.xfail(strict=True, reason="merged with what follows, it counts for the next graphlet")
 def test_what_began_with_a_training_counts_for_its_push_after_eviction() -> None:
     """As it does before: executions that began up to the start of the training."""
     order = GraphletOrder()
@@ -344,7 +340,6 @@ def test_what_began_with_a_training_counts_for_its_push_after_eviction() -> None
     assert after == before
 
 
-@pytest.mark.xfail(strict=True, reason="it counts again, from nothing, after the graphlet after it has left")
 @pytest.mark.parametrize(("spent", "total"), [((0, 150, 0), 152), (None, 2)])
 def test_what_runs_on_in_no_graphlet_counts_once(spent: Alone | None, total: int) -> None:
     """An execution that has not been evicted may still report what it costs, or join a graphlet."""
