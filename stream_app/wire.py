@@ -3,8 +3,9 @@
 Times are RFC 3339 strings in UTC: `time` is when something happened, `announced` when it was announced. An example
 read back equals the one written, bit for bit: the examples log is what models are folded from.
 
-Verdicts and examples carry a `version`. A reader ignores fields that it does not know and takes values of enumerations
-as they are, so that additions need no new version; records of earlier versions pass `upgrade`.
+Verdicts, examples and closed graphlets carry a `version`. A reader ignores fields that it does not know and takes
+values of enumerations as they are, so that additions need no new version; verdicts and examples of earlier versions
+pass `upgrade`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.ids import graphlet_id, run_graphlet_id, verdict_id
-from stream_app.core.outputs import OPEN, STAGES, Example, StageRecord, Verdict
+from stream_app.core.outputs import OPEN, STAGES, Closed, Example, StageRecord, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
-#: The version of verdicts and examples; a record without one has version 1.
+#: The version of verdicts, examples and closed graphlets; a record without one has version 1.
 VERSION = 2
 
 #: Fields of an example and of its stages from which a learner counts, and the types that it needs.
@@ -180,6 +181,25 @@ def outcome_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
         cause=record["cause"] or record["outcome"],
         time_ms=record["time_ms"],
     )
+
+
+def closed_to_dict(closed: Closed) -> dict[str, Any]:
+    """The JSON form of a closed graphlet: its own, with that of its outcome.
+
+    Parameters
+    ----------
+    closed
+        The final record of the graphlet.
+
+    Returns
+    -------
+    dict
+        As described by `schemas/graphlet.schema.json`, with all members. `pushed`, `cause` and `time` are None where
+        the graphlet was evicted without an outcome.
+    """
+    record = closed.graphlet
+    outcome = outcome_of(record) or dict.fromkeys(("pushed", "cause", "time"))
+    return {"version": VERSION, **graphlet_to_dict(record), **outcome, "members_omitted": 0}
 
 
 def example_to_dict(example: Example) -> dict[str, Any]:

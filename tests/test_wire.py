@@ -21,13 +21,31 @@ from stream_app.alerts.flags import (
 from stream_app.alerts.sinks.webhook import event_of
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.core.ids import graphlet_id, run_graphlet_id
-from stream_app.core.outputs import STAGES, Example, Guard, Reason, StageRecord, Verdict, Withdrawal
+from stream_app.core.operators import GROUPS
+from stream_app.core.outputs import (
+    NOT_PUSHED,
+    OPEN,
+    PRUNED,
+    PUSHED,
+    STAGES,
+    UNKNOWN,
+    Closed,
+    Example,
+    Guard,
+    Reason,
+    StageRecord,
+    Verdict,
+    Withdrawal,
+)
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
 from stream_app.wire import (
+    closed_to_dict,
     event_to_dict,
     example_from_dict,
     example_to_dict,
+    graphlet_to_dict,
+    outcome_of,
     outcome_to_dict,
     upgrade,
     verdict_to_dict,
@@ -168,6 +186,34 @@ def test_an_outcome_fits_its_schema(
     document = outcome_to_dict(graphlet=graphlet, trainer=trainer, pushed=pushed, cause=cause, time_ms=time_ms)
 
     validator("outcome").validate(document)
+
+
+MEMBERS = st.lists(NAMES, max_size=3)
+GRAPHLETS = st.fixed_dictionaries(
+    {
+        "graphlet": NAMES, "pipeline": NAMES, "run": MAYBE, "trainer": NAMES, "up": MEMBERS, "down": MEMBERS,
+        "side": MEMBERS, "cost": st.dictionaries(st.sampled_from(GROUPS), st.integers(0, 10**15)), "time_ms": TIMES,
+    }
+)  # fmt: skip
+CAUSES_OF: dict[str, list[str | None]] = {
+    PUSHED: [None], PRUNED: [None], OPEN: [None], UNKNOWN: ["registry_gap"],
+    NOT_PUSHED: ["failed", "lost", "refused", "run_ended", "superseded", "expired"],
+}  # fmt: skip
+
+
+@given(GRAPHLETS, st.sampled_from([(kind, cause) for kind, causes in CAUSES_OF.items() for cause in causes]))
+def test_a_closed_graphlet_fits_its_schema(graphlet: dict[str, Any], became: tuple[str, str | None]) -> None:
+    """It is the graphlet and its outcome, as `replay --graphlets` and `--outcomes` write them, in one object."""
+    record = {**graphlet, "outcome": became[0], "cause": became[1]}
+
+    document = closed_to_dict(Closed(record))
+
+    validator("graphlet").validate(document)
+    outcome = outcome_of(record)
+    assert (document["time"] is None) == (outcome is None) == (became[0] == OPEN)
+    assert (outcome or {}).items() <= document.items()
+    assert {**graphlet_to_dict(record), "cause": None}.items() <= {**document, "cause": None}.items()
+    assert set(document) - set(graphlet_to_dict(record)) == {"version", "pushed", "time", "members_omitted"}
 
 
 @given(EXAMPLES.filter(lambda example: example.stages))

@@ -115,6 +115,8 @@ class Cluster:
     session_seconds: float = 3.0
     tick_seconds: float = 3600.0
     horizon_ms: int = Settings().horizon_ms
+    retention_ms: int = Settings().retention_ms
+    lateness_ms: int = Settings().lateness_ms
     #: After which workers' producers give up on what they could not send.
     send_ms: int = 40_000
     #: The key of the group; "" for none.
@@ -144,6 +146,8 @@ class Cluster:
             "tick_seconds": self.tick_seconds,
             "learning": self.learning,
             "horizon_ms": self.horizon_ms,
+            "retention_ms": self.retention_ms,
+            "lateness_ms": self.lateness_ms,
             "send_ms": self.send_ms,
             "accept_loss": self.accept_loss,
             "stale_seconds": self.stale_seconds,

@@ -36,7 +36,7 @@ async def main(path: Path) -> int:
         session_seconds=given["session_seconds"],
         tick_seconds=given["tick_seconds"],
         learning=given["learning"],
-        detector=Settings(horizon_ms=given["horizon_ms"]),
+        detector=Settings(**{name: given[name] for name in ("horizon_ms", "retention_ms", "lateness_ms")}),
         accept_loss=given["accept_loss"],
         stale_seconds=given["stale_seconds"],
         flag_age_ms=1 << 53,  # fleets of tests have lived long ago

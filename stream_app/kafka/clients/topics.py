@@ -68,6 +68,10 @@ class Names:
         return f"{self.group}-examples"
 
     @property
+    def graphlets(self) -> str:
+        return f"{self.group}-graphlets"
+
+    @property
     def alerts(self) -> str:
         return f"{self.group}-alerts"
 
@@ -78,7 +82,7 @@ class Names:
     @property
     def outputs(self) -> tuple[str, ...]:
         """The topics that others read."""
-        return (self.verdicts, self.examples, self.alerts, self.dead_letters)
+        return (self.verdicts, self.examples, self.graphlets, self.alerts, self.dead_letters)
 
     @property
     def changelog(self) -> str:
@@ -151,6 +155,7 @@ def worker_topics(names: Names, partitions: int, replication: int) -> list[Topic
         Topic(names.changelog, partitions, {**_CHANGELOG, **durable, **_LARGE}),
         Topic(names.verdicts, None, {"cleanup.policy": "compact", **durable}),
         Topic(names.examples, 1, {**_KEEP, **durable, **_LARGE, "retention.ms": "-1"}),
+        Topic(names.graphlets, None, {"cleanup.policy": "compact", **durable, **_LARGE}),
         _alerts(names, replication),
         Topic(names.dead_letters, None, {**_KEEP, **durable, **_LARGE, "retention.ms": str(30 * DAY_MS)}),
     ]

@@ -17,9 +17,10 @@ from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
 from stream_app.core.ids import parse_graphlet_id
-from stream_app.core.outputs import Example, Output, Verdict
+from stream_app.core.outputs import Closed, Example, Output, Verdict
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.processing.closed_graphlets import closed_graphlet
 from stream_app.kafka.records import FORMAT, Record
 from stream_app.kafka.state.local_store import Row
 from stream_app.kafka.state.outbox import Headers, Message
@@ -91,7 +92,7 @@ class OutputEncoder:
             self._take_over(renamed.get(graphlet, graphlet), run_of)
         self._messages: list[Message] = []
         self._log_ms = 0
-        self._handlers = Handlers(self._verdict, self._example)
+        self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     @property
     def open_flags(self) -> int:
@@ -144,6 +145,9 @@ class OutputEncoder:
         body = orjson.dumps(wire.example_to_dict(example))
         self._messages.append(Message(self._names.examples, example.graphlet.encode(), body))
         self._announce(self._tracker.example(example, self._log_ms))
+
+    def _closed(self, closed: Closed) -> None:
+        self._messages.append(closed_graphlet(self._names, closed))
 
     def _announce(self, record: FlagRecord | None) -> None:
         if record is None:

@@ -22,6 +22,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.processing.long_outbox import LongOutbox
 from stream_app.kafka.processing.messages import OutputEncoder, Trainer, dead_letter, native_message
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.processing.tick_key import NO_KEY, TickKey
@@ -138,7 +139,7 @@ class Partition:
         restored = await self.table.restore()
         self.counts.copies_damaged += self.table.damaged
         self._start(restored.rows)
-        await self._send(restored.outbox)
+        await self._send([*restored.outbox, *self._long_outbox.restored])
         if self.detector.renamed:
             messages = await self._renamed_verdicts(self.detector.renamed)
             # To read them takes long. Who owns the partition by now renames them too, and may have newer ones.
@@ -148,6 +149,7 @@ class Partition:
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
+        self._long_outbox = LongOutbox(rows)
         self._encoder = OutputEncoder(
             self._names, rows, self.detector.renamed, self._trainer, self.counts, self._flag_age_ms
         )
@@ -213,7 +215,8 @@ class Partition:
             if time.monotonic() >= end:
                 break
         rows = [*self.detector.take_rows(), *self._encoder.take_rows()]
-        await self.table.commit(rows, outbox, records[taken - 1].offset + 1)
+        first, further = self._long_outbox.split(outbox)
+        await self.table.commit([*rows, *further], first, records[taken - 1].offset + 1)
         self.counts.late += self.detector.dropped - dropped
         self.counts.commits += 1
         self.counts.rows += len(rows)

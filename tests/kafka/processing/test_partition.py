@@ -17,19 +17,23 @@ from stream_app.core.state.pipeline import Pipeline
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
 from stream_app.kafka.processing import partition as module
+from stream_app.kafka.processing.long_outbox import FURTHER, ROW_BYTES
 from stream_app.kafka.processing.partition import Partition
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.processing.tick_key import NO_KEY, TOLERANCE_MS, TickKey
 from stream_app.kafka.records import Batch
 from stream_app.kafka.state.local_store import Row
-from stream_app.kafka.state.outbox import Message
+from stream_app.kafka.state.outbox import Message, pack
 from stream_app.kafka.state.table import Restored
 from stream_app.sources import NOTHING, Redaction
+from tests.kafka.processing.test_closed_graphlets import graphlet
 from tests.support.kafka_records import record
 
 PARTITIONS = 4
 NAMES = Names("g")
 HERE = next(f"p{n}" for n in range(99) if partition_of(f"p{n}", PARTITIONS) == 0)
+#: Members of a graphlet of some 130 kB.
+MANY = [f"execution-{number:020d}" for number in range(4_000)]
 ELSEWHERE = next(f"p{n}" for n in range(99) if partition_of(f"p{n}", PARTITIONS) != 0)
 
 
@@ -39,7 +43,10 @@ def event(pipeline: str = HERE, execution: str = "e", time: str = "2023-11-14T00
 
 
 class Counter:
-    """A detector that counts events by execution, and fails on one called `poison`."""
+    """A detector that counts events by execution.
+
+    It fails on an execution called `poison`, and closes seven large graphlets on one called `closes 7`.
+    """
 
     def __init__(self, rows: Mapping[bytes, bytes]) -> None:
         self.counts = {key: int(value) for key, value in rows.items()}
@@ -52,7 +59,10 @@ class Counter:
         if event.execution_id == "poison":
             raise ZeroDivisionError("a defect")
         self.dropped += event.execution_id == "late"
-        return [Closed({"graphlet": event.execution_id})]
+        if event.execution_id.startswith("closes"):
+            count = int(event.execution_id.partition(" ")[2])
+            return [Closed(graphlet(f"{HERE}/{number}", *MANY)) for number in range(count)]
+        return []
 
     def tick(self, log_ms: int) -> list[Output]:
         if log_ms < 0:
@@ -95,7 +105,11 @@ class Memory:
         self.diary.append(f"commit {position}")
         self.position = position
         self.outbox = list(outbox)
-        self.saved.update({key: value for key, value in rows if value is not None})
+        for key, value in rows:
+            if value is None:
+                self.saved.pop(key, None)
+            else:
+                self.saved[key] = value
 
 
 class Desk:
@@ -254,7 +268,6 @@ def test_an_event_that_breaks_the_detector_stops_nothing(desk: Desk) -> None:
     assert batch.done
     assert desk.table.saved == {b"e": b"2"}
     assert [dict(m.headers)["reason"] for m in desk.sent] == [b"the detector failed on it: ZeroDivisionError: a defect"]
-    assert len(desk.observed) == 2
 
 
 def test_what_came_before_a_bad_record_is_saved_before_the_next_is_met(desk: Desk) -> None:
@@ -332,6 +345,53 @@ def test_opening_sends_the_last_outbox_again(desk: Desk) -> None:
     asyncio.run(desk.partition.open())
 
     assert [message.value for message in desk.sent] == [b"{"]
+
+
+def test_a_closed_graphlet_is_sent_after_it_is_saved(desk: Desk) -> None:
+    """Keyed by its id, and counted once it was sent."""
+    desk.apply(record(0, event(execution="closes 1")))
+
+    assert desk.diary == ["sent 0", "commit 1", "sent 1"]
+    assert [(message.topic, message.key) for message in desk.sent] == [("g-graphlets", f"{HERE}/0".encode())]
+    assert len(desk.observed) == 1
+
+
+def rows_of_outbox(desk: Desk) -> list[int]:
+    """The sizes of the rows that a commit has written beside the outbox of the table."""
+    return [len(value) for key, value in desk.table.saved.items() if key.startswith(FURTHER)]
+
+
+def test_any_number_of_graphlets_may_close_at_once(desk: Desk) -> None:
+    """What is sent for them is kept in rows of bounded size until the next commit."""
+    desk.apply(record(0, event(execution="closes 60")))
+    closed, first, further = list(desk.sent), list(desk.table.outbox), rows_of_outbox(desk)
+    desk.apply(record(1, event()))
+
+    assert [message.key for message in closed] == [f"{HERE}/{number}".encode() for number in range(60)]
+    assert 1 < len(further) < 60
+    assert max(len(pack(first)), *further) < ROW_BYTES + 10_000
+    assert rows_of_outbox(desk) == []
+
+
+def test_opening_sends_all_of_a_long_outbox_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, and not once more after the next commit."""
+
+    async def fail(messages: Iterable[Message]) -> None:  # noqa: ARG001
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(desk.partition, "_send", fail)
+    with pytest.raises(KafkaTimeoutError):
+        desk.apply(record(0, event(execution="closes 60")))
+    monkeypatch.undo()
+    asyncio.run(desk.partition.open())
+    again = [message.key for message in desk.sent]
+    desk.sent.clear()
+    desk.apply(record(1, event()))
+    asyncio.run(desk.partition.open())
+
+    assert again == [f"{HERE}/{number}".encode() for number in range(60)]
+    assert rows_of_outbox(desk) == []
+    assert desk.sent == []
 
 
 def test_a_failed_send_is_not_passed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
