@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream_app.analysis.fleet.contributions import PushCost
-from stream_app.analysis.fleet.figures import pipeline_figures
+from stream_app.analysis.fleet.figures import fleet_figures, pipeline_figures
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
 from stream_app.analysis.fleet.values import OperatorFigures, PipelineFigures, Quantiles
@@ -462,3 +462,19 @@ def test_a_warm_start_stays_one_when_the_earlier_training_was_evicted() -> None:
 
     assert found.figures.totals.use["warm_start"] == 0.5
     assert found.quantile("inputs") == Quantiles(2, 0, 0, 0)
+
+
+@pytest.mark.xfail(strict=True, reason="the sum of all older weeks is listed as a week of 1969")
+def test_a_model_type_that_is_trained_no_more_has_no_weeks() -> None:
+    """A training of more than 54 weeks ago is in the totals of its type alone."""
+    detector, analysis = Detector(Settings()), FleetAnalysis()
+    detector.follow(analysis)
+    for week in range(60):
+        kind = {"model_type": "new" if week else "old"}
+        for event in ran(week * 7 * DAYS, f"t{week}", "Trainer", run=None, writes=[f"m{week}"], properties=kind):
+            detector.step(event)
+    figures = fleet_figures(analysis.pipelines(), lambda _: "", None)
+    (old,) = (group for group in figures.by_model_type if group.name == "old")
+
+    assert old.totals.graphlets == 1
+    assert old.weeks == []
