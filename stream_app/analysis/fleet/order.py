@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -65,6 +65,8 @@ class GraphletOrder:
         self.closed: dict[str, None] = {}
         #: Executions of no graphlet: id -> start, node-ms, micros.
         self._alone: dict[str, tuple[int, int, int]] = {}
+        #: Those among them that are kept, but counted with graphlets that have left.
+        self._counted: dict[str, tuple[int, int, int]] = {}
         #: Trainer -> the share that its graphlet had when it was closed.
         self.shares: dict[str, Spent] = {}
         #: Of the graphlets that have left.
@@ -89,12 +91,18 @@ class GraphletOrder:
 
     def put_alone(self, execution_id: str, spent: tuple[int, int, int] | None) -> bool:
         """Sets start, node-ms and micros of an execution of no graphlet (None: it is in one); whether that changed."""
-        if self._alone.get(execution_id) == spent:
+        counted = self._counted.get(execution_id)
+        alone = self._alone if counted is None else self._counted
+        before = alone.get(execution_id)
+        if before == spent:
             return False
+        if counted is not None:  # what it has spent since counts for the next push
+            _, node_ms, micros = spent or (0, 0, 0)
+            self.since.add(node_ms - counted[1], micros - counted[2])
         if spent is None:
-            del self._alone[execution_id]
+            del alone[execution_id]
         else:
-            self._alone[execution_id] = spent
+            alone[execution_id] = spent
         return True
 
     def __iter__(self) -> Iterator[GraphletFacts]:
@@ -124,10 +132,11 @@ class GraphletOrder:
     def merge_alone(self, evicted: list[str]) -> None:
         """Merges evicted executions of no graphlet between which no graphlet began."""
         for execution_id in evicted:
+            self._counted.pop(execution_id, None)
             spent = self._alone.pop(execution_id, None)
             if spent is not None:
                 start_ms, node_ms, micros = spent
-                slot = bisect_right(self._order, (start_ms, "\U0010ffff"))
+                slot = bisect_left(self._order, (start_ms, ""))  # what begins with a training counts for its push
                 after = f"{_AFTER}{self._order[slot - 1][1]}" if slot else ""
                 before = self._alone.get(after, (0, 0, 0))
                 self._alone[after] = max(before[0], start_ms), before[1] + node_ms, before[2] + micros
@@ -146,6 +155,7 @@ class GraphletOrder:
             facts, cost = self.graphlets.pop(trainer), None
             del self.closed[trainer]
             past = [each for each, spent in self._alone.items() if spent[0] <= facts.start_ms]
+            self._counted.update((each, self._alone[each]) for each in past if each[:1] not in _MERGED)
             alone = sorted((self._alone.pop(each) for each in past), reverse=True)
             share = self.shares.pop(trainer, None) or share_of(facts)  # of more than `ORDER_MAX`, some are still kept
             spend(self.since, facts, share, alone)
@@ -161,6 +171,7 @@ class GraphletOrder:
             "closed": [facts_to_row(self.graphlets[trainer]) for trainer in self.closed],
             "shares": {trainer: [*share] for trainer, share in self.shares.items()},
             "alone": {name: spent for name, spent in self._alone.items() if name[:1] in _MERGED},
+            "counted": self._counted,
             "since": [self.since.node_ms, self.since.micros, self.since.tries],
             "left_pushes": self.left_pushes,
         }
@@ -172,8 +183,9 @@ class GraphletOrder:
             self.put(facts)
             self.closed[facts.trainer] = None
         self.shares = {trainer: Spent(*map(int, share)) for trainer, share in row["shares"].items()}
-        for name, (start_ms, node_ms, micros) in row["alone"].items():
-            self._alone[name] = (int(start_ms), int(node_ms), int(micros))
+        for own, stored in ((self._alone, row["alone"]), (self._counted, row["counted"])):
+            for name, (start_ms, node_ms, micros) in stored.items():
+                own[name] = (int(start_ms), int(node_ms), int(micros))
         self.since = Since(*map(int, row["since"]))
         self.left_pushes = [int(time_ms) for time_ms in row["left_pushes"]]
 
