@@ -21,6 +21,7 @@ from stream_app.core.outputs import (
     Cause,
 )
 from stream_app.core.state.ledger import NOT_KNOWN, PENDING, UNATTRIBUTED, USEFUL, WASTED
+from stream_app.metrics.fleet_catalogue import FLEET
 from stream_app.metrics.metric import Label, Metric, Process
 
 DECISIONS = (CONTINUE, WARN, PRUNE)
@@ -56,7 +57,6 @@ _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
 _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 _DURATIONS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, _MINUTE, 5 * _MINUTE)
 _WORKER: tuple[Process, ...] = ("worker",)
-_SERVE: tuple[Process, ...] = ("serve",)
 _NOTIFY: tuple[Process, ...] = ("notify",)
 #: What processes of consumer groups have in common, and what processes that people ask have.
 _GROUP: tuple[Process, ...] = ("worker", "notify")
@@ -389,6 +389,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
     "HTTP": _HTTP,
     "State": _STATE,
     "Predictions and flags": _PREDICTIONS,
+    "Fleet": FLEET,
     "Alerts": _ALERTS,
     "Labels": _LABELS,
     "Value": _VALUE,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import orjson
 
 from stream_app import wire
+from stream_app.analysis.fleet.fleet_rows import FLEET
 from stream_app.core.detector import Detector
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -29,6 +30,7 @@ from stream_app.provenance.nearest import PastStages
 from stream_app.service.availability import Availability
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
 from stream_app.service.flag_outbox import FLAG, FlagOutbox, Flags
+from stream_app.service.fleet import follow_fleet
 from stream_app.service.issued_verdicts import IssuedVerdicts
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.service.verdict_index import VerdictIndex
@@ -123,7 +125,7 @@ class Embedded:
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         rows = self._log.rows()
-        own = {key: row for key, row in rows.items() if not key.startswith(FLAG)}
+        own = {key: row for key, row in rows.items() if not key.startswith((FLAG, FLEET))}
         self.detector = Detector.load(self.settings.detector, own, self.learner)
         #: The time of the entry that is being applied.
         self._applying_ms = 0
@@ -131,6 +133,8 @@ class Embedded:
         try:
             self._issued = IssuedVerdicts(self._log.verdicts(), self._changes)
             self._flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
+            #: The sums of every pipeline.
+            self.fleet = follow_fleet(self.detector, self.settings, rows)
         except StateError as error:
             raise StateError(f"{self._log.path}: {error}") from None
         self._behind = deque(self._log.after(self._changes.applied))
@@ -362,6 +366,7 @@ class Embedded:
         changes = self._changes
         with self.detector_lock:
             changes.rows.update(self.detector.take_rows())
+            changes.rows.update(self.fleet.take_rows())
             self._flags.take_rows(changes)
         changes.flags_done = max(changes.flags_done, self.outbox.take_done())
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream_app.alerts.tracking import MAX_AGE_MS
+from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Settings
+from stream_app.owners import Owners
 from stream_app.sources import SOURCES, Sources
 
 
@@ -21,3 +23,6 @@ class EmbeddedSettings:
     flag_age_ms: int = MAX_AGE_MS
     #: Days for which applied entries are kept.
     keep_days: float = 30.0
+    #: Prices, and owners of pipelines of which events tell none, for the figures of the fleet.
+    rates: Rates = field(default_factory=Rates)
+    owners: Owners = field(default_factory=Owners)

@@ -17,6 +17,7 @@ from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import NATIVE, Sources
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
+from stream_app.web.fleet_routes import FleetRoutes
 from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.problems import ProblemError
@@ -118,7 +119,8 @@ def relayed_app(
         )
 
     alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
-    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *LineageRoutes(None).routes(), *alerts]
+    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *alerts]
+    routes += [*LineageRoutes(None).routes(), *FleetRoutes(None).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
     app = make_app(routes, lambda: workers.unavailable_reason, registry, tokens, limits)

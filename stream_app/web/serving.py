@@ -19,11 +19,13 @@ from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.subscription_service import SubscriptionService
+from stream_app.metrics.fleet import FleetMetrics
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
+from stream_app.service.fleet import FleetQueries, fleet_sums
 from stream_app.service.queries import EmbeddedQueries
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
@@ -32,6 +34,7 @@ from stream_app.web.alert_metrics import MeasuredAlerts, measured_alerts
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.flag_routes import FlagRoutes
+from stream_app.web.fleet_routes import FleetRoutes
 from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
@@ -174,7 +177,9 @@ def embedded_app(
         await asyncio.wrap_future(written)
 
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(EmbeddedQueries(embedded)).routes()]
-    routes += LineageRoutes(embedded).routes()
+    fleet = FleetQueries(embedded.settings, lambda: embedded.fleet, embedded.detector_lock)
+    FleetMetrics(registry, lambda: fleet_sums(fleet.answer(_MEASURE_SECONDS)))
+    routes += [*LineageRoutes(embedded).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:

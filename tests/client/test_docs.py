@@ -82,10 +82,10 @@ def test_the_page_names_every_route(tmp_path: Path) -> None:
     assert alerts <= told
     with embedded_service(tmp_path / "log") as service:
         assert {service.get(path).status for path in told} <= {200, 404, 405, 400}
-        # Of these there is none here: no such graphlet, no secret.
+        # Of these there is none here: no such graphlet or pipeline, no secret.
         graphlets = {
             f"/v1/{path}" for path in ("verdicts/{graphlet}", "graphlets/{graphlet}", "graphlets/{graphlet}/diff")
-        }
+        } | {"/v1/pipelines/{pipeline}"}
         for path in told - alerts - graphlets - {"/api/v1/mlflow/webhook"}:
             assert service.get(path).status != 404, path
-    assert len(told) == 19
+    assert len(told) == 22

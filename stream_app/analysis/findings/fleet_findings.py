@@ -10,6 +10,7 @@ from stream_app.analysis.findings.pipeline_findings import findings_of
 from stream_app.analysis.findings.values import Finding
 from stream_app.analysis.fleet.execution_facts import PriceOf
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
+from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
 
 
 class FleetFindings:
@@ -40,11 +41,36 @@ class FleetFindings:
             Those that cost most first. The revision of one that has changed since the last call, or has come back, is
             one more than its last.
         """
-        found = [
-            finding
-            for analysis in self._fleet.pipelines().values()
-            for finding in findings_of(History(analysis, self._nodes, self._price_of)).findings
-        ]
+        return self.revised(finding for each in self._fleet.pipelines().values() for finding in self.of(each))
+
+    def of(self, analysis: PipelineAnalysis) -> list[Finding]:
+        """Applies all rules to one pipeline.
+
+        Parameters
+        ----------
+        analysis
+            Its analysis, up to date.
+
+        Returns
+        -------
+        list of Finding
+            In the order of the table of rules, each at revision 1.
+        """
+        return findings_of(History(analysis, self._nodes, self._price_of)).findings
+
+    def revised(self, found: Iterable[Finding]) -> list[Finding]:
+        """Gives the findings of all pipelines their revisions.
+
+        Parameters
+        ----------
+        found
+            As of `of`, for every pipeline.
+
+        Returns
+        -------
+        list of Finding
+            As of `current`.
+        """
         revised = [self._revised(finding) for finding in found]
         self._known.update((finding.id, finding) for finding in revised)
         self._lasting = frozenset(finding.id for finding in revised)

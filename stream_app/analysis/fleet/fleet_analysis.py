@@ -84,6 +84,10 @@ class FleetAnalysis:
         analysis.settle()
         analysis.freeze_evicted()
 
+    def names(self) -> list[str]:
+        """The names of the pipelines that there are."""
+        return list(self._pipelines)
+
     def pipelines(self) -> Mapping[str, PipelineAnalysis]:
         """Takes in all changes.
 

@@ -88,6 +88,7 @@ class PipelineAnalysis:
         self._pairs: dict[str, tuple[GraphletFacts, GraphletFacts]] = {}
         self._held = Held()
         self._is_loading = False
+        self.revision = 0  # rises with every change of the sums or of what is kept
         #: Whether `to_row` gives another value than at the last save.
         self.is_unsaved = False
         self._order_changed = self._costs_changed = False
@@ -106,6 +107,7 @@ class PipelineAnalysis:
     def settle(self) -> None:
         """Takes in what changed in the pipeline since the last call."""
         changed = self.pipeline.work.take_changes()
+        self.revision += any((changed.executions, changed.graphlets, changed.outcomes, changed.rebooked))
         graphlets = changed.graphlets
         runs: dict[str, None] = {}
         for execution in changed.executions:
@@ -120,8 +122,9 @@ class PipelineAnalysis:
         self._take_work(changed.executions)
         for graphlet in graphlets:
             self._take_graphlet(graphlet)
-        for graphlet in changed.outcomes.keys() - graphlets.keys():
-            self._take_outcome(graphlet)
+        for graphlet in changed.outcomes:
+            if graphlet not in graphlets:
+                self._take_outcome(graphlet)
         for run_id in runs:
             self._take_run(run_id)
         if self._order_changed:
@@ -330,6 +333,7 @@ class PipelineAnalysis:
         self._held.after_eviction(pipeline, order)
         self.frozen.fold(week_of_time(pipeline.clock.now_ms))
         self._costs_changed = self.is_unsaved = True
+        self.revision += 1
 
     def to_row(self) -> dict[str, Any]:
         """What is not known from the state of the pipeline any more, but for `frozen`, as a plain value."""
