@@ -87,10 +87,9 @@ class PipelineAnalysis:
         #: Trainer -> the graphlet before it and its own, as they were compared.
         self._pairs: dict[str, tuple[GraphletFacts, GraphletFacts]] = {}
         self._held = Held()
-        self._is_loading = False
         self.revision = 0  # rises with every change of the sums or of what is kept
         #: Whether `to_row` gives another value than at the last save.
-        self.is_unsaved = False
+        self.is_unsaved = self._is_loading = False
         self._order_changed = self._costs_changed = False
         everything = dict.fromkeys(pipeline.executions.values())
         graphlets = dict.fromkeys(pipeline.graphlets.values())
