@@ -33,7 +33,8 @@ def messages(pipelines: int, days: float) -> list[bytes]:
 
 def applied(given: list[bytes], *, following: bool) -> float:
     """Events that the thread applies for each second of CPU time, saves of the state included."""
-    detector_thread.follow_fleet = follow_fleet if following else lambda *_: FleetAnalysis()
+    follow = follow_fleet if following else lambda *_: FleetAnalysis()
+    vars(detector_thread)["follow_fleet"] = follow
     with tempfile.TemporaryDirectory() as folder:
         log = EventLog(Path(folder) / "events.sqlite")
         log.append(Entry(0, 1_800_000_000_000, message, "native") for message in given)
@@ -112,16 +113,17 @@ def main() -> None:
     kept, graphlets = bytes_kept(given[: len(given) // 4])
     lines = [
         (
-            f"The detector's thread over a log of {len(given):,} events ({options.pipelines} pipelines, {options.days:g} "
-            f"days, so that work is evicted), models on, state saved once a second; CPU time, {options.repeats} pairs."
+            f"The detector's thread over a log of {len(given):,} events ({options.pipelines} pipelines, "
+            f"{options.days:g} days, so that work is evicted), models on, "
+            f"state saved once a second; CPU time, {options.repeats} pairs."
         ),
         "",
         *table(["", "events/s"], [["without", median(without)], ["following the fleet", median(following)]]),
         "",
         (
             f"Following costs {100 * shares[len(shares) // 2]:.0f} % of the events/s (pairs: {100 * shares[0]:.0f} to "
-            f"{100 * shares[-1]:.0f} %), and {kept:,.0f} bytes for each of {graphlets:,} kept graphlets, its executions "
-            "included."
+            f"{100 * shares[-1]:.0f} %), and {kept:,.0f} bytes for each of {graphlets:,} kept graphlets, "
+            "its executions included."
         ),
         "",
         f"The figures of {options.large:,} pipelines over 2 days:",
