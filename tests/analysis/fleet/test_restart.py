@@ -180,3 +180,23 @@ def test_a_later_version_is_refused() -> None:
 
     with pytest.raises(StateError, match="has version 9, not 1"):
         Life(rows | {key: b"[9, {}]"})
+
+
+def test_graphlets_beyond_the_bound_count_once_while_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They leave the order before the detector lets go of them; what comes for them later changes nothing."""
+    whole = {name: _graphlets(each[0]) for name, each in figures(lived(EVENTS[:12_000], set())).items()}
+    monkeypatch.setattr("stream_app.analysis.fleet.order.ORDER_MAX", 5)
+
+    bounded = lived(EVENTS[:12_000], set())
+    restarted = lived(EVENTS[:12_000], {7_000, 11_000})
+
+    assert any(len(each.pipeline.graphlets) > 20 for each in bounded.analysis.pipelines().values())
+    found = figures(bounded)
+    assert {name: _graphlets(each[0]) for name, each in found.items()} == whole
+    assert figures(restarted) == found
+
+
+def _graphlets(cells: dict[tuple[int, str], Cell]) -> int:
+    return sum(
+        amount for cell in cells.values() for name, amount in cell.counters.items() if name.startswith("outcome:")
+    )
