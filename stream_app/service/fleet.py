@@ -186,7 +186,8 @@ class FleetQueries:
             with self._detector_lock:
                 fleet, until = self._fleet(), self._monotonic() + SLICE_SECONDS
                 while done < len(names):
-                    self._look_at(fleet, names[done])
+                    if names[done] in fleet:  # after a failure the detector is loaded again, as it was last saved
+                        self._look_at(fleet, names[done])
                     done += 1
                     if self._monotonic() >= until:
                         break

@@ -235,6 +235,19 @@ def test_many_readers_cost_one_look(service: Service) -> None:
     assert queries.answer(15.0) is later
 
 
+def test_a_detector_that_is_loaded_again_has_other_pipelines() -> None:
+    """After a failure it is as it was last saved, until the events since then are applied again."""
+    detector, fleets = Detector(), [FleetAnalysis(), FleetAnalysis(), FleetAnalysis()]
+    for event in ran(0, "t", "Trainer", pipeline="new"):
+        detector.step(event)
+    detector.follow(fleets[1])
+    queries = FleetQueries(EmbeddedSettings(), lambda: fleets.pop(0), threading.Lock())
+
+    fleets.append(FleetAnalysis())
+
+    assert queries.answer().document.pipelines == []
+
+
 def test_the_detector_goes_on_while_figures_are_made(tmp_path: Path) -> None:
     """It waits for a slice of the pipelines, not for all of them."""
     with embedded_service(tmp_path / "log") as service:

@@ -88,6 +88,9 @@ class FleetAnalysis:
         """The names of the pipelines that there are."""
         return list(self._pipelines)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._pipelines
+
     def pipelines(self) -> Mapping[str, PipelineAnalysis]:
         """Takes in all changes.
 
