@@ -122,8 +122,8 @@ def main() -> None:
         "",
         (
             f"Following changes the events/s by {100 * shares[len(shares) // 2]:+.0f} % (pairs: "
-            f"{100 * shares[0]:+.0f} to {100 * shares[-1]:+.0f} %), and {kept:,.0f} bytes for each of {graphlets:,} kept graphlets, "
-            "its executions included."
+            f"{100 * shares[0]:+.0f} to {100 * shares[-1]:+.0f} %), and {kept:,.0f} bytes for each of {graphlets:,} "
+            "kept graphlets, its executions included."
         ),
         "",
         f"The figures of {options.large:,} pipelines over 2 days:",

@@ -55,13 +55,11 @@ class Cell:
         sign
             1 or -1.
         """
-        self._put(measure, bucket_of(value), sign)
-
-    def _put(self, measure: str, bucket: int, count: int) -> None:
         buckets = self.measures.get(measure)
         if buckets is None:
             buckets = self.measures[measure] = {}
-        total = buckets.get(bucket, 0) + count
+        bucket = bucket_of(value)
+        total = buckets.get(bucket, 0) + sign
         if total:
             buckets[bucket] = total
             return
@@ -70,12 +68,17 @@ class Cell:
             del self.measures[measure]
 
     def merge(self, other: Cell) -> None:
-        """Adds all that is in another cell."""
+        """Adds all that is in another cell. Every amount in a cell is positive, so no sum is 0."""
+        counters = self.counters
         for name, amount in other.counters.items():
-            self.count(name, amount)
+            counters[name] = counters.get(name, 0) + amount
         for measure, buckets in other.measures.items():
+            own = self.measures.get(measure)
+            if own is None:
+                self.measures[measure] = dict(buckets)
+                continue
             for bucket, count in buckets.items():
-                self._put(measure, bucket, count)
+                own[bucket] = own.get(bucket, 0) + count
 
     @property
     def is_empty(self) -> bool:
