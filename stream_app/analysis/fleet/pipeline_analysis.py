@@ -348,18 +348,7 @@ class PipelineAnalysis:
         }
 
     def load_row(self, row: Mapping[str, Any]) -> None:
-        """Takes in what another one knew that the state of the pipeline does not tell; this one is new.
-
-        Parameters
-        ----------
-        row
-            As of `to_row`.
-
-        Raises
-        ------
-        ArithmeticError, AttributeError, LookupError, TypeError, ValueError
-            Nothing of this program wrote it.
-        """
+        """Takes in what another one knew that the state of the pipeline does not tell; this one is new."""
         self.first_ms, self.last_ms = int(row["first_ms"]), int(row["last_ms"])
         self.labels = {name: (int(time_ms), str(value)) for name, (time_ms, value) in row["labels"].items()}
         self.order.load_row(row["order"])
