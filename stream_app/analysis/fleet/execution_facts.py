@@ -17,20 +17,22 @@ class ExecutionFacts(NamedTuple):
 
     Attributes
     ----------
-    start_ms, last_ms
-        Its start, and its end or, where it has none, its last report; in ms since 1970 UTC.
+    start_ms
+        In ms since 1970 UTC.
+    attempts
+        Start and end of each attempt; of one without an end, its last report. Never empty.
     type, group
         The operator and its group.
     node_ms, micros
         Compute, and what it costs in millionths of the currency; 0 without a rate card.
     has_failed, is_cached
-        Whether it ended FAILED, or CACHED.
+        Whether it ended FAILED and does not run again, or ended CACHED.
     is_alone
         Whether it belongs to no graphlet.
     """
 
     start_ms: int
-    last_ms: int
+    attempts: tuple[tuple[int, int], ...]
     type: str
     group: str
     node_ms: int
@@ -60,14 +62,31 @@ def facts_of_execution(pipeline: str, execution: Execution, nodes: float, price_
         A function of its facts and of whether it belongs to a graphlet.
     """
     node_ms = execution.node_ms(nodes)
-    end_ms = execution.end_ms if execution.end_ms is not None else execution.last_running_ms
-    start_ms, eviction, end_state = execution.start_ms, execution.eviction, execution.end_state
+    eviction, end_state = execution.eviction, execution.end_state
     is_alone = not execution.members_of and execution.graphlet is None and (eviction is None or not eviction.graphlets)
     return ExecutionFacts(
-        start_ms, end_ms if end_ms is not None and end_ms > start_ms else start_ms, execution.type, execution.group,
+        execution.start_ms, attempts_of(execution), execution.type, execution.group,
         node_ms, 0 if price_of is None else price_of(pipeline, execution, node_ms),
-        end_state == FAILED, end_state == CACHED, is_alone,
+        end_state == FAILED and execution.is_over, end_state == CACHED, is_alone,
     )  # fmt: skip
+
+
+def attempts_of(execution: Execution) -> tuple[tuple[int, int], ...]:
+    """Start and end of each attempt of an execution; of one without an end, its last report.
+
+    Parameters
+    ----------
+    execution
+        The execution. Of one with a single attempt the end is never before the start, whatever its clocks said.
+    """
+    last_ms = execution.last_running_ms
+    if execution.reports is None:
+        start_ms, end_ms = execution.start_ms, execution.end_ms if execution.end_ms is not None else last_ms
+        return ((start_ms, start_ms if end_ms is None or end_ms < start_ms else end_ms),)
+    return tuple(
+        (start_ms, max(start_ms, last_ms or 0) if end_ms is None else end_ms)
+        for start_ms, end_ms in execution.attempts()
+    )
 
 
 def graphlets_of(execution: Execution) -> int:

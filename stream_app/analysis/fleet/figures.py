@@ -17,7 +17,7 @@ from stream_app.analysis.fleet.values import (
     Totals,
     WeekFigures,
 )
-from stream_app.analysis.rates import week_start_ms
+from stream_app.analysis.rates import week_of_time, week_start_ms
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN
 from stream_app.core.units import DAY_MS
 from stream_app.times import time_to_text
@@ -114,7 +114,7 @@ def in_units(measure: str, value: float) -> float:
 def weeks_of(
     cells: Mapping[int, Cell], period: tuple[int, int], *, priced: bool, of_type: bool = False
 ) -> list[WeekFigures]:
-    """The weeks up to the newest with anything in it, without gaps, each with its change.
+    """The weeks up to the one in which the events end, without gaps, each with its change.
 
     Parameters
     ----------
@@ -130,10 +130,11 @@ def weeks_of(
     list of WeekFigures
         At most `WEEKS_MAX`.
     """
-    if not cells:
+    last = week_of_time(period[1])
+    listed = [number for number in cells if last - WEEKS_MAX < number <= last]
+    if not listed:
         return []
-    last = max(cells)
-    first = max(min(cells), last - WEEKS_MAX + 1)
+    first = min(listed)
     found: list[WeekFigures] = []
     before: Totals | None = None
     for number in range(first, last + 1):
@@ -196,7 +197,8 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
     """
     totals = totals_of(merged(analysis.cells.values()), priced=priced)
     first_ms, last_ms, now_ms = analysis.first_ms, analysis.last_ms, analysis.pipeline.clock.now_ms
-    lifespan_ms = 0 if first_ms is None or last_ms is None else last_ms - first_ms
+    # A report of a clock that is far ahead, which the pipeline's does not follow, does not make it live longer.
+    lifespan_ms = 0 if first_ms is None or last_ms is None else min(last_ms, max(first_ms, now_ms)) - first_ms
     days = max(1.0, lifespan_ms / DAY_MS)
     types: dict[str, int] = {}
     for (_, model_type), cell in sorted(analysis.cells.items()):
@@ -220,7 +222,7 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
         totals=totals,
         weeks=weeks_of(
             by_week((week, cell) for (week, _), cell in analysis.cells.items()),
-            (first_ms or 0, max(last_ms or 0, now_ms)),
+            (first_ms or 0, now_ms),
             priced=priced,
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts
@@ -29,7 +29,7 @@ class GraphletFacts:
     model_type, code
         The properties `model_type` and `code_version` of its own executions; "" where none reports it.
     first_ms, last_ms
-        The earliest start and the latest end (the last report of what has none) of its executions.
+        The earliest start and the latest end (the last report of what has none) of its executions' attempts.
     busy_ms
         The time in which at least one of its executions ran.
     executions, depth
@@ -119,13 +119,13 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
     micros = train_micros = 0
     data_ms: int | None = None
     for execution, bits in ((trainer, UP), *members.items()):
-        start_ms, last_ms, operator, group, node_ms, own_micros, has_failed, is_cached, _ = known[execution.id]
+        start_ms, attempts, operator, group, node_ms, own_micros, has_failed, is_cached, _ = known[execution.id]
         cost[group] = cost.get(group, 0) + node_ms
         types[operator] = types.get(operator, 0) + 1
         if has_failed:
             failed[operator] = failed.get(operator, 0) + 1
         if not is_cached:
-            busy.append((start_ms, last_ms))
+            busy.extend(attempts)
         micros += own_micros
         if group == TRAIN:
             train_micros += own_micros
@@ -150,6 +150,28 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
         validated=any(each.ever(COMPLETE) for each in validators), tuned=TUNE in cost,
         warm=warm_start(trainer), blessed=None if blessed is None else blessed > 0,
     )  # fmt: skip
+
+
+def graphlets_about(execution: Execution) -> Iterator[Graphlet]:
+    """Finds the graphlets whose facts follow from those of an execution.
+
+    Parameters
+    ----------
+    execution
+        The execution.
+
+    Yields
+    ------
+    Graphlet
+        Its own, those that it is a member of, and those that a training led to with what it wrote: they start from its
+        model and do not have it as a member.
+    """
+    if execution.graphlet is not None:
+        yield execution.graphlet
+    yield from execution.members_of or ()
+    if execution.group == TRAIN:
+        for version in execution.writes.values():
+            yield from version.up
 
 
 def latest_text(executions: Iterable[Execution], name: str) -> str:

@@ -20,7 +20,7 @@ from stream_app.analysis.fleet.contributions import (
 )
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts, PriceOf, facts_of_execution, graphlets_of
 from stream_app.analysis.fleet.frozen_cells import FrozenCells
-from stream_app.analysis.fleet.graphlet_facts import GraphletFacts, facts_of
+from stream_app.analysis.fleet.graphlet_facts import GraphletFacts, facts_of, graphlets_about
 from stream_app.analysis.fleet.held import Held
 from stream_app.analysis.fleet.order import GraphletOrder, Since, Spent
 from stream_app.analysis.fleet.places import (
@@ -110,11 +110,10 @@ class PipelineAnalysis:
         graphlets = changed.graphlets
         runs: dict[str, None] = {}
         for execution in changed.executions:
-            if execution.graphlet is not None:
-                graphlets[execution.graphlet] = None
-            elif execution.id in self.order.graphlets and execution.id not in self.order.closed:
+            is_known = execution.id in self.order.graphlets and execution.id not in self.order.closed
+            if is_known and execution.graphlet is None:
                 self._drop_graphlet(execution.id)
-            graphlets.update(dict.fromkeys(execution.members_of or ()))
+            graphlets.update(dict.fromkeys(graphlets_about(execution)))
             self._take_run_of(execution, runs)
         for execution in changed.executions | changed.rebooked:
             self._take_execution(execution)

@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 import pandas as pd
 
-from stream_app.core.events import COMPLETE, FAILED, Event
+from stream_app.core.events import COMPLETE, ENDS, FAILED, RUNNING, Event
 from stream_app.core.operators import ANALYSIS, INGEST, RUN, TRAIN, TUNE, VALIDATE, Operators
 from tests.support.oracle import Execution, Graphlet, Outcome, PipelineOracle
 
@@ -23,7 +23,7 @@ FALSE = {"", "0", "0.0", "false", "no", "off", "n", "f", "none", "null"}
 
 def week(time_ms: int) -> int:
     """Weeks since Monday, 1969-12-29."""
-    return (pd.Timestamp(time_ms, unit="ms") - pd.Timestamp("1969-12-29")).days // 7
+    return int((pd.Timestamp(time_ms, unit="ms") - pd.Timestamp("1969-12-29")).days // 7)
 
 
 def sums(
@@ -33,7 +33,7 @@ def sums(
     world = PipelineOracle(events, operators, 10_000)
     outcomes = world.outcomes(now, horizon_ms, lost_ms)
     rows = pd.DataFrame(
-        [*_executions(events, world), *_graphlets(world, outcomes)],
+        [*_executions(events, world), *_graphlets(events, world, outcomes)],
         columns=["week", "model_type", "kind", "name", "value"],
     )
     counters: dict[tuple[int, str], Counter[str]] = {}
@@ -61,7 +61,7 @@ def _executions(events: list[Event], world: PipelineOracle) -> list[tuple[int, s
             (*where, "counter", f"executions:{x.type}", 1),
             (*where, "counter", f"active:{pd.Timestamp(x.start, unit='ms').weekday()}", 1),
             (*where, "counter", f"node_ms:{x.group}", x.cost),
-            (*where, "counter", f"failed:{x.type}", int(x.state == FAILED)),
+            (*where, "counter", f"failed:{x.type}", int(x.state == FAILED and x.over)),
             (*where, "counter", "alone_ms", x.cost if x.id not in in_graphlets else 0),
         ]
     runs = pd.DataFrame(
@@ -73,11 +73,13 @@ def _executions(events: list[Event], world: PipelineOracle) -> list[tuple[int, s
     return found
 
 
-def _graphlets(world: PipelineOracle, outcomes: dict[str, Outcome]) -> list[tuple[int, str, str, str, int]]:
+def _graphlets(
+    events: list[Event], world: PipelineOracle, outcomes: dict[str, Outcome]
+) -> list[tuple[int, str, str, str, int]]:
     found: list[tuple[int, str, str, str, int]] = []
     order = sorted(world.graphlets, key=lambda each: (each.trainer.start, each.trainer.id))
     uses = Counter(key for each in order for key in (*each.members, each.trainer.id))
-    facts = [_facts(world, each, outcomes[each.trainer.id], uses) for each in order]
+    facts = [_facts(events, world, each, outcomes[each.trainer.id], uses) for each in order]
     for own in facts:
         where = own["week"], own["model_type"]
         found += [(*where, "counter", name, amount) for name, amount in own["counters"].items()]
@@ -126,12 +128,14 @@ def _pushes(world: PipelineOracle, facts: list[dict[str, Any]]) -> list[tuple[in
     return found
 
 
-def _facts(world: PipelineOracle, graphlet: Graphlet, outcome: Outcome, uses: Counter[str]) -> dict[str, Any]:
+def _facts(
+    events: list[Event], world: PipelineOracle, graphlet: Graphlet, outcome: Outcome, uses: Counter[str]
+) -> dict[str, Any]:
     trainer = graphlet.trainer
     own = [trainer, *(world.executions[key] for key in graphlet.members)]
     same_run = [x for x in own if x is trainer or (trainer.run is not None and x.run == trainer.run)]
     ran = [x for x in own if x.state != "CACHED"]
-    spans = [(x.start, max(x.start, (x.end if x.end is not None else x.running) or 0)) for x in ran]
+    spans = [span for x in ran for span in _spans(events, x)]
     duration = max(end for _, end in spans) - min(start for start, _ in spans)
     busy = _measure(spans)
     cost = pd.Series([x.cost for x in own]).groupby([x.group for x in own]).sum()
@@ -159,6 +163,16 @@ def _facts(world: PipelineOracle, graphlet: Graphlet, outcome: Outcome, uses: Co
         "inputs": inputs, "types": sorted({x.type for x in own}), "counters": counters, "measures": measures,
         "share": sum(x.cost // uses[x.id] for x in own),
     }  # fmt: skip
+
+
+def _spans(events: list[Event], x: Execution) -> list[tuple[int, int]]:
+    """Start and end of each attempt; the last report of one without an end."""
+    own = [event for event in events if event.execution_id == x.id]
+    starts = {event.time_ms for event in own if event.state == RUNNING}
+    ends = {(event.time_ms, event.state) for event in own if event.state in ENDS}
+    if len(starts) <= 1 and len(ends) <= 1:
+        return [(x.start, max(x.start, (x.end if x.end is not None else x.running) or 0))]
+    return [(start, max(start, x.running or 0) if end is None else end) for start, end in x.attempts]
 
 
 def _text(executions: list[Execution], name: str) -> str:

@@ -414,7 +414,6 @@ def test_a_stream_that_never_ends_is_paid_for_once() -> None:
 # What falls short
 
 
-@pytest.mark.xfail(strict=True, reason="an execution counts as running from its first start to its last end")
 def test_days_between_two_attempts_are_waiting() -> None:
     """Six hours of work in 78."""
     (graphlet,) = reported(retried_days_later()).graphlets
@@ -422,7 +421,6 @@ def test_days_between_two_attempts_are_waiting() -> None:
     assert graphlet.last_ms - graphlet.first_ms - graphlet.busy_ms == 72 * 3_600_000
 
 
-@pytest.mark.xfail(strict=True, reason="the end of the first attempt is taken for the end of the execution")
 def test_a_second_attempt_without_an_end_lasts_until_its_last_report() -> None:
     """It falls silent after four hours and is lost: 76 hours from the first start to the last report, not one."""
     lost = [event for event in retried_days_later("RUNNING") if event["eventType"] != "COMPLETE"][:4]
@@ -433,7 +431,6 @@ def test_a_second_attempt_without_an_end_lasts_until_its_last_report() -> None:
     assert graphlet.last_ms - graphlet.first_ms == 76 * 3_600_000
 
 
-@pytest.mark.xfail(strict=True, reason="its last end is FAILED until it has another one")
 def test_a_training_that_runs_again_has_not_failed() -> None:
     """While its second attempt runs it is open."""
     found = reported(retried_days_later()[:3])
@@ -442,7 +439,6 @@ def test_a_training_that_runs_again_has_not_failed() -> None:
     assert found.figures.totals.operators == [OperatorFigures("Trainer", 1, 0)]
 
 
-@pytest.mark.xfail(strict=True, reason="the newest week is that of the latest start, whatever the clock")
 def test_one_event_of_a_broken_clock_hides_no_week() -> None:
     """It is twenty years ahead; the pipeline's clock ignores it, as the list of weeks should."""
     events = [e for day in range(3) for e in ran(day * DAYS, f"t{day}", "Trainer", run=None, writes=[f"m{day}"])]
@@ -464,7 +460,6 @@ def test_a_warm_start_stays_one_when_the_earlier_training_was_evicted() -> None:
     assert found.quantile("inputs") == Quantiles(2, 0, 0, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="the sum of all older weeks is listed as a week of 1969")
 def test_a_model_type_that_is_trained_no_more_has_no_weeks() -> None:
     """A training of more than 54 weeks ago is in the totals of its type alone."""
     detector, analysis = Detector(Settings()), FleetAnalysis()

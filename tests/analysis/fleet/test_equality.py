@@ -15,7 +15,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from tests.analysis.fleet.oracle import sums
 from tests.support.arrivals import any_arrival
-from tests.support.builders import MINUTE
+from tests.support.builders import MINUTE, ran
 from tests.support.worlds import HORIZONS, LOST, OPERATORS, logs
 
 #: The profile `deep` takes many more.
@@ -91,3 +91,14 @@ def test_one_that_begins_late_has_the_same_sums(data: st.DataObject, horizon_ms:
         name: each.since for name, each in analysis.pipelines().items()
     }
     assert detector.pipelines.keys() == loaded.pipelines.keys()
+
+
+def test_a_training_whose_model_is_known_late_makes_others_warm_starts() -> None:
+    """Its event comes after figures were asked for, and it is no member of the graphlet that starts from its model."""
+    reader = ran(10, "t1", "Trainer", run="r1", reads=["m0"], writes=["m1"])
+    writer = ran(0, "t0", "Trainer", run="r0", writes=["m0"])
+    _, analysis = followed(Settings(), [*reader, *writer], {0, 1, 2, 3})
+    (found,) = (graphlet for graphlet in analysis.pipelines()["p"].order if graphlet.trainer == "t1")
+
+    assert found.warm
+    assert found.inputs == ()

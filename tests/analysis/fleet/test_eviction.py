@@ -27,7 +27,7 @@ def followed(retention_days: int) -> FleetAnalysis:
 
 @pytest.mark.slow
 def test_sums_are_as_if_nothing_had_been_evicted() -> None:
-    """But for the price of a push: a span that is read again after a graphlet was closed is shared by more than known."""
+    """But for the price of a push: a span read again after a graphlet was closed is shared by more than was known."""
     short, whole = followed(8).pipelines(), followed(400).pipelines()
 
     for name, each in whole.items():
