@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_app.cli.alert_assembly import alerts_of, tokens_of
-from stream_app.cli.assembly import connection_of, flag_age_of, names_of, settings_of, sources_of, webhooks_of
+from stream_app.cli.assembly import (
+    attribution_of,
+    connection_of,
+    flag_age_of,
+    names_of,
+    settings_of,
+    sources_of,
+    webhooks_of,
+)
 from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
 from stream_app.errors import OptionsError
@@ -53,6 +61,7 @@ def serve(
     import logging
 
     need("serve", "aiohttp", "prometheus_client")
+    from stream_app.options import read_owners
     from stream_app.runtime import allocator, garbage
     from stream_app.service.settings import EmbeddedSettings
     from stream_app.web.serving import serve_embedded
@@ -77,6 +86,8 @@ def serve(
             sources_of(options),
             keep_days=options.serve.keep_days,
             flag_age_ms=flag_age_of(options),
+            rates=attribution_of(options).rates,
+            owners=read_owners(options.owners),
         ),
         address,
         chosen,

@@ -14,8 +14,8 @@ from functools import partial
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.figures import Figures, figures
 from stream_app.analysis.findings import FleetFindings, figures_of_findings
-from stream_app.analysis.fleet_document import fleet_document
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
+from stream_app.analysis.fleet_document import fleet_document
 from stream_app.analysis.sums import ReplayStatistics
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch

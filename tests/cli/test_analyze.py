@@ -14,6 +14,8 @@ from tests.report.test_report import Page
 from tests.support.builders import ended, ran, run_ended, started
 from tests.support.commands import Run
 from tests.support.recorded import fleet_lines, write_lines
+from tests.web.served import embedded_service
+from tests.web.test_lineage import tell
 
 #: Two runs on the same span, whose code failed once; the second is pushed.
 LOG = [
@@ -136,3 +138,13 @@ def test_a_mistake_is_a_line(
     assert ran_.code == code
     assert says in ran_.err
     assert "Traceback" not in ran_.err
+
+
+def test_a_running_service_is_asked(run: Run, tmp_path: Path) -> None:
+    """It answers with the figures of its own events, which are those of the file."""
+    file = written(tmp_path / "events.jsonl", LOG)
+    with embedded_service(tmp_path / "data") as service:
+        tell(service, LOG)
+        served = run("analyze", service.url, "--json").document
+
+    assert served == run("analyze", file, "--json").document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from stream_app.analysis.fleet.cells import Cell, merged, named
 from stream_app.analysis.fleet.contributions import PER_MILLE
@@ -136,31 +137,36 @@ def weeks_of(
         return []
     first = min(listed)
     found: list[WeekFigures] = []
-    before: Totals | None = None
     for number in range(first, last + 1):
-        cell = cells.get(number, Cell())
-        now = totals_of(cell, priced=priced, of_type=of_type)
         whole = period[0] <= week_start_ms(number) and week_start_ms(number + 1) <= period[1]
-        found.append(
-            WeekFigures(
-                start=time_to_text(week_start_ms(number))[:10],
-                whole=whole,
-                runs=now.runs,
-                graphlets=now.graphlets,
-                pushed=now.pushed,
-                share_pushed=now.share_pushed,
-                node_seconds=now.node_seconds,
-                money=now.money,
-                push_node_seconds=now.push_node_seconds,
-                active_days=len(named(cell.counters, "active")),
-                change=changes(before, now) if whole and before is not None else {},
-            )
-        )
-        before = now if whole else None
+        week = week_figures(number, cells.get(number, Cell()), whole=whole, priced=priced, of_type=of_type)
+        if found and whole and found[-1].whole:
+            week = replace(week, change=changes(found[-1], week))
+        found.append(week)
     return found
 
 
-def changes(before: Totals, now: Totals) -> dict[str, float]:
+def week_figures(number: int, cell: Cell, *, whole: bool, priced: bool, of_type: bool) -> WeekFigures:
+    """The figures of a week, without its change."""
+    counters = cell.counters
+    outcomes = named(counters, "outcome")
+    pushed, not_pushed = outcomes.get(PUSHED, 0), outcomes.get(NOT_PUSHED, 0)
+    return WeekFigures(
+        start=time_to_text(week_start_ms(number))[:10],
+        whole=whole,
+        runs=None if of_type else counters.get("runs", 0),
+        graphlets=sum(outcomes.values()),
+        pushed=pushed,
+        share_pushed=ratio(pushed, pushed + not_pushed),
+        node_seconds=None if of_type else sum(named(counters, "node_ms").values()) / 1000,
+        money=counters.get("micros", 0) / _MILLION if priced and not of_type else None,
+        push_node_seconds=ratio(counters.get("push_ms", 0) / 1000, pushed),
+        active_days=len(named(counters, "active")),
+        change={},
+    )
+
+
+def changes(before: WeekFigures, now: WeekFigures) -> dict[str, float]:
     """Figure -> its change, as a share of what it was."""
     found = {}
     for name in ("runs", "graphlets", "pushed", "share_pushed", "node_seconds", "money", "push_node_seconds"):
