@@ -23,7 +23,9 @@ from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
     from stream_app.alerts.access import Tokens
+    from stream_app.options import Options
     from stream_app.options.services import ServeOptions
+    from stream_app.service.settings import EmbeddedSettings
     from stream_app.web.limits import Limits
 
 
@@ -61,9 +63,7 @@ def serve(
     import logging
 
     need("serve", "aiohttp", "prometheus_client")
-    from stream_app.options import read_owners
     from stream_app.runtime import allocator, garbage
-    from stream_app.service.settings import EmbeddedSettings
     from stream_app.web.serving import serve_embedded
 
     options = load_options(config, mode, budget)
@@ -81,14 +81,7 @@ def serve(
         return
     interrupted = serve_embedded(
         (data if data is not None else Path("stream-app-data")) / "events.sqlite",
-        EmbeddedSettings(
-            settings_of(options),
-            sources_of(options),
-            keep_days=options.serve.keep_days,
-            flag_age_ms=flag_age_of(options),
-            rates=attribution_of(options).rates,
-            owners=read_owners(options.owners),
-        ),
+        embedded_of(options),
         address,
         chosen,
         tokens,
@@ -98,6 +91,21 @@ def serve(
         alerts_of(options),
     )
     end(interrupted=interrupted)
+
+
+def embedded_of(options: Options) -> EmbeddedSettings:
+    """The settings of the embedded detector."""
+    from stream_app.options import read_owners
+    from stream_app.service.settings import EmbeddedSettings
+
+    return EmbeddedSettings(
+        settings_of(options),
+        sources_of(options),
+        keep_days=options.serve.keep_days,
+        flag_age_ms=flag_age_of(options),
+        rates=attribution_of(options).rates,
+        owners=read_owners(options.owners),
+    )
 
 
 def check_address(host: str, tokens: Tokens) -> None:
