@@ -131,7 +131,7 @@ class Replay:
         price_of = rates.micros if rates.given else None
         self._fleet = FleetAnalysis(nodes, price_of)
         self.detector.follow(self._fleet)
-        return FleetFindings(self._fleet, nodes, price_of)
+        return FleetFindings(self._fleet)
 
     def finish(self, seed: int = 0) -> Figures:
         """Writes the graphlets that are still kept, and computes the figures.

@@ -151,8 +151,7 @@ class FleetQueries:
         self._made: _Made | None = None
         rates = settings.rates
         self._attribution = StateAttribution(rates, settings.owners)
-        price_of = rates.micros if rates.given else None
-        self._findings = FleetFindings(fleet(), settings.detector.operators.nodes, price_of)
+        self._findings = FleetFindings(fleet())
 
     def answer(self, max_age: float = FRESH_SECONDS) -> FleetAnswer:
         """The figures as they are now, or as they were shortly before.

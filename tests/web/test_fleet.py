@@ -81,7 +81,7 @@ def expected() -> Any:
     for event in LOG:
         detector.step(event)
         attribution.follow(event, detector.pipelines[event.pipeline])
-    found = FleetFindings(analysis, None, RATES.micros).current()
+    found = FleetFindings(analysis).current()
     findings = figures_of_findings(found, attribution.owner, priced=True)
     return orjson.loads(orjson.dumps(fleet_document(analysis.pipelines(), attribution, findings)))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from stream_app.analysis.findings.history import History
 from stream_app.analysis.findings.pipeline_findings import findings_of
 from stream_app.analysis.findings.values import Finding
-from stream_app.analysis.fleet.execution_facts import PriceOf
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
 
@@ -20,14 +19,10 @@ class FleetFindings:
     ----------
     fleet
         The analysis, which follows a detector.
-    nodes, price_of
-        As the analysis has them.
     """
 
-    def __init__(self, fleet: FleetAnalysis, nodes: Mapping[str, float] | None, price_of: PriceOf | None) -> None:
+    def __init__(self, fleet: FleetAnalysis) -> None:
         self._fleet = fleet
-        self._nodes = nodes or {}
-        self._price_of = price_of
         #: Every finding ever made, by id, and the ids of those made last.
         self._known: dict[str, Finding] = {}
         self._lasting: frozenset[str] = frozenset()
@@ -56,7 +51,7 @@ class FleetFindings:
         list of Finding
             In the order of the table of rules, each at revision 1.
         """
-        return findings_of(History(analysis, self._nodes, self._price_of)).findings
+        return findings_of(History(analysis)).findings
 
     def revised(self, found: Iterable[Finding]) -> list[Finding]:
         """Gives the findings of all pipelines their revisions.

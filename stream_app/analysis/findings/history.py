@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cached_property
 
-from stream_app.analysis.fleet.execution_facts import PriceOf, facts_of_execution, graphlets_of
+from stream_app.analysis.fleet.execution_facts import graphlets_of
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
 from stream_app.analysis.fleet.order import Spent
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
@@ -26,10 +26,6 @@ class History:
     ----------
     analysis
         The analysis of the pipeline, up to date.
-    nodes
-        Execution type to number of nodes, as the analysis has it.
-    price_of
-        What an execution costs, as the analysis has it; None without a rate card.
 
     Attributes
     ----------
@@ -41,10 +37,8 @@ class History:
         The pipeline's clock, in ms since 1970 UTC.
     """
 
-    def __init__(self, analysis: PipelineAnalysis, nodes: Mapping[str, float], price_of: PriceOf | None) -> None:
+    def __init__(self, analysis: PipelineAnalysis) -> None:
         self._analysis = analysis
-        self._nodes = nodes
-        self._price_of = price_of
         self._state = analysis.pipeline
         self.pipeline = self._state.name
         self.graphlets = [facts for facts in analysis.order if facts.trainer in self._state.graphlets]
@@ -117,7 +111,8 @@ class History:
             graphlet = self._state.graphlets[trainer]
             for execution in (graphlet.trainer, *graphlet.members):
                 belonging[execution] = belonging.get(execution, 0) + 1
-        costs = [self._cost(each) for each, graphlets in belonging.items() if graphlets == graphlets_of(each)]
+        known = self._analysis.executions
+        costs = [known[each.id] for each, graphlets in belonging.items() if graphlets == graphlets_of(each)]
         return Spent(sum(each.node_ms for each in costs), sum(each.micros for each in costs))
 
     def month(self, node_ms: int) -> int:
@@ -145,8 +140,3 @@ class History:
         if found is None:
             found = self._shares[facts.trainer] = self._analysis.share_of(facts)
         return found
-
-    def _cost(self, execution: Execution) -> Spent:
-        nodes = self._nodes.get(execution.type, 1.0)
-        facts = facts_of_execution(self.pipeline, execution, nodes, self._price_of)
-        return Spent(facts.node_ms, facts.micros)

@@ -78,7 +78,8 @@ class PipelineAnalysis:
         self.pushes: dict[str, PushCost] = {}
         self.since = Since()
         self.redundancy = RedundancyIndex()
-        self._executions: dict[str, ExecutionFacts] = {}
+        #: Execution -> its facts as they are in the sums; those of group run have none.
+        self.executions: dict[str, ExecutionFacts] = {}
         self._run_of: dict[str, str] = {}
         self._runs: dict[str, RunFacts] = {}
         #: Runs of which some executions were evicted, and trainers that are kept but have left the order.
@@ -165,7 +166,7 @@ class PipelineAnalysis:
         graphlet = self.pipeline.graphlets[facts.trainer]
         node_ms = micros = 0
         for execution in (graphlet.trainer, *graphlet.members):
-            own, parts = self._executions[execution.id], graphlets_of(execution)
+            own, parts = self.executions[execution.id], graphlets_of(execution)
             node_ms += own.node_ms // parts
             micros += own.micros // parts
         return Spent(node_ms, micros)
@@ -187,7 +188,7 @@ class PipelineAnalysis:
                 time_ms, value = execution.properties[name]
                 latest = (time_ms, text_of(value))
                 self.labels[name] = max(self.labels.get(name, latest), latest)
-        known = self._executions.get(execution.id)
+        known = self.executions.get(execution.id)
         facts: ExecutionFacts | None = None
         if execution.group != RUN:
             nodes = self._nodes.get(execution.type, 1.0)
@@ -197,9 +198,9 @@ class PipelineAnalysis:
         self._costs_changed = True
         self._replace(known, facts, add_execution, key_of_execution)
         if facts is None:
-            del self._executions[execution.id]
+            del self.executions[execution.id]
         else:
-            self._executions[execution.id] = facts
+            self.executions[execution.id] = facts
         alone = (facts.start_ms, facts.node_ms, facts.micros) if facts is not None and facts.is_alone else None
         self.order.put_alone(execution.id, alone)
 
@@ -222,7 +223,7 @@ class PipelineAnalysis:
                 self.redundancy.put(work)
 
     def _work_of(self, execution: Execution, held: Work | None = None) -> Work | None:
-        facts = self._executions.get(execution.id)
+        facts = self.executions.get(execution.id)
         if facts is None:
             return None
         micros = None if self._price_of is None else facts.micros
@@ -261,7 +262,7 @@ class PipelineAnalysis:
                 return
             del self._held.trainers[trainer]
             self.is_unsaved = True
-        self._put_graphlet(facts_of(self.pipeline, graphlet, self._executions))
+        self._put_graphlet(facts_of(self.pipeline, graphlet, self.executions))
 
     def _take_outcome(self, graphlet: Graphlet) -> None:
         """Takes in an outcome alone: what the graphlet read may have been evicted since."""
@@ -304,9 +305,9 @@ class PipelineAnalysis:
     def freeze_evicted(self) -> None:
         """Freezes what the pipeline has evicted, and lets go of it."""
         pipeline, order = self.pipeline, self.order
-        evicted = [each for each in self._executions if each not in pipeline.executions]
+        evicted = [each for each in self.executions if each not in pipeline.executions]
         for execution_id in evicted:
-            self._freeze(self._executions.pop(execution_id), add_execution, key_of_execution)
+            self._freeze(self.executions.pop(execution_id), add_execution, key_of_execution)
             self.redundancy.freeze(execution_id)
         order.merge_alone(evicted)
         for execution_id in [each for each in self._run_of if each not in pipeline.executions]:

@@ -101,7 +101,7 @@ class Found:
         self.detector = Detector(Settings())
         self.fleet = FleetAnalysis(price_of=price_of)
         self.detector.follow(self.fleet)
-        self.findings = FleetFindings(self.fleet, None, price_of)
+        self.findings = FleetFindings(self.fleet)
 
     def read(self, events: Iterable[Event]) -> Found:
         """Takes events in."""

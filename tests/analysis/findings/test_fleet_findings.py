@@ -66,14 +66,14 @@ def test_findings_are_the_same_after_a_restart(days: int) -> None:
     loaded.follow(fleet)
 
     assert len(went_on.findings.current()) >= 3
-    assert FleetFindings(fleet, None, None).current() == went_on.findings.current()
+    assert FleetFindings(fleet).current() == went_on.findings.current()
 
 
 def test_a_graphlet_is_counted_by_one_finding() -> None:
     """The first rule that charges it; so the sum over findings is the cost of the graphlets in any of them."""
     found = Found().read(busy_events())
     [analysis] = found.fleet.pipelines().values()
-    result = findings_of(History(analysis, {}, None))
+    result = findings_of(History(analysis))
     charged: dict[str, set[str]] = defaultdict(set)
     for finding in result.findings:
         for graphlet, name in result.counted_by.items():
