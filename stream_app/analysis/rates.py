@@ -21,7 +21,7 @@ from stream_app.core.units import DAY_MS, HOUR_MS
 Price = float | None
 
 #: Millionths in a unit of the currency.
-_MICROS = 1_000_000
+MICROS = 1_000_000
 #: Days from a Monday to 1970-01-01.
 _MONDAY_AGO = 3
 
@@ -99,7 +99,7 @@ class Rates:
         int
             Whole millionths; 0 where the rate card has no price.
         """
-        return round((self.price(pipeline, execution) or 0.0) * node_ms * _MICROS / HOUR_MS)
+        return round((self.price(pipeline, execution) or 0.0) * node_ms * MICROS / HOUR_MS)
 
 
 class PricedLedgers:

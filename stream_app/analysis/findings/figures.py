@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from stream_app.analysis.findings.values import ActKind, Effect, Finding, Kind
+from stream_app.analysis.rates import MICROS
 from stream_app.times import time_to_text
-
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def figures_of_findings(
     return FindingsFigures(
         graphlets=sum(each.counted for each in found),
         cost=sum(each.counted_node_ms for each in found) / 1000,
-        cost_money=sum(each.counted_micros for each in found) / _MILLION if priced else None,
+        cost_money=sum(each.counted_micros for each in found) / MICROS if priced else None,
         findings=[_figures(each, owner_of(each.pipeline), priced=priced) for each in found],
     )
 
@@ -102,11 +101,11 @@ def _figures(finding: Finding, owner: str, *, priced: bool) -> FindingFigures:
         count=finding.count,
         graphlets=finding.graphlets,
         cost=finding.node_ms / 1000,
-        cost_money=finding.micros / _MILLION if priced else None,
+        cost_money=finding.micros / MICROS if priced else None,
         cost_a_month=finding.month_node_ms / 1000,
         counted=finding.counted,
         counted_cost=finding.counted_node_ms / 1000,
-        counted_money=finding.counted_micros / _MILLION if priced else None,
+        counted_money=finding.counted_micros / MICROS if priced else None,
         act=finding.act.kind,
         parameter=finding.act.parameter,
         effect=_effect(finding.effect, priced=priced),
@@ -117,7 +116,7 @@ def _effect(effect: Effect, *, priced: bool) -> EffectFigures:
     return EffectFigures(
         skipped=effect.skipped,
         saved=effect.node_ms / 1000,
-        saved_money=effect.micros / _MILLION if priced else None,
+        saved_money=effect.micros / MICROS if priced else None,
         saved_a_month=effect.month_node_ms / 1000,
         pushes=effect.pushes,
         lost=effect.lost,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from operator import itemgetter
 
 from stream_app.analysis.fleet.cells import Cell, merged, named
 from stream_app.analysis.fleet.contributions import PER_MILLE
@@ -18,7 +19,7 @@ from stream_app.analysis.fleet.values import (
     Totals,
     WeekFigures,
 )
-from stream_app.analysis.rates import week_of_time, week_start_ms
+from stream_app.analysis.rates import MICROS, week_of_time, week_start_ms
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN
 from stream_app.core.units import DAY_MS
 from stream_app.times import time_to_text
@@ -29,7 +30,6 @@ WEEKS_MAX = 26
 OPERATORS_MAX = 40
 REST = "other"
 _SHARES = (0.1, 0.5, 0.9)
-_MILLION = 1_000_000
 
 
 def totals_of(cell: Cell, *, priced: bool, of_type: bool = False) -> Totals:
@@ -65,14 +65,14 @@ def totals_of(cell: Cell, *, priced: bool, of_type: bool = False) -> Totals:
         causes=named(counters, "cause"),
         node_seconds=None if of_type else sum(by_group.values()) / 1000,
         alone_node_seconds=None if of_type else counters.get("alone_ms", 0) / 1000,
-        money=counters.get("micros", 0) / _MILLION if priced and not of_type else None,
+        money=counters.get("micros", 0) / MICROS if priced and not of_type else None,
         node_seconds_by_group={name: amount / 1000 for name, amount in by_group.items()},
         operators=operators_of(counters),
         use={name: use.get(name, 0) / graphlets for name in ("analysis", "validation", "tuning", "warm_start")}
         if graphlets
         else {},
         push_node_seconds=ratio(counters.get("push_ms", 0) / 1000, pushed),
-        push_money=ratio(counters.get("push_micros", 0) / _MILLION, pushed) if priced else None,
+        push_money=ratio(counters.get("push_micros", 0) / MICROS, pushed) if priced else None,
         same_code=ratio(counters.get("same_code", 0), counters.get("pairs_with_code", 0)),
         same_operators=ratio(counters.get("same_operators", 0), counters.get("pairs", 0)),
         quantiles=quantiles_of(cell),
@@ -159,7 +159,7 @@ def week_figures(number: int, cell: Cell, *, whole: bool, priced: bool, of_type:
         pushed=pushed,
         share_pushed=ratio(pushed, pushed + not_pushed),
         node_seconds=None if of_type else sum(named(counters, "node_ms").values()) / 1000,
-        money=counters.get("micros", 0) / _MILLION if priced and not of_type else None,
+        money=counters.get("micros", 0) / MICROS if priced and not of_type else None,
         push_node_seconds=ratio(counters.get("push_ms", 0) / 1000, pushed),
         active_days=len(named(counters, "active")),
         change={},
@@ -201,13 +201,14 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
     PipelineFigures
         The figures.
     """
-    totals = totals_of(merged(analysis.cells.values()), priced=priced)
+    cells = analysis.cells
+    totals = totals_of(merged(cells.values()), priced=priced)
     first_ms, last_ms, now_ms = analysis.first_ms, analysis.last_ms, analysis.pipeline.clock.now_ms
     # A report of a clock that is far ahead, which the pipeline's does not follow, does not make it live longer.
     lifespan_ms = 0 if first_ms is None or last_ms is None else min(last_ms, max(first_ms, now_ms)) - first_ms
     days = max(1.0, lifespan_ms / DAY_MS)
     types: dict[str, int] = {}
-    for (_, model_type), cell in sorted(analysis.cells.items()):
+    for (_, model_type), cell in sorted(cells.items(), key=itemgetter(0)):
         graphlets = sum(named(cell.counters, "outcome").values())
         if graphlets:
             types[model_type] = types.get(model_type, 0) + graphlets
@@ -223,11 +224,11 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
         trainings_a_day=totals.graphlets / days,
         model_types=types,
         since_push_node_seconds=since.node_ms / 1000,
-        since_push_money=since.micros / _MILLION if priced else None,
+        since_push_money=since.micros / MICROS if priced else None,
         since_push_graphlets=since.tries,
         totals=totals,
         weeks=weeks_of(
-            by_week((week, cell) for (week, _), cell in analysis.cells.items()),
+            by_week((week, cell) for (week, _), cell in cells.items()),
             (first_ms or 0, now_ms),
             priced=priced,
         ),

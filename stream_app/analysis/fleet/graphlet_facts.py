@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts
 from stream_app.core.events import COMPLETE
-from stream_app.core.features.extraction import warm_start
+from stream_app.core.features.extraction import text_property, warm_start
 from stream_app.core.features.validation import blessing
 from stream_app.core.operators import ANALYSIS, INGEST, RUN, TRAIN, TUNE, VALIDATE
 from stream_app.core.state.entities import DOWN, UP, Execution, Graphlet, Version
@@ -136,12 +136,13 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
         if execution.run == trainer.run and execution.run is not None and execution is not trainer:
             own.append(execution)
     busy.sort()
+    own.sort(key=Execution.sort_key)
     steps_up, inputs = way_up(graphlet)
     blessed = blessing(pipeline, validators) if validators else None
     return GraphletFacts(
         id=graphlet.id, run=trainer.run, trainer=trainer.id, start_ms=trainer.start_ms,
         outcome=graphlet.kind, cause=graphlet.cause or "", time_ms=graphlet.time_ms,
-        model_type=latest_text(own, "model_type"), code=latest_text(own, "code_version"),
+        model_type=text_property(own, "model_type"), code=text_property(own, "code_version"),
         first_ms=busy[0][0], last_ms=max(end for _, end in busy), busy_ms=covered(busy),
         executions=1 + len(members), depth=steps_up + 1 + steps_down(graphlet),
         node_ms=tuple(sorted(cost.items())), micros=micros, train_micros=train_micros,
@@ -172,12 +173,6 @@ def graphlets_about(execution: Execution) -> Iterator[Graphlet]:
     if execution.group == TRAIN:
         for version in execution.writes.values():
             yield from version.up
-
-
-def latest_text(executions: Iterable[Execution], name: str) -> str:
-    """A property as text, from the execution that started last of those that report it; "" where none does."""
-    told = [execution for execution in executions if execution.properties is not None and name in execution.properties]
-    return str(max(told, key=Execution.sort_key).value_of(name)) if told else ""
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
+from stream_app.analysis.rates import MICROS
 from stream_app.analysis.redundancy import Group, Row, how_to_get
 
 #: Groups of executions that are listed.
 GROUPS_MAX = 20
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def added(one: Row, other: Row) -> Row:
 
 def work_of(row: Row, *, priced: bool) -> RedundantWork:
     """A row in the units of figures."""
-    money = row.micros / _MILLION if priced else None
+    money = row.micros / MICROS if priced else None
     remedy = how_to_get(row.kind, row.group)
     return RedundantWork(
         row.kind, row.type, row.group, remedy, row.executions, row.node_ms / 1000, money, row.assumed_ms / 1000
