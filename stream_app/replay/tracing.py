@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from stream_app.core.detector import Detector
@@ -24,6 +24,7 @@ BATCH = 512
 #: Where collectors take traces, below their address.
 _PATH = "/v1/traces"
 _LOGGER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_NO_ANSWER = "it did not answer in time"
 _NS = 1_000_000
 
 
@@ -55,7 +56,8 @@ class Tracing:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-            self._exporter = OTLPSpanExporter(self._endpoint, timeout=timeout)
+            self._session = _session()
+            self._exporter = OTLPSpanExporter(self._endpoint, timeout=timeout, session=self._session)
         except ModuleNotFoundError as error:
             raise OptionsError(str(missing_extra(error, "otlp"))) from None
         except (OSError, ValueError) as error:
@@ -88,22 +90,19 @@ class Tracing:
         """
         from opentelemetry.sdk.trace.export import SpanExportResult
 
-        sent, spans, reasons = 0, self._spans(), _Reasons()
+        sent, spans = 0, self._spans()
         logger = logging.getLogger(_LOGGER)
-        before = logger.propagate
-        logger.addHandler(reasons)
-        logger.propagate = False
+        before, logger.disabled = logger.disabled, True
         try:
             while batch := list(itertools.islice(spans, BATCH)):
                 if self._exporter.export(batch) is not SpanExportResult.SUCCESS:
                     raise ExportError(
-                        f"{self._endpoint}: did not take spans: {reasons.last}; {sent:,} were sent before"
+                        f"{self._endpoint}: did not take spans: {self._session.last}; {sent:,} were sent before"
                     )
                 sent += len(batch)
         finally:
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
-            logger.removeHandler(reasons)
-            logger.propagate = before
+            logger.disabled = before
         return sent
 
     def _spans(self) -> Iterator[ReadableSpan]:
@@ -150,31 +149,33 @@ def endpoint_of(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path if path.endswith(_PATH) else path + _PATH}"
 
 
-class _Reasons(logging.Handler):
-    """Keeps the last reason that the exporter logs, in place of showing it."""
+def _session() -> Any:
+    """A session of `requests` that keeps why the last request failed: the exporter does not tell each time."""
+    import requests
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = "it did not answer in time"
+    class Session(requests.Session):
+        last = _NO_ANSWER
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keeps the reason of a record that has one."""
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        if record.levelno == logging.WARNING and arguments:  # it tries again
-            self.last = _plain(arguments[0])
-        elif len(arguments) == 3:
-            code, reason = arguments[1:]
-            self.last = f"{code} {_plain(reason)}" if code is not None else _plain(reason)
+        def request(self, *args: Any, **how: Any) -> requests.Response:
+            try:
+                answer = super().request(*args, **how)
+            except (requests.RequestException, OSError) as error:
+                self.last = _NO_ANSWER if isinstance(error, requests.Timeout) else _plain(error)
+                raise
+            self.last = f"{answer.status_code} {answer.reason}"
+            return answer
+
+    return Session()
 
 
-def _plain(reason: object) -> str:
+def _plain(error: BaseException) -> str:
     """The error of the system behind an exception of a library; else one line of its text."""
-    seen: BaseException | None = reason if isinstance(reason, BaseException) else None
+    seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror.lower()
         seen = seen.__cause__ or seen.__context__
-    return " ".join(str(reason).split())[:200]
+    return " ".join(str(error).split())[:200]
 
 
 def _readable(span: Span, resource: Resource) -> ReadableSpan:

@@ -27,6 +27,7 @@ from stream_app.wire import closed_to_dict
 from tests.broker.broker import Broker
 from tests.broker.cluster import PATIENCE, Cluster
 from tests.broker.conftest import MakeTopic
+from tests.broker.deleting import delete_topics
 from tests.broker.scenarios import SOURCE_PARTITIONS, keyed
 from tests.broker.test_table import Bench
 from tests.test_schemas import validator
@@ -135,7 +136,7 @@ def test_a_kill_between_commit_and_sending_loses_no_graphlet(
 def test_a_worker_waits_for_the_topic(forgetful: Cluster, events: list[bytes], expected: dict[str, Any]) -> None:
     """That of a deployment made by an earlier release: it is live, reads nothing before, and misses nothing after."""
     names = forgetful.names
-    forgetful.admin.delete_topics([names.graphlets])
+    delete_topics(forgetful.admin, [names.graphlets])
 
     async def body() -> None:
         worker = forgetful.worker()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.broker.cluster import Cluster, Process
+from tests.broker.deleting import delete_topics
 from tests.broker.scenarios import check_state
 
 
@@ -22,7 +23,7 @@ def test_a_source_topic_is_read_on_when_it_is_there_again(cluster: Cluster, flee
     async def body() -> None:
         await cluster.produce(source, [(0, None, message) for message in fleet[:300]])
         await cluster.settle()
-        cluster.admin.delete_topics([source])
+        delete_topics(cluster.admin, [source])
         await asyncio.to_thread(worker.said, f"topics were deleted: {source}")
         missing = worker.ask("/readyz?verbose")
         live = worker.ask("/livez")[0]
@@ -50,7 +51,7 @@ def test_a_source_topic_made_anew_at_once_is_read_from_its_beginning(cluster: Cl
     async def body() -> None:
         await cluster.produce(source, [(0, None, message) for message in fleet[:300]])
         await cluster.settle()
-        cluster.admin.delete_topics([source])
+        delete_topics(cluster.admin, [source])
         cluster.make_topics()
         await cluster.produce(source, [(0, None, message) for message in fleet[300:1000]])
         await asyncio.to_thread(worker.said, "is read from its beginning")
@@ -71,7 +72,7 @@ def test_the_events_topic_made_anew_ends_the_worker(cluster: Cluster, fleet: lis
     async def body() -> None:
         await cluster.produce(cluster.names.sources[0], [(0, None, message) for message in fleet[:200]])
         await cluster.settle()
-        cluster.admin.delete_topics([events])
+        delete_topics(cluster.admin, [events])
         cluster.make_topics()
         assert await asyncio.to_thread(worker.wait, 60) == 1
         worker.start()

@@ -12,9 +12,11 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from stream_app.kafka.clients.topics import Names
-from tests.broker.broker import JavaBroker, free_port, start_java
+from tests.broker.broker import JavaBroker, start_java
 from tests.broker.cluster import Cluster
+from tests.broker.deleting import delete_topics
 from tests.broker.scenarios import check_outputs, check_state, keyed, kill_under_load, trickle
+from tests.support.nobody import nobody
 
 #: Longer than a session, so that the group has forgotten the worker when the broker is back.
 OUTAGE_SECONDS = 8
@@ -103,11 +105,11 @@ def test_a_worker_that_slept_through_its_session_overwrites_nothing(cluster: Clu
 
 def test_without_kafka_a_worker_waits_and_says_so_once(cluster: Cluster) -> None:
     """It says in one line what it cannot reach, tries again, is live and not ready, and ends when told to."""
-    cluster.bootstrap = f"127.0.0.1:{free_port()}"
-    worker = cluster.worker()
-    worker.said("cannot reach Kafka at 127.0.0.1")
-    statuses = [worker.ask(path)[0] for path in ("/livez", "/readyz")]
-    worker.signal(signal.SIGTERM)
+    with nobody() as cluster.bootstrap:
+        worker = cluster.worker()
+        worker.said("cannot reach Kafka at 127.0.0.1")
+        statuses = [worker.ask(path)[0] for path in ("/livez", "/readyz")]
+        worker.signal(signal.SIGTERM)
 
     assert statuses == [200, 503]
     assert worker.wait(20) == 0
@@ -117,7 +119,7 @@ def test_without_kafka_a_worker_waits_and_says_so_once(cluster: Cluster) -> None
 def test_topics_made_after_the_start_are_waited_for(cluster: Cluster, fleet: list[bytes]) -> None:
     """A worker started before `topics apply` says in one line what to do, is live and not ready, and then goes on."""
     names = cluster.names
-    cluster.admin.delete_topics([names.alerts, names.sources[0]])
+    delete_topics(cluster.admin, [names.alerts, names.sources[0]])
     worker = cluster.worker()
     worker.said(f"no such topics: {names.sources[0]}, {names.alerts}: run `stream-app topics apply`")
     live, ready = worker.ask("/livez")[0], worker.ask("/readyz?verbose")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from pathlib import Path
 
 import orjson
@@ -16,6 +15,7 @@ from tests.follow.follow_process import FollowProcess, once
 from tests.sources.final_graphlets import graphlets, native, shape
 from tests.sources.history import history
 from tests.sources.mlmd_store import StoreWriter, names, write_history
+from tests.support.nobody import nobody
 
 KEPT = ("pipeline", "run", "outcome", "cause")
 
@@ -58,16 +58,15 @@ def test_a_broker_that_is_away_is_one_line_and_is_asked_again(cluster: Cluster, 
     """And with one pass only a failure; SIGTERM ends it at once while it waits."""
     with StoreWriter(tmp_path / "store.sqlite") as writer:
         writer.execution(0, "Trainer")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        away = f"127.0.0.1:{free.getsockname()[1]}"
     arguments = ("mlmd", str(tmp_path / "store.sqlite"), "--cursor", str(tmp_path / "cursor"))
-    follower = FollowProcess(tmp_path / "log", *arguments, "--bootstrap-servers", away)
-    try:
-        follower.logged("trying again every 2 s")
-        code, log = follower.end()
-    finally:
-        follower.kill()
-    failed = once(*arguments, "--bootstrap-servers", away)
+    with nobody() as away:
+        follower = FollowProcess(tmp_path / "log", *arguments, "--bootstrap-servers", away)
+        try:
+            follower.logged("trying again every 2 s")
+            code, log = follower.end()
+        finally:
+            follower.kill()
+        failed = once(*arguments, "--bootstrap-servers", away)
     no_topic = once(
         *arguments, "--bootstrap-servers", cluster.bootstrap, variables={"STREAM_APP_KAFKA_GROUP": "nobody"}
     )

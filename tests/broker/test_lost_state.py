@@ -6,6 +6,7 @@ import asyncio
 import signal
 
 from tests.broker.cluster import Cluster, Process
+from tests.broker.deleting import delete_topics
 from tests.broker.scenarios import check_state
 
 
@@ -16,7 +17,7 @@ def test_a_worker_does_not_begin_anew_where_its_state_is_lost(cluster: Cluster, 
     feed(cluster, fleet[:500])
     verdicts = written(cluster)
     ended(worker)
-    cluster.admin.delete_topics([cluster.names.changelog])
+    delete_topics(cluster.admin, [cluster.names.changelog])
     cluster.make_topics()
 
     refused = cluster.worker()

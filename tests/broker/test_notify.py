@@ -11,6 +11,7 @@ from kafka.admin import KafkaAdminClient
 
 from stream_app.core.units import DAY_MS
 from tests.broker.broker import Broker
+from tests.broker.deleting import delete_topics
 from tests.broker.notifying import DROPPED, Notifying, notifying, until
 from tests.support.receipts import missing, wrong
 from tests.support.sinks import Sinks, sinks
@@ -122,7 +123,7 @@ def test_a_notifier_does_not_begin_anew_where_its_state_is_lost(deployment: Noti
         notifier.signal(signal.SIGTERM)
         notifier.wait()
     changelog = deployment.names.deliveries_changelog
-    admin.delete_topics([changelog])
+    delete_topics(admin, [changelog])
     deployment.apply_topics()
     refused = deployment.notifiers[0]
     refused.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,9 @@ from tests.broker.broker import start_java
 from tests.broker.certificates import make_authority
 from tests.broker.cluster import Cluster
 from tests.broker.conftest import MakeTopic
+from tests.broker.deleting import delete_topics
 from tests.sources.openlineage_events import dataset, run_event, run_id
+from tests.support.nobody import nobody
 from tests.web.served import BATCH, Service, served, verdict_record
 
 GRAPHLET = f"prod~1vision/{run_id('t1')}"
@@ -112,13 +113,11 @@ def test_only_a_worker_that_enforces_stops_a_run(cluster: Cluster) -> None:
 
 def test_without_kafka_nothing_is_acknowledged(cluster: Cluster) -> None:
     """It says so, is not ready, and goes on trying; pipelines that ask go on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with relayed(cluster, Connection(f"127.0.0.1:{port}")) as service:
+    with nobody() as address, relayed(cluster, Connection(address)) as service:
         reason = until(lambda: "cannot reach" in (reason := service.get("/readyz?verbose").json["reason"]) and reason)
         answer = service.post(orjson.dumps(START))
 
-        assert f"cannot reach Kafka at 127.0.0.1:{port}" in reason
+        assert f"cannot reach Kafka at {address}" in reason
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert service.get("/livez").status == 200
         assert not should_prune("a", url=service.url)
@@ -159,7 +158,7 @@ def test_what_waits_for_a_topic_is_sent_when_it_is_back(cluster: Cluster, monkey
     monkeypatch.setattr(relay, "_REQUEST_MS", 1_000)
     with relayed(cluster) as service, ThreadPoolExecutor(1) as pool:
         until(lambda: ready(service))
-        cluster.admin.delete_topics([cluster.names.sources[0]])
+        delete_topics(cluster.admin, [cluster.names.sources[0]])
         posted = pool.submit(service.post, orjson.dumps(START))
         why_not(service, cluster.names.sources[0])
         cluster.make_topics()

@@ -26,12 +26,13 @@ from stream_app.kafka.clients.producer import make_producer, sender
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.engine.app import make_app
 from stream_app.kafka.state.outbox import Message
-from tests.broker.broker import PASSWORD, Broker, JavaBroker, free_port, start_java
+from tests.broker.broker import PASSWORD, Broker, JavaBroker, start_java
 from tests.broker.certificates import make_authority
 from tests.broker.cluster import Process
 from tests.broker.secured import WRONG, right, variables, wrong
 from tests.follow.follow_process import environment
 from tests.sources.mlmd_store import StoreWriter
+from tests.support.nobody import nobody
 
 WAYS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN", "PLAIN without TLS", "client certificate")
 FAULTS = (
@@ -150,11 +151,12 @@ def test_what_is_wrong_is_one_line_that_says_what_to_do(
 def test_one_server_that_takes_the_login_is_enough(secure: JavaBroker) -> None:
     """Others may be away or wrong."""
     good = right(secure)["SCRAM-SHA-256"]
-    others = f"127.0.0.1:{free_port()},{secure.bootstrap}"
+    with nobody() as away:
+        others = f"{away},{secure.bootstrap}"
 
-    assert replace(good, bootstrap_servers=f"{others},{good.bootstrap_servers}").refusal() is None
-    with pytest.raises(UnreachableError, match=r"cannot reach Kafka at .*: Connection refused"):
-        replace(good, bootstrap_servers=others).admin()
+        assert replace(good, bootstrap_servers=f"{others},{good.bootstrap_servers}").refusal() is None
+        with pytest.raises(UnreachableError, match=r"cannot reach Kafka at .*: Connection refused"):
+            replace(good, bootstrap_servers=others).admin()
 
 
 def test_what_refuses_and_what_is_away_are_two_things(secure: JavaBroker) -> None:
@@ -163,8 +165,8 @@ def test_what_refuses_and_what_is_away_are_two_things(secure: JavaBroker) -> Non
 
     with pytest.raises(RefusedError):
         replace(good, password=WRONG).admin()
-    with pytest.raises(UnreachableError) as away:
-        Connection(f"127.0.0.1:{free_port()}").admin()
+    with nobody() as address, pytest.raises(UnreachableError) as away:
+        Connection(address).admin()
     assert not isinstance(away.value, RefusedError)
 
 

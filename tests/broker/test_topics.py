@@ -24,6 +24,7 @@ from stream_app.kafka.clients.topics import (
 )
 from tests.broker.broker import Broker
 from tests.broker.conftest import MakeTopic
+from tests.broker.deleting import delete_topics
 
 
 @pytest.fixture
@@ -54,6 +55,22 @@ def test_settings_that_differ_are_told_and_set(admin: KafkaAdminClient, wanted: 
     assert "cleanup.policy=compact" in done
     assert check(admin, wanted) == []
     assert find(admin, [changelog])[changelog].config["segment.ms"] == "12345678"
+
+
+def test_a_topic_that_was_just_deleted_is_made_anew(
+    admin: KafkaAdminClient, wanted: list[Topic], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its broker may still name it in one answer, and have no settings of it in the next."""
+    apply(admin, wanted, partitions=2, replication=1)
+    before = admin.describe_topics([topic.name for topic in wanted])
+    changelog = wanted[2].name
+    delete_topics(admin, [changelog])
+    answers = [before]
+    describe = admin.describe_topics
+    monkeypatch.setattr(admin, "describe_topics", lambda topics: answers.pop() if answers else describe(topics))
+
+    assert apply(admin, wanted, partitions=2, replication=1) == [f"created {changelog} with 3 partitions"]
+    assert check(admin, wanted) == []
 
 
 def test_another_number_of_partitions_is_refused(

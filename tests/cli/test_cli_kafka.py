@@ -22,6 +22,7 @@ from stream_app.kafka.process.folder_lock import locked
 from stream_app.kafka.process.worker import WorkerSettings
 from stream_app.options import DetectorOptions, KafkaOptions, Options, load
 from tests.cli.test_cli import Ran, Run
+from tests.support.nobody import nobody
 
 COMMANDS = ("worker", "topics apply", "topics check", "publish", "dlq list", "dlq requeue")
 DOCS = (Path(__file__).parents[2] / "docs" / "worker.md").read_text()
@@ -51,12 +52,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
     return lambda line: Ran(line, monkeypatch, capfd)
 
 
-@pytest.fixture
-def nobody() -> Iterator[str]:
+@pytest.fixture(name="nobody")
+def _nobody() -> Iterator[str]:
     """An address at which nothing listens while the test runs."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused, and nobody else gets it
-        yield f"127.0.0.1:{taken.getsockname()[1]}"
+    with nobody() as address:
+        yield address
 
 
 def line_of(command: str) -> str:

@@ -22,6 +22,7 @@ from stream_app.client.pruning import pruning_verdict, should_prune
 from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Settings
 from stream_app.service.settings import EmbeddedSettings
+from tests.support.nobody import nobody
 from tests.web.served import Service, embedded_service, relayed_service, verdict_record
 from tests.web.test_http import applied
 
@@ -191,10 +192,8 @@ def test_no_address_or_a_wrong_one_means_go_on(url: str | None) -> None:
 
 def test_a_refused_connection_means_go_on() -> None:
     """Nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-
-    assert not should_prune("r", url=f"http://127.0.0.1:{port}")
+    with nobody() as address:
+        assert not should_prune("r", url=f"http://{address}")
 
 
 def test_who_never_answers_holds_nobody_up() -> None:

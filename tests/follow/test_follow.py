@@ -24,6 +24,7 @@ from tests.sources.final_graphlets import graphlets, native, shape
 from tests.sources.history import history
 from tests.sources.mlmd_store import OUTPUT, StoreWriter, names, write_history
 from tests.support.builders import DAY, T0, ran
+from tests.support.nobody import nobody
 from tests.web.served import Process, Service, embedded_service
 from tests.web.test_http import applied, stored
 
@@ -137,10 +138,8 @@ def test_a_tracking_server_is_followed(tmp_path: Path, mlflow_url: str) -> None:
 @pytest.mark.slow
 def test_a_tracking_server_that_is_away_is_asked_again(tmp_path: Path, followers: list[FollowProcess]) -> None:
     """One line a while, though its client tries several times; SIGTERM ends it in the middle of such a try."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with embedded_service(tmp_path / "events") as service:
-        arguments = ("mlflow", address, "--cursor", str(tmp_path / "cursor"), "--url", service.url)
+    with nobody() as address, embedded_service(tmp_path / "events") as service:
+        arguments = ("mlflow", f"http://{address}", "--cursor", str(tmp_path / "cursor"), "--url", service.url)
         follower = FollowProcess(tmp_path / "log", *arguments)
         followers.append(follower)
         follower.logged("trying again every 2 s")

@@ -17,6 +17,7 @@ from typing import Any
 
 from kafka import TopicPartition
 
+from tests.broker.deleting import delete_topics
 from tests.reliability.fault_disks import emptied
 from tests.reliability.fault_network import dropped, paused, refused, resets, toxic
 from tests.reliability.hostile import records
@@ -51,7 +52,7 @@ def suspended(rig: Rig) -> Iterator[None]:
 
 @contextmanager
 def source_deleted(rig: Rig) -> Iterator[None]:
-    rig.direct.admin.delete_topics(list(rig.direct.names.sources))
+    delete_topics(rig.direct.admin, list(rig.direct.names.sources))
     try:
         yield
     finally:

@@ -185,7 +185,11 @@ def _durable(replication: int) -> dict[str, str]:
 
 
 def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
-    """The topics that exist, by name."""
+    """The topics that exist, by name.
+
+    A topic without any setting was just deleted: its broker has not learned of it when it names the topics, and has
+    when it is asked for the settings.
+    """
     described = [topic for topic in admin.describe_topics(names) if topic["error_code"] != _UNKNOWN_TOPIC]
     if not described:
         return {}
@@ -199,6 +203,7 @@ def find(admin: KafkaAdminClient, names: list[str]) -> dict[str, Found]:
             min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
         )
         for topic in described
+        if configs[topic["name"]]
     }
 
 
