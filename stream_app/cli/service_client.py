@@ -181,7 +181,7 @@ class Service:
         status = error.code
         if 300 <= status < 400:
             leads = error.headers.get("Location", "elsewhere")
-            raise ServiceError(f"{self._url} redirects to {leads[:200]}; give that address with --url", status)
+            raise ServiceError(f"{self._url} redirects to {leads[:200]}; give that address instead", status)
         try:
             said = json.loads(error.read(65_536))
             detail = said["detail"] if isinstance(said["detail"], str) else said["title"]
@@ -197,9 +197,9 @@ def _checked(url: str) -> str:
     except ValueError:
         valid = False
     if not valid or not url.isprintable() or " " in url:
-        raise OptionsError(f"--url {url[:200]}: expected an address such as {DEFAULT_URL}")
+        raise OptionsError(f"{url[:200]}: expected an address such as {DEFAULT_URL}")
     if parts.username is not None or parts.query or parts.fragment:
-        raise OptionsError("--url: expected an address without a login, a query or a fragment")
+        raise OptionsError("expected the address of a service without a login, a query or a fragment")
     return url.rstrip("/")
 
 
@@ -221,7 +221,7 @@ def _named(error: Exception) -> str:
     """Why there was no answer, in words."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ConnectionRefusedError):
-        return "nobody listens there; start stream-app serve (beside workers: stream-app notify), or give --url"
+        return "nobody listens there; start stream-app serve (beside workers: stream-app notify), or give another address"
     if isinstance(cause, socket.gaierror):
         return "there is no host of this name"
     if isinstance(cause, TimeoutError):
