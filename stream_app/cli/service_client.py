@@ -221,7 +221,9 @@ def _named(error: Exception) -> str:
     """Why there was no answer, in words."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ConnectionRefusedError):
-        return "nobody listens there; start stream-app serve (beside workers: stream-app notify), or give another address"
+        return (
+            "nobody listens there; start stream-app serve (beside workers: stream-app notify), or give another address"
+        )
     if isinstance(cause, socket.gaierror):
         return "there is no host of this name"
     if isinstance(cause, TimeoutError):

@@ -6,6 +6,7 @@ from functools import partial
 
 from stream_app.core.events import COMPLETE, FAILED
 from stream_app.core.outputs import INPUT, PREPROCESS, TRAIN
+from stream_app.core.properties import TASK
 from stream_app.simulator.branch import Branch, slot_suffix
 from stream_app.simulator.chances import EVALUATE_SIGMA, SURE, TRAIN_SIGMA
 from stream_app.simulator.plan import Plan
@@ -68,6 +69,8 @@ def _attempt(branch: Branch, ready_ms: int, attempt: int, shown: float) -> Candi
     if plan.traits.warm_start and slot in pipeline_state.trained:
         work.inputs = [*work.inputs, artifact(pipeline_state.trained[slot], "Model")]
     work.properties["model_type"] = plan.traits.model_type
+    if branch.suffix:  # trainers side by side differ in their parameters, which nobody reports in full
+        work.properties[TASK] = f"{work.operator}{branch.suffix}"
     work.results = {plan.traits.metric: branch.metric(shown), "loss": round(0.7 - 0.03 * shown, 4)}
     step = plan.timeline.attempt(ready_ms, work, attempt)
     if step.state == COMPLETE:

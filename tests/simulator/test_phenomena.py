@@ -348,3 +348,16 @@ def test_artifacts_and_executions_name_their_pipeline(recorded: RecordedFleet) -
         ids = [event["execution"]["id"], *(a["id"] for a in event.get("inputs", []) + event.get("outputs", []))]
 
         assert all(name.startswith(event["pipeline"]) for name in ids)
+
+
+def test_trainers_side_by_side_tell_their_tasks(recorded: RecordedFleet) -> None:
+    """They read the same data with the same code, and are no repeats of each other."""
+    tasks: dict[str, list[str | None]] = defaultdict(list)
+    for trainer in recorded.of_type("Trainer"):
+        reported = [event["properties"] for event in trainer if "model_type" in event.get("properties", {})]
+        if reported and "~" not in trainer[0]["execution"]["id"] and trainer[0].get("run"):
+            tasks[trainer[0]["run"]].append(reported[0].get("task"))
+
+    several = [found for found in tasks.values() if len(found) > 1]
+    assert len(several) > 10
+    assert all(None not in found and len(set(found)) == len(found) for found in several)
