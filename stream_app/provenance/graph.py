@@ -7,7 +7,6 @@ without versions is read as its last writer left it before the reader began.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from stream_app.core.ids import graphlet_id
 from stream_app.core.operators import RUN
 from stream_app.core.state.entities import Artifact, Execution, Version
 from stream_app.core.state.pipeline import Pipeline
+from stream_app.provenance.elsewhere import reading_time, span_of, version_at
 
 EXECUTION, ARTIFACT = "execution", "artifact"
 
@@ -58,10 +58,9 @@ class Vertex(NamedTuple):
         """Its name, unique over all pipelines, by which it can be asked for."""
         if isinstance(self.entity, Execution):
             return graphlet_id(self.pipeline.name, self.id)
-        name = artifact_name(self.pipeline.name, self.id)
         if self.pipeline.artifacts[self.id].unversioned is None:
-            return name
-        return f"{name}:{_part(self.writer or '')}"
+            return artifact_name(self.pipeline.name, self.id)
+        return version_name(self.pipeline.name, self.id, self.writer or "")
 
 
 def artifact_name(pipeline: str, artifact_id: str) -> str:
@@ -80,6 +79,26 @@ def artifact_name(pipeline: str, artifact_id: str) -> str:
     'team~1ads/artifact:s3~2//bucket/span-7'
     """
     return f"{graphlet_id(pipeline, '')}{ARTIFACT}:{_part(artifact_id)}"
+
+
+def version_name(pipeline: str, artifact_id: str, writer: str) -> str:
+    """The name of a version of an unversioned artifact, unique over all pipelines.
+
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    artifact_id
+        The id of the artifact.
+    writer
+        Whose version it is; "": nobody's.
+
+    Examples
+    --------
+    >>> version_name("ads", "table", "load:7")
+    'ads/artifact:table:load~27'
+    """
+    return f"{artifact_name(pipeline, artifact_id)}:{_part(writer)}"
 
 
 def _part(name: str) -> str:
@@ -178,23 +197,25 @@ class Graph:
 
     def _read_elsewhere(self, pipeline: Pipeline, artifact_id: str, reader: Execution) -> Iterator[Vertex]:
         """The versions of other pipelines that a reader reads."""
-        own = pipeline.artifacts[artifact_id]
+        time = reading_time(pipeline.artifacts[artifact_id], reader)
+        if time is None:
+            return
         for other in self.namesakes(pipeline, artifact_id):
-            found = _version_elsewhere(own, reader, other.artifacts[artifact_id])
+            found = version_at(other.artifacts[artifact_id], time)
             if found is not None:
                 yield Vertex(other, artifact_id, *found)
 
     def _readers_elsewhere(self, pipeline: Pipeline, artifact_id: str, writer: str | None) -> Iterator[Vertex]:
         """The executions of other pipelines that read a version."""
-        artifact = pipeline.artifacts[artifact_id]
+        span = span_of(pipeline.artifacts[artifact_id], writer)
         for other in self.namesakes(pipeline, artifact_id):
             theirs = other.artifacts[artifact_id]
             for version in versions_of(theirs) if theirs.unversioned is None else _unwritten(theirs):
                 for reader in version.all_readers():
                     if not self._spend():
                         return
-                    found = _version_elsewhere(theirs, reader, artifact) if reader.group != RUN else None
-                    if found is not None and found[1] == writer:
+                    time = reading_time(theirs, reader) if reader.group != RUN else None
+                    if time is not None and span.holds(time):
                         yield Vertex(other, reader.id, reader)
 
     def _spend(self) -> bool:
@@ -221,20 +242,3 @@ def _unwritten(artifact: Artifact) -> list[Version]:
     assert artifact.unversioned is not None
     found = artifact.unversioned.by_writer.get(None)
     return [found] if found is not None else []
-
-
-def _version_elsewhere(own: Artifact, reader: Execution, other: Artifact) -> tuple[Version, str | None] | None:
-    """The version of another pipeline's artifact that a reader reads, and its writer; None: it reads none of them."""
-    if own.unversioned is not None and own.unversioned.chosen[reader.id] is not None:
-        return None  # it reads what its own pipeline wrote
-    if other.unversioned is None:
-        return other.version, None
-    if own.unversioned is None and own.version.writers:
-        return None
-    ends = other.unversioned.ends
-    position = bisect_left(ends, (reader.start_ms + 1, "")) - 1
-    if position < 0:
-        return None
-    writer = ends[position][1]
-    version = other.unversioned.by_writer.get(writer)
-    return (version, writer) if version is not None else None

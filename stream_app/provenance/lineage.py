@@ -5,7 +5,7 @@ A hop leads from an execution to the next, or from an artifact to the next; betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import nsmallest
 from typing import Any
 
@@ -18,6 +18,7 @@ from stream_app.provenance.cursors import Cursor
 from stream_app.provenance.graph import ARTIFACT, EXECUTION, Graph, Vertex
 from stream_app.provenance.names import Target, find
 from stream_app.provenance.nodes import describe
+from stream_app.provenance.paging import Page
 
 UP, DOWN, BOTH = "up", "down", "both"
 DIRECTIONS = (UP, DOWN, BOTH)
@@ -83,47 +84,66 @@ def lineage(
     OptionsError
         A parameter is out of its bounds, or the cursor is that of another question.
     """
-    _check(direction, depth, limit)
+    check(direction, depth, limit)
     target = find(pipelines, name)
+    how: dict[str, Any] = {"direction": direction, "depth": depth, "limit": limit, "after": after, "across": across}
+    return lineage_of(pipelines, target, operators, **how, nodes_max=nodes_max, edges_max=edges_max)
+
+
+def lineage_of(
+    pipelines: Mapping[str, Pipeline],
+    target: Target,
+    operators: Operators,
+    *,
+    direction: str,
+    depth: int,
+    limit: int,
+    after: str | None,
+    across: bool,
+    nodes_max: int,
+    edges_max: int,
+) -> dict[str, Any]:
+    """Lists what is behind a thing that was found, and what came of it; parameters and errors as of `lineage`."""
     question = (target, direction, depth, across)
     cursor = cursors.read(question, after) if after is not None else None
     walk = _Walk(Graph(pipelines, across=across, edges_max=edges_max), direction, nodes_max)
-    page, follows = _page(walk.levels(target, 2 * depth), limit, cursor)
-    edges, omitted = walk.edges(page)
+    page = Page(limit, cursor, _in_level)
+    for step, level in enumerate(walk.levels(target, 2 * depth)):
+        if page.add(step, level):
+            break
+    edges, omitted = walk.edges(page.nodes)
     return {
         "id": target.name,
         "direction": direction,
         "depth": depth,
         "across": across,
-        "nodes": [{**describe(each, operators), "distance": walk.distance[each.entity] / 2} for each in page],
+        "nodes": [{**describe(each, operators), "distance": walk.distance[each.entity] / 2} for each in page.nodes],
         "edges": edges,
         "edges_omitted": omitted,
-        "next": cursors.write(question, walk.cursor(page[-1])) if follows else None,
+        "next": cursors.write(question, walk.cursor(page.nodes[-1])) if page.follows else None,
         "truncated": walk.truncated,
     }
 
 
-def _check(direction: str, depth: int, limit: int) -> None:
+def check(direction: str, depth: int, limit: int) -> None:
+    """Refuses parameters that are out of their bounds.
+
+    Parameters
+    ----------
+    direction, depth, limit
+        As of `lineage`.
+
+    Raises
+    ------
+    OptionsError
+        One of them is; the message begins with its name.
+    """
     if direction not in DIRECTIONS:
         raise OptionsError(f"direction: expected one of {', '.join(DIRECTIONS)}")
     if not 0 <= depth <= DEPTH_MAX:
         raise OptionsError(f"depth: expected a number of hops from 0 to {DEPTH_MAX}")
     if not 1 <= limit <= LIMIT_MAX:
         raise OptionsError(f"limit: expected a number from 1 to {LIMIT_MAX}")
-
-
-def _page(levels: Iterable[list[Vertex]], limit: int, after: Cursor | None) -> tuple[list[Vertex], bool]:
-    """The nodes of a page, and whether more follow."""
-    page: list[Vertex] = []
-    for step, level in enumerate(levels):
-        if after is not None and step < after.step:
-            continue
-        if after is not None and step == after.step:
-            level = [each for each in level if each.key > after.key]
-        page += nsmallest(limit + 1 - len(page), level, key=_in_level)
-        if len(page) > limit:
-            return page[:limit], True
-    return page, False
 
 
 def _in_level(vertex: Vertex) -> tuple[str, str, str]:

@@ -7,9 +7,7 @@ names nothing, ids are taken as they are, without escapes, and without a pipelin
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id
@@ -18,14 +16,10 @@ from stream_app.core.state.entities import Execution, Graphlet, Run
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.errors import StreamAppError
 from stream_app.provenance.graph import ARTIFACT, EXECUTION, artifact_name
+from stream_app.provenance.similar import SHOWN, Similar, message, shown, similar
 
 RUN_KIND = "run"
-_KINDS = (EXECUTION, ARTIFACT, RUN_KIND)
-
-#: Names in a message; names that are looked through for similar ones, and those of them that are compared.
-_SHOWN, _LOOKED_THROUGH, _COMPARED = 3, 100_000, 500
-#: Characters of a name that are shown.
-_NAME_SHOWN = 200
+KINDS = (EXECUTION, ARTIFACT, RUN_KIND)
 
 
 class UnknownNameError(StreamAppError):
@@ -64,6 +58,24 @@ class Target(NamedTuple):
         return run_graphlet_id(self.pipeline, self.id) if self.kind == RUN_KIND else graphlet_id(self.pipeline, self.id)
 
 
+class Candidates(NamedTuple):
+    """What a name may name.
+
+    Parameters
+    ----------
+    reading
+        How the name was read: 0 as a full name, 1 as a pipeline and an id without escapes, 2 as an id, 3 in vain.
+    number
+        The number of things.
+    targets
+        Things in their order; of several processes the first three of each.
+    """
+
+    reading: int
+    number: int
+    targets: list[Target]
+
+
 def find(pipelines: Mapping[str, Pipeline], name: str) -> Target:
     """Finds what a name names.
 
@@ -86,18 +98,120 @@ def find(pipelines: Mapping[str, Pipeline], name: str) -> Target:
     AmbiguousNameError
         There is more than one thing of this name.
     """
-    target = _find(pipelines, name, _KINDS)
-    if target is None:
-        raise UnknownNameError(_unknown("execution, artifact or run", name, _names(pipelines)))
-    return _with_run(pipelines[target.pipeline], target)
+    found = candidates(pipelines, name)
+    if not found.targets:
+        raise unknown(name, similar_names(pipelines, name))
+    return with_run(pipelines, _only(name, found))
+
+
+def candidates(pipelines: Mapping[str, Pipeline], name: str, kinds: tuple[str, ...] = KINDS) -> Candidates:
+    """Finds all that a name may name.
+
+    Parameters
+    ----------
+    pipelines
+        Pipelines by name.
+    name
+        The full name, or an id as it is.
+    kinds
+        What it may be.
+
+    Returns
+    -------
+    Candidates
+        Those by the first reading of the name that names anything; none where none does.
+    """
+    readings = (_by_full_name, _by_plain_name, _by_id)
+    for reading, read in enumerate(readings):
+        targets = sorted({each for each in read(pipelines, name) if each.kind in kinds})
+        if targets:
+            return Candidates(reading, len(targets), targets)
+    return Candidates(len(readings), 0, [])
+
+
+def with_run(pipelines: Mapping[str, Pipeline], target: Target) -> Target:
+    """The run, for an execution of group run that is listed in it.
+
+    Parameters
+    ----------
+    pipelines
+        Pipelines by name.
+    target
+        What was found in them.
+
+    Returns
+    -------
+    Target
+        The run, or what was found.
+    """
+    execution = pipelines[target.pipeline].executions.get(target.id) if target.kind == EXECUTION else None
+    if execution is None or execution.group != RUN or execution.run is None:
+        return target
+    return Target(RUN_KIND, target.pipeline, execution.run)
+
+
+def similar_names(pipelines: Mapping[str, Pipeline], name: str) -> Similar:
+    """The names that are similar to one that names nothing.
+
+    Parameters
+    ----------
+    pipelines
+        Pipelines by name.
+    name
+        What was asked for.
+
+    Returns
+    -------
+    Similar
+        What `unknown` makes a message of.
+    """
+    return similar(name, _names(pipelines))
+
+
+def unknown(name: str, found: Similar) -> UnknownNameError:
+    """The error about a name that names nothing.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    found
+        What there is instead.
+
+    Returns
+    -------
+    UnknownNameError
+        With one line.
+    """
+    return UnknownNameError(message("execution, artifact or run", name, found))
+
+
+def ambiguous(name: str, found: Candidates) -> AmbiguousNameError:
+    """The error about a name that names several things.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    found
+        What it names.
+
+    Returns
+    -------
+    AmbiguousNameError
+        With one line.
+    """
+    listed = ", ".join(each.name for each in found.targets[:SHOWN])
+    more = f", or one of {found.number - SHOWN} more" if found.number > SHOWN else ""
+    return AmbiguousNameError(f"{shown(name)}: names {found.number} things: give one of {listed}{more}")
 
 
 def find_execution(pipelines: Mapping[str, Pipeline], name: str) -> tuple[Pipeline, Execution]:
     """Finds an execution; parameters and errors as of `find`."""
-    target = _find(pipelines, name, (EXECUTION,))
+    target = _find_execution(pipelines, name)
     if target is None:
         names = (graphlet_id(each.name, id_) for each in pipelines.values() for id_ in each.executions)
-        raise UnknownNameError(_unknown("execution", name, names))
+        raise UnknownNameError(message("execution", name, similar(name, names)))
     pipeline = pipelines[target.pipeline]
     return pipeline, pipeline.executions[target.id]
 
@@ -109,7 +223,7 @@ def find_graphlet(pipelines: Mapping[str, Pipeline], name: str) -> tuple[Pipelin
         pipeline = pipelines[parsed.pipeline]
         if parsed.run in pipeline.runs:
             return pipeline, pipeline.runs[parsed.run]
-    target = _find(pipelines, name, (EXECUTION,))
+    target = _find_execution(pipelines, name)
     if target is not None:
         pipeline = pipelines[target.pipeline]
         execution = pipeline.executions[target.id]
@@ -119,25 +233,20 @@ def find_graphlet(pipelines: Mapping[str, Pipeline], name: str) -> tuple[Pipelin
             last = graphlet_id(pipeline.name, execution.last_try.id)
             raise UnknownNameError(f"{shown(name)}: an earlier try, which has no graphlet of its own; give {last}")
     names = (graphlet_id(each.name, id_) for each in pipelines.values() for id_ in each.graphlets)
-    raise UnknownNameError(_unknown("graphlet", name, names))
+    raise UnknownNameError(message("graphlet", name, similar(name, names)))
 
 
-def _find(pipelines: Mapping[str, Pipeline], name: str, kinds: tuple[str, ...]) -> Target | None:
-    """The one thing of these kinds that a name names; raises AmbiguousNameError for several."""
-    for found in (_by_full_name(pipelines, name), _by_plain_name(pipelines, name), _by_id(pipelines, name)):
-        targets = sorted({each for each in found if each.kind in kinds})
-        if len(targets) > 1:
-            listed = ", ".join(each.name for each in targets[:_SHOWN])
-            more = f", or one of {len(targets) - _SHOWN} more" if len(targets) > _SHOWN else ""
-            raise AmbiguousNameError(f"{shown(name)}: names {len(targets)} things: give one of {listed}{more}")
-        if targets:
-            return targets[0]
-    return None
+def _find_execution(pipelines: Mapping[str, Pipeline], name: str) -> Target | None:
+    """The one execution that a name names."""
+    found = candidates(pipelines, name, (EXECUTION,))
+    return _only(name, found) if found.targets else None
 
 
-def shown(name: str) -> str:
-    """A name as a message has it."""
-    return "".join(each if each.isprintable() else "?" for each in name[:_NAME_SHOWN])
+def _only(name: str, found: Candidates) -> Target:
+    """The one candidate; raises AmbiguousNameError for several."""
+    if found.number > 1:
+        raise ambiguous(name, found)
+    return found.targets[0]
 
 
 def _by_full_name(pipelines: Mapping[str, Pipeline], name: str) -> Iterator[Target]:
@@ -192,7 +301,7 @@ def _with_id(pipeline: Pipeline, name: str) -> Iterator[Target]:
         found = _of_kind(pipeline, of_kind, name)
         if found is not None:
             yield found
-    if colon and kind in _KINDS:
+    if colon and kind in KINDS:
         found = _of_kind(pipeline, kind, marked)
         if found is not None:
             yield found
@@ -212,14 +321,6 @@ def _has_version(pipeline: Pipeline, artifact_id: str, writer: str) -> bool:
     return unversioned is not None and (writer or None) in unversioned.by_writer
 
 
-def _with_run(pipeline: Pipeline, target: Target) -> Target:
-    """The run, for an execution of group run that is listed in it."""
-    execution = pipeline.executions.get(target.id) if target.kind == EXECUTION else None
-    if execution is None or execution.group != RUN or execution.run is None:
-        return target
-    return Target(RUN_KIND, pipeline.name, execution.run)
-
-
 def _names(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
     makers: tuple[tuple[str, Callable[[str, str], str]], ...] = (
         ("executions", graphlet_id),
@@ -229,16 +330,3 @@ def _names(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
     for pipeline in pipelines.values():
         for kept, make in makers:
             yield from (make(pipeline.name, id_) for id_ in getattr(pipeline, kept))
-
-
-def _unknown(what: str, name: str, names: Iterable[str]) -> str:
-    """The message about an unknown name, with similar ones."""
-    looked = list(islice(names, _LOOKED_THROUGH))
-    if not looked:
-        return f"{shown(name)}: no such {what}; there is none at all"
-    wanted = name[:_NAME_SHOWN].casefold()
-    last = wanted.rpartition("/")[2] or wanted
-    alike = list(islice((each for each in looked if last in each.casefold()), _COMPARED))
-    compared = alike or sorted(looked, key=lambda each: (abs(len(each) - len(name)), each))[:_COMPARED]
-    near = difflib.get_close_matches(name[:_NAME_SHOWN], compared, _SHOWN, cutoff=0.5) or sorted(compared)[:_SHOWN]
-    return f"{shown(name)}: no such {what}; there are, for instance, {', '.join(map(shown, near))}"
