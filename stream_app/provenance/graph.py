@@ -15,10 +15,11 @@ from stream_app.core.ids import graphlet_id
 from stream_app.core.operators import RUN
 from stream_app.core.state.entities import Artifact, Execution, Version
 from stream_app.core.state.pipeline import Pipeline
-from stream_app.provenance.elsewhere import reading_time, span_of, version_at
+from stream_app.provenance.elsewhere import Span, reading_time, span_of, version_at
 
 EXECUTION, ARTIFACT = "execution", "artifact"
 
+Entity = Execution | Version
 #: Orders vertices: kind, pipeline, id, and the writer of a version.
 Key = tuple[str, str, str, str]
 
@@ -40,7 +41,7 @@ class Vertex(NamedTuple):
 
     pipeline: Pipeline
     id: str
-    entity: Execution | Version
+    entity: Entity
     writer: str | None = None
 
     @property
@@ -121,9 +122,9 @@ class Graph:
 
     def __init__(self, pipelines: Mapping[str, Pipeline], *, across: bool = False, edges_max: int) -> None:
         self.pipelines = pipelines
+        self.across = across
+        self.edges_left = edges_max
         self.exhausted = False
-        self._across = across
-        self._edges_left = edges_max
 
     def before(self, vertex: Vertex) -> Iterator[Vertex]:
         """What leads to a vertex over one edge: what an execution read, or the writers of a version."""
@@ -137,8 +138,9 @@ class Graph:
                 if not self._spend():
                     return
                 yield Vertex(pipeline, artifact_id, version, _writer_read(pipeline.artifacts[artifact_id], entity))
-                if self._across:
-                    yield from self._read_elsewhere(pipeline, artifact_id, entity)
+                time = reading_time(pipeline.artifacts[artifact_id], entity) if self.across else None
+                if time is not None:
+                    yield from self.read_elsewhere(pipeline.name, artifact_id, time)
 
     def after(self, vertex: Vertex) -> Iterator[Vertex]:
         """What a vertex leads to over one edge: what an execution wrote, or the readers of a version."""
@@ -149,8 +151,9 @@ class Graph:
                     return
                 if reader.group != RUN:
                     yield Vertex(pipeline, reader.id, reader)
-            if self._across:
-                yield from self._readers_elsewhere(pipeline, artifact_id, writer)
+            if self.across:
+                span = span_of(pipeline.artifacts[artifact_id], writer)
+                yield from self.readers_elsewhere(pipeline.name, artifact_id, span)
         elif entity.group != RUN:
             for written, version in entity.writes.items():
                 if not self._spend():
@@ -158,14 +161,14 @@ class Graph:
                 unversioned = pipeline.artifacts[written].unversioned
                 yield Vertex(pipeline, written, version, entity.id if unversioned is not None else None)
 
-    def among(self, vertex: Vertex, entities: Collection[Execution | Version], *, backward: bool) -> Iterator[Vertex]:
+    def among(self, vertex: Vertex, entities: Collection[Entity], *, backward: bool) -> Iterator[Vertex]:
         """What leads to a vertex over one edge (`backward`), or what it leads to, as far as it is among some entities.
 
         The shorter of the two lists is looked through: an artifact may have many more readers than were visited.
         """
         pipeline, artifact_id, version, _ = vertex
         follow = self.before if backward else self.after
-        if isinstance(version, Execution) or self._across or _degree(version, backward) <= len(entities):
+        if isinstance(version, Execution) or self.across or _degree(version, backward) <= len(entities):
             yield from (each for each in follow(vertex) if each.entity in entities)
             return
         for entity in entities:
@@ -187,28 +190,24 @@ class Graph:
                 return
             yield Vertex(pipeline, artifact_id, version, writer)
 
-    def namesakes(self, pipeline: Pipeline, artifact_id: str) -> Iterator[Pipeline]:
-        """The other pipelines that have an artifact of this id, if artifacts are followed into them."""
-        for other in self.pipelines.values() if self._across else ():
+    def namesakes(self, artifact_id: str, besides: str | None = None) -> Iterator[Pipeline]:
+        """The pipelines, besides one if given, that have an artifact of this id."""
+        for other in self.pipelines.values():
             if not self._spend():
                 return
-            if other is not pipeline and artifact_id in other.artifacts:
+            if artifact_id in other.artifacts and other.name != besides:
                 yield other
 
-    def _read_elsewhere(self, pipeline: Pipeline, artifact_id: str, reader: Execution) -> Iterator[Vertex]:
-        """The versions of other pipelines that a reader reads."""
-        time = reading_time(pipeline.artifacts[artifact_id], reader)
-        if time is None:
-            return
-        for other in self.namesakes(pipeline, artifact_id):
+    def read_elsewhere(self, besides: str, artifact_id: str, time: int) -> Iterator[Vertex]:
+        """The versions that a reading (see `elsewhere`) of one pipeline reads in the others."""
+        for other in self.namesakes(artifact_id, besides):
             found = version_at(other.artifacts[artifact_id], time)
             if found is not None:
                 yield Vertex(other, artifact_id, *found)
 
-    def _readers_elsewhere(self, pipeline: Pipeline, artifact_id: str, writer: str | None) -> Iterator[Vertex]:
-        """The executions of other pipelines that read a version."""
-        span = span_of(pipeline.artifacts[artifact_id], writer)
-        for other in self.namesakes(pipeline, artifact_id):
+    def readers_elsewhere(self, besides: str, artifact_id: str, span: Span) -> Iterator[Vertex]:
+        """The executions that read a version of one pipeline, which has this span, in the others."""
+        for other in self.namesakes(artifact_id, besides):
             theirs = other.artifacts[artifact_id]
             for version in versions_of(theirs) if theirs.unversioned is None else _unwritten(theirs):
                 for reader in version.all_readers():
@@ -220,10 +219,10 @@ class Graph:
 
     def _spend(self) -> bool:
         """Counts an edge; False where none is left."""
-        if self._edges_left <= 0:
+        if self.edges_left <= 0:
             self.exhausted = True
             return False
-        self._edges_left -= 1
+        self.edges_left -= 1
         return True
 
 

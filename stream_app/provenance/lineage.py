@@ -242,15 +242,34 @@ class _Walk:
 def _roots(graph: Graph, target: Target) -> Iterator[Vertex]:
     """The nodes at distance 0: of an artifact its versions, of a run its executions."""
     pipeline = graph.pipelines[target.pipeline]
+    if target.kind != ARTIFACT:
+        yield from executions_of(pipeline, target)
+        return
+    for version in graph.versions(pipeline, target.id):
+        if target.writer in (None, version.writer or ""):
+            yield version
+    for other in graph.namesakes(target.id, target.pipeline) if graph.across and target.writer is None else ():
+        yield from graph.versions(other, target.id)
+
+
+def executions_of(pipeline: Pipeline, target: Target) -> Iterator[Vertex]:
+    """The execution that was found, or those of the run.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline of the target.
+    target
+        An execution or a run of it.
+
+    Returns
+    -------
+    iterator of Vertex
+        Executions.
+    """
     if target.kind == EXECUTION:
         yield Vertex(pipeline, target.id, pipeline.executions[target.id])
-    elif target.kind == ARTIFACT:
-        for version in graph.versions(pipeline, target.id):
-            if target.writer in (None, version.writer or ""):
-                yield version
-        for other in graph.namesakes(pipeline, target.id) if target.writer is None else ():
-            yield from graph.versions(other, target.id)
-    else:
-        for execution in pipeline.runs[target.id].executions:
-            if execution.group != RUN:
-                yield Vertex(pipeline, execution.id, execution)
+        return
+    for execution in pipeline.runs[target.id].executions:
+        if execution.group != RUN:
+            yield Vertex(pipeline, execution.id, execution)

@@ -20,6 +20,8 @@ from stream_app.provenance.similar import SHOWN, Similar, message, shown, simila
 
 RUN_KIND = "run"
 KINDS = (EXECUTION, ARTIFACT, RUN_KIND)
+#: The reading of a name that names nothing; beyond those that name something.
+NOT_FOUND = 3
 
 
 class UnknownNameError(StreamAppError):
@@ -64,7 +66,7 @@ class Candidates(NamedTuple):
     Parameters
     ----------
     reading
-        How the name was read: 0 as a full name, 1 as a pipeline and an id without escapes, 2 as an id, 3 in vain.
+        How the name was read: 0 as a full name, 1 as a pipeline and an id without escapes, 2 as an id; `NOT_FOUND`.
     number
         The number of things.
     targets
@@ -121,12 +123,11 @@ def candidates(pipelines: Mapping[str, Pipeline], name: str, kinds: tuple[str, .
     Candidates
         Those by the first reading of the name that names anything; none where none does.
     """
-    readings = (_by_full_name, _by_plain_name, _by_id)
-    for reading, read in enumerate(readings):
+    for reading, read in enumerate((_by_full_name, _by_plain_name, _by_id)):
         targets = sorted({each for each in read(pipelines, name) if each.kind in kinds})
         if targets:
             return Candidates(reading, len(targets), targets)
-    return Candidates(len(readings), 0, [])
+    return Candidates(NOT_FOUND, 0, [])
 
 
 def with_run(pipelines: Mapping[str, Pipeline], target: Target) -> Target:
@@ -148,6 +149,22 @@ def with_run(pipelines: Mapping[str, Pipeline], target: Target) -> Target:
     if execution is None or execution.group != RUN or execution.run is None:
         return target
     return Target(RUN_KIND, target.pipeline, execution.run)
+
+
+def kept_in(pipeline: Pipeline) -> dict[str, Mapping[str, object]]:
+    """The executions, artifacts and runs of a pipeline by their ids, by kind.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+
+    Returns
+    -------
+    dict
+        Its keys are `KINDS`.
+    """
+    return {EXECUTION: pipeline.executions, ARTIFACT: pipeline.artifacts, RUN_KIND: pipeline.runs}
 
 
 def similar_names(pipelines: Mapping[str, Pipeline], name: str) -> Similar:
@@ -308,12 +325,7 @@ def _with_id(pipeline: Pipeline, name: str) -> Iterator[Target]:
 
 
 def _of_kind(pipeline: Pipeline, kind: str, id_: str) -> Target | None:
-    kept: dict[str, Mapping[str, object]] = {
-        EXECUTION: pipeline.executions,
-        ARTIFACT: pipeline.artifacts,
-        RUN_KIND: pipeline.runs,
-    }
-    return Target(kind, pipeline.name, id_) if id_ in kept[kind] else None
+    return Target(kind, pipeline.name, id_) if id_ in kept_in(pipeline)[kind] else None
 
 
 def _has_version(pipeline: Pipeline, artifact_id: str, writer: str) -> bool:

@@ -49,6 +49,13 @@ _EMPTY = dict.fromkeys(
     ("kind", "name", "id", "pipeline", "type", "group", "state", "run", "writer", "start", "end", "node_seconds")
 )
 
+#: The keys of a node, and what their values may be besides None.
+FIELDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_EMPTY, (str,)),
+    "node_seconds": (int, float),
+    "graphlets": (dict,),
+}
+
 
 def _graphlets_of(execution: Execution) -> dict[str, Any]:
     """The graphlets that an execution belongs to, and its own."""

@@ -1,0 +1,182 @@
+"""A breadth-first walk over the executions and versions of several peers, level by level.
+
+An execution comes with its edges. So a step from executions costs a round only where versions of other pipelines may
+be read; a step from versions asks the peers that have them, and all peers for readers in other pipelines.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_app.provenance.graph import ARTIFACT, Key
+from stream_app.provenance.lineage import BOTH, DOWN, UP
+from stream_app.provenance.names import Target
+from stream_app.provenance.peers.edges import Visited
+from stream_app.provenance.peers.entities import RemoteExecution, RemoteVersion, read_execution, read_version
+from stream_app.provenance.peers.fields import TEXT, Shape, flag, listed, number, parts, wrong
+from stream_app.provenance.peers.rounds import AT, Peers
+
+_OF_PIPELINE = Shape("[pipeline, id, writer, since, until]", TEXT)
+
+
+class _Way:
+    """One direction of a walk: what it has seen, and the nodes that it follows next."""
+
+    def __init__(self, roots: list[Key]) -> None:
+        self.seen = set(roots)
+        self.frontier = roots
+
+
+class PeerWalk:
+    """A walk up, down or both at once.
+
+    Parameters
+    ----------
+    peers
+        Have the pipelines.
+    direction
+        `up`, `down` or `both`.
+    nodes_max, edges_max, rounds_max
+        Nodes that are visited, edges that peers look at, and times that peers are asked for a step, in all.
+    """
+
+    def __init__(self, peers: Peers, direction: str, nodes_max: int, edges_max: int, rounds_max: int) -> None:
+        self.visited = Visited()
+        #: Whether a bound was reached.
+        self.truncated = False
+        self._peers = peers
+        self._direction = direction
+        self._nodes_max = nodes_max
+        self._edges_left = edges_max
+        self._rounds_left = rounds_max
+        self._ways: dict[str, _Way] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing follows, or nothing more may be visited."""
+        return self.truncated or not any(way.frontier for way in self._ways.values())
+
+    async def start(self, target: Target) -> list[Key]:
+        """The nodes at distance 0."""
+        question = {"ask": "roots", "target": list(target), "edges": self._edges_left}
+        everywhere = target.kind == ARTIFACT and target.writer is None
+        asked = self._peers.everyone(question) if everywhere else {self._peers.owner(target.pipeline): question}
+        found: list[Key] = []
+        for _, executions, versions in await self._ask(asked):
+            found += [*map(self._keep_execution, executions), *map(self._keep_version, versions)]
+        level = [each for each in found if self._visit(each, 0)]
+        self._ways = {name: _Way(level) for name in (UP, DOWN) if self._direction in (name, BOTH)}
+        return level
+
+    async def advance(self, step: int) -> list[Key]:
+        """Follows all edges of the nodes of a step before; the nodes that were not visited before."""
+        frontiers = {name: way.frontier for name, way in self._ways.items()}
+        of_versions = any(frontier[0][0] == ARTIFACT for frontier in frontiers.values() if frontier)
+        follow = self._from_versions if of_versions else self._from_executions
+        found = await follow(frontiers.get(UP, []), frontiers.get(DOWN, []))
+        level: list[Key] = []
+        for name, keys in found.items():
+            if name in self._ways:
+                self._reach(self._ways[name], keys, step, level)
+        return level
+
+    async def _from_executions(self, up: list[Key], down: list[Key]) -> dict[str, list[Key]]:
+        """What executions have read, and what others have written."""
+        readers = [self.visited.executions[key] for key in up]
+        read = [self._keep_version(version) for each in readers for _, version in each.reads]
+        written = [self._keep_version(each) for key in down for each in self.visited.executions[key].writes]
+        readings = dict.fromkeys(
+            (each.pipeline, version.id, time) for each in readers for time, version in each.reads if time is not None
+        )
+        if readings and self._next_round():
+            question = {"ask": "versions", "readings": [*map(list, readings)], "edges": self._edges_left}
+            for _, _, versions in await self._ask(self._peers.everyone(question)):
+                read += map(self._keep_version, versions)
+        return {UP: read, DOWN: written}
+
+    async def _from_versions(self, up: list[Key], down: list[Key]) -> dict[str, list[Key]]:
+        """The writers of versions, and the readers of others."""
+        spans = [self.visited.versions[key] for key in down]
+        elsewhere = [[each.pipeline, each.id, *each.span] for each in spans if each.span.until != each.span.since]
+        questions: dict[int, dict[str, Any]] = {}
+        for name, keys in (("before", up), ("after", down)):
+            for _, *version in keys:
+                peer = self._peers.owner(version[0])
+                questions.setdefault(peer, self._executions_question())[name].append(version)
+        for peer in self._peers.everyone({}) if elsewhere else ():
+            questions.setdefault(peer, self._executions_question())["elsewhere"] = elsewhere
+        found: dict[str, list[Key]] = {UP: [], DOWN: []}
+        if not self._next_round():
+            return found
+        for answer, executions, _ in await self._ask(questions):
+            keys = [*map(self._keep_execution, executions)]
+            for name, field in ((UP, "before"), (DOWN, "after")):
+                for place in listed(answer, field, AT):
+                    if type(place) is not int or not 0 <= place < len(keys):
+                        raise wrong(f"{AT}.{field}", "places in executions")
+                    found[name].append(keys[place])
+        return found
+
+    def _executions_question(self) -> dict[str, Any]:
+        return {"ask": "executions", "before": [], "after": [], "elsewhere": [], "edges": self._edges_left}
+
+    async def _ask(
+        self, questions: dict[int, dict[str, Any]]
+    ) -> list[tuple[dict[str, Any], list[RemoteExecution], list[RemoteVersion]]]:
+        """Asks, and counts edges; the executions and versions of each answer."""
+        found = []
+        most = self._edges_left
+        for peer, answer in await self._peers.ask(questions):
+            executions = [read_execution(each, f"{AT}.executions") for each in listed(answer, "executions", AT)]
+            versions = []
+            for each in listed(answer, "versions", AT):
+                [pipeline] = parts(each, f"{AT}.versions", _OF_PIPELINE)
+                versions.append(read_version(pipeline, each[1:], f"{AT}.versions"))
+            for pipeline in {each.pipeline for each in executions} | {each.pipeline for each in versions}:
+                self._peers.owns(peer, pipeline)
+            self._edges_left -= number(answer, "edges", AT, 0, most)
+            self.truncated |= flag(answer, "truncated", AT)
+            found.append((answer, executions, versions))
+        if self._edges_left < 0:
+            self._edges_left, self.truncated = 0, True
+        return found
+
+    def _next_round(self) -> bool:
+        """Counts a round; False where none is left."""
+        self._rounds_left -= 1
+        self.truncated |= self._rounds_left < 0
+        return self._rounds_left >= 0
+
+    def _reach(self, way: _Way, keys: list[Key], step: int, level: list[Key]) -> None:
+        """Moves a way on, and adds what no way has visited before to the level."""
+        way.frontier = []
+        for key in keys:
+            if key in way.seen:
+                continue
+            if self._visit(key, step):
+                level.append(key)
+            elif key not in self.visited.distance:
+                return
+            way.seen.add(key)
+            way.frontier.append(key)
+
+    def _visit(self, key: Key, step: int) -> bool:
+        """Keeps the distance of a node; False where it was visited before, or no more may be."""
+        distance = self.visited.distance
+        if key in distance:
+            return False
+        if len(distance) >= self._nodes_max:
+            self.truncated = True
+            return False
+        distance[key] = step
+        return True
+
+    def _keep_execution(self, execution: RemoteExecution) -> Key:
+        key = execution.key
+        self.visited.executions.setdefault(key, execution)
+        return key
+
+    def _keep_version(self, version: RemoteVersion) -> Key:
+        key = version.key
+        self.visited.versions.setdefault(key, version)
+        return key

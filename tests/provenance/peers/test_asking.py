@@ -1,0 +1,67 @@
+"""Lineage over several peers is what one process answers that has all their pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_app.core.detector import Detector
+from stream_app.core.events import Event
+from stream_app.errors import StreamAppError
+from tests.provenance.graphs import asked, detector_of, worlds
+from tests.provenance.peers.fleet import asked_over, peers_of, shared
+
+HOW = st.fixed_dictionaries(
+    {
+        "direction": st.sampled_from(("up", "down", "both")),
+        "depth": st.sampled_from((0, 1, 2, 50)),
+        "limit": st.integers(1, 8),
+        "across": st.sampled_from((True, True, False)),
+    }
+)
+
+
+def names_of(detector: Detector) -> list[str]:
+    """Names of all there is, those of versions, of runs and of what may be ambiguous among them."""
+    found = {"nothing", "p/", "same", "a1", "run:r1", "artifact:a0", "q/same"}
+    for pipeline in detector.pipelines.values():
+        found |= {*pipeline.executions, *pipeline.artifacts, *pipeline.runs}
+        found |= {f"{pipeline.name}/{kind}{each}" for kind, kept in _kept(pipeline) for each in kept}
+    return sorted(found)
+
+
+def _kept(pipeline: Any) -> list[tuple[str, Any]]:
+    return [
+        ("", pipeline.executions), ("artifact:", pipeline.artifacts), ("run:", pipeline.runs),
+        ("artifact:a0:", pipeline.executions),
+    ]  # fmt: skip
+
+
+def answered(ask: Any) -> Any:
+    """An answer as JSON, or the error with its kind."""
+    try:
+        return orjson.dumps(ask())
+    except StreamAppError as error:
+        return type(error), str(error)
+
+
+@settings(max_examples=400)
+@given(data=st.data(), events=st.one_of(shared(), shared(), shared(), worlds()), how=HOW, number=st.integers(1, 4))
+def test_all_pages_are_those_of_one_process(
+    data: st.DataObject, events: list[Event], how: dict[str, Any], number: int
+) -> None:
+    """Every byte of them, for any name, wherever the pipelines are; and so is the error, where there is one."""
+    detector = detector_of(events)
+    places = data.draw(st.lists(st.integers(0, number - 1), min_size=5, max_size=5), label="places")
+    peers = peers_of(detector, places, number)
+    name = data.draw(st.sampled_from(names_of(detector)), label="name")
+    after = None
+    while True:
+        page = answered(lambda: asked(detector, name, after=after, **how))
+        assert answered(lambda: asked_over(peers, name, after=after, **how)) == page
+        after = orjson.loads(page)["next"] if isinstance(page, bytes) else None
+        if after is None:
+            return
