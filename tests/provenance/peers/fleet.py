@@ -21,10 +21,11 @@ PIPELINES = ("p", "q", "team/r", "s~:", "t")
 
 @st.composite
 def shared(draw: st.DrawFn) -> list[Event]:
-    """Executions of up to five pipelines that read and write a few artifacts, which some of them know no versions of."""
+    """Executions of up to five pipelines that share a few artifacts, of which some pipelines know no versions."""
     pipelines = draw(st.lists(st.sampled_from(PIPELINES), min_size=1, max_size=5, unique=True))
     ids = [f"a{number}" for number in range(draw(st.integers(1, 5)))]
-    unversioned = draw(st.sets(st.tuples(st.sampled_from(pipelines), st.sampled_from(ids))))
+    pairs = st.tuples(st.sampled_from(pipelines), st.sampled_from(ids))
+    unversioned = set(draw(st.lists(pairs, max_size=12)))
     log: list[Event] = []
     for number in range(draw(st.integers(1, 16))):
         pipeline = draw(st.sampled_from(pipelines))
@@ -35,7 +36,15 @@ def shared(draw: st.DrawFn) -> list[Event]:
         kind = draw(st.sampled_from(("Transform", "Trainer", "StatisticsGen", "Evaluator", "Pusher")))
         begun = draw(st.integers(0, 12))
         name = draw(st.sampled_from((f"e{number}", "same", "a1")))
-        events = ran(begun, name, kind, run=draw(st.sampled_from(("r1", "r2", None))), reads=reads, writes=writes, pipeline=pipeline)
+        events = ran(
+            begun,
+            name,
+            kind,
+            run=draw(st.sampled_from(("r1", "r2", None))),
+            reads=reads,
+            writes=writes,
+            pipeline=pipeline,
+        )
         log += events[: draw(st.sampled_from((1, 2, 2, 2)))]
         if draw(st.integers(0, 9)) == 0:
             log.append(run_ended(begun + 2, pipeline=pipeline))
