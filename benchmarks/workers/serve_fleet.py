@@ -16,11 +16,12 @@ import orjson
 
 from benchmarks.results import median, publish, table
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
+from stream_app.analysis.fleet.following import follow_fleet
 from stream_app.core.detector import Detector
 from stream_app.runtime import garbage
 from stream_app.service import detector_thread
 from stream_app.service.event_log import Entry, EventLog
-from stream_app.service.fleet import FleetQueries, follow_fleet
+from stream_app.service.fleet import FleetQueries
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
@@ -66,14 +67,18 @@ def figures(pipelines: int, days: float) -> list[list[str]]:
     """Of a large fleet: seconds to make its figures, and for how long the detector waits at most."""
     settings = EmbeddedSettings()
     detector = Detector(settings.detector)
-    fleet = follow_fleet(detector, settings, {})
+    fleet = follow_fleet(detector, settings.fleet, {})
     now, lock, rows = [0.0], _Held(), []
     last = b""
     for last in messages(pipelines, days):
         detector.step(decode(last))
-    queries = FleetQueries(settings, lambda: fleet, lock)  # type: ignore[arg-type]
+    queries = FleetQueries(settings, lambda: fleet, lock, lambda: 0)  # type: ignore[arg-type]
     for what in ("for the first time, all pipelines new", "again, nothing has changed"):
-        lock.longest, queries._made, began = 0.0, None, time.perf_counter()  # what is kept is not what is measured
+        lock.longest, queries._answers._answer, began = (
+            0.0,
+            None,
+            time.perf_counter(),
+        )  # what is kept is not what is measured
         answer = queries.answer()
         now[0] = time.perf_counter() - began
         body = orjson.dumps([answer.document.figures, answer.document.redundant, answer.document.findings])
@@ -88,7 +93,7 @@ def bytes_kept(given: list[bytes]) -> tuple[float, int]:
     for message in given:
         detector.step(decode(message))
     tracemalloc.start()
-    fleet = follow_fleet(detector, settings, {})
+    fleet = follow_fleet(detector, settings.fleet, {})
     fleet.pipelines()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

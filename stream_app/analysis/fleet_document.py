@@ -10,6 +10,7 @@ from stream_app.analysis.findings import FindingsFigures
 from stream_app.analysis.fleet.figures import fleet_figures, pipeline_figures
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
 from stream_app.analysis.fleet.redundant import Redundant, redundant_work
+from stream_app.analysis.fleet.snapshot import snapshot_of
 from stream_app.analysis.fleet.values import FleetFigures, PipelineFigures
 
 
@@ -43,13 +44,14 @@ def fleet_document(
         The document.
     """
     rates = attribution.rates
+    snapshots = {name: snapshot_of(analysis) for name, analysis in pipelines.items()}
     found = [
-        pipeline_figures(analysis, attribution.owner(name), priced=rates.given) for name, analysis in pipelines.items()
+        pipeline_figures(snapshot, attribution.owner(name), priced=rates.given) for name, snapshot in snapshots.items()
     ]
     found.sort(key=lambda each: (-(each.totals.node_seconds or 0.0), each.pipeline))
     return FleetDocument(
-        fleet_figures(pipelines, attribution.owner, rates.currency if rates.given else None),
+        fleet_figures(snapshots, attribution.owner, rates.currency if rates.given else None),
         found,
-        redundant_work(pipelines, priced=rates.given),
+        redundant_work(snapshots, priced=rates.given),
         findings,
     )

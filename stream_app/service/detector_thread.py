@@ -20,6 +20,7 @@ import orjson
 
 from stream_app import wire
 from stream_app.analysis.fleet.fleet_rows import FLEET
+from stream_app.analysis.fleet.following import follow_fleet
 from stream_app.core.detector import Detector
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -30,7 +31,6 @@ from stream_app.provenance.nearest import PastStages
 from stream_app.service.availability import Availability
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
 from stream_app.service.flag_outbox import FLAG, FlagOutbox, Flags
-from stream_app.service.fleet import follow_fleet
 from stream_app.service.issued_verdicts import IssuedVerdicts
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.service.verdict_index import VerdictIndex
@@ -134,7 +134,7 @@ class Embedded:
             self._issued = IssuedVerdicts(self._log.verdicts(), self._changes)
             self._flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
             #: The sums of every pipeline.
-            self.fleet = follow_fleet(self.detector, self.settings, rows)
+            self.fleet = follow_fleet(self.detector, self.settings.fleet, rows)
         except StateError as error:
             raise StateError(f"{self._log.path}: {error}") from None
         self._behind = deque(self._log.after(self._changes.applied))
@@ -158,6 +158,11 @@ class Embedded:
     def behind(self) -> int:
         """Entries written and not applied yet."""
         return len(self._behind)
+
+    @property
+    def as_of_ms(self) -> int:
+        """Up to when what was received has been applied, in ms since 1970 UTC; asked for under `detector_lock`."""
+        return self._behind[0].received_ms if self._behind else self._now_ms()
 
     def start(self) -> None:
         """Starts the thread."""

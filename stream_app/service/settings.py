@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream_app.alerts.tracking import MAX_AGE_MS
+from stream_app.analysis.fleet.following import FleetSettings
 from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Settings
 from stream_app.owners import Owners
@@ -26,3 +27,8 @@ class EmbeddedSettings:
     #: Prices, and owners of pipelines of which events tell none, for the figures of the fleet.
     rates: Rates = field(default_factory=Rates)
     owners: Owners = field(default_factory=Owners)
+
+    @property
+    def fleet(self) -> FleetSettings:
+        """What the analysis of the fleet is told."""
+        return FleetSettings(self.detector.operators.nodes, self.rates, self.owners)

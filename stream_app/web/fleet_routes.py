@@ -13,7 +13,9 @@ import orjson
 from aiohttp import web
 
 from stream_app.analysis.fleet.values import PipelineFigures
-from stream_app.service.fleet import FleetAnswer, FleetQueries
+from stream_app.analysis.fleet_answer import FleetAnswer
+from stream_app.service.fleet import FleetQueries
+from stream_app.times import time_to_text
 from stream_app.web.bodies import JSON
 from stream_app.web.problems import ProblemError
 from stream_app.web.subscription_routes import LIMIT, LIMIT_MAX, answer, number_of, queried
@@ -61,7 +63,12 @@ class FleetRoutes:
         known = await self._known()
         if self._encoded is None or self._encoded[0] is not known:
             document = known.document
-            body = {"figures": document.figures, "redundant": document.redundant, "findings": document.findings}
+            body = {
+                "as_of": as_of(known),
+                "figures": document.figures,
+                "redundant": document.redundant,
+                "findings": document.findings,
+            }
             self._encoded = known, await asyncio.to_thread(orjson.dumps, body)
         return web.Response(body=self._encoded[1], content_type=JSON)
 
@@ -83,7 +90,7 @@ class FleetRoutes:
         found = await asyncio.to_thread(known.of_pipeline, name)
         if found is None:
             raise ProblemError(404, f"there is no such pipeline as {name[:80]!r}")
-        return answer(found)
+        return answer({"as_of": as_of(known), **{each.name: getattr(found, each.name) for each in fields(found)}})
 
     async def _known(self) -> FleetAnswer:
         queries = self._queries
@@ -91,6 +98,11 @@ class FleetRoutes:
             raise ProblemError(404, "pipelines are kept by the workers; stream-app analyze reads the events themselves")
         async with self._turn:
             return await asyncio.to_thread(queries.answer)
+
+
+def as_of(known: FleetAnswer) -> str | None:
+    """Up to when what was received is in the figures, as RFC 3339 text; None without pipelines."""
+    return None if known.as_of_ms is None else time_to_text(known.as_of_ms)
 
 
 def page(known: FleetAnswer, owner: str | None, sort: str, limit: int, after: Place | None) -> dict[str, Any]:
@@ -112,7 +124,7 @@ def page(known: FleetAnswer, owner: str | None, sort: str, limit: int, after: Pl
     Returns
     -------
     dict
-        The pipelines, and the cursor of the next page; None where this is the last.
+        The age of the figures, the pipelines, and the cursor of the next page; None where this is the last.
     """
     order = _ORDERS[sort]
     chosen = [
@@ -127,7 +139,11 @@ def page(known: FleetAnswer, owner: str | None, sort: str, limit: int, after: Pl
         for _, each in chosen[:limit]
     ]
     more = len(chosen) > limit
-    return {"pipelines": shown, "next": write_cursor(chosen[limit - 1][0], sort) if more else None}
+    return {
+        "as_of": as_of(known),
+        "pipelines": shown,
+        "next": write_cursor(chosen[limit - 1][0], sort) if more else None,
+    }
 
 
 _NAMES = tuple(each.name for each in fields(PipelineFigures))

@@ -19,13 +19,14 @@ from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.subscription_service import SubscriptionService
+from stream_app.analysis.fleet_answer import fleet_sums
 from stream_app.metrics.fleet import FleetMetrics
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
-from stream_app.service.fleet import FleetQueries, fleet_sums
+from stream_app.service.fleet import FleetQueries
 from stream_app.service.queries import EmbeddedQueries
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
@@ -177,7 +178,7 @@ def embedded_app(
         await asyncio.wrap_future(written)
 
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(EmbeddedQueries(embedded)).routes()]
-    fleet = FleetQueries(embedded.settings, lambda: embedded.fleet, embedded.detector_lock)
+    fleet = FleetQueries(embedded.settings, lambda: embedded.fleet, embedded.detector_lock, lambda: embedded.as_of_ms)
     FleetMetrics(registry, lambda: fleet_sums(fleet.answer(_MEASURE_SECONDS)))
     routes += [*LineageRoutes(embedded).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:

@@ -16,6 +16,7 @@ from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.findings import FleetFindings, Kind, figures_of_findings
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
+from stream_app.analysis.fleet_answer import FRESH_SECONDS
 from stream_app.analysis.fleet_document import fleet_document
 from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Detector, Settings
@@ -24,7 +25,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.metrics.catalogue import CATALOGUE
 from stream_app.owners import OwnerRule, Owners
 from stream_app.service.event_log import EventLog
-from stream_app.service.fleet import FRESH_SECONDS, FleetQueries
+from stream_app.service.fleet import FleetQueries
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode
@@ -66,11 +67,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def get(service: Service, path: str, **query: object) -> Any:
-    """The answer to a question."""
+    """The answer to a question, without the time that it is of."""
     answer = service.get(f"{path}?{urlencode(query)}" if query else path)
     assert answer.status == 200, answer.body
     assert answer.headers["Content-Type"] == "application/json"
-    return answer.json
+    document = answer.json
+    assert document.pop("as_of") is not None
+    return document
 
 
 def expected() -> Any:
@@ -220,7 +223,7 @@ def test_many_readers_cost_one_look(service: Service) -> None:
     assert service.embedded is not None
     now = [100.0]
     embedded = service.embedded
-    queries = FleetQueries(SETTINGS, lambda: embedded.fleet, embedded.detector_lock, lambda: now[0])
+    queries = FleetQueries(SETTINGS, lambda: embedded.fleet, embedded.detector_lock, lambda: 0, lambda: now[0])
 
     first = queries.answer()
     now[0] += FRESH_SECONDS - 0.01
@@ -237,13 +240,11 @@ def test_many_readers_cost_one_look(service: Service) -> None:
 
 def test_a_detector_that_is_loaded_again_has_other_pipelines() -> None:
     """After a failure it is as it was last saved, until the events since then are applied again."""
-    detector, fleets = Detector(), [FleetAnalysis(), FleetAnalysis(), FleetAnalysis()]
+    detector, fleets = Detector(), [FleetAnalysis(), FleetAnalysis()]
     for event in ran(0, "t", "Trainer", pipeline="new"):
         detector.step(event)
-    detector.follow(fleets[1])
-    queries = FleetQueries(EmbeddedSettings(), lambda: fleets.pop(0), threading.Lock())
-
-    fleets.append(FleetAnalysis())
+    detector.follow(fleets[0])
+    queries = FleetQueries(EmbeddedSettings(), lambda: fleets.pop(0), threading.Lock(), lambda: 0)
 
     assert queries.answer().document.pipelines == []
 
@@ -255,7 +256,13 @@ def test_the_detector_goes_on_while_figures_are_made(tmp_path: Path) -> None:
         assert service.embedded is not None
         lock = _CountedLock(service.embedded.detector_lock)
         ticks = iter(range(10**9))
-        queries = FleetQueries(EmbeddedSettings(), lambda: service.embedded.fleet, lock, lambda: next(ticks) * 0.002)  # type: ignore[arg-type, union-attr]
+        queries = FleetQueries(
+            EmbeddedSettings(),
+            lambda: service.embedded.fleet,  # type: ignore[union-attr]
+            lock,  # type: ignore[arg-type]
+            lambda: 0,
+            lambda: next(ticks) * 0.002,
+        )
 
         answer = queries.answer()
 

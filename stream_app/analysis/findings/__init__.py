@@ -6,7 +6,7 @@ from stream_app.analysis.findings.figures import (
     FindingsFigures,
     figures_of_findings,
 )
-from stream_app.analysis.findings.fleet_findings import FleetFindings, ranked
+from stream_app.analysis.findings.fleet_findings import FindingRevisions, FleetFindings, ranked
 from stream_app.analysis.findings.history import History
 from stream_app.analysis.findings.pipeline_findings import PipelineFindings, findings_of
 from stream_app.analysis.findings.values import Act, ActKind, Effect, Finding, Kind
@@ -18,6 +18,7 @@ __all__ = [
     "EffectFigures",
     "Finding",
     "FindingFigures",
+    "FindingRevisions",
     "FindingsFigures",
     "FleetFindings",
     "History",

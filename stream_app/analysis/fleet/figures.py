@@ -8,8 +8,8 @@ from operator import itemgetter
 
 from stream_app.analysis.fleet.cells import Cell, merged, named
 from stream_app.analysis.fleet.contributions import PER_MILLE
-from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
 from stream_app.analysis.fleet.sketch import quantile
+from stream_app.analysis.fleet.snapshot import PipelineSnapshot
 from stream_app.analysis.fleet.values import (
     FleetFigures,
     GroupFigures,
@@ -184,13 +184,13 @@ def by_week(cells: Iterable[tuple[int, Cell]]) -> dict[int, Cell]:
     return found
 
 
-def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) -> PipelineFigures:
+def pipeline_figures(snapshot: PipelineSnapshot, owner: str, *, priced: bool) -> PipelineFigures:
     """The figures of one pipeline.
 
     Parameters
     ----------
-    analysis
-        Its analysis, up to date.
+    snapshot
+        What is known of it.
     owner
         Its owner; "" where none is known.
     priced
@@ -201,9 +201,9 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
     PipelineFigures
         The figures.
     """
-    cells = analysis.cells
+    cells = snapshot.cells
     totals = totals_of(merged(cells.values()), priced=priced)
-    first_ms, last_ms, now_ms = analysis.first_ms, analysis.last_ms, analysis.pipeline.clock.now_ms
+    first_ms, last_ms, now_ms = snapshot.first_ms, snapshot.last_ms, snapshot.now_ms
     # A report of a clock that is far ahead, which the pipeline's does not follow, does not make it live longer.
     lifespan_ms = 0 if first_ms is None or last_ms is None else min(last_ms, max(first_ms, now_ms)) - first_ms
     days = max(1.0, lifespan_ms / DAY_MS)
@@ -212,9 +212,9 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
         graphlets = sum(named(cell.counters, "outcome").values())
         if graphlets:
             types[model_type] = types.get(model_type, 0) + graphlets
-    since = analysis.since
+    since = snapshot.since
     return PipelineFigures(
-        pipeline=analysis.pipeline.name,
+        pipeline=snapshot.name,
         owner=owner,
         first=None if first_ms is None else time_to_text(first_ms),
         last=None if last_ms is None else time_to_text(last_ms),
@@ -236,14 +236,14 @@ def pipeline_figures(analysis: PipelineAnalysis, owner: str, *, priced: bool) ->
 
 
 def fleet_figures(
-    pipelines: Mapping[str, PipelineAnalysis], owner_of: Callable[[str], str], currency: str | None
+    pipelines: Mapping[str, PipelineSnapshot], owner_of: Callable[[str], str], currency: str | None
 ) -> FleetFigures:
     """The figures of a fleet.
 
     Parameters
     ----------
     pipelines
-        The analysis of each pipeline, by name, up to date.
+        What is known of each pipeline, by name.
     owner_of
         The owner of a pipeline.
     currency
@@ -257,17 +257,17 @@ def fleet_figures(
     priced = currency is not None
     period = (
         min((each.first_ms for each in pipelines.values() if each.first_ms is not None), default=0),
-        max((each.pipeline.clock.now_ms for each in pipelines.values()), default=0),
+        max((each.now_ms for each in pipelines.values()), default=0),
     )
     everything: list[tuple[int, Cell]] = []
     owners: dict[str, list[tuple[int, Cell]]] = {}
     types: dict[str, list[tuple[int, Cell]]] = {}
     of_owner: dict[str, set[str]] = {}
     of_type: dict[str, set[str]] = {}
-    for name, analysis in pipelines.items():
+    for name, snapshot in pipelines.items():
         owner = owner_of(name)
         of_owner.setdefault(owner, set()).add(name)
-        for (week, model_type), cell in analysis.cells.items():
+        for (week, model_type), cell in snapshot.cells.items():
             everything.append((week, cell))
             owners.setdefault(owner, []).append((week, cell))
             if model_type:

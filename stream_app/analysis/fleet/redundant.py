@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 
-from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
+from stream_app.analysis.fleet.snapshot import PipelineSnapshot
 from stream_app.analysis.rates import MICROS
 from stream_app.analysis.redundancy import Group, Row, how_to_get
 
@@ -52,13 +52,13 @@ class Redundant:
     largest: list[RedundantGroup]
 
 
-def redundant_work(pipelines: Mapping[str, PipelineAnalysis], *, priced: bool) -> Redundant:
+def redundant_work(pipelines: Mapping[str, PipelineSnapshot], *, priced: bool) -> Redundant:
     """Adds up the redundant work of some pipelines.
 
     Parameters
     ----------
     pipelines
-        The analysis of each, by name, up to date.
+        What is known of each, by name.
     priced
         Whether there is a rate card.
 
@@ -69,8 +69,8 @@ def redundant_work(pipelines: Mapping[str, PipelineAnalysis], *, priced: bool) -
     """
     sums: dict[tuple[str, str, str], Row] = {}
     groups: list[tuple[str, Group]] = []
-    for name, analysis in sorted(pipelines.items()):
-        found = analysis.redundancy.figures()
+    for name, snapshot in sorted(pipelines.items()):
+        found = snapshot.redundancy
         for row in found.rows:
             key = row.kind, row.type, row.group
             sums[key] = added(sums[key], row) if key in sums else row

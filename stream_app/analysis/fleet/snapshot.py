@@ -1,4 +1,4 @@
-"""What figures need of one pipeline, copied, so that they can be made while the analysis goes on."""
+"""What figures need of one pipeline, copied, so that they can be made while the analysis goes on, or elsewhere."""
 
 from __future__ import annotations
 
@@ -12,51 +12,31 @@ from stream_app.analysis.redundancy import Figures
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotClock:
-    """The pipeline's clock, in ms since 1970 UTC."""
-
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotPipeline:
-    """The name and the clock of a pipeline."""
-
-    name: str
-    clock: SnapshotClock
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRedundancy:
-    """The redundant work of a pipeline."""
-
-    found: Figures
-
-    def figures(self) -> Figures:
-        """The figures, as `RedundancyIndex.figures` gives them."""
-        return self.found
-
-
-@dataclass(frozen=True, slots=True)
 class PipelineSnapshot:
-    """The part of a `PipelineAnalysis` that figures read, with the same names.
+    """All that figures are made of.
 
     Attributes
     ----------
-    pipeline, cells, first_ms, last_ms, since, redundancy, labels, revision
+    name
+        The name of the pipeline.
+    now_ms
+        Its clock, in ms since 1970 UTC.
+    cells, first_ms, last_ms, since, labels
         As of `PipelineAnalysis`.
+    redundancy
+        Its redundant work.
     wasted_ms
         The compute that the ledger counts as wasted, in node-ms.
     """
 
-    pipeline: SnapshotPipeline
-    cells: dict[Key, Cell]
+    name: str
+    now_ms: int
+    cells: Mapping[Key, Cell]
     first_ms: int | None
     last_ms: int | None
     since: Since
-    redundancy: SnapshotRedundancy
+    redundancy: Figures
     labels: Mapping[str, tuple[int, str]]
-    revision: int
     wasted_ms: int
 
 
@@ -75,13 +55,13 @@ def snapshot_of(analysis: PipelineAnalysis) -> PipelineSnapshot:
     """
     pipeline = analysis.pipeline
     return PipelineSnapshot(
-        pipeline=SnapshotPipeline(pipeline.name, SnapshotClock(pipeline.clock.now_ms)),
+        name=pipeline.name,
+        now_ms=pipeline.clock.now_ms,
         cells={key: merged((cell,)) for key, cell in analysis.cells.items()},
         first_ms=analysis.first_ms,
         last_ms=analysis.last_ms,
         since=replace(analysis.since),
-        redundancy=SnapshotRedundancy(analysis.redundancy.figures()),
+        redundancy=analysis.redundancy.figures(),
         labels=dict(analysis.labels),
-        revision=analysis.revision,
         wasted_ms=pipeline.ledger.wasted,
     )

@@ -12,6 +12,7 @@ from stream_app.analysis.fleet.contributions import PushCost
 from stream_app.analysis.fleet.figures import fleet_figures, pipeline_figures
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
+from stream_app.analysis.fleet.snapshot import snapshot_of
 from stream_app.analysis.fleet.values import OperatorFigures, PipelineFigures, Quantiles
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
@@ -53,7 +54,7 @@ def found_in(events: Iterable[Event | None], settings: Settings | None = None) -
         detector.step(event)
     (pipeline,) = analysis.pipelines().values()
     pushes = sorted(pipeline.pushes.values(), key=lambda push: (push.start_ms, push.trainer))
-    return Found(pipeline_figures(pipeline, "", priced=False), list(pipeline.order), pushes)
+    return Found(pipeline_figures(snapshot_of(pipeline), "", priced=False), list(pipeline.order), pushes)
 
 
 def recorded(name: str) -> Found:
@@ -468,7 +469,9 @@ def test_a_model_type_that_is_trained_no_more_has_no_weeks() -> None:
         kind = {"model_type": "new" if week else "old"}
         for event in ran(week * 7 * DAYS, f"t{week}", "Trainer", run=None, writes=[f"m{week}"], properties=kind):
             detector.step(event)
-    figures = fleet_figures(analysis.pipelines(), lambda _: "", None)
+    figures = fleet_figures(
+        {name: snapshot_of(each) for name, each in analysis.pipelines().items()}, lambda _: "", None
+    )
     (old,) = (group for group in figures.by_model_type if group.name == "old")
 
     assert old.totals.graphlets == 1
