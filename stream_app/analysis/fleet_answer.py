@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream_app.analysis.findings import FindingsFigures, figures_of_findings, ranked
 from stream_app.analysis.fleet.figures import fleet_figures, pipeline_figures
@@ -49,6 +49,8 @@ class FleetAnswer:
         All of them.
     as_of_ms
         Up to when, in ms since 1970 UTC, what was received is in all of the figures at least; None without pipelines.
+    omitted
+        As of `FleetState`.
     wasted
         Pipeline -> the compute that the ledger counts as wasted, in node-seconds.
     push_ms, since_push_ms
@@ -59,6 +61,7 @@ class FleetAnswer:
 
     document: FleetDocument
     as_of_ms: int | None
+    omitted: Mapping[str, tuple[str, ...]]
     wasted: Mapping[str, float]
     push_ms: int
     since_push_ms: int
@@ -77,11 +80,14 @@ class FleetState:
         Of all amounts of money; None where they are not known in one currency.
     as_of_ms
         As of `FleetAnswer`.
+    omitted
+        Pipeline -> what is not known of it because it is too large; see `FleetRecord.omitted`.
     """
 
     pipelines: Mapping[str, KnownPipeline]
     currency: str | None
     as_of_ms: int | None
+    omitted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class FiguresMaker:
@@ -135,6 +141,7 @@ class FiguresMaker:
         return FleetAnswer(
             document,
             state.as_of_ms,
+            state.omitted,
             {name: each.wasted_ms / 1000 for name, each in snapshots.items()},
             sum(cell.counters.get("push_ms", 0) for each in snapshots.values() for cell in each.cells.values()),
             sum(each.since.node_ms for each in snapshots.values()),

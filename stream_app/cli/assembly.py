@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from stream_app.analysis.attribution import Attribution
+    from stream_app.analysis.fleet.following import FleetSettings
     from stream_app.core.detector import Settings
     from stream_app.core.operators import Operators
     from stream_app.kafka.clients.connection import Connection
@@ -165,6 +166,20 @@ def attribution_of(options: Options) -> Attribution:
     return Attribution(Rates(**options.rates.model_dump()), read_owners(options.owners))
 
 
+def fleet_of(options: Options) -> FleetSettings:
+    """What the analysis of a fleet is told.
+
+    Raises
+    ------
+    OptionsError
+        As of `attribution_of`.
+    """
+    from stream_app.analysis.fleet.following import FleetSettings
+    from stream_app.options import read_owners
+
+    return FleetSettings(dict(options.operators.nodes), attribution_of(options).rates, read_owners(options.owners))
+
+
 def sources_of(options: Options) -> Sources:
     """The decoders of messages."""
     from stream_app.sources import make_sources
@@ -274,6 +289,7 @@ def worker_settings(options: Options) -> WorkerSettings:
         detector=settings_of(options),
         checkpoint_key=checkpoint_key_of(chosen),
         sources=sources_of(options),
+        fleet=fleet_of(options),
         host=chosen.metrics_host,
         port=chosen.metrics_port,
     )

@@ -65,6 +65,7 @@ class FleetRoutes:
             document = known.document
             body = {
                 "as_of": as_of(known),
+                "omitted": known.omitted,
                 "figures": document.figures,
                 "redundant": document.redundant,
                 "findings": document.findings,

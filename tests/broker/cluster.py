@@ -114,6 +114,8 @@ class Cluster:
     learning: bool = False
     session_seconds: float = 3.0
     tick_seconds: float = 3600.0
+    #: Between two publications of the figures of a partition.
+    fleet_seconds: float = 3600.0
     horizon_ms: int = Settings().horizon_ms
     retention_ms: int = Settings().retention_ms
     lateness_ms: int = Settings().lateness_ms
@@ -144,6 +146,7 @@ class Cluster:
             "replication": self.replication,
             "session_seconds": self.session_seconds,
             "tick_seconds": self.tick_seconds,
+            "fleet_seconds": self.fleet_seconds,
             "learning": self.learning,
             "horizon_ms": self.horizon_ms,
             "retention_ms": self.retention_ms,

@@ -133,15 +133,16 @@ def test_a_kill_between_commit_and_sending_loses_no_graphlet(
     asyncio.run(body())
 
 
-def test_a_worker_waits_for_the_topic(forgetful: Cluster, events: list[bytes], expected: dict[str, Any]) -> None:
-    """That of a deployment made by an earlier release: it is live, reads nothing before, and misses nothing after."""
+def test_a_worker_waits_for_new_topics(forgetful: Cluster, events: list[bytes], expected: dict[str, Any]) -> None:
+    """In a deployment made by an earlier release: it is live, reads nothing before, and misses nothing after."""
     names = forgetful.names
-    delete_topics(forgetful.admin, [names.graphlets])
+    delete_topics(forgetful.admin, [names.graphlets, names.analysis])
 
     async def body() -> None:
         worker = forgetful.worker()
         await forgetful.produce(names.events, keyed(events))
-        await asyncio.to_thread(worker.said, f"no such topics: {names.graphlets}: run `stream-app topics apply`")
+        missing = f"no such topics: {names.graphlets}, {names.analysis}: run `stream-app topics apply`"
+        await asyncio.to_thread(worker.said, missing)
         live, ready = worker.ask("/livez")[0], worker.ask("/readyz")[0]
         forgetful.make_topics()
         await all_sent(forgetful)

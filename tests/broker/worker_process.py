@@ -35,6 +35,7 @@ async def main(path: Path) -> int:
         replication=given["replication"],
         session_seconds=given["session_seconds"],
         tick_seconds=given["tick_seconds"],
+        fleet_seconds=given["fleet_seconds"],
         learning=given["learning"],
         detector=Settings(**{name: given[name] for name in ("horizon_ms", "retention_ms", "lateness_ms")}),
         accept_loss=given["accept_loss"],

@@ -46,7 +46,8 @@ def worker_flow(names: Names) -> Flow:
     names
         The names of the topics.
     """
-    return Flow(names.group, "worker", names.sources, names.events, names.changelog, (names.examples,), names.outputs)
+    outputs = (*names.outputs, names.analysis)
+    return Flow(names.group, "worker", names.sources, names.events, names.changelog, (names.examples,), outputs)
 
 
 def notifier_flow(names: Names) -> Flow:

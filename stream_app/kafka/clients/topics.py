@@ -72,6 +72,10 @@ class Names:
         return f"{self.group}-graphlets"
 
     @property
+    def analysis(self) -> str:
+        return f"{self.group}-analysis"
+
+    @property
     def alerts(self) -> str:
         return f"{self.group}-alerts"
 
@@ -156,6 +160,7 @@ def worker_topics(names: Names, partitions: int, replication: int) -> list[Topic
         Topic(names.verdicts, None, {"cleanup.policy": "compact", **durable}),
         Topic(names.examples, 1, {**_KEEP, **durable, **_LARGE, "retention.ms": "-1"}),
         Topic(names.graphlets, None, {"cleanup.policy": "compact", **durable, **_LARGE}),
+        Topic(names.analysis, None, {**_CHANGELOG, **durable, **_LARGE}),
         _alerts(names, replication),
         Topic(names.dead_letters, None, {**_KEEP, **durable, **_LARGE, "retention.ms": str(30 * DAY_MS)}),
     ]

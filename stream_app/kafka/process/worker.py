@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from stream_app.alerts.tracking import MAX_AGE_MS
+from stream_app.analysis.fleet.following import FleetSettings
 from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.kafka.clients import topics
@@ -25,8 +26,10 @@ from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.ticks import TickWriter
 from stream_app.kafka.model.checkpoint import Checkpoint
 from stream_app.kafka.model.learning import Learning, restore
+from stream_app.kafka.process.fleet_publisher import FleetPublisher
 from stream_app.kafka.process.group_process import GroupProcess
 from stream_app.kafka.process.worker_monitor import WorkerMonitor
+from stream_app.kafka.processing.fleet_publication import PUBLISH_SECONDS
 from stream_app.kafka.processing.partition import Detector, Partition
 from stream_app.kafka.processing.rekeying import rekey
 from stream_app.kafka.processing.renaming import renamed_verdicts
@@ -67,6 +70,9 @@ class WorkerSettings:
     sources: Sources = field(default_factory=lambda: SOURCES)
     #: How far the event time of a verdict may be in the past for a flag to be raised, in ms.
     flag_age_ms: int = MAX_AGE_MS
+    #: Prices and owners, for the figures of the fleet, and seconds between two publications of them.
+    fleet: FleetSettings = field(default_factory=FleetSettings)
+    fleet_seconds: float = PUBLISH_SECONDS
     #: Seconds without an answer of Kafka after which the worker is not ready.
     stale_seconds: float = 60.0
     #: Whether to begin anew where the changelog is empty although the group has read events or written outputs.
@@ -145,6 +151,7 @@ class Worker(GroupProcess):
         def begun(assignment: Assignment[Any]) -> None:
             ticks = TickWriter(assignment, names.events, producer, settings.tick_seconds, self._tick_key)
             self.start(ticks.run())
+            self.start(FleetPublisher(assignment, send).run())
 
         await self.serve_partitions(found, partial(self._partition, found, producer, send, learner), rekeyed, begun)
 
@@ -165,4 +172,6 @@ class Worker(GroupProcess):
             self._tick_key,
             settings.flag_age_ms,
             settings.sources.redaction,
+            settings.fleet,
+            settings.fleet_seconds,
         )

@@ -14,6 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 from stream_app.alerts.tracking import MAX_AGE_MS
+from stream_app.analysis.fleet.following import FleetSettings, follow_fleet
+from stream_app.analysis.fleet_record import Origin
+from stream_app.core.detector import Follower
 from stream_app.core.events import Event
 from stream_app.core.outputs import Output
 from stream_app.core.state.ledger import Ledger
@@ -22,6 +25,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.processing.fleet_publication import PUBLISH_SECONDS, FleetPublication
 from stream_app.kafka.processing.long_outbox import LongOutbox
 from stream_app.kafka.processing.messages import OutputEncoder, Trainer, dead_letter, native_message
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
@@ -49,6 +53,7 @@ class Detector(Protocol):
     def step(self, event: Event, log_ms: int) -> list[Output]: ...
     def tick(self, log_ms: int) -> list[Output]: ...
     def take_rows(self) -> list[Row]: ...
+    def follow(self, follower: Follower) -> None: ...
     @property
     def pipelines(self) -> Mapping[str, Pipeline]: ...
     @property
@@ -94,6 +99,10 @@ class Partition:
         How far the event time of a verdict may be behind its log time for a flag to be raised, in ms.
     redaction
         What is not kept of events.
+    fleet
+        What the analysis of its pipelines is told.
+    fleet_seconds
+        Seconds between two publications of their figures.
     """
 
     def __init__(
@@ -110,6 +119,8 @@ class Partition:
         tick_key: TickKey = NO_KEY,
         flag_age_ms: int = MAX_AGE_MS,
         redaction: Redaction = NOTHING,
+        fleet: FleetSettings = FleetSettings(),  # noqa: B008 - it cannot be changed
+        fleet_seconds: float = PUBLISH_SECONDS,
     ) -> None:
         self.number = number
         self.table = table
@@ -123,6 +134,10 @@ class Partition:
         self._tick_key = tick_key
         self._flag_age_ms = flag_age_ms
         self._redaction = redaction
+        self._fleet_settings = fleet
+        self._fleet_seconds = fleet_seconds
+        #: The log time of the record that was applied last, in ms since 1970 UTC.
+        self._log_ms = 0
         self._poison: dict[int, str] = {}
         #: Whether a commit or a send failed: the detector is ahead of Kafka then, and must be restored.
         self.needs_restore = False
@@ -149,6 +164,11 @@ class Partition:
 
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
+        self._fleet = follow_fleet(self.detector, self._fleet_settings, rows)
+        #: What it publishes of its pipelines.
+        self.publication = FleetPublication(
+            self._names.analysis, self._fleet, self._fleet_settings, self._fleet_seconds
+        )
         self._long_outbox = LongOutbox(rows)
         self._encoder = OutputEncoder(
             self._names, rows, self.detector.renamed, self._trainer, self.counts, self._flag_age_ms
@@ -159,6 +179,12 @@ class Partition:
         known = self.detector.pipelines.get(pipeline)
         graphlet = known.graphlets.get(trainer) if known is not None else None
         return graphlet.trainer if graphlet is not None else None
+
+    @property
+    def origin(self) -> Origin:
+        """The state of the detector, as those know it who read what is published."""
+        last_ms = (pipeline.clock.last_log_ms for pipeline in self.detector.pipelines.values())
+        return Origin(self.number, self.table.epoch, self.table.position, self._log_ms or max(last_ms, default=0))
 
     @property
     def open_flags(self) -> int:
@@ -214,7 +240,8 @@ class Partition:
             taken += 1
             if time.monotonic() >= end:
                 break
-        rows = [*self.detector.take_rows(), *self._encoder.take_rows()]
+        rows = [*self.detector.take_rows(), *self._fleet.take_rows(), *self._encoder.take_rows()]
+        self._log_ms = records[taken - 1].timestamp
         first, further = self._long_outbox.split(outbox)
         await self.table.commit([*rows, *further], first, records[taken - 1].offset + 1)
         self.counts.late += self.detector.dropped - dropped

@@ -97,7 +97,8 @@ class PartitionTable:
         self.damaged = 0
         #: Records of the changelog still to be read while the table is being restored.
         self.remaining = 0
-        self._epoch = 0
+        #: Rises each time that another process takes the partition over.
+        self.epoch = 0
         #: What all rows but POSITION amount to.
         self._checksum = Checksum({})
         #: The end of the changelog, as far as this process has written or read it.
@@ -152,13 +153,13 @@ class PartitionTable:
 
     async def _fenced(self, log: LogReader, fold: Fold) -> bool:
         """Begins a new epoch and reads up to its fence; False when another process has begun the same one."""
-        self._epoch, word = fold.rank.epoch + 1, uuid4().bytes
-        end = await append_fence(self._producer, self.at, self._epoch, word)
+        self.epoch, word = fold.rank.epoch + 1, uuid4().bytes
+        end = await append_fence(self._producer, self.at, self.epoch, word)
         async for records in log.read(self._end, end):
             for record in records:
                 fold.add(record)
         self._end = end
-        return (fold.rank.epoch, fold.fence) == (self._epoch, word)
+        return (fold.rank.epoch, fold.fence) == (self.epoch, word)
 
     async def _take_over(self, fold: Fold) -> Restored:
         self._checksum = Checksum({key: value for key, value in fold.rows.items() if key != POSITION})
@@ -221,7 +222,7 @@ class PartitionTable:
         self._store.write([*group, self._position_row()], self._store_position())
 
     async def _append(self, rows: Sequence[Row]) -> None:
-        rank = Rank(self._epoch, self.position)
+        rank = Rank(self.epoch, self.position)
         self._end = await append(self._producer, self.at, self._end, rank, [*rows, self._position_row()])
 
     def _position_row(self) -> Row:
@@ -229,7 +230,7 @@ class PartitionTable:
         return POSITION, orjson.dumps({**at, **self._checksum.fields()})
 
     def _store_position(self) -> StorePosition:
-        return StorePosition(self._topics.changelog_id, self._end, self._epoch, self.position)
+        return StorePosition(self._topics.changelog_id, self._end, self.epoch, self.position)
 
     def rows(self) -> dict[bytes, bytes]:
         """The rows as last committed, those of the table itself included."""

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
+from stream_app.core.detector import Follower
 from stream_app.core.events import Event
 from stream_app.core.outputs import Closed, Output
 from stream_app.core.state.ledger import Ledger
@@ -78,6 +79,9 @@ class Counter:
     def ledger(self, pipeline: str) -> Ledger:  # noqa: ARG002
         return Ledger()
 
+    def follow(self, follower: Follower) -> None:
+        """It has no pipelines to follow."""
+
     def take_rows(self) -> list[Row]:
         rows: list[Row] = [(key, b"%d" % self.counts[key]) for key in sorted(self.changed)]
         self.changed.clear()
@@ -87,7 +91,7 @@ class Counter:
 class Memory:
     """A table in memory that writes down what is done, with what is sent."""
 
-    damaged = 0
+    damaged = epoch = 0
 
     def __init__(self, diary: list[str]) -> None:
         self.diary = diary

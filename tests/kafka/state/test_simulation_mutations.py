@@ -28,7 +28,7 @@ def fences_are_ignored(patch: pytest.MonkeyPatch) -> None:
             self.rank = rank
 
     async def fenced(self: PartitionTable, _: Any, fold: Fold) -> bool:
-        self._epoch = fold.rank.epoch + 1
+        self.epoch = fold.rank.epoch + 1
         return True
 
     patch.setattr(Fold, "add", ignoring)
