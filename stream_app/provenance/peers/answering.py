@@ -157,7 +157,7 @@ def _nodes(pipelines: Mapping[str, Pipeline], operators: Operators, asked: dict[
     nodes = []
     for kind, pipeline, id_, writer in _list(asked, "vertices", _VERTEX):
         if kind not in (EXECUTION, ARTIFACT):
-            raise wrong(f"{_AT}.vertices", _VERTEX.names)
+            raise wrong(f"{_AT}.vertices[]", _VERTEX.names)
         if kind == EXECUTION:
             _check_there(pipelines, Target(EXECUTION, pipeline, id_))
             vertex = Vertex(pipelines[pipeline], id_, pipelines[pipeline].executions[id_])
@@ -222,7 +222,7 @@ def _edges(asked: dict[str, Any]) -> int:
 
 
 def _list(asked: dict[str, Any], key: str, shape: Shape) -> list[list[Any]]:
-    return [parts(each, f"{_AT}.{key}", shape) for each in listed(asked, key, _AT, EDGES_MAX)]
+    return [parts(each, f"{_AT}.{key}[]", shape) for each in listed(asked, key, _AT, EDGES_MAX)]
 
 
 def _check_there(pipelines: Mapping[str, Pipeline], target: Target) -> None:

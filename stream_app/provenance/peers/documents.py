@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_app.provenance.lineage import DEPTH_MAX, EDGES_MAX, LIMIT_MAX
+from stream_app.provenance.lineage import DEPTH_MAX, LIMIT_MAX
 from stream_app.provenance.nodes import FIELDS, GRAPHLETS_MAX
-from stream_app.provenance.peers.fields import fields, flag, listed, number, text, texts, wrong
+from stream_app.provenance.peers.fields import NUMBER_MAX, fields, flag, listed, number, text, texts, wrong
 from stream_app.provenance.peers.rounds import AT
 
 _ALWAYS = {"kind", "name", "id", "pipeline", "type", "graphlets"}
@@ -31,7 +31,7 @@ def read_node(value: object) -> dict[str, Any]:
     MessageError
         It is no description of a node.
     """
-    at = f"{AT}.nodes"
+    at = f"{AT}.nodes[]"
     node = fields(value, at)
     for key, kinds in FIELDS.items():
         found = node.get(key)
@@ -40,7 +40,7 @@ def read_node(value: object) -> dict[str, Any]:
                 f"{at}.{key}", f"{'' if key in _ALWAYS else 'null or '}{' or '.join(each.__name__ for each in kinds)}"
             )
     graphlets = {
-        "count": number(node["graphlets"], "count", f"{at}.graphlets", 0, EDGES_MAX),
+        "count": number(node["graphlets"], "count", f"{at}.graphlets", 0, NUMBER_MAX),
         "ids": texts(node["graphlets"], "ids", f"{at}.graphlets", GRAPHLETS_MAX),
     }
     return {**{key: node.get(key) for key in FIELDS}, "graphlets": graphlets}
@@ -69,16 +69,16 @@ def read_page(answer: dict[str, Any]) -> dict[str, Any]:
         node = read_node(each)
         distance = each.get("distance")
         if type(distance) is not float or not 0 <= distance <= DEPTH_MAX:
-            raise wrong(f"{AT}.nodes.distance", f"hops from 0.0 to {DEPTH_MAX}.0")
+            raise wrong(f"{AT}.nodes[].distance", f"hops from 0.0 to {DEPTH_MAX}.0")
         nodes.append({**node, "distance": distance})
     edges = [
-        {end: text(fields(each, f"{AT}.edges"), end, f"{AT}.edges") for end in ("from", "to")}
+        {end: text(fields(each, f"{AT}.edges[]"), end, f"{AT}.edges[]") for end in ("from", "to")}
         for each in listed(answer, "edges", AT)
     ]
     return {
         "nodes": nodes,
         "edges": edges,
-        "edges_omitted": number(answer, "edges_omitted", AT, 0, EDGES_MAX),
+        "edges_omitted": number(answer, "edges_omitted", AT, 0, NUMBER_MAX),
         "next": text(answer, "next", AT) if answer.get("next") is not None else None,
         "truncated": flag(answer, "truncated", AT),
     }

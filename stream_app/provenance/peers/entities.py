@@ -203,7 +203,7 @@ def read_execution(value: object, field: str) -> RemoteExecution:
     pipeline = text(found, "pipeline", field)
     reads: list[tuple[int | None, RemoteVersion]] = []
     for each in listed(found, "reads", field):
-        time, *version = parts(each, f"{field}.reads", _READING)
-        reads.append((time, read_version(pipeline, version, f"{field}.reads")))
-    writes = [read_version(pipeline, each, f"{field}.writes") for each in listed(found, "writes", field)]
+        time, *version = parts(each, f"{field}.reads[]", _READING)
+        reads.append((time, read_version(pipeline, version, f"{field}.reads[]")))
+    writes = [read_version(pipeline, each, f"{field}.writes[]") for each in listed(found, "writes", field)]
     return RemoteExecution(pipeline, text(found, "id", field), reads, writes)

@@ -6,6 +6,9 @@ from typing import Any
 
 from stream_app.provenance.peers.errors import MessageError
 
+#: Of a count, where nothing else bounds it: the greatest whole number that every reader of JSON knows.
+NUMBER_MAX = 2**53
+
 
 def wrong(field: str, expected: str) -> MessageError:
     """The error of a field that is not as expected."""
@@ -88,4 +91,4 @@ def parts(value: object, at: str, shape: Shape) -> list[Any]:
         found = value[: len(kinds)]
         if all(type(each) in kind for each, kind in zip(found, kinds, strict=True)):
             return found
-    raise wrong(at, f"elements of the form {shape.names}")
+    raise wrong(at, shape.names)

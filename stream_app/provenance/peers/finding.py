@@ -9,12 +9,9 @@ from stream_app.provenance.names import NOT_FOUND, Candidates, Target, ambiguous
 from stream_app.provenance.peers.answering import NAME_MAX
 from stream_app.provenance.peers.entities import read_target
 from stream_app.provenance.peers.errors import MovedError
-from stream_app.provenance.peers.fields import flag, listed, number, texts, wrong
+from stream_app.provenance.peers.fields import NUMBER_MAX, flag, listed, number, texts, wrong
 from stream_app.provenance.peers.rounds import AT, Peers
 from stream_app.provenance.similar import NAME_SHOWN, SHOWN, Similar, merged
-
-#: Things that one peer may have under one name, at most.
-_NUMBER_MAX = 2**53
 
 
 async def find_over(peers: Peers, name: str) -> Target:
@@ -54,9 +51,9 @@ async def find_over(peers: Peers, name: str) -> Target:
 def _read(answer: dict[str, Any]) -> tuple[Candidates, Target | None]:
     """What a peer has of a name, and what the name names there if it names one thing."""
     reading = number(answer, "reading", AT, 0, NOT_FOUND)
-    most = 0 if reading == NOT_FOUND else _NUMBER_MAX
+    most = 0 if reading == NOT_FOUND else NUMBER_MAX
     count = number(answer, "number", AT, min(most, 1), most)
-    targets = [read_target(each, f"{AT}.targets") for each in listed(answer, "targets", AT, SHOWN)]
+    targets = [read_target(each, f"{AT}.targets[]") for each in listed(answer, "targets", AT, SHOWN)]
     if len(targets) != min(count, SHOWN):
         raise wrong(f"{AT}.targets", f"the first {SHOWN} things, or all")
     return Candidates(reading, count, targets), read_target(answer.get("only"), f"{AT}.only") if count == 1 else None

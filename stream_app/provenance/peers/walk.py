@@ -13,6 +13,7 @@ from stream_app.provenance.lineage import BOTH, DOWN, UP
 from stream_app.provenance.names import Target
 from stream_app.provenance.peers.edges import Visited
 from stream_app.provenance.peers.entities import RemoteExecution, RemoteVersion, read_execution, read_version
+from stream_app.provenance.peers.errors import MovedError
 from stream_app.provenance.peers.fields import TEXT, Shape, flag, listed, number, parts, wrong
 from stream_app.provenance.peers.rounds import AT, Peers
 
@@ -63,7 +64,12 @@ class PeerWalk:
         asked = self._peers.everyone(question) if everywhere else {self._peers.owner(target.pipeline): question}
         found: list[Key] = []
         for _, executions, versions in await self._ask(asked):
-            found += [*map(self._keep_execution, executions), *map(self._keep_version, versions)]
+            if target.kind == ARTIFACT:
+                found += map(self._keep_version, versions)
+            else:
+                found += map(self._keep_execution, executions)
+        if not self.truncated and target.kind == ARTIFACT and all(key[1] != target.pipeline for key in found):
+            raise MovedError(f"{target.name} is not here, or no longer")
         level = [each for each in found if self._visit(each, 0)]
         self._ways = {name: _Way(level) for name in (UP, DOWN) if self._direction in (name, BOTH)}
         return level
@@ -88,7 +94,9 @@ class PeerWalk:
         readings = dict.fromkeys(
             (each.pipeline, version.id, time) for each in readers for time, version in each.reads if time is not None
         )
-        if readings and self._next_round():
+        if readings:
+            if not self._next_round():
+                return {}
             question = {"ask": "versions", "readings": [*map(list, readings)], "edges": self._edges_left}
             for _, _, versions in await self._ask(self._peers.everyone(question)):
                 read += map(self._keep_version, versions)
@@ -105,9 +113,9 @@ class PeerWalk:
                 questions.setdefault(peer, self._executions_question())[name].append(version)
         for peer in self._peers.everyone({}) if elsewhere else ():
             questions.setdefault(peer, self._executions_question())["elsewhere"] = elsewhere
-        found: dict[str, list[Key]] = {UP: [], DOWN: []}
         if not self._next_round():
-            return found
+            return {}
+        found: dict[str, list[Key]] = {UP: [], DOWN: []}
         for answer, executions, _ in await self._ask(questions):
             keys = [*map(self._keep_execution, executions)]
             for name, field in ((UP, "before"), (DOWN, "after")):
@@ -127,11 +135,11 @@ class PeerWalk:
         found = []
         most = self._edges_left
         for peer, answer in await self._peers.ask(questions):
-            executions = [read_execution(each, f"{AT}.executions") for each in listed(answer, "executions", AT)]
+            executions = [read_execution(each, f"{AT}.executions[]") for each in listed(answer, "executions", AT)]
             versions = []
             for each in listed(answer, "versions", AT):
-                [pipeline] = parts(each, f"{AT}.versions", _OF_PIPELINE)
-                versions.append(read_version(pipeline, each[1:], f"{AT}.versions"))
+                [pipeline] = parts(each, f"{AT}.versions[]", _OF_PIPELINE)
+                versions.append(read_version(pipeline, each[1:], f"{AT}.versions[]"))
             for pipeline in {each.pipeline for each in executions} | {each.pipeline for each in versions}:
                 self._peers.owns(peer, pipeline)
             self._edges_left -= number(answer, "edges", AT, 0, most)
