@@ -25,7 +25,7 @@ LAYERS = (
     ("wire", "metrics", "simulator", "sources", "provenance"),
     ("follow", "analysis", "alerts", "figures", "options"),
     ("service", "kafka", "replay"),
-    ("report", "web"),
+    ("report", "web", "sidecar"),
     ("cli", "demo"),
     ("__main__",),
 )

@@ -1,7 +1,8 @@
 """The application, and the exit codes of its commands.
 
 0 done, 1 failed, 2 wrong use, 130 after SIGINT (Ctrl-C). After SIGTERM a service (`serve`, `worker`, `notify`,
-`follow`) finishes what it has in hand and ends with 0; any other command is ended by it, which shells show as 143.
+`follow`, `emit`) finishes what it has in hand and ends with 0; any other command is ended by it, which shells show
+as 143.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from stream_app.cli import (
     deliveries,
     demo,
     dlq,
+    emit,
     explain,
     follow,
     forget_owner,
@@ -55,6 +57,7 @@ app.command()(analyze.analyze)
 app.command()(lineage.lineage)
 app.command()(serve.serve)
 app.command()(follow.follow)
+app.command()(emit.emit)
 app.command()(worker.worker)
 app.command()(notify.notify)
 app.add_typer(topics.topics, name="topics")

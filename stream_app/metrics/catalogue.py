@@ -23,6 +23,7 @@ from stream_app.core.outputs import (
 from stream_app.core.state.ledger import NOT_KNOWN, PENDING, UNATTRIBUTED, USEFUL, WASTED
 from stream_app.metrics.fleet_catalogue import FLEET
 from stream_app.metrics.metric import Label, Metric, Process
+from stream_app.metrics.sidecar_catalogue import SIDECAR
 
 DECISIONS = (CONTINUE, WARN, PRUNE)
 OUTCOMES = (PUSHED, NOT_PUSHED, PRUNED, UNKNOWN)
@@ -390,6 +391,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
     "State": _STATE,
     "Predictions and flags": _PREDICTIONS,
     "Fleet": FLEET,
+    "Sidecar": SIDECAR,
     "Alerts": _ALERTS,
     "Labels": _LABELS,
     "Value": _VALUE,

@@ -11,7 +11,7 @@ from prometheus_client.core import Metric as Family
 PREFIX = "stream_app_"
 
 Type = Literal["counter", "gauge", "histogram", "info"]
-Process = Literal["worker", "serve", "notify"]
+Process = Literal["worker", "serve", "notify", "emit"]
 
 #: The ends of names that the exposition formats add to the name of a family.
 _SUFFIXES: dict[Type, str] = {"counter": "_total", "info": "_info", "gauge": "", "histogram": ""}
@@ -56,7 +56,7 @@ class Metric:
     buckets
         Of a histogram, the upper bounds of its buckets in rising order, without `+Inf`.
     processes
-        The processes that export it: workers, notifiers, or `stream-app serve` with an embedded detector.
+        The processes that export it: workers, notifiers, sidecars, or `stream-app serve` with an embedded detector.
     """
 
     name: str

@@ -1,0 +1,136 @@
+"""`stream-app emit`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.cli.flags import INTERRUPTED, TOKEN_VARIABLE, URL_VARIABLE, need
+from stream_app.errors import OptionsError
+
+if TYPE_CHECKING:
+    from stream_app.sidecar.answers import Ask
+    from stream_app.sidecar.forwarding import Target
+    from stream_app.sidecar.process import Connect
+
+_MIB = 1 << 20
+
+
+def emit(
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url", metavar="URL", envvar=URL_VARIABLE, show_default=False,
+            help="The address of `stream-app serve`: events go there, and it says whether a run should stop.",
+        ),
+    ] = None,
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,...", show_default=False,
+            help="Kafka's addresses: events go there instead. With --url as well the service is still asked.",
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The topic (the first source topic if not set).", show_default=False)
+    ] = None,
+    spool: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where events are kept until they are delivered.")
+    ] = Path("stream-app-spool"),
+    spool_mib: Annotated[int, typer.Option(min=1, max=1 << 20, help="MiB that they may take.")] = 256,
+    tail: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", show_default=False,
+            help="A file to which the training writes events, one JSON object a line; may be given several times.",
+        ),
+    ] = None,
+    run_log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", show_default=False,
+            help="The file to which the reason of a stop is appended (standard error if not set).",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any.")] = 8486,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds for which it goes on delivering after SIGTERM.")
+    ] = 20.0,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"A file with the token of the service ({TOKEN_VARIABLE} if not set).",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file of settings, for the login to Kafka.", show_default=False),
+    ] = None,
+) -> None:  # fmt: skip
+    """Run beside a training: take its events, keep them on disk until delivered, answer whether it should stop.
+
+    The training sends OpenLineage or native events to http://127.0.0.1:8486, or writes them to a file. Nothing that
+    happens here fails or delays it. The only machine that can connect is this one.
+
+    [bold]Example:[/]  stream-app emit --url http://detector:8484 --tail events.jsonl
+    """
+    import asyncio
+    import logging
+
+    need("serve", "aiohttp", "prometheus_client")
+    from stream_app.runtime import allocator
+    from stream_app.sidecar.process import Sidecar, SidecarSettings
+
+    if url is None and bootstrap_servers is None:
+        raise OptionsError("expected --url or --bootstrap-servers: where do events go?")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    allocator.tune()
+    connect = _connect(url, _token(token_file), bootstrap_servers, topic, config)
+    settings = SidecarSettings(spool, spool_mib * _MIB, tail or [], run_log, port, drain_seconds)
+    sidecar = Sidecar(settings, connect, lambda at: typer.echo(f"taking events at {at}"))
+    if asyncio.run(sidecar.run()):
+        raise typer.Exit(INTERRUPTED)
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        token = file.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"--token-file {file} cannot be read: {getattr(error, 'strerror', error)}") from None
+    if not token:
+        raise OptionsError(f"--token-file {file} is empty")
+    return token
+
+
+def _connect(
+    url: str | None, token: str | None, servers: str | None, topic: str | None, config: Path | None
+) -> Connect:
+    if servers is None:
+        if topic is not None or config is not None:
+            raise OptionsError("--topic and --config are of use with --bootstrap-servers alone")
+    else:
+        from stream_app.cli.assembly import connection_of, names_of
+        from stream_app.cli.kafka_flags import load_kafka_options
+
+        options = load_kafka_options(config, servers)
+        connection, names = connection_of(options.kafka), names_of(options.kafka)
+
+    def connect() -> tuple[Target, Ask | None]:
+        from stream_app.sidecar.http_target import HttpTarget
+
+        service = HttpTarget(url, token) if url is not None else None
+        if servers is not None:
+            from stream_app.sidecar.kafka_target import KafkaTarget
+
+            kafka = KafkaTarget(connection, topic or next(iter(names.sources), names.events))
+            return kafka, service.ask if service is not None else None
+        assert service is not None
+        return service, service.ask
+
+    return connect

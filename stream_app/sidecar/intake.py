@@ -1,0 +1,120 @@
+"""The sidecar over HTTP, for loopback alone: the paths of `stream-app serve` that a training uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from stream_app.errors import MalformedEvent
+from stream_app.metrics.probes import PATHS, Probe, Probes
+from stream_app.sidecar.answers import PARAMETERS, Answers
+from stream_app.sidecar.messages import NATIVE, OPENLINEAGE, messages_of
+from stream_app.sidecar.spool import Message
+
+#: Bytes of a body after decompression, and bodies that are held at one time.
+BODY_BYTES, _BODIES = 8 << 20, 2
+_JSON = "application/json"
+_EVENTS = {"/api/v1/lineage": OPENLINEAGE, "/v1/events": NATIVE}
+
+#: Keeps messages, and returns how many of them.
+Store = Callable[[Sequence[Message]], Awaitable[int]]
+
+
+class Intake:
+    """The handlers of the sidecar.
+
+    Parameters
+    ----------
+    store
+        Keeps messages.
+    answers
+        Whether runs should stop.
+    registry
+        The metrics that are exported.
+    ready
+        Returns why events are not stored on disk; "" where they are.
+    """
+
+    def __init__(self, store: Store, answers: Answers, registry: CollectorRegistry, ready: Callable[[], str]) -> None:
+        self._store = store
+        self._answers = answers
+        self._bodies = asyncio.Semaphore(_BODIES)
+
+        def readiness() -> Probe:
+            reason = ready()
+            return Probe(not reason, {"reason": reason})
+
+        self._probes = Probes(registry, lambda: Probe(True), readiness)
+
+    def app(self) -> web.Application:
+        """The application."""
+        app = web.Application(client_max_size=BODY_BYTES, middlewares=[_local])
+        app.add_routes([web.get(path, self.probe) for path in PATHS])
+        app.add_routes([web.get("/v1/should-prune", self.should_prune)])
+        for path in _EVENTS:
+            app.add_routes([web.post(path, self.events), web.post(f"{path}/batch", self.events)])
+        return app
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Keeps events. The answer is that of success also where one is dropped: that must not fail a training."""
+        format_ = _EVENTS[request.path.removesuffix("/batch")]
+        async with self._bodies:
+            try:
+                messages = messages_of(await request.read(), format_)
+            except web.HTTPRequestEntityTooLarge:
+                return _problem(413, f"expected at most {BODY_BYTES:,} bytes")
+            except MalformedEvent as error:
+                return _problem(422, str(error))
+            kept = await self._store(messages)
+        dropped = len(messages) - kept
+        if not request.path.endswith("/batch") and not dropped:
+            return web.Response(status=201)
+        answer = {
+            "status": "dropped" if dropped else "success",
+            "summary": {"received": len(messages), "successful": kept, "failed": dropped},
+            "failed_events": [
+                {"index": index, "reason": "dropped: the spool is full"} for index in range(kept, len(messages))
+            ],
+        }
+        return web.Response(body=orjson.dumps(answer), content_type=_JSON)
+
+    async def should_prune(self, request: web.Request) -> web.Response:
+        """Whether a run should stop, as far as it is known here."""
+        unknown = sorted(set(request.query) - set(PARAMETERS))
+        if unknown or not {"run", "execution"} & set(request.query) or not all(request.query.values()):
+            return _problem(
+                400, f"expected run or execution, with pipeline or without; there are {', '.join(PARAMETERS)}"
+            )
+        question = tuple(sorted((name, request.query[name]) for name in request.query))
+        return web.Response(body=orjson.dumps(await self._answers.answer(question)), content_type=_JSON)
+
+    async def probe(self, request: web.Request) -> web.Response:
+        """Probes and metrics."""
+        headers = request.headers
+        made = self._probes.answer(
+            request.path, request.query_string, headers.get("Accept", ""), headers.get("Accept-Encoding", "")
+        )
+        return web.Response(status=made.status, headers=made.headers, body=made.body)
+
+
+@web.middleware
+async def _local(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuses what a page in a browser sends here under another host's name, and words errors as the service does."""
+    if request.url.host not in ("localhost", "127.0.0.1", "::1") or "Origin" in request.headers:
+        return _problem(403, "expected a request of this machine to localhost")
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _problem(error.status, error.reason)
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
