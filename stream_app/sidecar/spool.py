@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,12 +32,14 @@ _PAGE = 4096
 _LOG_BYTES = 4 << 20
 _TABLES = """
 CREATE TABLE IF NOT EXISTS messages (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, format TEXT NOT NULL, message BLOB NOT NULL
+    position INTEGER PRIMARY KEY AUTOINCREMENT, format TEXT NOT NULL, message BLOB NOT NULL, crc INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, position INTEGER NOT NULL
 )
 """
+_INSERT = "INSERT INTO messages (format, message, crc) VALUES (?, ?, ?)"
+_ALL = "SELECT position, format, message, crc FROM messages"
 
 
 class Message(NamedTuple):
@@ -135,10 +138,18 @@ class Spool:
         try:
             self._store(messages, read)
         except sqlite3.Error as error:
-            self._failed(error)
-            return 0 if read is not None else self._remember(messages)
-        self._works()
-        return len(messages)
+            if read is not None:
+                self._failed(error)
+                return 0
+            if len(messages) == 1:
+                self._failed(error)
+                return self._remember(messages[0])
+        else:
+            self._works()
+            return len(messages)
+        half = len(messages) // 2  # a part of them may still fit
+        kept = self.put(messages[:half])
+        return kept + self.put(messages[half:]) if kept == half else kept
 
     def take(self, count: int, size: int) -> list[Stored]:
         """The oldest messages, which stay until `drop`.
@@ -157,11 +168,10 @@ class Spool:
         if found or self._database is None:
             return found
         try:
-            rows = self._database.execute(
-                "SELECT position, format, message FROM messages ORDER BY position LIMIT ?", (count,)
-            )
-            stored = (Stored(position, Message(format_, bytes(body))) for position, format_, body in rows)
-            return list(_within(stored, count, size))
+            # A cursor that is left open would keep the file locked.
+            with contextlib.closing(self._database.execute(f"{_ALL} ORDER BY position LIMIT ?", (count,))) as rows:
+                checked = (Stored(row[0], Message(row[1], row[2])) for row in map(_checked, rows))
+                return list(_within(checked, count, size))
         except sqlite3.Error as error:
             self._failed(error)
             return []
@@ -211,16 +221,27 @@ class Spool:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
-                aside = self._path.with_name(f"{_FILE}.damaged-{time.time_ns() // 1_000_000}")
-                self._path.rename(aside)
-                for end in ("-wal", "-shm"):
-                    self._path.with_name(_FILE + end).unlink(missing_ok=True)
-                log.error("%s is damaged (%s): it is kept as %s, and a new one is begun", self._path, error, aside.name)
-                make_file(self._path)
-                return self._connected()
+                return self._begun_anew(error)
         except (OSError, sqlite3.Error) as error:
             self._failed(error)
             return None
+
+    def _begun_anew(self, damage: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """A new file with the messages of the damaged one that can be read; the damaged one is kept."""
+        readable = _readable(self._path)
+        aside = self._path.with_name(f"{_FILE}.damaged-{time.time_ns() // 1_000_000}")
+        self._path.rename(aside)
+        for end in ("-wal", "-shm"):
+            self._path.with_name(_FILE + end).unlink(missing_ok=True)
+        log.error(
+            "%s is damaged (%s): it is kept as %s; a new one has the %d messages that can be read",
+            self._path, damage, aside.name, len(readable),
+        )  # fmt: skip
+        make_file(self._path)
+        database = self._connected()
+        with database:
+            database.executemany(_INSERT, map(_row, readable))
+        return database
 
     def _connected(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=0.0, check_same_thread=False, isolation_level="IMMEDIATE")
@@ -233,7 +254,9 @@ class Spool:
             database.execute(f"PRAGMA max_page_count = {max(self._limit, SPOOL_LEAST) // _PAGE}")
             for statement in _TABLES.split(";"):
                 database.execute(statement)
-            database.execute("SELECT count(*) FROM messages").fetchone()
+            [found] = database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
         except sqlite3.OperationalError as error:
             database.close()
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
@@ -256,36 +279,60 @@ class Spool:
                 raise sqlite3.OperationalError(self.fault)
             self._count = self._stored_count()
         with self._database:
-            self._database.executemany("INSERT INTO messages (format, message) VALUES (?, ?)", messages)
+            self._database.executemany(_INSERT, map(_row, messages))
             if read is not None:
                 path, position = read
                 self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (str(path), *position))
         self._count += len(messages)
 
-    def _remember(self, messages: Sequence[Message]) -> int:
-        kept = 0
-        for message in messages:
-            if self._memory_bytes + len(message.body) > self._memory_limit:
-                break
-            self._memory.append(Stored(self._next, message))
-            self._next -= 1
-            self._memory_bytes += len(message.body)
-            kept += 1
-        return kept
+    def _remember(self, message: Message) -> int:
+        if self._memory_bytes + len(message.body) > self._memory_limit:
+            return 0
+        self._memory.append(Stored(self._next, message))
+        self._next -= 1
+        self._memory_bytes += len(message.body)
+        return 1
 
     def _failed(self, error: Exception) -> None:
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-            self.close()  # it is damaged: opening it again moves it aside
-            self._database, self._count = None, 0
         fault = str(error)
         if fault != self.fault:
             log.error("%s cannot be used: %s; events are kept in memory meanwhile", self._path, fault)
         self.fault = fault
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            self.close()
+            self._database, self._count = None, 0
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._database = self._begun_anew(error)
+                self._count = self._stored_count()
 
     def _works(self) -> None:
         if self.fault:
             log.warning("%s can be used again", self._path)
         self.fault = ""
+
+
+def _row(message: Message) -> tuple[str, bytes, int]:
+    return message.format, message.body, zlib.crc32(message.body)
+
+
+def _checked(row: tuple[int, str, bytes, int]) -> tuple[int, str, bytes]:
+    """A row as it was stored; raises DatabaseError for another one, of which SQLite itself knows nothing."""
+    position, format_, body, crc = row
+    if zlib.crc32(body) != crc:
+        raise sqlite3.DatabaseError(f"message {position} is not what was stored")
+    return position, format_, body
+
+
+def _readable(path: Path) -> list[Message]:
+    """The messages of a damaged file, in order, as far as they can be read from either end."""
+    found: dict[int, Message] = {}
+    for order in ("ASC", "DESC"):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=0.0)) as database:
+            for row in database.execute(f"{_ALL} ORDER BY position {order}"):
+                with contextlib.suppress(sqlite3.DatabaseError, TypeError):
+                    position, format_, body = _checked(row)
+                    found[position] = Message(format_, body)
+    return [found[position] for position in sorted(found)]
 
 
 def _within(messages: Iterable[Stored], count: int, size: int) -> Iterable[Stored]:

@@ -55,7 +55,10 @@ class Tail:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def finish(self) -> None:
-        """Reads what is there, a last line without its end too."""
+        """Reads what is there, a last line without its end too, after `run` was cancelled at whatever point."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None  # how far it was read is known to the spool alone
         while await self.read():
             pass
         await self.read(last=True)
