@@ -2,8 +2,8 @@
 
     health.py [COMMAND [ARGUMENT...]]
 
-Without arguments it takes the command line of process 1. `worker`, `notify` and `serve` have a port; any other command
-is healthy while it runs.
+Without arguments it takes the command line of process 1. `worker`, `notify`, `serve` and `emit` have a port; any other
+command is healthy while it runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from pathlib import Path
 
 _PROBES = ("--metrics-port", "STREAM_APP_KAFKA_METRICS_PORT", 9464)
 #: Command -> the flag and the variable of its port, and the port unless they are set.
-PORTS = {"worker": _PROBES, "notify": _PROBES, "serve": ("--port", "STREAM_APP_SERVE_PORT", 8484)}
+PORTS = {
+    "worker": _PROBES,
+    "notify": _PROBES,
+    "serve": ("--port", "STREAM_APP_SERVE_PORT", 8484),
+    "emit": ("--port", "STREAM_APP_EMIT_PORT", 8486),
+}
 
 
 def port_of(line: list[str]) -> int | None:

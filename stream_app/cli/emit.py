@@ -55,7 +55,9 @@ def emit(
             help="The file to which the reason of a stop is appended (standard error if not set).",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any.")] = 8486,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar="STREAM_APP_EMIT_PORT", help="Port on 127.0.0.1; 0 takes any.")
+    ] = 8486,
     drain_seconds: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds for which it goes on delivering after SIGTERM.")
     ] = 20.0,

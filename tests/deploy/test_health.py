@@ -55,6 +55,8 @@ def test_its_ports_are_those_of_the_commands() -> None:
         (["stream-app", "worker", "--metrics-port", "7000"], 7000),
         (["stream-app", "notify", "--port", "7000"], 9464),
         (["stream-app", "notify", "--port", "7000", "--metrics-port=7001"], 7001),
+        (["stream-app", "emit", "--url", "http://d"], 8486),
+        (["stream-app", "emit", "--port=7000"], 7000),
         (["stream-app", "replay", "events.jsonl"], None),
         (["sh", "/fleet.sh"], None),
     ],
