@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.flags import INTERRUPTED, TOKEN_VARIABLE, URL_VARIABLE, need
+from stream_app.cli.flags import INTERRUPTED, TOKEN_VARIABLE, URL_VARIABLE, ConfigFlag, need
+from stream_app.cli.service_flags import TokenFileFlag
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -18,61 +19,64 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 
+_Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        envvar=URL_VARIABLE,
+        show_default=False,
+        help="The address of `stream-app serve`: events go there, and it says whether a run should stop.",
+    ),
+]
+_BootstrapServers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT,...",
+        show_default=False,
+        help="Kafka's addresses: events go there instead. With --url as well the service is still asked.",
+    ),
+]
+_Topic = Annotated[str | None, typer.Option(help="The topic (the first source topic if not set).", show_default=False)]
+_Spool = Annotated[Path, typer.Option(metavar="DIR", help="Where events are kept until they are delivered.")]
+_SpoolMib = Annotated[int, typer.Option(min=1, max=1 << 20, help="MiB that they may take.")]
+_Tail = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        help="A file to which the training writes events, one JSON object a line; may be given several times.",
+    ),
+]
+_RunLog = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        help="The file to which the reason of a stop is appended (standard error if not set).",
+    ),
+]
+_Port = Annotated[
+    int, typer.Option(min=0, max=65535, envvar="STREAM_APP_EMIT_PORT", help="Port on 127.0.0.1; 0 takes any.")
+]
+_DrainSeconds = Annotated[
+    float, typer.Option(min=0, max=3600, help="Seconds for which it goes on delivering after SIGTERM.")
+]
+
 
 def emit(
-    url: Annotated[
-        str | None,
-        typer.Option(
-            "--url", metavar="URL", envvar=URL_VARIABLE, show_default=False,
-            help="The address of `stream-app serve`: events go there, and it says whether a run should stop.",
-        ),
-    ] = None,
-    bootstrap_servers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT,...", show_default=False,
-            help="Kafka's addresses: events go there instead. With --url as well the service is still asked.",
-        ),
-    ] = None,
-    topic: Annotated[
-        str | None, typer.Option(help="The topic (the first source topic if not set).", show_default=False)
-    ] = None,
-    spool: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where events are kept until they are delivered.")
-    ] = Path("stream-app-spool"),
-    spool_mib: Annotated[int, typer.Option(min=1, max=1 << 20, help="MiB that they may take.")] = 256,
-    tail: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE", show_default=False,
-            help="A file to which the training writes events, one JSON object a line; may be given several times.",
-        ),
-    ] = None,
-    run_log: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", show_default=False,
-            help="The file to which the reason of a stop is appended (standard error if not set).",
-        ),
-    ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, envvar="STREAM_APP_EMIT_PORT", help="Port on 127.0.0.1; 0 takes any.")
-    ] = 8486,
-    drain_seconds: Annotated[
-        float, typer.Option(min=0, max=3600, help="Seconds for which it goes on delivering after SIGTERM.")
-    ] = 20.0,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help=f"A file with the token of the service ({TOKEN_VARIABLE} if not set).",
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The file of settings, for the login to Kafka.", show_default=False),
-    ] = None,
-) -> None:  # fmt: skip
+    url: _Url = None,
+    bootstrap_servers: _BootstrapServers = None,
+    topic: _Topic = None,
+    spool: _Spool = Path("stream-app-spool"),
+    spool_mib: _SpoolMib = 256,
+    tail: _Tail = None,
+    run_log: _RunLog = None,
+    port: _Port = 8486,
+    drain_seconds: _DrainSeconds = 20.0,
+    token_file: TokenFileFlag = None,
+    config: ConfigFlag = None,
+) -> None:
     """Run beside a training: take its events, keep them on disk until delivered, answer whether it should stop.
 
     The training sends OpenLineage or native events to http://127.0.0.1:8486, or writes them to a file. Nothing that

@@ -21,6 +21,7 @@ from stream_app.core.outputs import (
     Cause,
 )
 from stream_app.core.state.ledger import NOT_KNOWN, PENDING, UNATTRIBUTED, USEFUL, WASTED
+from stream_app.metrics.alert_catalogue import ALERTS
 from stream_app.metrics.fleet_catalogue import FLEET
 from stream_app.metrics.metric import Label, Metric, Process
 from stream_app.metrics.sidecar_catalogue import SIDECAR
@@ -58,7 +59,6 @@ _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
 _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 _DURATIONS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, _MINUTE, 5 * _MINUTE)
 _WORKER: tuple[Process, ...] = ("worker",)
-_NOTIFY: tuple[Process, ...] = ("notify",)
 #: What processes of consumer groups have in common, and what processes that people ask have.
 _GROUP: tuple[Process, ...] = ("worker", "notify")
 _ASKED: tuple[Process, ...] = ("serve", "notify")
@@ -258,32 +258,6 @@ _PREDICTIONS = (
     ),
 )  # fmt: skip
 
-_ALERTS = (
-    Metric(
-        "alert_subscriptions", "gauge", "Subscriptions, by state.",
-        (Label("state", ("active", "paused", "disabled")),), processes=_ASKED,
-    ),
-    Metric("alert_messages_waiting", "gauge", "Messages that wait to be sent.", processes=_ASKED),
-    Metric(
-        "alert_messages_total", "counter", "Attempts that sent or failed, records dropped, and messages given up.",
-        (Label("fate", ("sent", "failed", "dropped", "dead")),), processes=_ASKED,
-    ),
-    Metric(
-        "alert_attempt_seconds", "histogram", "Time of an attempt to send a message, by kind of sink.",
-        (Label("sink", ("webhook", "slack", "email", "alertmanager", "kafka", "apprise")),), unit="seconds",
-        buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0), processes=_ASKED,
-    ),
-    Metric(
-        "alert_records_malformed_total", "counter", "Records of topics of alerts and deliveries that are none.",
-        processes=_NOTIFY,
-    ),
-    Metric(
-        "alert_warnings_total", "counter", "Warnings to owners that a subscription fails or is disabled, by their way.",
-        (Label("way", ("subscription", "owner", "log")),), processes=_ASKED,
-    ),
-    Metric("alert_listeners", "gauge", "Listeners of the stream of flags.", processes=_ASKED),
-)  # fmt: skip
-
 _LABELS = (
     Metric(
         "labels_joined_total", "counter", "Outcomes announced, by outcome and cause; corrections count again.",
@@ -392,7 +366,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
     "Predictions and flags": _PREDICTIONS,
     "Fleet": FLEET,
     "Sidecar": SIDECAR,
-    "Alerts": _ALERTS,
+    "Alerts": ALERTS,
     "Labels": _LABELS,
     "Value": _VALUE,
     "Quality": _QUALITY,

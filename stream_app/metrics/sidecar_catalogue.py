@@ -9,7 +9,7 @@ _EMIT: tuple[Process, ...] = ("emit",)
 SIDECAR = (
     Metric(
         "sidecar_events_total", "counter",
-        "Events by what became of them: kept, delivered, refused as no events, or dropped because there was no room.",
+        "Events that were kept, delivered, refused as no events, or dropped for want of room.",
         (Label("fate", ("spooled", "delivered", "refused", "dropped")),), processes=_EMIT,
     ),
     Metric("sidecar_waiting_events", "gauge", "Events that are not delivered yet.", processes=_EMIT),
