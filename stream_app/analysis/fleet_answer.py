@@ -15,10 +15,15 @@ from stream_app.analysis.fleet.values import PipelineFigures
 from stream_app.analysis.fleet_document import FleetDocument
 from stream_app.analysis.fleet_snapshots import KnownPipeline
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNED, PUSHED, UNKNOWN
+from stream_app.errors import StreamAppError
 from stream_app.metrics.fleet import FleetSums
 
 #: Seconds for which figures are kept at least, and how many times as long as it took to make them.
 FRESH_SECONDS, FRESH_FACTOR = 5.0, 20.0
+
+
+class FleetUnavailableError(StreamAppError):
+    """The figures cannot be made yet; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

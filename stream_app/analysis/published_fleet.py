@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
-from stream_app.analysis.fleet_answer import FleetState
+from stream_app.analysis.fleet_answer import (
+    FRESH_SECONDS,
+    FleetAnswer,
+    FleetAnswers,
+    FleetState,
+    FleetUnavailableError,
+)
 from stream_app.analysis.fleet_record import FleetRecord, decode
 
 
 class PublishedFleet:
-    """The latest record of each pipeline."""
+    """The latest record of each pipeline, and answers that are made of them.
+
+    Attributes
+    ----------
+    is_complete
+        Whether all has been added that was published before; until then nothing is answered.
+    """
 
     def __init__(self) -> None:
+        self.is_complete = False
+        self._problem = ""
         self._records: dict[str, FleetRecord] = {}
+        self._answers = FleetAnswers(self.state)
+
+    def tell_problem(self, text: str) -> None:
+        """Takes why nothing can be added at the moment; "" when it is over."""
+        self._problem = text
+
+    def answer(self, max_age: float = FRESH_SECONDS) -> FleetAnswer:
+        """The figures; see `FleetAnswers.answer`.
+
+        Parameters
+        ----------
+        max_age
+            Seconds for which figures are kept at least.
+
+        Returns
+        -------
+        FleetAnswer
+            The figures.
+
+        Raises
+        ------
+        FleetUnavailableError
+            Not all has been added yet.
+        """
+        if not self.is_complete:
+            raise FleetUnavailableError(self._problem or "what workers have published has not all been read yet")
+        return self._answers.answer(max_age)
 
     def add(self, written: bytes) -> None:
         """Takes in a record.

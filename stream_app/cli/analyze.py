@@ -45,14 +45,16 @@ def analyze(
 
         check_report(report, Sinks(), files)
     service = running_service(files, token_file)
-    why: str | None = None
+    notes: list[str] = []
     faults: list[str] = []
     if service is not None:
         from stream_app.cli.fleet_client import fleet_of
 
-        found = fleet_of(service)
+        served = fleet_of(service)
+        found, notes = served.document, served.lines()
     else:
         found, why, faults = _of_files(files, format, config, now, quiet=json)
+        notes += [] if why is None else [why]
     if report is not None:
         from stream_app.report.fleet_page import write_fleet_page
 
@@ -61,8 +63,8 @@ def analyze(
         print_json(found)
     else:
         _show(found)
-        if why is not None:
-            typer.echo(why)
+        for note in notes:
+            typer.echo(note)
         if report is not None:
             typer.echo(f"report: {report}")
     if faults:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +11,21 @@ if TYPE_CHECKING:
     from stream_app.cli.service_client import Service
 
 
-def fleet_of(service: Service) -> FleetDocument:
+@dataclass(frozen=True)
+class ServedFleet:
+    """The figures of a service: the document, up to when they are, and the pipelines that are not all in them."""
+
+    document: FleetDocument
+    as_of: str | None
+    omitted: Iterable[str]
+
+    def lines(self) -> list[str]:
+        """What a person should know of the figures."""
+        found = [] if self.as_of is None else [f"as of {self.as_of}"]
+        return found + [f"not all figures are there of pipeline {name}: they are too large" for name in self.omitted]
+
+
+def fleet_of(service: Service) -> ServedFleet:
     """Asks a service for its fleet, and for all of its pipelines.
 
     Parameters
@@ -19,8 +35,8 @@ def fleet_of(service: Service) -> FleetDocument:
 
     Returns
     -------
-    FleetDocument
-        As of its own events.
+    ServedFleet
+        Made of the events that the service, or the workers behind it, have read.
     """
     from pydantic import TypeAdapter
 
@@ -35,4 +51,5 @@ def fleet_of(service: Service) -> FleetDocument:
         after = page["next"]
         if after is None:
             break
-    return TypeAdapter(FleetDocument).validate_python({**found, "pipelines": pipelines})
+    document = TypeAdapter(FleetDocument).validate_python({**found, "pipelines": pipelines})
+    return ServedFleet(document, found.get("as_of"), found.get("omitted", ()))

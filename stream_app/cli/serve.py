@@ -150,7 +150,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
     relayed = RelayedVerdicts()
     names, registry = names_of(options.kafka), make_registry()
     lost = counter(registry, "records_lost_total").labels(names.verdicts)
-    workers = Relay(connection_of(options.kafka), names, relayed.verdicts.add, lost.inc)
+    workers = Relay(connection_of(options.kafka), names, relayed.verdicts.add, lost.inc, relayed.fleet)
     return serve_relayed(
         workers,
         relayed,

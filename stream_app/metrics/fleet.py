@@ -47,10 +47,10 @@ class FleetMetrics(Snapshot):
     registry
         Where they are registered.
     sums
-        Gives the values; it keeps them for a while.
+        Gives the values, and keeps them for a while; None while they are not known, when nothing is exported.
     """
 
-    def __init__(self, registry: CollectorRegistry, sums: Callable[[], FleetSums]) -> None:
+    def __init__(self, registry: CollectorRegistry, sums: Callable[[], FleetSums | None]) -> None:
         self._sums = sums
         super().__init__(registry, *_SINGLE, *_BY_LABEL)
 
@@ -61,6 +61,8 @@ class FleetMetrics(Snapshot):
     def collect(self) -> Iterator[Family]:
         """Yield the metrics as they are now."""
         sums = self._sums()
+        if sums is None:
+            return iter(())
         for name, attribute in _SINGLE.items():
             self.set(name, getattr(sums, attribute))
         for name, attribute in _BY_LABEL.items():

@@ -7,14 +7,13 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
 from stream_app.analysis.fleet.values import PipelineFigures
-from stream_app.analysis.fleet_answer import FleetAnswer
-from stream_app.service.fleet import FleetQueries
+from stream_app.analysis.fleet_answer import FleetAnswer, FleetUnavailableError
 from stream_app.times import time_to_text
 from stream_app.web.bodies import JSON
 from stream_app.web.problems import ProblemError
@@ -34,17 +33,24 @@ _ORDERS: Mapping[str, Callable[[FleetAnswer, PipelineFigures], float]] = {
 }
 
 
+class FleetSource(Protocol):
+    """Makes the figures of the fleet, and keeps them a while."""
+
+    def answer(self) -> FleetAnswer:
+        """The figures; raises FleetUnavailableError."""
+
+
 class FleetRoutes:
     """The handlers of the routes of the fleet.
 
     Parameters
     ----------
-    queries
-        What is asked; None: graphlets are kept by workers.
+    fleet
+        What is asked.
     """
 
-    def __init__(self, queries: FleetQueries | None) -> None:
-        self._queries = queries
+    def __init__(self, fleet: FleetSource) -> None:
+        self._fleet = fleet
         # Making figures occupies a thread: those who ask meanwhile wait without one.
         self._turn = asyncio.Lock()
         self._encoded: tuple[FleetAnswer, bytes] | None = None
@@ -94,11 +100,11 @@ class FleetRoutes:
         return answer({"as_of": as_of(known), **{each.name: getattr(found, each.name) for each in fields(found)}})
 
     async def _known(self) -> FleetAnswer:
-        queries = self._queries
-        if queries is None:
-            raise ProblemError(404, "pipelines are kept by the workers; stream-app analyze reads the events themselves")
         async with self._turn:
-            return await asyncio.to_thread(queries.answer)
+            try:
+                return await asyncio.to_thread(self._fleet.answer)
+            except FleetUnavailableError as error:
+                raise ProblemError(503, f"the figures are not known yet: {error}", {"Retry-After": "5"}) from None
 
 
 def as_of(known: FleetAnswer) -> str | None:

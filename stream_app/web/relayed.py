@@ -11,7 +11,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.alerts.access import Tokens
+from stream_app.analysis.fleet_answer import FleetUnavailableError, fleet_sums
+from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.core.decisions.policy import ENFORCE
+from stream_app.metrics.fleet import FleetMetrics, FleetSums
 from stream_app.service.event_log import Accepted
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import NATIVE, Sources
@@ -28,6 +31,8 @@ from stream_app.wire import event_to_dict
 
 #: Verdicts kept: the latest.
 VERDICTS_MAX = 200_000
+#: Seconds for which the figures of metrics are kept.
+MEASURE_SECONDS = 15.0
 #: Larger messages are sent in the native form, without what a detector does not read: topics take 1 MiB by default.
 LARGE_MESSAGE = 512 << 10
 
@@ -54,10 +59,11 @@ class Workers(Protocol):
 
 
 class RelayedVerdicts:
-    """The verdicts of the workers, for queries."""
+    """The verdicts of the workers, and what they publish of their pipelines, for queries."""
 
     def __init__(self) -> None:
         self.verdicts = VerdictIndex(limit=VERDICTS_MAX)
+        self.fleet = PublishedFleet()
 
     def pipelines_of(self, run: str) -> set[str]:
         """The pipelines with a verdict on a run of this name; others are known to their workers alone."""
@@ -74,6 +80,13 @@ class RelayedVerdicts:
     def graphlet(self, graphlet: str) -> dict[str, Any] | None:
         """Raises ProblemError: graphlets are kept by the workers."""
         raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
+
+    def sums(self) -> FleetSums | None:
+        """The sums of the fleet; None while they are not known."""
+        try:
+            return fleet_sums(self.fleet.answer(MEASURE_SECONDS))
+        except FleetUnavailableError:
+            return None
 
     def nearest(self, verdicts: Sequence[VerdictRecord]) -> list[None]:
         """None for each verdict: the features of stages are kept by the workers."""
@@ -120,9 +133,10 @@ def relayed_app(
 
     alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
     routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *alerts]
-    routes += [*LineageRoutes(None).routes(), *FleetRoutes(None).routes()]
+    routes += [*LineageRoutes(None).routes(), *FleetRoutes(relayed.fleet).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
+    FleetMetrics(registry, relayed.sums)
     app = make_app(routes, lambda: workers.unavailable_reason, registry, tokens, limits)
     app.cleanup_ctx.append(running)
     return app

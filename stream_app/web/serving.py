@@ -40,7 +40,7 @@ from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
 from stream_app.web.query_routes import QueryRoutes
-from stream_app.web.relayed import RelayedVerdicts, Workers, relayed_app
+from stream_app.web.relayed import MEASURE_SECONDS, RelayedVerdicts, Workers, relayed_app
 from stream_app.web.subscription_routes import SubscriptionRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 
@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a connection may be idle, and that stopping may take.
 _IDLE_SECONDS, _STOP_SECONDS = 60.0, 10.0
-_MEASURE_SECONDS = 15.0
 
 
 def serve_embedded(
@@ -179,7 +178,7 @@ def embedded_app(
 
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(EmbeddedQueries(embedded)).routes()]
     fleet = FleetQueries(embedded.settings, lambda: embedded.fleet, embedded.detector_lock, lambda: embedded.as_of_ms)
-    FleetMetrics(registry, lambda: fleet_sums(fleet.answer(_MEASURE_SECONDS)))
+    FleetMetrics(registry, lambda: fleet_sums(fleet.answer(MEASURE_SECONDS)))
     routes += [*LineageRoutes(embedded).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
@@ -341,7 +340,7 @@ def _measured(
         while True:
             sending.measure(embedded.open_flags, embedded.flags_evicted)
             await asyncio.to_thread(measure)
-            await asyncio.sleep(_MEASURE_SECONDS)
+            await asyncio.sleep(MEASURE_SECONDS)
 
     async def context(_: web.Application) -> AsyncIterator[None]:
         measuring = asyncio.create_task(forever())

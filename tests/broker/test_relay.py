@@ -42,7 +42,8 @@ END = run_event("COMPLETE", time="2026-03-01T07:00:00Z", outputs=[dataset("model
 def relayed(cluster: Cluster, connection: Connection | None = None) -> Iterator[Service]:
     """The service in front of a cluster, or of whatever a connection leads to."""
     known = RelayedVerdicts()
-    workers = Relay(connection or Connection(cluster.bootstrap), cluster.names, known.verdicts.add)
+    connected = connection or Connection(cluster.bootstrap)
+    workers = Relay(connected, cluster.names, known.verdicts.add, fleet=known.fleet)
     with served(relayed_app(workers, known, SOURCES, CollectorRegistry(), None)) as service:
         yield service
 

@@ -146,5 +146,7 @@ def test_a_running_service_is_asked(run: Run, tmp_path: Path) -> None:
     with embedded_service(tmp_path / "data") as service:
         tell(service, LOG)
         served = run("analyze", service.url, "--json").document
+        lines = run("analyze", service.url).out.splitlines()
 
     assert served == run("analyze", file, "--json").document
+    assert any(line.startswith("as of 20") for line in lines)

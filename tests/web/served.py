@@ -21,6 +21,7 @@ from aiohttp import web
 from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
+from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
@@ -62,6 +63,8 @@ class Service:
     embedded: Embedded | None = None
     #: The verdicts that it knows, where a test may add to them.
     verdicts: VerdictIndex = field(default_factory=VerdictIndex)
+    #: What workers have published, where a test may add to it.
+    fleet: PublishedFleet = field(default_factory=PublishedFleet)
 
     @property
     def url(self) -> str:
@@ -173,7 +176,7 @@ def relayed_service() -> Iterator[Service]:
     known = RelayedVerdicts()
     app = relayed_app(_NoWorkers(), known, SOURCES, make_registry(), None)
     with served(app) as service:
-        yield Service(service.host, service.port, verdicts=known.verdicts)
+        yield Service(service.host, service.port, verdicts=known.verdicts, fleet=known.fleet)
 
 
 def verdict_record(

@@ -16,8 +16,11 @@ from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.findings import FleetFindings, Kind, figures_of_findings
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
+from stream_app.analysis.fleet.following import follow_fleet
 from stream_app.analysis.fleet_answer import FRESH_SECONDS
 from stream_app.analysis.fleet_document import fleet_document
+from stream_app.analysis.fleet_record import FleetRecord, Origin, encode
+from stream_app.analysis.fleet_snapshots import FleetSnapshots
 from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
@@ -211,13 +214,59 @@ def test_it_needs_a_token_where_the_service_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/fleet", "/v1/pipelines", "/v1/pipelines/p"])
-def test_beside_workers_it_says_who_keeps_pipelines(path: str) -> None:
-    """As `/v1/lineage` does."""
+def test_beside_workers_nothing_is_answered_before_all_was_read(path: str) -> None:
+    """It says why, and when to ask again; metrics have no figures then."""
     with relayed_service() as service:
         answer = service.get(path)
+        metrics = service.get("/metrics").body
+        service.fleet.tell_problem("no such topic: g-analysis: run `stream-app topics apply`")
+        missing = service.get(path)
+        service.fleet.is_complete = True
+        statuses = [service.get(each).status for each in ("/v1/fleet", "/v1/pipelines", "/v1/pipelines/p")]
 
-    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
-    assert answer.json["detail"].startswith("pipelines are kept by the workers; ")
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.json["detail"].endswith("what workers have published has not all been read yet")
+    assert "run `stream-app topics apply`" in missing.json["detail"]
+    assert b"stream_app_fleet_" not in metrics
+    assert statuses == [200, 200, 404]
+
+
+def test_beside_workers_it_answers_as_the_embedded_service_does(service: Service) -> None:
+    """All routes and metrics, from what two workers have published."""
+    with relayed_service() as beside:
+        for partition in range(2):
+            for written in published(partition):
+                beside.fleet.add(written)
+        beside.fleet.is_complete = True
+        for path in ("/v1/fleet", "/v1/pipelines?limit=3&sort=waste", *(f"/v1/pipelines/{name}" for name in NAMES)):
+            assert alike(get(beside, path)) == alike(get(service, path))
+        assert beside.get("/v1/fleet").json["as_of"] == "1970-01-01T00:00:07.000Z"
+        figures = [
+            [line for line in each.get("/metrics").body.decode().splitlines() if line.startswith("stream_app_fleet_")]
+            for each in (beside, service)
+        ]
+
+    assert figures[0] == figures[1]
+
+
+def published(partition: int) -> list[bytes]:
+    """What a worker with every other pipeline publishes."""
+    detector, snapshots = Detector(DETECTOR), FleetSnapshots(SETTINGS.fleet)
+    fleet = follow_fleet(detector, SETTINGS.fleet, {})
+    for event in LOG:
+        if NAMES.index(event.pipeline) % 2 == partition:
+            detector.step(event)
+    taken = [snapshots.take(fleet, name) for name in fleet.names()]
+    origin = Origin(partition, 1, 5, 7_000 + partition)
+    return [encode(FleetRecord(known, origin, RATES.currency))[0] for known in taken if known is not None]
+
+
+def alike(document: Any) -> Any:
+    """Without clocks, and without how often findings were looked at."""
+    if isinstance(document, dict):
+        return {name: alike(part) for name, part in document.items() if name not in ("age_days", "revision", "next")}
+    return [alike(part) for part in document] if isinstance(document, list) else document
 
 
 def test_many_readers_cost_one_look(service: Service) -> None:

@@ -17,8 +17,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from stream_app import wire
+from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.errors import MalformedEvent, StreamAppError
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.fleet_reader import FleetReader
 from stream_app.kafka.clients.in_sync import WriteWatch
 from stream_app.kafka.clients.lost_records import LostRecords, ReadPositions
 from stream_app.kafka.clients.placement import Placement, find_placement
@@ -58,6 +60,8 @@ class Relay:
         Called with each verdict in its JSON form, and with the time of its record in ms since 1970 UTC.
     on_lost
         Called with a number of verdicts that Kafka deleted before they were read.
+    fleet
+        Takes what workers publish of their pipelines; None: that is not read.
     """
 
     def __init__(
@@ -66,7 +70,9 @@ class Relay:
         names: Names,
         on_verdict: Callable[[dict[str, Any], int], None],
         on_lost: Callable[[int], None] = lambda _: None,
+        fleet: PublishedFleet | None = None,
     ) -> None:
+        self._fleet = None if fleet is None else FleetReader(connection, names.analysis, fleet)
         self._connection = connection
         self._names = names
         self._topic = names.sources[0] if names.sources else names.events
@@ -91,14 +97,15 @@ class Relay:
         return self._problem.text or (self._lost if time.monotonic() < self._lost_until else "")
 
     async def run(self) -> None:
-        """Keeps the connection open and reads verdicts, until cancelled."""
-        await retry(
+        """Keeps the connection open and reads verdicts and pipelines, until cancelled."""
+        connected = retry(
             self._connected,
             self._problem.report,
             f"cannot reach Kafka at {self._connection.bootstrap_servers}",
             transient=lambda error: isinstance(error, KafkaError | OSError | StreamAppError),
             seconds=_RETRY_SECONDS,
         )
+        await asyncio.gather(connected, *(() if self._fleet is None else (self._fleet.run(),)))
 
     async def send(self, messages: Sequence[tuple[bytes, str | None, str]]) -> None:
         """Sends messages and returns when all in-sync replicas have them.
