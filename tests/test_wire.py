@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.alerts.flags import (
-    Change,
-    FlaggedGraphlet,
-    FlagOutcome,
-    FlagRecord,
-    cloud_event,
-    record_from_dict,
-)
+from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord
+from stream_app.alerts.records import cloud_event, record_from_dict
 from stream_app.alerts.sinks.webhook import event_of
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.core.ids import graphlet_id, run_graphlet_id

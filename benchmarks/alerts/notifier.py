@@ -22,7 +22,7 @@ from benchmarks.results import median, publish, table, times
 from benchmarks.workers.catchup import cpu
 from benchmarks.workers.kafka import broker, fill, fleet
 from benchmarks.workers.service import PARTITIONS, Process, Service, wait
-from stream_app.alerts.flags import cloud_event
+from stream_app.alerts.records import cloud_event
 from stream_app.alerts.registered import register, to_row
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscriptions import make_subscription

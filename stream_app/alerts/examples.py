@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from stream_app.alerts.findings import FindingEffect, FindingRecord
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord, flag_id
+from stream_app.alerts.records import FINDING_TYPES, AlertRecord, EventType
+from stream_app.core.ids import finding_id
 from stream_app.core.outputs import Reason
+from stream_app.core.units import DAY_MS
+from stream_app.times import time_to_text
 
 #: A time of records of which nobody sees it.
 _EARLIER_MS = 1_767_225_600_000
@@ -32,7 +37,41 @@ def example_record(now_ms: int) -> FlagRecord:
     )  # fmt: skip
 
 
-def example_records() -> Iterator[tuple[str, FlagRecord]]:
+def example_finding(now_ms: int) -> FindingRecord:
+    """A made-up record of a finding that is raised.
+
+    Parameters
+    ----------
+    now_ms
+        Its time in ms since 1970 UTC.
+    """
+    since, last = time_to_text(now_ms - 20 * DAY_MS), time_to_text(now_ms)
+    effect = FindingEffect(
+        skipped=20, saved=36_000.0, saved_money=20.0, saved_a_month=54_000.0, pushes=10, lost=0, delayed=2,
+        delay_median=7_200.0, delay_worst=10_800.0,
+    )  # fmt: skip
+    return FindingRecord(
+        finding=finding_id("example", "trains_too_often"), revision=1, change=Change.RAISED, kind="trains_too_often",
+        pipeline="example", owner="", labels={"test": "true"}, since=since, last=last, trainings=30, count=20,
+        graphlets=("example/train",), cost=36_000.0, cost_money=20.0, cost_a_month=54_000.0, act="train_every",
+        parameter=3, effect=effect, raised_ms=now_ms, time_ms=now_ms,
+    )  # fmt: skip
+
+
+def example_of(types: Collection[EventType], now_ms: int) -> AlertRecord:
+    """A made-up record for a subscription: a finding where it asks for nothing else, otherwise a flag.
+
+    Parameters
+    ----------
+    types
+        What it asks for.
+    now_ms
+        Its time in ms since 1970 UTC.
+    """
+    return example_finding(now_ms) if set(types) <= set(FINDING_TYPES) else example_record(now_ms)
+
+
+def example_records() -> Iterator[tuple[str, AlertRecord]]:
     """Records of every change and every outcome, each with all that a record can have and with next to nothing.
 
     Returns
@@ -57,4 +96,14 @@ def example_records() -> Iterator[tuple[str, FlagRecord]]:
         yield (
             f"a flag that is {name}, of a training without run, owner and reasons",
             replace(record, flag=graphlet.graphlet, run=None, labels={}, graphlets=(bare,)),
+        )
+    found = replace(example_finding(_EARLIER_MS), owner="ann")
+    for number, change in enumerate((Change.RAISED, Change.REVISED, Change.RESOLVED), 1):
+        changed = replace(found, revision=number, change=change)
+        yield f"a finding that is {change.value}", changed
+        yield (
+            f"a finding that is {change.value}, without owner, price and cost",
+            replace(
+                changed, owner="", labels={}, kind="silent", cost=0.0, cost_money=None, cost_a_month=0.0, act="look"
+            ),
         )

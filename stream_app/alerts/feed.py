@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.store import AlertStore
 
 #: Listeners at one time, and records that are read for one at a time.
@@ -19,7 +19,7 @@ class Page(NamedTuple):
 
     #: The number of the last record that the listener then has.
     last: int
-    records: list[tuple[int, FlagRecord]]
+    records: list[tuple[int, AlertRecord]]
 
 
 class FlagFeed:

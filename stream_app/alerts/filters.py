@@ -7,19 +7,26 @@ which a record must have one for the filter to hold; matching looks filters up b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
+from operator import attrgetter
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.findings import FindingRecord
+from stream_app.alerts.records import AlertRecord
 from stream_app.core.units import HOUR_MS
 
 #: Conditions in one filter, and filters nested in each other.
 CONDITIONS_MAX, DEPTH_MAX = 100, 8
 _WILDCARDS = re.compile(r"[*?\[]")
+#: Conditions that ask for texts and for ranges, and those that hold for no finding or for no flag.
+TEXTS = ("pipeline", "owner", "stage", "cause", "kind")
+RANGES = ("p_push", "node_hours_left", "money_left", "node_hours_a_month", "money_a_month", "age_hours")
+OF_FLAGS = ("stage", "cause", "p_push", "node_hours_left", "money_left")
+OF_FINDINGS = ("kind", "node_hours_a_month", "money_a_month")
 
 #: A text that may have the wildcards of `fnmatch`, case-sensitive.
 Glob = Annotated[str, Field(min_length=1, max_length=500)]
@@ -28,38 +35,43 @@ Globs = Annotated[tuple[Glob, ...], Field(min_length=1, max_length=50)]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What conditions ask of a record.
+    """What conditions ask of a record. What is None fulfils no condition.
 
     Parameters
     ----------
     pipeline, owner, labels
         As of the record.
-    stages
-        The stages of its graphlets.
-    cause
-        As of the record; None: it has none.
-    p_push
-        The probability that some flagged graphlet is pushed.
-    node_hours_left
-        Compute still ahead.
-    money_left
-        The price of that; None: it is not known.
     age_hours
-        Hours of event time since the flag was raised.
+        Hours of event time since the flag or finding was raised.
+    stages
+        Of a flag the stages of its graphlets.
+    cause
+        Of a flag as of the record; None where it has none.
+    p_push
+        Of a flag the probability that some flagged graphlet is pushed.
+    node_hours_left, money_left
+        Of a flag the compute still ahead, and its price; None: it is not known.
+    kind
+        Of a finding its rule.
+    node_hours_a_month, money_a_month
+        Of a finding what it costs in 30 days, and the price of that; None: it is not known.
     """
 
     pipeline: str
     owner: str
     labels: Mapping[str, str]
-    stages: frozenset[str]
-    cause: str | None
-    p_push: float
-    node_hours_left: float
-    money_left: float | None
     age_hours: float
+    stages: frozenset[str] = frozenset()
+    cause: str | None = None
+    p_push: float | None = None
+    node_hours_left: float | None = None
+    money_left: float | None = None
+    kind: str | None = None
+    node_hours_a_month: float | None = None
+    money_a_month: float | None = None
 
     @classmethod
-    def of(cls, record: FlagRecord, price: float | None = None) -> Facts:
+    def of(cls, record: AlertRecord, price: float | None = None) -> Facts:
         """The facts of a record.
 
         Parameters
@@ -67,19 +79,20 @@ class Facts:
         record
             The record.
         price
-            The price of a node-hour of its pipeline; None: it is not known.
+            The price of a node-hour of its pipeline, for flags; None: it is not known.
         """
+        about = (record.pipeline, record.owner, record.labels, max(0, record.time_ms - record.raised_ms) / HOUR_MS)
+        if isinstance(record, FindingRecord):
+            month = record.cost_a_month / 3600.0
+            return cls(*about, kind=record.kind, node_hours_a_month=month, money_a_month=record.money_a_month)
         node_hours = record.cost_left / 3600.0
         return cls(
-            pipeline=record.pipeline,
-            owner=record.owner,
-            labels=record.labels,
+            *about,
             stages=frozenset(each.stage for each in record.graphlets),
             cause=record.outcome.value if record.cause is None and record.outcome is not None else record.cause,
             p_push=record.p_push,
             node_hours_left=node_hours,
             money_left=node_hours * price if price is not None else None,
-            age_hours=max(0, record.time_ms - record.raised_ms) / HOUR_MS,
         )
 
 
@@ -115,8 +128,10 @@ class Range(BaseModel):
 class Filter(BaseModel):
     """Conditions on a record, all of which must hold. One without conditions holds always.
 
-    `pipeline`, `owner`, `stage` and `cause` list texts of which one must match, `labels` a text for each name. A record
-    has the stages of all its graphlets. `cause` is why a flag was withdrawn, why a run was not pushed, or the outcome.
+    `pipeline`, `owner`, `stage`, `cause` and `kind` list texts of which one must match, `labels` a text for each name.
+    A flag has the stages of all its graphlets. `cause` is why a flag was withdrawn, why a run was not pushed, or the
+    outcome. `kind` is the rule of a finding. Conditions of `OF_FLAGS` hold for no finding, those of `OF_FINDINGS` for
+    no flag.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -129,6 +144,9 @@ class Filter(BaseModel):
     p_push: Range | None = None
     node_hours_left: Range | None = None
     money_left: Range | None = None
+    kind: Globs | None = None
+    node_hours_a_month: Range | None = None
+    money_a_month: Range | None = None
     age_hours: Range | None = None
     all: Annotated[tuple[Filter, ...], Field(min_length=1, max_length=50)] | None = None
     any: Annotated[tuple[Filter, ...], Field(min_length=1, max_length=50)] | None = None
@@ -141,7 +159,7 @@ class Filter(BaseModel):
         if not isinstance(given, dict):
             return given
         read = dict(given)
-        for name in ("pipeline", "owner", "stage", "cause"):
+        for name in TEXTS:
             if isinstance(read.get(name), str):
                 read[name] = [read[name]]
         if isinstance(read.get("labels"), dict):
@@ -168,10 +186,30 @@ class Filter(BaseModel):
 
     def conditions(self) -> int:
         """How many texts and ranges it holds, those of nested filters included."""
-        texts = sum(len(each) for each in (self.pipeline, self.owner, self.stage, self.cause) if each is not None)
+        texts = sum(len(getattr(self, name) or ()) for name in TEXTS)
         labels = sum(len(each) for each in (self.labels or {}).values())
-        ranges = sum(each is not None for each in (self.p_push, self.node_hours_left, self.money_left, self.age_hours))
+        ranges = sum(getattr(self, name) is not None for name in RANGES)
         return texts + labels + ranges + sum(each.conditions() for each in self.nested())
+
+    def first_of(self, names: Collection[str]) -> str | None:
+        """The place of the first condition among some, such as `any.0.p_push`; None where there is none.
+
+        Parameters
+        ----------
+        names
+            Names of conditions.
+        """
+        for name in names:
+            if getattr(self, name) is not None:
+                return name
+        lists = [
+            (f"{name}.{place}", each) for name in ("all", "any") for place, each in enumerate(getattr(self, name) or ())
+        ]
+        for where, each in [*lists, *([("not", self.not_)] if self.not_ is not None else [])]:
+            found = each.first_of(names)
+            if found is not None:
+                return f"{where}.{found}"
+        return None
 
     def compile(self, *, fixed: bool = False) -> Holds:
         """The filter as one function.
@@ -179,8 +217,8 @@ class Filter(BaseModel):
         Parameters
         ----------
         fixed
-            Whether only what never changes over a flag's life is asked: pipeline, owner and labels. The function then
-            holds wherever the filter may hold for some record of the flag.
+            Whether only what never changes over the life of a flag or finding is asked: pipeline, owner, labels and
+            kind. The function then holds wherever the filter may hold for some record of it.
         """
         return self._compiled(fixed, fixed)
 
@@ -201,9 +239,8 @@ class Filter(BaseModel):
 
     @property
     def _changes(self) -> bool:
-        """Whether it has a condition, beside those of nested filters, that changes over a flag's life."""
-        changing = (self.stage, self.cause, self.p_push, self.node_hours_left, self.money_left, self.age_hours)
-        return any(each is not None for each in changing)
+        """Whether it has a condition, beside those of nested filters, that may hold now and not later."""
+        return any(getattr(self, name) is not None for name in ("stage", "cause", *RANGES))
 
     def _fixed_parts(self) -> Iterable[Holds]:
         if self.pipeline is not None:
@@ -214,6 +251,9 @@ class Filter(BaseModel):
             yield lambda facts: owner(facts.owner)
         for name, values in (self.labels or {}).items():
             yield _label(name, matcher(values))
+        if self.kind is not None:
+            kind = matcher(self.kind)
+            yield lambda facts: facts.kind is not None and kind(facts.kind)
 
     def _changing_parts(self) -> Iterable[Holds]:
         if self.stage is not None:
@@ -222,14 +262,10 @@ class Filter(BaseModel):
         if self.cause is not None:
             cause = matcher(self.cause)
             yield lambda facts: facts.cause is not None and cause(facts.cause)
-        if (p_push := self.p_push) is not None:
-            yield lambda facts: p_push.holds(facts.p_push)
-        if (node_hours := self.node_hours_left) is not None:
-            yield lambda facts: node_hours.holds(facts.node_hours_left)
-        if (money := self.money_left) is not None:
-            yield lambda facts: money.holds(facts.money_left)
-        if (age := self.age_hours) is not None:
-            yield lambda facts: age.holds(facts.age_hours)
+        for name in RANGES:
+            bounds = getattr(self, name)
+            if bounds is not None:
+                yield _in_range(name, bounds)
 
     def anchors(self) -> frozenset[Anchor] | None:
         """Facts of which a record has at least one where the filter holds; None: there are none."""
@@ -300,6 +336,11 @@ def _label(name: str, holds: Callable[[str], bool]) -> Holds:
         return value is not None and holds(value)
 
     return check
+
+
+def _in_range(name: str, bounds: Range) -> Holds:
+    fact = attrgetter(name)
+    return lambda facts: bounds.holds(fact(facts))
 
 
 def _pipeline_anchor(glob: str) -> Anchor:

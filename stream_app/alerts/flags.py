@@ -16,7 +16,7 @@ from stream_app.core.outputs import Reason, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
-#: The source of all CloudEvents of this project, and the prefix of their types.
+#: The source of all CloudEvents of this project, and the prefix of the types of those about flags.
 SOURCE, TYPE = "stream-app", "stream_app.flag."
 
 
@@ -143,6 +143,11 @@ class FlagRecord:
         return verdict_id(self.flag, self.revision)
 
     @property
+    def subject(self) -> str:
+        """What the record is about: the id of the flag."""
+        return self.flag
+
+    @property
     def p_push(self) -> float:
         """The probability that some flagged graphlet is pushed, by the most likely of them."""
         return max((each.p_push for each in self.graphlets), default=0.0)
@@ -184,7 +189,7 @@ def flag_id(pipeline: str, run: str | None, graphlet: str) -> str:
     return run_graphlet_id(pipeline, run) if run is not None else graphlet
 
 
-def record_to_dict(record: FlagRecord) -> dict[str, Any]:
+def flag_to_dict(record: FlagRecord) -> dict[str, Any]:
     """A record in its JSON form."""
     return {
         "id": record.id,
@@ -208,7 +213,7 @@ def record_to_dict(record: FlagRecord) -> dict[str, Any]:
     }
 
 
-def record_from_dict(data: Mapping[str, Any]) -> FlagRecord:
+def flag_from_dict(data: Mapping[str, Any]) -> FlagRecord:
     """Reads a record.
 
     Parameters
@@ -299,7 +304,7 @@ def graphlet_from_dict(data: Mapping[str, Any]) -> FlaggedGraphlet:
     )
 
 
-def cloud_event(record: FlagRecord) -> dict[str, Any]:
+def flag_event(record: FlagRecord) -> dict[str, Any]:
     """A record as a CloudEvents 1.0 event in structured JSON; `source` and `id` identify it."""
     return {
         "specversion": "1.0",
@@ -309,5 +314,5 @@ def cloud_event(record: FlagRecord) -> dict[str, Any]:
         "subject": record.flag,
         "time": time_to_text(record.time_ms),
         "datacontenttype": "application/json",
-        "data": record_to_dict(record),
+        "data": flag_to_dict(record),
     }

@@ -157,7 +157,8 @@ class Forgetting:
             It cannot be saved now. To ask again deletes the rest.
         """
         names = [name for name, each in self._subscribers.registered.items() if each.subscription.owner == owner[:200]]
-        logged, pseudonym = {*names, subscription_id(owner)}, f"forgotten-{secrets.token_hex(4)}"
+        own = (subscription_id(owner), subscription_id(owner, findings=True))
+        logged, pseudonym = {*names, *own}, f"forgotten-{secrets.token_hex(4)}"
         erasure = Erasure(logged, owner, pseudonym)
         # Twice: without the subscriptions nobody could tell which entries to delete if the process died in between.
         await self._logs.erase(erasure)

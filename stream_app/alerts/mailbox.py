@@ -8,10 +8,13 @@ and `refused` say what became of it. Every record that is not sent gets an entry
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from stream_app.alerts.calendar import due_ms
-from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.findings import is_finding
+from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message
+from stream_app.alerts.records import AlertRecord, EventType, type_of
 from stream_app.alerts.retries import Breaker, retry_delay
 from stream_app.alerts.subscriptions import State, Subscription
 from stream_app.alerts.warnings import OwnerWarning
@@ -90,7 +93,7 @@ class Mailbox:
             if message.due_ms <= now_ms:
                 self._hear(message)  # it may have arrived before the process ended
 
-    def accept(self, record: FlagRecord, exact: bool, logged_ms: int, now_ms: int) -> None:
+    def accept(self, record: AlertRecord, exact: bool, logged_ms: int, now_ms: int) -> None:
         """Takes a record that was matched to the subscription.
 
         Parameters
@@ -104,11 +107,11 @@ class Mailbox:
         now_ms
             The time in ms since 1970 UTC.
         """
-        state = self.flags.setdefault(record.flag, FlagState())
+        state = self.flags.setdefault(record.subject, FlagState())
         if record.revision <= state.revision:
             return  # it was delivered to this mailbox before
         state.revision, state.touched_ms = record.revision, now_ms
-        self.changed_flags.add(record.flag)
+        self.changed_flags.add(record.subject)
         if record.is_end:
             self._end(state, record, exact, now_ms)
         elif state.announced and record.change is Change.REVISED:
@@ -146,12 +149,12 @@ class Mailbox:
             return None
         blocked: set[str] = set()
         for message in self.messages.values():
-            if message.due_ms <= now_ms and not blocked & message.flags:
+            if message.due_ms <= now_ms and not blocked & message.subjects:
                 self._sending = message.id
                 self.breaker.attempt(now)
                 self._hear(message)
                 return message
-            blocked |= message.flags  # the records of a flag keep their order
+            blocked |= message.subjects  # the records of a flag keep their order
         return None
 
     def sent(
@@ -173,7 +176,7 @@ class Mailbox:
         self.thread.update(thread or {})
         for record in message.records:
             if record.is_end and record.change is not Change.WITHDRAWN:
-                self.thread.pop(record.flag, None)
+                self.thread.pop(record.subject, None)
         self.breaker.record(now, succeeded=True)
         self._arrived()
         reason = f"sent with the default text; {fault}" if fault else ""
@@ -210,7 +213,7 @@ class Mailbox:
         self._sending = None
         self.changed_messages.add(message.id)
 
-    def again(self, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
+    def again(self, message_id: str, records: Iterable[AlertRecord], now_ms: int) -> None:
         """Sends a message once more, under the same id.
 
         Parameters
@@ -237,9 +240,10 @@ class Mailbox:
 
     def forget(self, before_ms: int) -> None:
         """Forgets flags of which nothing was heard since a time and nothing waits."""
-        waiting = set().union(*(message.flags for message in self.messages.values())) if self.messages else set()
+        waiting = set().union(*(message.subjects for message in self.messages.values())) if self.messages else set()
         for name, state in list(self.flags.items()):
-            if state.touched_ms < before_ms and not state.held and name not in waiting:
+            lasts = state.announced and is_finding(name)  # it may for as long as it likes, and its end is news
+            if state.touched_ms < before_ms and not state.held and not lasts and name not in waiting:
                 del self.flags[name]
                 self.thread.pop(name, None)
                 self.changed_flags.add(name)
@@ -266,11 +270,11 @@ class Mailbox:
     def _arrived(self) -> None:
         self.failing_ms, self.failing_reason, self.warned = None, "", False
 
-    def _end(self, state: FlagState, record: FlagRecord, exact: bool, now_ms: int) -> None:
+    def _end(self, state: FlagState, record: AlertRecord, exact: bool, now_ms: int) -> None:
         attempted, state.announced, state.attempted = state.attempted, False, False
         self._drop_held(state, now_ms, f"{record.change.value} before it was announced")
-        self._drop_unsent(record.flag, now_ms)
-        opens = {Change.RAISED, Change.REVISED} & set(self.subscription.types)
+        self._drop_unsent(record.subject, now_ms)
+        opens = _opening(record) & set(self.subscription.types)
         if attempted or (not opens and exact):
             self._put([record], now_ms)
         else:
@@ -279,7 +283,7 @@ class Mailbox:
     def _drop_unsent(self, flag: str, now_ms: int) -> None:
         """Drops what says that a flag is open and has not arrived yet."""
         for message in list(self.messages.values()):
-            stale = [each for each in message.records if each.flag == flag and not each.is_end]
+            stale = [each for each in message.records if each.subject == flag and not each.is_end]
             if not stale or message.id == self._sending:
                 continue
             for each in stale:
@@ -291,12 +295,12 @@ class Mailbox:
 
     def _hear(self, message: Message) -> None:
         for record in message.records:
-            state = self.flags.get(record.flag)
+            state = self.flags.get(record.subject)
             if state is not None and not state.attempted and not record.is_end:
                 state.attempted = True
-                self.changed_flags.add(record.flag)
+                self.changed_flags.add(record.subject)
 
-    def _hold(self, state: FlagState, record: FlagRecord, logged_ms: int) -> None:
+    def _hold(self, state: FlagState, record: AlertRecord, logged_ms: int) -> None:
         if not state.held:
             ready_ms = logged_ms + round(self.subscription.delivery.min_hold_seconds * 1000)
             again_ms = state.announced_ms + AGAIN_MS if state.announced_ms else 0
@@ -306,9 +310,9 @@ class Mailbox:
             if each.change is Change.REVISED:
                 self._drop(each.id, logged_ms, f"revision {record.revision} replaces it")
         state.held = [each for each in state.held if each.change is Change.RAISED] + [record]
-        self._holding[record.flag] = None
+        self._holding[record.subject] = None
 
-    def _put(self, records: Iterable[FlagRecord], now_ms: int) -> None:
+    def _put(self, records: Iterable[AlertRecord], now_ms: int) -> None:
         """Puts records into messages of their own, or into the one that collects them."""
         delivery = self.subscription.delivery
         for record in records:
@@ -319,9 +323,9 @@ class Mailbox:
             found = self.messages.get(self._collecting.get(group, ""))
             if found is not None and self._collects(found, now_ms):
                 for each in found.records:
-                    if each.flag == record.flag:
+                    if each.subject == record.subject:
                         self._drop(each.id, now_ms, f"revision {record.revision} replaces it")
-                found.records = [each for each in found.records if each.flag != record.flag] + [record]
+                found.records = [each for each in found.records if each.subject != record.subject] + [record]
                 self.changed_messages.add(found.id)
                 continue
             wait_seconds = delivery.group_seconds if delivery.group_by is not None else 0.0
@@ -354,8 +358,8 @@ class Mailbox:
     def _drop_held(self, state: FlagState, now_ms: int, reason: str) -> None:
         for record in state.held:
             self._drop(record.id, now_ms, reason)
-            self.changed_flags.add(record.flag)
-            self._holding.pop(record.flag, None)
+            self.changed_flags.add(record.subject)
+            self._holding.pop(record.subject, None)
         state.held = []
 
     def _drop(self, record_id: str, now_ms: int, reason: str) -> None:
@@ -366,9 +370,16 @@ class Mailbox:
         self.log.append(LogEntry(message.id, fate, now_ms, attempt, reason, records))
 
 
-def _group(subscription: Subscription, record: FlagRecord) -> str | None:
-    """The name of what a record is collected with; None: it is sent alone."""
+def _group(subscription: Subscription, record: AlertRecord) -> str | None:
+    """The name of what a record is collected with; None: it is sent alone. Flags and findings are not mixed."""
     delivery = subscription.delivery
     if delivery.group_by is None:
-        return "" if delivery.digest is not None or delivery.quiet_hours is not None else None
-    return record.pipeline if delivery.group_by == "pipeline" else record.owner
+        found = "" if delivery.digest is not None or delivery.quiet_hours is not None else None
+    else:
+        found = record.pipeline if delivery.group_by == "pipeline" else record.owner
+    return f"\0{found}" if found is not None and is_finding(record.subject) else found
+
+
+def _opening(record: AlertRecord) -> set[EventType]:
+    """The types of records that say that what a record is about is open."""
+    return {type_of(replace(record, change=change)) for change in (Change.RAISED, Change.REVISED)}

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from stream_app.alerts.flags import record_from_dict, record_to_dict
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.messages import FlagState, Message
+from stream_app.alerts.records import record_from_dict, record_to_dict
 from stream_app.alerts.warnings import OwnerWarning
 from stream_app.errors import StateError
 

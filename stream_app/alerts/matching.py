@@ -1,4 +1,4 @@
-"""Which subscriptions a flag record matters to, by an index of their filters."""
+"""Which subscriptions a record matters to, by an index of their filters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from stream_app.alerts.filters import Anchor, Facts, Holds, facts_anchors
-from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.flags import Change
+from stream_app.alerts.records import AlertRecord, EventType, type_of
 from stream_app.alerts.subscriptions import State, Subscription
 
 _NONE: dict[str, None] = {}
 #: Returns the price of a node-hour for a record; None: it is not known.
-PriceOf = Callable[[FlagRecord], float | None]
+PriceOf = Callable[[AlertRecord], float | None]
 
 
 class Match(NamedTuple):
@@ -27,7 +28,7 @@ class _Held(NamedTuple):
     """A subscription with its filter, compiled."""
 
     subscription: Subscription
-    types: frozenset[Change]
+    types: frozenset[EventType]
     holds: Holds
     may_hold: Holds
     anchors: frozenset[Anchor] | None
@@ -101,7 +102,7 @@ class Matcher:
     def __len__(self) -> int:
         return len(self._held)
 
-    def match(self, record: FlagRecord) -> list[Match]:
+    def match(self, record: AlertRecord) -> list[Match]:
         """The active subscriptions to which a record matters.
 
         Parameters
@@ -112,18 +113,19 @@ class Matcher:
         Returns
         -------
         list of Match
-            Those whose filter holds. For a record that is not the raising of a flag also those whose filter may have
-            held for an earlier record: whoever heard of the flag hears of its end.
+            Those whose filter holds. For a record that raises nothing also those whose filter may have held for an
+            earlier record: whoever heard of a flag or finding hears of its end.
         """
         facts = Facts.of(record, self._price_of(record))
         names = dict(self._others)
         for anchor in facts_anchors(facts, self._lengths):
             names.update(self._by_anchor.get(anchor, _NONE))
         raised = record.change is Change.RAISED
+        kind = type_of(record)
         found = []
         for name in names:
             held = self._held[name]
-            if record.change in held.types:
+            if kind in held.types:
                 exact = held.holds(facts)
                 if exact or (not raised and held.may_hold(facts)):
                     found.append(Match(held.subscription, exact))

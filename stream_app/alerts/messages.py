@@ -1,12 +1,12 @@
-"""Messages, what a mailbox knows of a flag, and what became of either: values."""
+"""Messages, what a mailbox knows of a flag or finding, and what became of either: values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stream_app.alerts.flags import FlagRecord
-from stream_app.core.ids import parse_graphlet_id
+from stream_app.alerts.records import AlertRecord
+from stream_app.core.ids import parse_graphlet_id, pipeline_of_finding
 
 
 class Fate(StrEnum):
@@ -49,8 +49,7 @@ class LogEntry:
 
     def pipelines(self) -> set[str]:
         """The pipelines of its records; "" for one that is not known."""
-        names = (parse_graphlet_id(each.rpartition("#")[0]) for each in self.records or (self.message,))
-        return {name.pipeline if name is not None else "" for name in names}
+        return {_pipeline_of(each.rpartition("#")[0]) for each in self.records or (self.message,)}
 
 
 @dataclass(slots=True)
@@ -62,7 +61,7 @@ class Message:
     id
         The same at every attempt.
     records
-        The latest record of each flag, in the order in which they came.
+        The latest record of each flag, or of each finding, in the order in which they came.
     due_ms
         When it may be sent, in ms since 1970 UTC.
     collects
@@ -74,16 +73,16 @@ class Message:
     """
 
     id: str
-    records: list[FlagRecord]
+    records: list[AlertRecord]
     due_ms: int
     collects: str | None = None
     attempts: int = 0
     number: int = 0
 
     @property
-    def flags(self) -> set[str]:
-        """The flags of its records."""
-        return {record.flag for record in self.records}
+    def subjects(self) -> set[str]:
+        """The flags or findings that its records are about."""
+        return {record.subject for record in self.records}
 
 
 @dataclass(slots=True)
@@ -110,6 +109,11 @@ class FlagState:
     announced: bool = False
     announced_ms: int = 0
     attempted: bool = False
-    held: list[FlagRecord] = field(default_factory=list)
+    held: list[AlertRecord] = field(default_factory=list)
     ready_ms: int = 0
     touched_ms: int = 0
+
+
+def _pipeline_of(subject: str) -> str:
+    name = parse_graphlet_id(subject)
+    return (name.pipeline if name is not None else pipeline_of_finding(subject)) or ""

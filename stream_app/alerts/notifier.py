@@ -12,11 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from stream_app.alerts.clocks import Clocks
-from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
 from stream_app.alerts.messages import LogEntry, Message
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, merged
 from stream_app.alerts.schedule import Schedule
@@ -150,7 +150,7 @@ class Notifier:
             self._changes.subscriptions[name] = None
         self._wake.set()
 
-    def accept(self, record: FlagRecord, logged_ms: int, number: int) -> None:
+    def accept(self, record: AlertRecord, logged_ms: int, number: int) -> None:
         """Takes a flag record.
 
         Parameters
@@ -166,7 +166,7 @@ class Notifier:
             self.deliver(subscription.id, record, logged_ms, exact=exact)
         self.reach(number)
 
-    def deliver(self, name: str, record: FlagRecord, logged_ms: int, *, exact: bool) -> None:
+    def deliver(self, name: str, record: AlertRecord, logged_ms: int, *, exact: bool) -> None:
         """Takes a flag record that was matched to a subscription; see `Mailbox.accept`."""
         self.mailboxes[name].accept(record, exact, logged_ms, self._clocks.now_ms())
         self._dirty[name] = None
@@ -182,7 +182,7 @@ class Notifier:
         self._changes.deliveries.append((name, entry))
         self._wake.set()
 
-    def again(self, name: str, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
+    def again(self, name: str, message_id: str, records: Iterable[AlertRecord], now_ms: int) -> None:
         """Sends a message of a subscription once more; see `Mailbox.again`."""
         self.mailboxes[name].again(message_id, records, now_ms)
         self._dirty[name] = None

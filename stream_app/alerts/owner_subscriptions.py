@@ -1,11 +1,13 @@
-"""Subscribes whoever owns a run, at the first flag of theirs."""
+"""Subscribes owners, to flags at the first flag and to findings at the first finding of theirs."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Mapping
 
+from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.ownership import default_subscription, subscription_id
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered, register
 from stream_app.alerts.saved import AuditEntry
 from stream_app.alerts.settings import AlertSettings
@@ -35,13 +37,13 @@ class OwnerSubscriptions:
         #: Subscriptions that were made, or tried, or are not wanted.
         self.done: set[str] = set()
 
-    def due(self, owner: str, registered: Mapping[str, Registered], now_ms: int) -> Registered | None:
+    def due(self, record: AlertRecord, registered: Mapping[str, Registered], now_ms: int) -> Registered | None:
         """The subscription to make now.
 
         Parameters
         ----------
-        owner
-            The owner of a run that is flagged; "" where it has none.
+        record
+            A record, whose owner is "" where it has none.
         registered
             The subscriptions that there are, by id.
         now_ms
@@ -50,18 +52,20 @@ class OwnerSubscriptions:
         Returns
         -------
         Registered or None
-            None where nothing is to be made.
+            None where nothing is to be made. Whoever has deleted the subscription to flags wants none to findings.
         """
+        owner, findings = record.owner, isinstance(record, FindingRecord)
         if self._settings.owners is None or not owner or len(registered) >= SUBSCRIPTIONS_MAX:
             return None
-        name = subscription_id(owner)
+        name = subscription_id(owner, findings=findings)
         if name in self.done or name in registered:
             return None
-        is_deleted = name in self._deleted()
+        deleted = self._deleted()
+        is_deleted = name in deleted or subscription_id(owner) in deleted
         self.done.add(name)
         if is_deleted:
             return None
-        made = default_subscription(owner, self._settings.owners, self._settings.slack_token)
+        made = default_subscription(owner, self._settings.owners, self._settings.slack_token, findings=findings)
         if made is None:
             log.warning("an owner has no address that can be written to: %r; see [[owners]]", owner[:200])
             return None

@@ -1,4 +1,4 @@
-"""Subscriptions by ownership: whoever owns a run hears of its flags, at the address that the owners file gives."""
+"""Subscriptions by ownership: owners hear of flags at once and of findings once a week, where the owners file says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 
 from stream_app.alerts.filters import Filter
+from stream_app.alerts.records import FINDING_TYPES
 from stream_app.alerts.subscriptions import Subscription, SubscriptionError, make_subscription
 from stream_app.owners import Owners
 
@@ -14,24 +15,28 @@ _ID = re.compile(r"[^A-Za-z0-9._-]+")
 PREFIX = "owner."
 
 
-def subscription_id(owner: str) -> str:
+def subscription_id(owner: str, *, findings: bool = False) -> str:
     """The id of an owner's subscription.
 
     Parameters
     ----------
     owner
         The owner's name.
+    findings
+        Whether it is that to findings, not that to flags.
 
     Examples
     --------
-    >>> subscription_id("Ads ranking")
-    'owner.Ads-ranking-d4e1fe5a'
+    >>> subscription_id("Ads ranking"), subscription_id("Ads ranking", findings=True)
+    ('owner.Ads-ranking-d4e1fe5a', 'owner.Ads-ranking-d4e1fe5a.findings')
     """
     digest = hashlib.sha256(owner.encode()).hexdigest()[:8]
-    return f"{PREFIX}{_ID.sub('-', owner)[:60]}-{digest}"
+    return f"{PREFIX}{_ID.sub('-', owner)[:60]}-{digest}{'.findings' if findings else ''}"
 
 
-def default_subscription(owner: str, owners: Owners, slack_token: str | None = None) -> Subscription | None:
+def default_subscription(
+    owner: str, owners: Owners, slack_token: str | None = None, *, findings: bool = False
+) -> Subscription | None:
     """The subscription of an owner.
 
     Parameters
@@ -42,6 +47,8 @@ def default_subscription(owner: str, owners: Owners, slack_token: str | None = N
         The owners file.
     slack_token
         The token of a bot, for owners whose address is a channel.
+    findings
+        Whether it is that to findings, a digest each week, not that to flags.
 
     Returns
     -------
@@ -59,12 +66,13 @@ def default_subscription(owner: str, owners: Owners, slack_token: str | None = N
     try:
         return make_subscription(
             {
-                "id": subscription_id(owner),
-                "name": f"Flags of {owner}"[:200],
+                "id": subscription_id(owner, findings=findings),
+                "name": f"{'Findings' if findings else 'Flags'} of {owner}"[:200],
                 "description": "Made from the owners file.",
                 "owner": owner[:200],
                 "filter": Filter(owner=(literal,)).model_dump(exclude_none=True),
                 "sink": sink,
+                **({"types": FINDING_TYPES, "delivery": {"digest": "week"}} if findings else {}),
             }
         )
     except (SubscriptionError, ValueError):

@@ -1,4 +1,4 @@
-"""What a subscription would have sent: its mailbox, run over flag records of the past with a clock of its own."""
+"""What a subscription would have sent: its mailbox, run over records of the past with a clock of its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from stream_app.alerts.findings import FindingRecord, is_finding
 from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.matching import Matcher, PriceOf
 from stream_app.alerts.messages import Fate
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.subscriptions import State, Subscription
 
 
@@ -21,8 +23,8 @@ class Preview:
     ----------
     messages
         How many messages.
-    flags
-        How many flags they would have announced.
+    flags, findings
+        How many flags and findings they would have announced.
     node_hours
         The compute ahead of these flags when they were announced.
     money
@@ -35,6 +37,7 @@ class Preview:
 
     messages: int = 0
     flags: int = 0
+    findings: int = 0
     node_hours: float = 0.0
     money: float | None = None
     pushed: int = 0
@@ -42,7 +45,7 @@ class Preview:
 
 
 def preview(
-    subscription: Subscription, records: Iterable[tuple[int, FlagRecord]], price_of: PriceOf = lambda _: None
+    subscription: Subscription, records: Iterable[tuple[int, AlertRecord]], price_of: PriceOf = lambda _: None
 ) -> Preview:
     """Runs a subscription over the past.
 
@@ -66,12 +69,13 @@ def preview(
     pushed: set[str] = set()
     for logged_ms, record in records:
         _send(mailbox, logged_ms, made, announced, price_of)
-        if record.outcome is FlagOutcome.PUSHED:
-            pushed.add(record.flag)
+        if isinstance(record, FlagRecord) and record.outcome is FlagOutcome.PUSHED:
+            pushed.add(record.subject)
         for match in matcher.match(record):
             mailbox.accept(record, match.exact, logged_ms, logged_ms)
     _send(mailbox, None, made, announced, price_of)
-    made.flags, made.pushed = len(announced), len(announced & pushed)
+    made.findings = sum(map(is_finding, announced))
+    made.flags, made.pushed = len(announced) - made.findings, len(announced & pushed)
     made.dropped = dict(Counter(each.reason for each in mailbox.take_log() if each.fate is Fate.DROPPED))
     return made
 
@@ -83,9 +87,11 @@ def _send(mailbox: Mailbox, until_ms: int | None, made: Preview, announced: set[
         while (message := mailbox.take(due_ms, 0.0)) is not None:
             made.messages += 1
             for record in message.records:
-                if record.change is not Change.RAISED and (record.is_end or record.flag in announced):
+                if record.change is not Change.RAISED and (record.is_end or record.subject in announced):
                     continue
-                announced.add(record.flag)
+                announced.add(record.subject)
+                if isinstance(record, FindingRecord):
+                    continue
                 node_hours = record.cost_left / 3600.0
                 made.node_hours += node_hours
                 price = price_of(record)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.messages import LogEntry
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.errors import StreamAppError
 
@@ -103,7 +103,7 @@ class LogPage:
 
     log: str
     position: int
-    flags: list[tuple[int, int, FlagRecord]] = field(default_factory=list)
+    flags: list[tuple[int, int, AlertRecord]] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     audit: list[tuple[int, AuditEntry]] = field(default_factory=list)
     erasures: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.matching import PriceOf
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.sinks.email import MailServer
 from stream_app.owners import Owners
 
@@ -31,7 +31,7 @@ class AlertSettings:
     #: The token of a bot of Slack for these.
     slack_token: str | None = field(default=None, repr=False)
 
-    def money_of(self, record: FlagRecord, node_seconds: float) -> float | None:
+    def money_of(self, record: AlertRecord, node_seconds: float) -> float | None:
         """The price of compute of a run; None where it is not known.
 
         Parameters

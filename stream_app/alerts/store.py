@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 
 from stream_app.alerts.filters import matcher
-from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
+from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.ownership import PREFIX as OWNED
+from stream_app.alerts.records import AlertRecord, record_from_dict, record_to_dict
 from stream_app.alerts.registered import Registered, from_row, to_row
 from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, Delivery, LogPage, erased
 from stream_app.alerts.secrets import Vault
@@ -97,7 +98,7 @@ class AlertStore:
         """
         self._transact(lambda: self._write(changes))
 
-    def append_flags(self, records: Iterable[FlagRecord], logged_ms: int) -> None:
+    def append_flags(self, records: Iterable[AlertRecord], logged_ms: int) -> None:
         """Appends flag records; one that is there already is left as it is.
 
         Raises
@@ -107,9 +108,9 @@ class AlertStore:
         """
         self.append_logged((logged_ms, record) for record in records)
 
-    def append_logged(self, records: Iterable[tuple[int, FlagRecord]]) -> None:
+    def append_logged(self, records: Iterable[tuple[int, AlertRecord]]) -> None:
         """Appends flag records, each with its log time in ms since 1970 UTC; see `append_flags`."""
-        rows = [(each.id, each.flag, logged_ms, orjson.dumps(record_to_dict(each))) for logged_ms, each in records]
+        rows = [(each.id, each.subject, logged_ms, orjson.dumps(record_to_dict(each))) for logged_ms, each in records]
         insert = "INSERT OR IGNORE INTO flags (id, flag, logged_ms, record) VALUES (?, ?, ?, ?)"
         self._transact(lambda: self._db.executemany(insert, rows))
 
@@ -137,7 +138,7 @@ class AlertStore:
             self._db.executemany(
                 "INSERT OR IGNORE INTO flags (number, id, flag, logged_ms, record) VALUES (?, ?, ?, ?, ?)",
                 [
-                    (number, each.id, each.flag, logged_ms, orjson.dumps(record_to_dict(each)))
+                    (number, each.id, each.subject, logged_ms, orjson.dumps(record_to_dict(each)))
                     for number, logged_ms, each in page.flags
                 ],
             )
@@ -220,7 +221,7 @@ class AlertStore:
         found = self._read("SELECT value FROM meta WHERE name = 'cursor'")
         return int(found[0][0]) if found else 0
 
-    def flags_after(self, number: int, limit: int = 1_000) -> list[tuple[int, int, FlagRecord]]:
+    def flags_after(self, number: int, limit: int = 1_000) -> list[tuple[int, int, AlertRecord]]:
         """Flag records in order: number, log time in ms since 1970 UTC, and record."""
         select = "SELECT number, logged_ms, record FROM flags WHERE number > ? ORDER BY number LIMIT ?"
         return [(each, logged, _record(row)) for each, logged, row in self._read(select, number, limit)]
@@ -230,7 +231,7 @@ class AlertStore:
         ((number,),) = self._read("SELECT coalesce(max(number), 0) FROM flags")
         return int(number)
 
-    def flags_since(self, logged_ms: int) -> Iterator[tuple[int, FlagRecord]]:
+    def flags_since(self, logged_ms: int) -> Iterator[tuple[int, AlertRecord]]:
         """Log time and record of the flag records since a time, in order."""
         select = "SELECT logged_ms, record FROM flags WHERE logged_ms >= ? ORDER BY number"
         return ((logged, _record(row)) for logged, row in self._read(select, logged_ms))
@@ -243,13 +244,13 @@ class AlertStore:
         found: list[FlagRecord] = []
         for (row,) in self._read(select):
             record = _record(row)
-            if chosen(record.pipeline) and not (opened and record.is_end):
+            if isinstance(record, FlagRecord) and chosen(record.pipeline) and not (opened and record.is_end):
                 found.append(record)
                 if len(found) == limit:
                     break
         return found
 
-    def records(self, ids: Iterable[str]) -> list[FlagRecord]:
+    def records(self, ids: Iterable[str]) -> list[AlertRecord]:
         """Flag records by their ids; those that are no longer kept are missing."""
         found = []
         for record_id in ids:
@@ -363,7 +364,7 @@ class AlertStore:
                     self._db.execute("ROLLBACK")
 
 
-def _record(row: bytes) -> FlagRecord:
+def _record(row: bytes) -> AlertRecord:
     return record_from_dict(orjson.loads(row))
 
 

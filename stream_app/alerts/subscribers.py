@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AuditEntry
 from stream_app.alerts.sinks.sink import Outgoing, Result
@@ -40,7 +40,7 @@ class Subscribers(Protocol):
     def audit(self, entry: AuditEntry) -> None:
         """Adds an entry to the audit log."""
 
-    def again(self, name: str, message_id: str, records: Iterable[FlagRecord], now_ms: int) -> None:
+    def again(self, name: str, message_id: str, records: Iterable[AlertRecord], now_ms: int) -> None:
         """Sends a message of a subscription once more."""
 
     async def saved(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from stream_app.alerts.access import Principal, Scope
-from stream_app.alerts.examples import example_record
+from stream_app.alerts.examples import example_of
 from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.forgetting import Forgetting, Forgotten, StoredLogs
@@ -24,6 +24,7 @@ from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
 from stream_app.alerts.preview import preview
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered, register, restored_secrets, shown, with_secret
 from stream_app.alerts.saved import AuditEntry, Delivery
 from stream_app.alerts.sinks.sink import Outgoing
@@ -152,7 +153,7 @@ class SubscriptionService:
             return made, _fresh_secret(wanted, made) if made.version == 1 else None
         if before is not None:
             wanted = wanted.model_copy(update={"id": before})
-        check_text(wanted.text)
+        check_text(wanted.text, wanted.types)
         if wanted.id in self._notifier.registered:
             raise ConflictError(f"there is a subscription {wanted.id} already")
         self._check_limits(wanted.owner)
@@ -214,8 +215,8 @@ class SubscriptionService:
         merged = restored_secrets(merge_patch(unwrapped(plain), given), current.subscription)
         wanted = self._allowed(who, make_subscription(merged))
         check_headers(current.subscription, wanted, given)
-        if wanted.text != current.subscription.text:
-            check_text(wanted.text)
+        if (wanted.text, wanted.types) != (current.subscription.text, current.subscription.types):
+            check_text(wanted.text, wanted.types)
         if wanted.state is State.ACTIVE:
             wanted = wanted.model_copy(update={"disabled_reason": ""})
         if wanted.owner != current.subscription.owner:
@@ -250,7 +251,7 @@ class SubscriptionService:
         return made, made.secrets_at(now_ms)[0]
 
     async def test(self, who: Principal, name: str, now_ms: int) -> dict[str, Any]:
-        """Sends a made-up flag to a subscription, outside of its order; raises as `change` does.
+        """Sends a made-up flag or finding to a subscription, outside of its order; raises as `change` does.
 
         Returns
         -------
@@ -259,7 +260,7 @@ class SubscriptionService:
         """
         self._check(who, Scope.WRITE)
         registered = self.get(who, name)
-        record = example_record(now_ms)
+        record = example_of(registered.subscription.types, now_ms)
         message_id = f"test-{secrets.token_hex(8)}@{name}"
         self._notifier.audit(AuditEntry(now_ms, who.name, "test", name))
         await self._notifier.saved()
@@ -313,7 +314,7 @@ class SubscriptionService:
             self.send_again(who, name, found, now_ms)
         return len(found)
 
-    def given_up(self, who: Principal, name: str, since_ms: int) -> dict[str, list[FlagRecord]]:
+    def given_up(self, who: Principal, name: str, since_ms: int) -> dict[str, list[AlertRecord]]:
         """The messages that were given up since a time and can be sent again: id -> records. Any thread may ask."""
         self._check(who, Scope.WRITE)
         self.get(who, name)
@@ -325,7 +326,7 @@ class SubscriptionService:
             if records and all(who.sees(each.pipeline) for each in records)
         }
 
-    def send_again(self, who: Principal, name: str, messages: Mapping[str, Sequence[FlagRecord]], now_ms: int) -> None:
+    def send_again(self, who: Principal, name: str, messages: Mapping[str, Sequence[AlertRecord]], now_ms: int) -> None:
         """Sends messages of `given_up` again; raises NotFoundError where the subscription was deleted meanwhile."""
         self.get(who, name)
         for message, records in messages.items():

@@ -1,4 +1,4 @@
-"""Subscriptions: who hears of which flags, where, and how. Values that are checked when they are made; no I/O."""
+"""Subscriptions: who hears of which flags and findings, where, and how. Values that are checked when made; no I/O."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from stream_app.alerts.filters import Filter
-from stream_app.alerts.flags import Change
+from stream_app.alerts.filters import OF_FINDINGS, OF_FLAGS, Filter
+from stream_app.alerts.records import FLAG_TYPES, EventType
 from stream_app.alerts.templates import TEMPLATE_MAX
 from stream_app.errors import StreamAppError
 from stream_app.times import zone_of
@@ -212,7 +212,7 @@ class OwnText(BaseModel):
 
 
 class Subscription(BaseModel):
-    """Who hears of which flags, where, and how.
+    """Who hears of which flags and findings, where, and how.
 
     Attributes
     ----------
@@ -223,9 +223,9 @@ class Subscription(BaseModel):
     owner
         Who subscribed.
     types
-        The changes to hear of.
+        The changes to hear of: those of flags where not given.
     filter
-        The flags to hear of.
+        The flags and findings to hear of.
     sink
         Where messages are sent.
     delivery
@@ -244,7 +244,7 @@ class Subscription(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: Text = ""
     owner: Annotated[str, Field(min_length=1, max_length=200)]
-    types: Annotated[tuple[Change, ...], Field(min_length=1)] = tuple(Change)
+    types: Annotated[tuple[EventType, ...], Field(min_length=1)] = FLAG_TYPES
     filter: Filter = Filter()
     sink: Sink
     delivery: Delivery = Delivery()
@@ -272,7 +272,7 @@ def make_subscription(given: Any) -> Subscription:
         It is not valid; the error names the first field that is wrong.
     """
     try:
-        return Subscription.model_validate(given)
+        made = Subscription.model_validate(given)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         kinds = {"webhook", "slack", "email", "alertmanager", "kafka", "apprise"}
@@ -281,6 +281,17 @@ def make_subscription(given: Any) -> Subscription:
         reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
         reason = {"extra_forbidden": "there is no such field", "missing": "missing"}.get(fault["type"], reason)
         raise SubscriptionError(".".join(steps), f"{reason[0].lower()}{reason[1:]}") from None
+    _check_conditions(made)
+    return made
+
+
+def _check_conditions(made: Subscription) -> None:
+    """Refuses conditions that hold for nothing of the types that are chosen."""
+    of_findings = {each.of_findings for each in made.types}
+    for chosen, names, other in ((True, OF_FLAGS, "flags"), (False, OF_FINDINGS, "findings")):
+        place = made.filter.first_of(names) if of_findings == {chosen} else None
+        if place is not None:
+            raise SubscriptionError(f"filter.{place}", f"only {other} have it, and types asks for none of them")
 
 
 def checked_url(url: str) -> str:

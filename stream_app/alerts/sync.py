@@ -87,7 +87,7 @@ def read_file(content: Any) -> SubscriptionFile:
             raise SubscriptionError(f"{where}.managed_by", "it is the name of the file")
         try:
             made = make_subscription({**each, "managed_by": name} if isinstance(each, dict) else each)
-            check_text(made.text)
+            check_text(made.text, made.types)
         except SubscriptionError as error:
             if error.field == "managed_by":
                 raise SubscriptionError("name", "expected letters, digits, dots, hyphens and underscores") from None

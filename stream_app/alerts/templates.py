@@ -24,7 +24,8 @@ TEMPLATE_MAX, TEXT_MAX = 4_000, 12_000
 #: The values that a template may name; `Texts.values` gives them.
 NAMES = (
     "flag", "change", "pipeline", "run", "name", "owner", "labels", "stage", "jobs", "p_push", "reasons", "cost",
-    "cost_left", "consequence", "keep", "outcome", "ended", "cause", "budget", "link",
+    "cost_left", "consequence", "keep", "outcome", "ended", "cause", "budget", "link", "finding", "kind", "what", "act",
+    "cost_a_month", "since", "trainings",
 )  # fmt: skip
 FILTERS = ("capitalize", "default", "first", "join", "last", "length", "lower", "round", "title", "trim", "upper")
 

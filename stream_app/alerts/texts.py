@@ -1,15 +1,18 @@
-"""The texts of messages: what a flag says, in words, by the templates of this module or by those of a subscription."""
+"""The texts of messages: a flag or finding in words, by default templates or by those of a subscription."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stream_app.alerts import finding_texts
 from stream_app.alerts.examples import example_records
+from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import FlagOutcome, FlagRecord
+from stream_app.alerts.records import FLAG_TYPES, AlertRecord, EventType, type_of
 from stream_app.alerts.subscriptions import OwnText, SubscriptionError
-from stream_app.alerts.templates import TEXT_MAX, TemplateError, compiled, rendered
+from stream_app.alerts.templates import NAMES, TEXT_MAX, TemplateError, compiled, rendered
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.figures.numbers import budget_name, cost, percent, plural
 from stream_app.figures.wording import CAUSES, GUARDS, reason_name
@@ -70,7 +73,7 @@ class Texts:
     currency
         The currency's code of ISO 4217.
     link
-        The address of a flag's page, with `{flag}` for its id; "" for none.
+        The address of a page about a flag or finding, with `{flag}` for its id; "" for none.
     """
 
     def __init__(self, money_of: MoneyOf = lambda _, __: None, currency: str = "USD", link: str = "") -> None:
@@ -78,7 +81,7 @@ class Texts:
         self._currency = currency
         self._link = link
 
-    def of(self, records: Sequence[FlagRecord], own: OwnText | None = None) -> Text:
+    def of(self, records: Sequence[AlertRecord], own: OwnText | None = None) -> Text:
         """The text of a message.
 
         Parameters
@@ -97,19 +100,23 @@ class Texts:
         written = [self._one(record, own or _NONE) for record in records[:RECORDS_MAX]]
         if len(records) == 1:
             return written[0]
+        noun = "finding" if isinstance(records[0], FindingRecord) else "flag"
         parts = [f"{each.title}\n{each.body}" for each in written]
         if len(records) > RECORDS_MAX:
-            parts.append(f"and {plural(len(records) - RECORDS_MAX, 'more flag')}")
+            parts.append(f"and {plural(len(records) - RECORDS_MAX, f'more {noun}')}")
         pipelines = sorted({record.pipeline for record in records})
         where = pipelines[0] if len(pipelines) == 1 else plural(len(pipelines), "pipeline")
-        title = _line(f"{plural(len(records), 'flag')} of {where}")
+        title = _line(f"{plural(len(records), noun)} of {where}")
         fault = next((each.fault for each in written if each.fault), "")
         return Text(title, _bounded("\n\n".join(parts)), fault)
 
-    def _one(self, record: FlagRecord, own: OwnText) -> Text:
+    def _one(self, record: AlertRecord, own: OwnText) -> Text:
         values = self.values(record)
         made, faults = {}, []
-        for name, default in (("title", TITLE), ("body", TEXT)):
+        defaults = (TITLE, TEXT)
+        if isinstance(record, FindingRecord):
+            defaults = (finding_texts.TITLE, finding_texts.TEXT)
+        for name, default in zip(("title", "body"), defaults, strict=True):
             template = getattr(own, name)
             try:
                 made[name] = rendered(template, values).strip() if template is not None else ""
@@ -118,7 +125,7 @@ class Texts:
             made[name] = made.get(name) or rendered(default, values)
         return Text(_line(made["title"]), _bounded(made["body"]), "; ".join(faults))
 
-    def values(self, record: FlagRecord) -> dict[str, Any]:
+    def values(self, record: AlertRecord) -> dict[str, Any]:
         """What a template may name, by name.
 
         Parameters
@@ -129,12 +136,21 @@ class Texts:
         Returns
         -------
         dict
-            `flag`, `change`, `pipeline`, `run`, `name`, `owner`, `labels`, `stage`, `jobs`, `p_push`, `reasons`,
-            `cost`, `cost_left`, `consequence`, `keep`, `outcome`, `ended`, `cause`, `budget`, `link`: texts, but for
-            `labels` (name to text) and `reasons` and `jobs` (lists of texts).
+            `templates.NAMES`: texts, but for `labels` (name to text) and `reasons`, `jobs` and `trainings` (lists of
+            texts). What the record has not is empty.
         """
+        link = self._link.replace("{flag}", record.subject) if self._link else ""
+        if isinstance(record, FindingRecord):
+            values = finding_texts.finding_values(record, self._currency, link)
+        else:
+            values = self._flag_values(record, link)
+        return {name: _short(values[name]) for name in NAMES}
+
+    def _flag_values(self, record: FlagRecord, link: str) -> dict[str, Any]:
         first = record.graphlets[0] if record.graphlets else None
-        values = {
+        return {
+            **dict.fromkeys(finding_texts.ONLY_FINDINGS, ""),
+            **{name: [] for name in finding_texts.ONLY_FINDINGS_LISTS},
             "flag": record.flag,
             "change": record.change.value,
             "pipeline": record.pipeline,
@@ -154,21 +170,22 @@ class Texts:
             "ended": _ENDED.get(record.outcome, "") if record.outcome is not None else "",
             "cause": GUARDS.get(record.cause or "", CAUSES.get(record.cause or "", record.cause or "")),
             "budget": budget_name(record.budget),
-            "link": self._link.replace("{flag}", record.flag) if self._link else "",
+            "link": link,
         }
-        return {name: _short(value) for name, value in values.items()}
 
     def _priced(self, record: FlagRecord, node_seconds: float) -> str:
         return cost(node_seconds, self._money_of(record, node_seconds), self._currency)
 
 
-def check_text(own: OwnText | None) -> None:
-    """Checks the templates of a subscription, by what they write of examples of every change.
+def check_text(own: OwnText | None, types: Collection[EventType] = FLAG_TYPES) -> None:
+    """Checks the templates of a subscription, by what they write of examples of every change of flags or findings.
 
     Parameters
     ----------
     own
         The templates; None: there are none.
+    types
+        What the subscription asks for: its templates are tried with these.
 
     Raises
     ------
@@ -187,6 +204,8 @@ def check_text(own: OwnText | None) -> None:
         except TemplateError as error:
             raise SubscriptionError(f"text.{name}", str(error)) from None
         for what, record in example_records():
+            if type_of(record) not in types:
+                continue
             try:
                 length = len(rendered(template, texts.values(record)).strip())
             except TemplateError as error:

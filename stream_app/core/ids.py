@@ -1,16 +1,17 @@
-"""The ids of graphlets and verdicts, made of names that may hold any character.
+"""The ids of graphlets, verdicts and findings, made of names that may hold any character.
 
 A graphlet's id is `<pipeline>/<trainer>`; before its trainer is known it is `<pipeline>/run:<run>`. The first slash
 ends the pipeline, so a slash in a pipeline's name is escaped. `run:` marks a run, so a colon in a trainer's id is
 escaped too. The escapes are those of JSON pointers (RFC 6901), `~0` for `~` and `~1` for `/`, with `~2` for `:` added;
-none of them needs quoting in a URL. Names without these characters stay as they are.
+none of them needs quoting in a URL. Names without these characters stay as they are. A finding's id is
+`<pipeline>/finding:<kind>`, which no graphlet has.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-_RUN = "run:"
+_RUN, _FINDING = "run:", "finding:"
 
 
 class GraphletName(NamedTuple):
@@ -112,6 +113,51 @@ def parse_graphlet_id(graphlet: str) -> GraphletName | None:
         found = GraphletName(name, _plain(rest), None)
         same = graphlet_id(name, found.trainer or "")
     return found if slash and same == graphlet else None
+
+
+def finding_id(pipeline: str, kind: str) -> str:
+    """The id of a finding.
+
+    Parameters
+    ----------
+    pipeline
+        The name of the pipeline.
+    kind
+        The rule that made it.
+
+    Returns
+    -------
+    str
+        The id, unique over all pipelines; no graphlet has it.
+
+    Examples
+    --------
+    >>> finding_id("team/ads", "no_push")
+    'team~1ads/finding:no_push'
+    """
+    return f"{_escaped(pipeline, '/', '~1')}/{_FINDING}{kind}"
+
+
+def pipeline_of_finding(name: str) -> str | None:
+    """The pipeline in the id of a finding.
+
+    Parameters
+    ----------
+    name
+        The id.
+
+    Returns
+    -------
+    str or None
+        None when the text is not an id that `finding_id` makes.
+
+    Examples
+    --------
+    >>> pipeline_of_finding("team~1ads/finding:no_push"), pipeline_of_finding("ads/train")
+    ('team/ads', None)
+    """
+    pipeline, _, rest = name.partition("/")
+    return _plain(pipeline) if rest.startswith(_FINDING) else None
 
 
 def old_graphlet_id(pipeline: str, trainer: str | None, run: str | None) -> str:

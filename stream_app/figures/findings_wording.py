@@ -3,13 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from stream_app.analysis.findings import ActKind, EffectFigures, FindingFigures, Kind
+from stream_app.analysis.findings import ActKind, FindingFigures, Kind
 from stream_app.analysis.summary import FindingLine
 from stream_app.figures.numbers import count, hours, node_hours, plural
 
+
+class FoundEffect(Protocol):
+    """What is told of an effect; see `EffectFigures`."""
+
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def saved_a_month(self) -> float: ...
+    @property
+    def pushes(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def delayed(self) -> int: ...
+    @property
+    def delay_median(self) -> float | None: ...
+    @property
+    def delay_worst(self) -> float | None: ...
+
+
+class Found(Protocol):
+    """What is told of a finding, be it a figure or a record; see `FindingFigures`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def since(self) -> str: ...
+    @property
+    def last(self) -> str: ...
+    @property
+    def trainings(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def act(self) -> str: ...
+    @property
+    def parameter(self) -> int | None: ...
+    @property
+    def effect(self) -> FoundEffect: ...
+
+
 #: What is wrong, as a headline.
-TITLES: Mapping[Kind, str] = {
+TITLES: Mapping[str, str] = {
     Kind.NO_PUSH: "Trains and does not push",
     Kind.TRAINS_TOO_OFTEN: "Trains more often than it pushes",
     Kind.SAME_FAILURE: "The same code fails again",
@@ -20,7 +62,7 @@ TITLES: Mapping[Kind, str] = {
     Kind.SILENT: "The next run is overdue",
 }
 #: What to do where no act is recommended.
-LOOKS: Mapping[Kind, str] = {
+LOOKS: Mapping[str, str] = {
     Kind.NO_PUSH: "look whether its pushes are reported: no deploy execution was seen",
     Kind.TRAINS_TOO_OFTEN: "look at its trainings one by one: every slower pace would have lost too many pushes",
     Kind.SAME_FAILURE: "look why it fails: the same code has trained in between, or later",
@@ -28,16 +70,22 @@ LOOKS: Mapping[Kind, str] = {
     Kind.UNCHANGED: "look what makes these trainings differ: without them too many pushes would have been lost",
     Kind.SILENT: "look whether it is still scheduled",
 }
+#: What to do, of acts without a parameter.
+ACTS: Mapping[str, str] = {
+    ActKind.SKIP_UNCHANGED: "train only when the data or the code has changed",
+    ActKind.ADD_VALIDATION: "add a validator after the trainer",
+    ActKind.STOP_PIPELINE: "stop the pipeline",
+}
 _EVERY = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth"}
 _SECONDS = 3600
 
 
-def title(finding: FindingFigures) -> str:
+def title(finding: Found) -> str:
     """What is wrong, as a headline."""
-    return TITLES[finding.kind]
+    return TITLES.get(finding.kind, finding.kind)
 
 
-def sentence(finding: FindingFigures) -> str:
+def sentence(finding: Found) -> str:
     """What was found, in one or two sentences.
 
     Parameters
@@ -47,46 +95,44 @@ def sentence(finding: FindingFigures) -> str:
     """
     number, pushes = finding.count, finding.effect.pushes
     since = finding.since[:10]
-    if finding.kind is Kind.NO_PUSH:
+    if finding.kind == Kind.NO_PUSH:
         return f"None of {plural(number, 'graphlet')} since {since} was pushed."
-    if finding.kind is Kind.TRAINS_TOO_OFTEN:
+    if finding.kind == Kind.TRAINS_TOO_OFTEN:
         return (
             f"{plural(finding.trainings, 'training')} for {plural(pushes, 'push')}. At the pace of the pushes, "
             f"{plural(number, 'training')} without a push would not have run."
         )
-    if finding.kind is Kind.SAME_FAILURE:
+    if finding.kind == Kind.SAME_FAILURE:
         return f"{plural(number, 'training')} failed with code that had failed before, since {since}."
-    if finding.kind is Kind.NOT_BLESSED:
+    if finding.kind == Kind.NOT_BLESSED:
         return f"Validation has refused {plural(number, 'model')} in a row since {since}."
-    if finding.kind is Kind.UNCHANGED:
+    if finding.kind == Kind.UNCHANGED:
         return f"{plural(number, 'training')} had the data and the code of the model before, since {since}."
-    if finding.kind is Kind.NOT_VALIDATED:
+    if finding.kind == Kind.NOT_VALIDATED:
         return f"{plural(number, 'model')} since {since}: no validator judged any of them, and none was pushed."
-    if finding.kind is Kind.PUSHED_UNVALIDATED:
+    if finding.kind == Kind.PUSHED_UNVALIDATED:
         return f"{plural(number, 'model')} since {since} reached serving without a validator."
+    if finding.kind != Kind.SILENT:
+        return f"{plural(number, 'training')} since {since}."  # of a later release
     return f"The last run began on {finding.last[:16].replace('T', ' ')} UTC, {plural(number, 'usual interval')} ago."
 
 
-def act(finding: FindingFigures) -> str:
+def act(finding: Found) -> str:
     """What is recommended, without its effect."""
     parameter = finding.parameter or 1
-    if finding.act is ActKind.TRAIN_EVERY:
+    if finding.act == ActKind.TRAIN_EVERY:
         return f"train every {_EVERY.get(parameter, f'{parameter}th')} run"
-    if finding.act is ActKind.FIX_CODE:
-        again = "a failure" if finding.kind is Kind.SAME_FAILURE else "a refused model"
+    if finding.act == ActKind.FIX_CODE:
+        again = "a failure" if finding.kind == Kind.SAME_FAILURE else "a refused model"
         if parameter > 1:
-            again = f"{parameter} {'failures' if finding.kind is Kind.SAME_FAILURE else 'refused models'} in a row"
+            again = f"{parameter} {'failures' if finding.kind == Kind.SAME_FAILURE else 'refused models'} in a row"
         return f"after {again}, train again only with new code"
-    if finding.act is ActKind.LOOK:
-        return LOOKS[finding.kind]
-    return {
-        ActKind.SKIP_UNCHANGED: "train only when the data or the code has changed",
-        ActKind.ADD_VALIDATION: "add a validator after the trainer",
-        ActKind.STOP_PIPELINE: "stop the pipeline",
-    }[finding.act]
+    if finding.act == ActKind.LOOK:
+        return LOOKS.get(finding.kind, "look at it")
+    return ACTS.get(finding.act, finding.act)
 
 
-def effect(found: EffectFigures) -> str:
+def effect(found: FoundEffect) -> str:
     """What an act that skips trainings would have done, such as `412 node-hours a month, no push would have been lost`.
 
     Parameters
@@ -109,7 +155,7 @@ def effect(found: EffectFigures) -> str:
     return ", ".join(parts)
 
 
-def advice(finding: FindingFigures) -> str:
+def advice(finding: Found) -> str:
     """What is recommended with what it would have done, such as `train every third run: 412 node-hours a month, ...`.
 
     Parameters

@@ -18,7 +18,8 @@ from typing import IO, Any
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord, cloud_event
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.records import cloud_event
 from stream_app.alerts.tracking import FlagTracker
 from stream_app.core.outputs import Example, Verdict
 from stream_app.errors import OptionsError

@@ -12,11 +12,11 @@ import orjson
 
 from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.feed import FlagFeed
-from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import default_subscription
+from stream_app.alerts.records import AlertRecord, record_from_dict
 from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
@@ -66,7 +66,7 @@ class Alerts:
         settings: AlertSettings | None = None,
         on_attempt: Callable[[str, Result, float], None] = lambda *_: None,
         on_changes: Callable[[Changes], None] = lambda _: None,
-        on_record: Callable[[FlagRecord], None] = lambda _: None,
+        on_record: Callable[[AlertRecord], None] = lambda _: None,
         on_warning: Callable[[str], None] = lambda _: None,
         clocks: Clocks | None = None,
     ) -> None:
@@ -153,7 +153,7 @@ class Alerts:
             for number, logged_ms, record in found:
                 made = None
                 if not self.subscriptions.forgetting.has(record.owner):
-                    made = self._owners.due(record.owner, self.notifier.registered, self._clocks.now_ms())
+                    made = self._owners.due(record, self.notifier.registered, self._clocks.now_ms())
                 if made is not None:
                     self.notifier.put(made)
                     self.notifier.audit(self._owners.audit(made))

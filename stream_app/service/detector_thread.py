@@ -30,6 +30,7 @@ from stream_app.errors import MalformedEvent, StateError
 from stream_app.provenance.nearest import PastStages
 from stream_app.service.availability import Availability
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
+from stream_app.service.findings import FINDINGS, Findings
 from stream_app.service.flag_outbox import FLAG, FlagOutbox, Flags
 from stream_app.service.issued_verdicts import IssuedVerdicts
 from stream_app.service.settings import EmbeddedSettings
@@ -125,7 +126,7 @@ class Embedded:
             except (StateError, orjson.JSONDecodeError, TypeError, ArithmeticError) as error:
                 raise StateError(f"{self._log.path}: example {number} cannot be read: {error}") from None
         rows = self._log.rows()
-        own = {key: row for key, row in rows.items() if not key.startswith((FLAG, FLEET))}
+        own = {key: row for key, row in rows.items() if not key.startswith((FLAG, FINDINGS, FLEET))}
         self.detector = Detector.load(self.settings.detector, own, self.learner)
         #: The time of the entry that is being applied.
         self._applying_ms = 0
@@ -135,6 +136,7 @@ class Embedded:
             self._flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
             #: The sums of every pipeline.
             self.fleet = follow_fleet(self.detector, self.settings.fleet, rows)
+            self.findings = Findings(rows, self.fleet, self.settings)
         except StateError as error:
             raise StateError(f"{self._log.path}: {error}") from None
         self._behind = deque(self._log.after(self._changes.applied))
@@ -356,6 +358,8 @@ class Embedded:
         outputs = self.detector.tick(now_ms)
         self._issued.drop_before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms), self._changes)
         self.flags_evicted += self._flags.forget(now_ms)
+        for record in self.findings.tick(self.detector, now_ms):
+            self._flags.add(record, now_ms, self._changes)
         return outputs
 
     def _delete_old_entries(self) -> bool:
@@ -373,6 +377,7 @@ class Embedded:
             changes.rows.update(self.detector.take_rows())
             changes.rows.update(self.fleet.take_rows())
             self._flags.take_rows(changes)
+            self.findings.take_rows(changes)
         changes.flags_done = max(changes.flags_done, self.outbox.take_done())
         try:
             if changes.applied == self._log.applied() and not changes.flags_done:

@@ -1,5 +1,7 @@
 """The flags of an embedded detector: their state in its rows, and the records that wait to be handed on.
 
+Records of findings wait among those of flags.
+
 Records are saved together with the state that they follow from, and deleted after whoever sends them has stored them.
 So a crash at any moment neither loses one nor makes another of the same id.
 """
@@ -9,13 +11,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord, record_to_dict
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.records import AlertRecord, record_to_dict
 from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.outputs import Example, Verdict
 from stream_app.service.event_log import Changes, StoredFlag
+
+R = TypeVar("R", bound=AlertRecord)
 
 #: Prefix of the key of a flag's row; the flag's id follows. The detector reads no key that begins like this.
 FLAG = b"\x00flag/"
@@ -51,11 +57,11 @@ class Flags:
 
     def verdict(self, verdict: Verdict, log_ms: int, changes: Changes) -> FlagRecord | None:
         """Applies a verdict; see `FlagTracker.verdict`."""
-        return self._add(self._tracker.verdict(verdict, log_ms), log_ms, changes)
+        return self.add(self._tracker.verdict(verdict, log_ms), log_ms, changes)
 
     def example(self, example: Example, log_ms: int, changes: Changes) -> FlagRecord | None:
         """Applies an outcome; see `FlagTracker.example`."""
-        return self._add(self._tracker.example(example, log_ms), log_ms, changes)
+        return self.add(self._tracker.example(example, log_ms), log_ms, changes)
 
     def forget(self, log_ms: int) -> int:
         """Forgets flags that nothing has changed for long; returns how many of them were open.
@@ -71,7 +77,18 @@ class Flags:
         """Adds the rows of flags that have changed since the last call."""
         changes.rows.update((FLAG + flag.encode(), row) for flag, row in self._tracker.take_rows())
 
-    def _add(self, record: FlagRecord | None, log_ms: int, changes: Changes) -> FlagRecord | None:
+    def add(self, record: R | None, log_ms: int, changes: Changes) -> R | None:
+        """Adds a record to the changes, and returns it; None: there is none.
+
+        Parameters
+        ----------
+        record
+            Of a flag or a finding.
+        log_ms
+            Log time, in ms since 1970 UTC.
+        changes
+            The changes that are saved.
+        """
         if record is not None:
             self._last += 1
             changes.flags.append(StoredFlag(self._last, log_ms, orjson.dumps(record_to_dict(record))))

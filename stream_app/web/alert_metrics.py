@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.findings import FindingRecord
+from stream_app.alerts.flags import Change
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.saved import Changes
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.sink import Result
@@ -75,7 +77,9 @@ def measured_alerts(
     def changed(changes: Changes) -> None:
         metrics.messages(entry.fate.value for _, entry in changes.deliveries)
 
-    def recorded(record: FlagRecord) -> None:
+    def recorded(record: AlertRecord) -> None:
+        if isinstance(record, FindingRecord):
+            return
         ended = None
         if record.is_end and not record.correction:
             ended = record.outcome.value if record.outcome is not None else WITHDRAWN

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from stream_app.alerts.feed import FlagFeed, Page
 from stream_app.alerts.filters import matcher
-from stream_app.alerts.flags import FlagRecord, cloud_event, record_to_dict
+from stream_app.alerts.records import AlertRecord, cloud_event, record_to_dict, type_of
 from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.times import time_to_text
@@ -74,7 +74,7 @@ class FlagRoutes:
         return answer({"entries": [_entry(each) for each in found]})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Flag records as they come, each with its number as the id, from the one after `Last-Event-ID` on."""
+        """Records of flags and findings as they come, each with its number as the id, from after `Last-Event-ID` on."""
         pipeline = queried(request, "pipeline").get("pipeline")
         last = request.headers.get("Last-Event-ID")
         after = number_of(last, "Last-Event-ID", 0, 1 << 62) if last not in (None, "", "0") else None
@@ -123,7 +123,7 @@ def _cut(request: web.Request) -> None:
         request.protocol.abort()
 
 
-def _piece(page: Page, seen: list[tuple[int, FlagRecord]]) -> bytes:
+def _piece(page: Page, seen: list[tuple[int, AlertRecord]]) -> bytes:
     """What is sent of a page."""
     if seen:
         return b"".join(event(number, record) for number, record in seen)
@@ -135,7 +135,7 @@ def _only_id(number: int) -> bytes:
     return b"id: %d\n\n" % number
 
 
-def event(number: int, record: FlagRecord) -> bytes:
+def event(number: int, record: AlertRecord) -> bytes:
     """A record as a server-sent event.
 
     Parameters
@@ -147,7 +147,7 @@ def event(number: int, record: FlagRecord) -> bytes:
     """
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (
         number,
-        record.change.value.encode(),
+        type_of(record).encode(),
         orjson.dumps(cloud_event(record)),
     )
 

@@ -354,7 +354,7 @@ def test_every_record_is_sent_or_has_its_reason(
         elif kind == "wait":
             now_ms += number * 60_000
             if yes:  # an attempt may have been made before the process ended
-                tried.update(*(each.flags for each in box.messages.values()))
+                tried.update(*(each.subjects for each in box.messages.values()))
                 box = restored(box, now_ms)
             box.advance(now_ms)
         else:

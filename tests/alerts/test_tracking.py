@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord, cloud_event, record_from_dict, record_to_dict
+from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord
+from stream_app.alerts.records import cloud_event, record_from_dict, record_to_dict
 from stream_app.alerts.tracking import GRAPHLETS_MAX, MAX_AGE_MS, FlagTracker
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN, Example, Guard, Reason, Verdict, Withdrawal
 from stream_app.errors import StateError

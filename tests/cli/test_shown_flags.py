@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord, record_to_dict
+from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord
+from stream_app.alerts.records import record_to_dict
 from stream_app.web.flag_routes import event
 from tests.alerts.records import NOW, record
 from tests.support.commands import Run

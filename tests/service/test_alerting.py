@@ -12,9 +12,10 @@ import pytest
 
 from stream_app.alerts.access import EVERYBODY
 from stream_app.alerts.clocks import Clocks
-from stream_app.alerts.flags import Change, record_to_dict
+from stream_app.alerts.flags import Change
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.ownership import subscription_id
+from stream_app.alerts.records import record_to_dict
 from stream_app.alerts.registered import register
 from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.settings import AlertSettings

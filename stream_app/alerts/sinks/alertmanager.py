@@ -1,4 +1,4 @@
-"""Alertmanager, by version 2 of its API: an alert fires while the flag is open.
+"""Alertmanager, by version 2 of its API: an alert fires while the flag or finding is open.
 
 References
 ----------
@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.findings import FindingRecord
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.sinks.http import HttpClient, result_of
 from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.alerts.texts import Text
@@ -22,10 +23,10 @@ from stream_app.times import time_to_text
 
 _JSON = {"Content-Type": "application/json", "User-Agent": "stream-app"}
 #: An alert that is not posted again ends after Alertmanager's `resolve_timeout`, so its end is set: far away.
-_OPEN_MS = 40 * DAY_MS
+_OPEN_MS, _FINDING_OPEN_MS = 40 * DAY_MS, 400 * DAY_MS
 #: An end that Alertmanager's clock has not reached is ignored in favour of the former one: an end lies so far back.
 _SKEW_MS = 5 * 60_000
-NAME = "StreamAppRunFlagged"
+NAME, FINDING_NAME = "StreamAppRunFlagged", "StreamAppFinding"
 
 
 class Alertmanager:
@@ -53,8 +54,8 @@ class Alertmanager:
         return result_of(await self._http.post(self._url, orjson.dumps(alerts), _JSON), now)
 
 
-def alert(record: FlagRecord, text: Text, now_ms: int) -> dict[str, Any]:
-    """The alert of a flag. Its labels identify it, so they never change over its life.
+def alert(record: AlertRecord, text: Text, now_ms: int) -> dict[str, Any]:
+    """The alert of a flag or finding. Its labels identify it, so they never change over its life.
 
     Parameters
     ----------
@@ -65,14 +66,15 @@ def alert(record: FlagRecord, text: Text, now_ms: int) -> dict[str, Any]:
     now_ms
         The time in ms since 1970 UTC.
     """
-    ends_ms = now_ms - _SKEW_MS if record.is_end else now_ms + _OPEN_MS
+    if isinstance(record, FindingRecord):
+        labels, open_ms = {"alertname": FINDING_NAME, "finding": record.finding, "kind": record.kind}, _FINDING_OPEN_MS
+    else:
+        labels, open_ms = {"alertname": NAME, "flag": record.flag}, _OPEN_MS
+        if record.run is not None:
+            labels["run"] = record.run
+    ends_ms = now_ms - _SKEW_MS if record.is_end else now_ms + open_ms
     return {
-        "labels": {
-            "alertname": NAME,
-            "flag": record.flag,
-            "pipeline": record.pipeline,
-            **({"run": record.run} if record.run is not None else {}),
-        },
+        "labels": {**labels, "pipeline": record.pipeline},
         "annotations": {
             "summary": text.title,
             "description": text.body,

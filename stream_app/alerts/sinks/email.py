@@ -1,4 +1,4 @@
-"""E-mails through a mail server, one thread a flag."""
+"""E-mails through a mail server, one thread a flag or finding."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Literal
 
-from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.findings import FindingRecord
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.sinks.sink import TIMEOUT_SECONDS, Outgoing, Result, cleaned
+from stream_app.figures.findings_wording import title
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def mail(message: Outgoing, sender: str, to: Sequence[str]) -> EmailMessage:
     Returns
     -------
     email.message.EmailMessage
-        With an id of its own that is the same at every attempt; mails about one flag refer to one another.
+        With an id of its own that is the same at every attempt; mails about one flag or finding refer to one another.
     """
     records = message.records
     made = EmailMessage()
@@ -100,17 +102,20 @@ def mail(message: Outgoing, sender: str, to: Sequence[str]) -> EmailMessage:
     made["Subject"] = _subject(records) if len(records) == 1 else message.text.title
     made["Message-ID"] = _reference(message.id, sender)
     if len(records) == 1:
-        # All mails of a flag refer to one id that no mail has, so that they are a thread whichever of them arrive.
-        made["References"] = made["In-Reply-To"] = _reference(records[0].flag, sender)
+        # All mails about one refer to one id that no mail has, so that they are a thread whichever of them arrive.
+        made["References"] = made["In-Reply-To"] = _reference(records[0].subject, sender)
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(f"{message.text.title}\n\n{message.text.body}\n")
     return made
 
 
-def _subject(records: Sequence[FlagRecord]) -> str:
-    """The subject of all mails of a flag: threads need one."""
+def _subject(records: Sequence[AlertRecord]) -> str:
+    """The subject of all mails of a flag or finding: threads need one."""
     (record,) = records
-    name = f"run {record.run}" if record.run is not None else record.flag
+    if isinstance(record, FindingRecord):
+        name = title(record).lower()
+    else:
+        name = f"run {record.run}" if record.run is not None else record.flag
     return " ".join(f"[stream-app] {record.pipeline}: {name}".split())[:200]
 
 

@@ -1,4 +1,4 @@
-"""A topic of Kafka: CloudEvents, keyed by flag."""
+"""A topic of Kafka: CloudEvents, keyed by what they are about."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KafkaTopic:
 
     async def send(self, message: Outgoing) -> Result:
         """Appends a message; see `Sink.send`."""
-        key = message.records[0].flag.encode()
+        key = message.records[0].subject.encode()
         try:
             await self._append(self._topic, key, orjson.dumps(event_of(message.id, message.records)), message.id)
         except Exception as error:  # clients of Kafka share no base class of errors

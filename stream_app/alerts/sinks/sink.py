@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.texts import Text
 
 #: Seconds that an attempt may take, and characters of an answer that are kept.
@@ -26,11 +26,11 @@ class Outgoing:
     text
         The message in words.
     thread
-        What the sink has kept of the flags' earlier messages, by flag: such as the id of a message in a chat.
+        What the sink has kept of earlier messages, by flag or finding: such as the id of a message in a chat.
     """
 
     id: str
-    records: Sequence[FlagRecord]
+    records: Sequence[AlertRecord]
     text: Text
     thread: Mapping[str, str]
 
@@ -48,7 +48,7 @@ class Result:
     gone
         Whether the sink says that it will never take a message again.
     thread
-        What is to be kept of the flags of the message.
+        What is to be kept of the message, by flag or finding.
     """
 
     reason: str = ""

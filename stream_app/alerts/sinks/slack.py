@@ -1,4 +1,4 @@
-"""Slack: by an incoming webhook, or with a bot's token one message a flag, which is edited through its life.
+"""Slack: by an incoming webhook, or with a bot's token one message a flag or finding, which is edited through its life.
 
 References
 ----------
@@ -79,17 +79,17 @@ class Bot:
         self._api = api
 
     async def send(self, message: Outgoing) -> Result:
-        """Posts a message, or edits the one of its flag; see `Sink.send`."""
-        flag = message.records[0].flag if len(message.records) == 1 else None
-        channel, _, stamp = message.thread.get(flag or "", "").partition(" ")
+        """Posts a message, or edits the one of its flag or finding; see `Sink.send`."""
+        subject = message.records[0].subject if len(message.records) == 1 else None
+        channel, _, stamp = message.thread.get(subject or "", "").partition(" ")
         if stamp:
             result = await self._call("chat.update", {"channel": channel, "ts": stamp, **content(message.text)})
             if result.reason not in ("Slack: message_not_found", "Slack: cant_update_message"):
                 return result
         posted = {"channel": self._channel, **content(message.text)}
-        return await self._call("chat.postMessage", posted, flag)
+        return await self._call("chat.postMessage", posted, subject)
 
-    async def _call(self, method: str, body: dict[str, Any], flag: str | None = None) -> Result:
+    async def _call(self, method: str, body: dict[str, Any], subject: str | None = None) -> Result:
         answer = await self._http.post(f"{self._api}/{method}", orjson.dumps(body), self._headers)
         result = result_of(answer, self._now())
         if not isinstance(answer, Answer) or not result.succeeded:
@@ -101,7 +101,7 @@ class Bot:
             return Result("Slack answered with something else than JSON")
         if said.get("ok") is not True:
             return Result(f"Slack: {cleaned(str(error).encode())}", gone=error in _GONE)
-        return Result(thread={flag: f"{channel} {stamp}"} if flag is not None and stamp else None)
+        return Result(thread={subject: f"{channel} {stamp}"} if subject is not None and stamp else None)
 
 
 def content(text: Text) -> dict[str, Any]:

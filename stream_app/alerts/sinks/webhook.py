@@ -10,7 +10,10 @@ from urllib.parse import quote
 
 import orjson
 
-from stream_app.alerts.flags import SOURCE, TYPE, FlagRecord, cloud_event, record_to_dict
+from stream_app.alerts.findings import TYPE as FINDING_TYPE
+from stream_app.alerts.findings import FindingRecord
+from stream_app.alerts.flags import SOURCE, TYPE
+from stream_app.alerts.records import AlertRecord, cloud_event, record_to_dict
 from stream_app.alerts.signing import headers as signed
 from stream_app.alerts.sinks.http import HttpClient, result_of
 from stream_app.alerts.sinks.sink import Outgoing, Result
@@ -80,7 +83,7 @@ def header_id(message_id: str) -> str:
     return f"{quoted[: _ID_MAX - 65]}~{digest}"
 
 
-def event_of(message_id: str, records: Sequence[FlagRecord]) -> dict[str, object]:
+def event_of(message_id: str, records: Sequence[AlertRecord]) -> dict[str, object]:
     """The CloudEvent of a message: that of its record, or a digest of several.
 
     Parameters
@@ -88,16 +91,17 @@ def event_of(message_id: str, records: Sequence[FlagRecord]) -> dict[str, object
     message_id
         The id of the message, which is that of the event of a digest.
     records
-        Its records.
+        Its records: of flags, or of findings.
     """
     if len(records) == 1:
         return cloud_event(records[0])
+    prefix, name = (FINDING_TYPE, "findings") if isinstance(records[0], FindingRecord) else (TYPE, "flags")
     return {
         "specversion": "1.0",
         "id": message_id,
         "source": SOURCE,
-        "type": f"{TYPE}digest",
+        "type": f"{prefix}digest",
         "time": time_to_text(max(record.time_ms for record in records)),
         "datacontenttype": "application/json",
-        "data": {"flags": [record_to_dict(record) for record in records]},
+        "data": {name: [record_to_dict(record) for record in records]},
     }

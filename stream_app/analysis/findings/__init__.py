@@ -8,6 +8,7 @@ from stream_app.analysis.findings.figures import (
 )
 from stream_app.analysis.findings.fleet_findings import FindingRevisions, FleetFindings, ranked
 from stream_app.analysis.findings.history import History
+from stream_app.analysis.findings.looking import look_at
 from stream_app.analysis.findings.pipeline_findings import PipelineFindings, findings_of
 from stream_app.analysis.findings.values import Act, ActKind, Effect, Finding, Kind
 
@@ -26,5 +27,6 @@ __all__ = [
     "PipelineFindings",
     "figures_of_findings",
     "findings_of",
+    "look_at",
     "ranked",
 ]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from stream_app.analysis.findings.effects import effect_of
 from stream_app.analysis.findings.history import History
 from stream_app.analysis.findings.rules import RULES, Draft
-from stream_app.analysis.findings.values import Act, ActKind, Effect, Finding, Kind, finding_id
+from stream_app.analysis.findings.values import Act, ActKind, Effect, Finding, Kind
+from stream_app.core.ids import finding_id
 
 #: Graphlets that a finding names.
 GRAPHLETS_MAX = 20

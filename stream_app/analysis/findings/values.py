@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stream_app.core.ids import graphlet_id
-
 
 class Kind(StrEnum):
     """The rule that made a finding. docs/findings.md defines each."""
@@ -127,26 +125,3 @@ class Finding:
     counted_micros: int
     act: Act
     effect: Effect
-
-
-def finding_id(pipeline: str, kind: Kind) -> str:
-    """The id of a finding.
-
-    Parameters
-    ----------
-    pipeline
-        The name of the pipeline.
-    kind
-        The rule.
-
-    Returns
-    -------
-    str
-        The id, unique over all pipelines; no graphlet has it.
-
-    Examples
-    --------
-    >>> finding_id("team/ads", Kind.NO_PUSH)
-    'team~1ads/finding:no_push'
-    """
-    return f"{graphlet_id(pipeline, '')}finding:{kind}"

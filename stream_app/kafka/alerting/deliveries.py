@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
+from stream_app.alerts.records import AlertRecord, record_from_dict, record_to_dict
 from stream_app.errors import StateError
 from stream_app.kafka.alerting import bodies
 from stream_app.kafka.state.outbox import Message
@@ -32,7 +32,7 @@ class Matched:
     """
 
     subscription: str
-    record: FlagRecord
+    record: AlertRecord
     exact: bool
     logged_ms: int
 
@@ -53,7 +53,7 @@ class Again:
 
     subscription: str
     message: str
-    records: tuple[FlagRecord, ...]
+    records: tuple[AlertRecord, ...]
 
 
 ToDeliver: TypeAlias = Matched | Again

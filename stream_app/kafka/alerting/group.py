@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping
 from functools import partial
 
-from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.forgetting import Erasure, mark_of
 from stream_app.alerts.notifier import SinkOf
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.alerts.sinks.sink import Outgoing, Result
@@ -62,7 +62,7 @@ class NotifierGroup:
         """Adds an entry to the audit log."""
         self._add(audit_message(self._names.alert_log, entry))
 
-    def again(self, name: str, message_id: str, records: Iterable[FlagRecord], _: int) -> None:
+    def again(self, name: str, message_id: str, records: Iterable[AlertRecord], _: int) -> None:
         """Sends a message of a subscription once more."""
         self._add(delivery_of(self._names.deliveries, Again(name, message_id, tuple(records))))
 

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord, record_from_dict, record_to_dict
 from stream_app.alerts.forgetting import Erasure
 from stream_app.alerts.messages import Fate, LogEntry
+from stream_app.alerts.records import AlertRecord, record_from_dict, record_to_dict
 from stream_app.alerts.saved import AuditEntry, Delivery
 from stream_app.errors import StateError
 from stream_app.kafka.alerting import bodies
@@ -39,7 +39,7 @@ class LoggedFlag:
 
     number: int
     logged_ms: int
-    record: FlagRecord
+    record: AlertRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class LoggedAudit:
 Logged: TypeAlias = LoggedFlag | Delivery | LoggedAudit | Erasure
 
 
-def flag_message(topic: str, record: FlagRecord, logged_ms: int) -> Message:
+def flag_message(topic: str, record: AlertRecord, logged_ms: int) -> Message:
     """The record of a flag record.
 
     Parameters
@@ -66,7 +66,7 @@ def flag_message(topic: str, record: FlagRecord, logged_ms: int) -> Message:
         When it was logged, in ms since 1970 UTC.
     """
     body = {"kind": _FLAG, "logged_ms": logged_ms, "record": record_to_dict(record)}
-    return Message(topic, record.flag.encode(), orjson.dumps(body))
+    return Message(topic, record.subject.encode(), orjson.dumps(body))
 
 
 def delivery_message(topic: str, subscription: str, entry: LogEntry) -> Message:

@@ -11,8 +11,8 @@ from functools import partial
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord, record_from_dict
 from stream_app.alerts.matching import Matcher
+from stream_app.alerts.records import AlertRecord, record_from_dict
 from stream_app.alerts.saved import AlertStoreError
 from stream_app.errors import StateError
 from stream_app.kafka.alerting.deliveries import Matched, delivery_of
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 #: Called with each flag record before it is matched: who owns the run may have to be subscribed first. It is called
 #: again where it raises AlertStoreError.
-Before = Callable[[FlagRecord], Awaitable[None]]
+Before = Callable[[AlertRecord], Awaitable[None]]
 
 
 async def pass_on(
@@ -92,7 +92,7 @@ async def pass_on(
         batch.done = True
 
 
-def read_alert(record: Record, counts: NotifierCounts) -> FlagRecord | None:
+def read_alert(record: Record, counts: NotifierCounts) -> AlertRecord | None:
     """The flag record in a record of the topic of alerts; None where there is none, which is counted.
 
     Parameters

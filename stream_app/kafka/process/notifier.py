@@ -16,7 +16,6 @@ from kafka.admin import KafkaAdminClient
 
 from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.feed import FlagFeed
-from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.forgetting import Forgetting
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.matching import Matcher
@@ -24,6 +23,7 @@ from stream_app.alerts.notifier import Notifier, Save
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import default_subscription
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.secrets import Vault
@@ -171,10 +171,10 @@ class NotifierProcess(GroupProcess):
         service = SubscriptionService(group, store, self._texts, settings.alerts.price_of, sinks.check, forgetting)
         owners = OwnerSubscriptions(settings.alerts, lambda: subscriptions.deleted)
 
-        async def subscribe_owner(record: FlagRecord) -> None:
+        async def subscribe_owner(record: AlertRecord) -> None:
             if forgetting.has(record.owner):
                 return
-            made = owners.due(record.owner, subscriptions.registered, self._clocks.now_ms())
+            made = owners.due(record, subscriptions.registered, self._clocks.now_ms())
             if made is None:
                 return
             group.put(made)

@@ -12,7 +12,8 @@ from typing import Protocol
 import orjson
 
 from stream_app import wire
-from stream_app.alerts.flags import Change, FlagRecord, cloud_event
+from stream_app.alerts.flags import Change, FlagRecord
+from stream_app.alerts.records import cloud_event
 from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event

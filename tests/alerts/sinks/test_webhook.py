@@ -13,7 +13,8 @@ import pytest
 import standardwebhooks
 from aiohttp import web
 
-from stream_app.alerts.flags import Change, cloud_event
+from stream_app.alerts.flags import Change
+from stream_app.alerts.records import cloud_event
 from stream_app.alerts.signing import make_secret
 from stream_app.alerts.sinks.sink import ANSWER_MAX, Result
 from stream_app.alerts.sinks.webhook import Webhook, header_id

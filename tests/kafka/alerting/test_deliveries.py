@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.alerts.filters import Facts
-from stream_app.alerts.flags import FlagRecord, record_to_dict
+from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.records import record_to_dict
 from stream_app.alerts.texts import Texts
 from stream_app.kafka.alerting.deliveries import Again, Matched, delivery_of, read_delivery
 from tests.alerts.records import NOW, record

@@ -10,8 +10,9 @@ import orjson
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
-from stream_app.alerts.flags import Change, FlagRecord, cloud_event
+from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.matching import Matcher
+from stream_app.alerts.records import cloud_event
 from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.subscriptions import Subscription, make_subscription
 from stream_app.kafka.alerting.deliveries import Matched, read_delivery

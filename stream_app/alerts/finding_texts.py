@@ -1,0 +1,66 @@
+"""What a finding says, in words: the values that templates may name, and the default templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_app.alerts.findings import FindingRecord
+from stream_app.figures.findings_wording import advice, sentence, title
+from stream_app.figures.numbers import cost
+
+#: Trainings behind a finding that a message names, the last ones.
+TRAININGS_MAX = 5
+
+TITLE = (
+    "{{ name }}{% if change == 'resolved' %} (resolved){% elif cost_a_month %}: {{ cost_a_month }} a month{% endif %}"
+)
+TEXT = (
+    "{% if change == 'resolved' %}This does not hold any more. Before: {{ what }}"
+    "{% else %}"
+    "{{ what }}"
+    "{% if cost_a_month %}\nIt costs {{ cost_a_month }} a month, {{ cost }} so far.{% endif %}\n"
+    "What to do: {{ act }}.\n"
+    "The last trainings behind it: {{ trainings | join(', ') }}."
+    "{% endif %}"
+    "{% if owner %}\nOwner: {{ owner }}.{% endif %}"
+    "{% if link %}\n{{ link }}{% endif %}"
+)
+#: The values of flags that findings have not, and those of findings that flags have not.
+ONLY_FLAGS = (
+    "flag", "run", "stage", "p_push", "cost_left", "consequence", "keep", "outcome", "ended", "cause", "budget",
+)  # fmt: skip
+ONLY_FLAGS_LISTS = ("jobs", "reasons")
+ONLY_FINDINGS, ONLY_FINDINGS_LISTS = ("finding", "kind", "what", "act", "cost_a_month", "since"), ("trainings",)
+
+
+def finding_values(record: FindingRecord, currency: str, link: str) -> dict[str, Any]:
+    """What a template may name of a finding, by name.
+
+    Parameters
+    ----------
+    record
+        The record.
+    currency
+        The currency's code of ISO 4217.
+    link
+        The address of the finding's page; "" for none.
+    """
+    words = title(record)
+    return {
+        **dict.fromkeys(ONLY_FLAGS, ""),
+        **{name: [] for name in ONLY_FLAGS_LISTS},
+        "finding": record.finding,
+        "kind": record.kind,
+        "change": record.change.value,
+        "pipeline": record.pipeline,
+        "name": f"{record.pipeline}: {words[:1].lower()}{words[1:]}",
+        "owner": record.owner,
+        "labels": dict(record.labels),
+        "what": sentence(record),
+        "act": advice(record),
+        "cost": cost(record.cost, record.cost_money, currency),
+        "cost_a_month": cost(record.cost_a_month, record.money_a_month, currency) if record.cost else "",
+        "since": record.since,
+        "trainings": [" ".join(each.split()) for each in record.graphlets[-TRAININGS_MAX:]],
+        "link": link,
+    }
