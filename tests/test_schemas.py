@@ -67,7 +67,7 @@ def _outside_the_calendar(document: Any) -> bool:
         return True
 
 
-@pytest.mark.parametrize("name", ["event", "example", "flag", "graphlet", "outcome", "verdict"])
+@pytest.mark.parametrize("name", ["event", "example", "finding", "flag", "graphlet", "outcome", "verdict"])
 def test_schemas_are_valid_and_so_are_their_examples(name: str) -> None:
     """Each schema conforms to JSON Schema 2020-12 and shows at least one document of its kind."""
     Draft202012Validator.check_schema(SCHEMAS[name])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.alerts.findings import FindingEffect, FindingRecord
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord
 from stream_app.alerts.records import cloud_event, record_from_dict
 from stream_app.alerts.sinks.webhook import event_of
@@ -33,6 +34,7 @@ from stream_app.core.outputs import (
 )
 from stream_app.errors import StateError
 from stream_app.sources.native import decode
+from stream_app.times import time_to_text
 from stream_app.wire import (
     closed_to_dict,
     event_to_dict,
@@ -257,6 +259,45 @@ def test_several_records_are_a_digest(records: list[FlagRecord]) -> None:
     validator("flag").validate(document)
     assert document["id"] == "m@s"
     assert [each["id"] for each in document["data"]["flags"]] == [each.id for each in records]  # type: ignore[index]
+
+
+EFFECTS = st.builds(
+    FindingEffect,
+    skipped=st.integers(0, 99), saved=COSTS, saved_money=st.none() | COSTS, saved_a_month=COSTS,
+    pushes=st.integers(0, 99), lost=st.integers(0, 99), delayed=st.integers(0, 99), delay_median=st.none() | COSTS,
+    delay_worst=st.none() | COSTS,
+)  # fmt: skip
+FINDINGS = st.builds(
+    FindingRecord,
+    finding=NAMES, revision=st.integers(1, 99),
+    change=st.sampled_from([Change.RAISED, Change.REVISED, Change.RESOLVED]), kind=NAMES, pipeline=NAMES, owner=NAMES,
+    labels=st.dictionaries(NAMES, NAMES, max_size=2), since=TIMES.map(time_to_text), last=TIMES.map(time_to_text),
+    trainings=st.integers(0, 99), count=st.integers(0, 99), graphlets=st.lists(NAMES, max_size=3).map(tuple),
+    cost=COSTS, cost_money=st.none() | COSTS, cost_a_month=COSTS, act=NAMES, parameter=st.none() | st.integers(1, 9),
+    effect=EFFECTS, raised_ms=TIMES, time_ms=TIMES,
+)  # fmt: skip
+
+
+@given(FINDINGS)
+def test_a_finding_record_is_a_cloud_event_and_comes_back_as_it_went(record: FindingRecord) -> None:
+    """As that of a flag is; which of the two it is, it tells itself."""
+    document = cloud_event(record)
+    data = orjson.loads(orjson.dumps(document["data"]))
+
+    validator("finding").validate(document)
+    assert (document["id"], document["subject"]) == (record.id, record.finding)
+    assert record_from_dict(data) == record
+    names = _names(FindingRecord, {"raised_ms": "raised", "time_ms": "time"})
+    assert names | {"id", "money_a_month"} == set(document["data"])
+
+
+@given(st.lists(FINDINGS, min_size=2, max_size=4))
+def test_several_findings_are_a_digest_of_their_own(records: list[FindingRecord]) -> None:
+    """With another type than that of flags."""
+    document = event_of("m@s", records)
+
+    validator("finding").validate(document)
+    assert [each["id"] for each in document["data"]["findings"]] == [each.id for each in records]  # type: ignore[index]
 
 
 #: A stage that can be read.

@@ -71,6 +71,8 @@ def _follow(service: Service, pipeline: str | None, limit: int, *, json: bool, o
     shown = {each["flag"]: each["revision"] for each in listed}
     for event in stream:
         record = event["data"]
+        if "flag" not in record:
+            continue  # the stream has findings too
         if record["revision"] > shown.get(record["flag"], 0):
             _print(record, json=json)
 

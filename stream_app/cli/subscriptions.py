@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stream_app.cli.service_client import Service
 
 subscriptions = typer.Typer(
-    help="Subscribe to flags: messages to Slack, by e-mail, to webhooks and more.", rich_markup_mode="rich"
+    help="Subscribe to flags and findings: messages to Slack, by e-mail, to webhooks and more.", rich_markup_mode="rich"
 )
 
 PATH = "/v1/subscriptions"
@@ -177,7 +177,7 @@ def delete(
 def send_test(
     name: _IdArgument, url: UrlFlag = DEFAULT_URL, token_file: TokenFileFlag = None, json: JsonFlag = False
 ) -> None:
-    """Send a made-up flag. The exit code is 1 when it did not arrive.
+    """Send a made-up flag or finding. The exit code is 1 when it did not arrive.
 
     [bold]Example:[/]  stream-app subscriptions test ads-slack
     """
@@ -185,13 +185,13 @@ def send_test(
     if json:
         print_json(result)
     elif result["succeeded"]:
-        typer.echo("a made-up flag was sent, and was taken")
+        typer.echo("a made-up message was sent, and was taken")
         if result["reason"]:
             typer.echo(f"with the default text; {result['reason']}")
     if not result["succeeded"]:
         from stream_app.cli.service_client import ServiceError
 
-        raise ServiceError(f"the made-up flag did not arrive: {result['reason']}")
+        raise ServiceError(f"the made-up message did not arrive: {result['reason']}")
 
 
 @subscriptions.command("rotate-secret")
@@ -219,7 +219,7 @@ def preview(
     token_file: TokenFileFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Count what a subscription, or a draft, would have sent over the days for which flags are kept.
+    """Count what a subscription, or a draft, would have sent over the days for which records are kept.
 
     [bold]Example:[/]  stream-app subscriptions preview --pipeline 'ads-*' --set delivery.digest=day
     """
@@ -240,7 +240,8 @@ def preview(
 
     money = f" worth {made['money']:,.2f}" if made.get("money") is not None else ""
     sent, flags = plural(made["messages"], "message"), plural(made["flags"], "flag")
-    typer.echo(f"over the last {made['days']} days: {sent} about {flags}")
+    findings = f" and {plural(made['findings'], 'finding')}" if made.get("findings") else ""
+    typer.echo(f"over the last {made['days']} days: {sent} about {flags}{findings}")
     typer.echo(f"with {made['node_hours']:,.1f} node-hours ahead{money}; {made['pushed']:,} of the runs were pushed")
     for reason, count in sorted(made["dropped"].items()):
         typer.echo(f"not sent, {reason}: {count:,}")

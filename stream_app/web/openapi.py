@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from stream_app.alerts.filters import TEXTS
 from stream_app.alerts.flags import Change, FlagOutcome
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import HIDDEN
@@ -57,7 +58,7 @@ def document() -> Json:
         "info": {
             "title": "stream-app: alerts",
             "version": "1",
-            "description": "Subscriptions to flags, what they were sent, and the flags themselves.",
+            "description": "Subscriptions to flags and findings, what they were sent, and the flags themselves.",
         },
         "security": [{}, {"token": []}],
         "paths": _paths(),
@@ -114,7 +115,7 @@ def _action_paths() -> Json:
         f"{ONE}/test": {
             "parameters": [_ID],
             "post": _operation(
-                "testSubscription", "Sends a made-up flag.",
+                "testSubscription", "Sends a made-up flag or finding.",
                 {"200": _object({"succeeded": {"type": "boolean"}, "reason": _TEXT}, "succeeded", "reason")},
                 more=("404",),
             ),
@@ -176,7 +177,7 @@ def _flag_paths() -> Json:
         },
         STREAM: {
             "get": _operation(
-                "streamFlags", "Sends flag records as they come: CloudEvents, whose ids a client returns to go on.",
+                "streamFlags", "Sends records as they come: CloudEvents, whose ids a client returns to go on.",
                 {"200": _TEXT},
                 [_query("pipeline", _TEXT), _header("Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"})],
                 answer=EVENT_STREAM,
@@ -261,11 +262,11 @@ def _schemas() -> Json:
         ),
         "Preview": _object(
             {
-                "days": _NUMBER, "messages": _COUNT, "flags": _COUNT, "pushed": _COUNT,
+                "days": _NUMBER, "messages": _COUNT, "flags": _COUNT, "findings": _COUNT, "pushed": _COUNT,
                 "node_hours": {"type": "number"}, "money": {"type": ["number", "null"]},
                 "dropped": {"type": "object", "additionalProperties": _COUNT},
             },
-            "days", "messages", "flags", "pushed", "node_hours", "money", "dropped",
+            "days", "messages", "flags", "findings", "pushed", "node_hours", "money", "dropped",
         ),
         "Delivered": _object(
             {
@@ -313,7 +314,7 @@ _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 def _accept_texts(model: Json) -> None:
     """One text stands for a list of one in a filter that is sent."""
-    for name in ("pipeline", "owner", "stage", "cause"):
+    for name in TEXTS:
         model["properties"][name]["anyOf"].append({"type": "string", "minLength": 1, "maxLength": 500})
 
 

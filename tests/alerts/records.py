@@ -1,10 +1,13 @@
-"""Flag records for tests."""
+"""Records of flags and findings for tests."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from stream_app.alerts.examples import example_finding
+from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord
+from stream_app.core.ids import finding_id
 from stream_app.core.outputs import Reason
 
 NOW = 1_780_000_000_000
@@ -41,5 +44,20 @@ def record(revision: int = 1, change: Change = Change.RAISED, flag: str = "p/run
         time_ms=NOW,
         outcome=FlagOutcome.NOT_PUSHED if change is Change.RESOLVED else None,
         cause={Change.WITHDRAWN: "recovered", Change.RESOLVED: "run_ended"}.get(change),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def finding(revision: int = 1, change: Change = Change.RAISED, pipeline: str = "p", **changes: object) -> FindingRecord:
+    """A record of a finding of pipeline p, which trains too often."""
+    made = replace(
+        example_finding(NOW),
+        finding=finding_id(pipeline, "trains_too_often"),
+        revision=revision,
+        change=change,
+        pipeline=pipeline,
+        owner="ann",
+        labels={"team": "ads"},
+        graphlets=tuple(f"{pipeline}/t{number}" for number in range(8)),
     )
     return replace(made, **changes)  # type: ignore[arg-type]

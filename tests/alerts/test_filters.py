@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.alerts.filters import CONDITIONS_MAX, Facts, Filter
+from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.matching import Matcher
 from stream_app.alerts.subscriptions import SubscriptionError, make_subscription
-from tests.alerts.records import NOW, record
+from tests.alerts.records import NOW, finding, record
 
 FACTS = Facts(
     pipeline="ads-ranking",
@@ -91,6 +92,71 @@ def test_a_filter_that_is_wrong_names_its_field(given_filter: object, field: str
     assert CONDITIONS_MAX >= 50
 
 
+@pytest.mark.parametrize(
+    ("given_filter", "holds"),
+    [
+        ({}, True),
+        ({"pipeline": "p", "owner": "a*", "labels": {"team": "ad?"}}, True),
+        ({"labels": {"team": "search"}}, False),
+        ({"kind": "trains_*"}, True),
+        ({"kind": ["no_push", "silent"]}, False),
+        ({"node_hours_a_month": {"at_least": 15}}, True),
+        ({"node_hours_a_month": {"at_least": 15.1}}, False),
+        ({"money_a_month": {"at_least": 30, "below": 31}}, True),
+        ({"money_a_month": {"below": 30}}, False),
+        ({"age_hours": {"at_least": 2, "below": 3}}, True),
+        ({"age_hours": {"at_least": 3}}, False),
+        ({"stage": "*"}, False),
+        ({"cause": "*"}, False),
+        ({"p_push": {"at_least": 0}}, False),
+        ({"p_push": {"below": 1}}, False),
+        ({"node_hours_left": {"at_least": 0}}, False),
+        ({"money_left": {"below": 1e9}}, False),
+        ({"not": {"p_push": {"at_least": 0}}}, True),
+        ({"any": [{"p_push": {"below": 1}}, {"kind": "*"}]}, True),
+        ({"all": [{"p_push": {"below": 1}}, {"kind": "*"}]}, False),
+    ],
+)
+def test_a_filter_of_findings_asks_what_findings_have(given_filter: dict[str, Any], holds: bool) -> None:
+    """What only flags have holds for none."""
+    facts = Facts.of(finding(time_ms=NOW + 2 * 3_600_000), price=5.0)
+
+    assert Filter.model_validate(given_filter).compile()(facts) is holds
+
+
+@pytest.mark.parametrize(
+    "condition", [{"kind": "*"}, {"node_hours_a_month": {"at_least": 0}}, {"money_a_month": {"below": 1}}]
+)
+def test_what_only_findings_have_holds_for_no_flag(condition: dict[str, Any]) -> None:
+    """Nor does money where there is no price."""
+    assert not Filter.model_validate(condition).compile()(Facts.of(record(), price=5.0))
+    assert not Filter.model_validate({"money_a_month": {"at_least": 0}}).compile()(Facts.of(finding(cost_money=None)))
+
+
+def test_records_reach_those_who_ask_for_their_type() -> None:
+    """Flags and findings alike; whoever asks for nothing hears of flags."""
+    both = ["raised", "finding.raised"]
+    matcher = Matcher(
+        make_subscription({"id": name, "name": name, "owner": "ann", "sink": SINK, **more})
+        for name, more in {
+            "default": {},
+            "both": {"types": both},
+            "findings": {"types": ["finding.raised", "finding.resolved"], "filter": {"kind": "trains_too_often"}},
+            "silent": {"types": ["finding.raised"], "filter": {"kind": "silent"}},
+            "mixed": {"types": both, "filter": {"any": [{"kind": "trains_*"}, {"p_push": {"below": 0.1}}]}},
+        }.items()
+    )
+
+    def found(each: FlagRecord | FindingRecord) -> set[str]:
+        return {match.subscription.id for match in matcher.match(each)}
+
+    assert found(record()) == {"default", "both", "mixed"}
+    assert found(finding()) == {"both", "findings", "mixed"}
+    assert found(finding(2, Change.RESOLVED)) == {"findings"}
+    assert found(record(2, Change.RESOLVED)) == {"default"}
+
+
+SINK = {"kind": "kafka", "topic": "t"}
 NAMES = st.sampled_from(["a", "ab", "abc", "b", "ads-x", "ads-y"])
 GLOBS = st.one_of(NAMES, st.sampled_from(["*", "a*", "ads-*", "?b*", "[ab]", "ads-[xy]", "*c"]))
 RANGES = st.sampled_from([{"at_least": 1}, {"below": 1}, {"at_least": 0.5, "below": 2}])

@@ -24,7 +24,7 @@ def test_the_defaults_are_right_for_most() -> None:
     """Every change of every flag, held for two minutes."""
     made = make_subscription(BASE)
 
-    assert made.types == tuple(Change)
+    assert tuple(each.value for each in made.types) == tuple(each.value for each in Change)
     assert made.filter.conditions() == 0
     assert (made.state, made.delivery.min_hold_seconds, made.delivery.time_zone) == ("active", 120.0, "UTC")
 
@@ -50,6 +50,8 @@ def test_the_defaults_are_right_for_most() -> None:
         ({"types": []}, "types"),
         ({"types": ["flagged"]}, "types.0"),
         ({"types": "raised"}, "types"),
+        ({"types": ["finding.withdrawn"]}, "types.0"),
+        ({"types": ["raised", "finding"]}, "types.1"),
         ({"state": "asleep"}, "state"),
         ({"managed_by": "a b"}, "managed_by"),
         ({"color": "red"}, "color"),
@@ -166,3 +168,48 @@ def test_what_is_no_url_of_a_sink_is_refused(url: str) -> None:
     """With an error that a person understands."""
     with pytest.raises(ValueError, match=r"\w"):
         checked_url(url)
+
+
+FINDINGS = ["finding.raised", "finding.resolved"]
+
+
+@pytest.mark.parametrize(
+    ("types", "chosen", "field"),
+    [
+        (FINDINGS, {"p_push": {"below": 0.1}}, "filter.p_push"),
+        (FINDINGS, {"stage": "train"}, "filter.stage"),
+        (FINDINGS, {"cause": "pushed"}, "filter.cause"),
+        (FINDINGS, {"node_hours_left": {"at_least": 1}}, "filter.node_hours_left"),
+        (FINDINGS, {"money_left": {"at_least": 1}}, "filter.money_left"),
+        (FINDINGS, {"any": [{"owner": "a"}, {"stage": "train"}]}, "filter.any.1.stage"),
+        (FINDINGS, {"all": [{"not": {"p_push": {"below": 1}}}]}, "filter.all.0.not.p_push"),
+        (FINDINGS, {"kind": "no_push", "not": {"any": [{"cause": "x"}]}}, "filter.not.any.0.cause"),
+        (["raised"], {"kind": "no_push"}, "filter.kind"),
+        (["raised", "resolved"], {"money_a_month": {"at_least": 1}}, "filter.money_a_month"),
+        (["withdrawn"], {"any": [{"node_hours_a_month": {"below": 1}}]}, "filter.any.0.node_hours_a_month"),
+        (None, {"kind": "no_push"}, "filter.kind"),
+    ],
+)
+def test_a_condition_that_can_never_hold_is_refused(
+    types: list[str] | None, chosen: dict[str, Any], field: str
+) -> None:
+    """What only flags have where findings alone are asked for, and the other way round."""
+    more: dict[str, Any] = {"types": types} if types is not None else {}
+    with pytest.raises(SubscriptionError, match=r"only (flags|findings) have it") as raised:
+        make_subscription({**BASE, **more, "filter": chosen})
+
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("types", "chosen"),
+    [
+        (FINDINGS, {"pipeline": "a*", "owner": "x", "labels": {"team": "ads"}, "age_hours": {"at_least": 1}}),
+        (FINDINGS, {"kind": ["no_push", "later_*"], "node_hours_a_month": {"at_least": 1}}),
+        ([*FINDINGS, "raised"], {"any": [{"kind": "*"}, {"p_push": {"below": 0.1}}]}),
+        (["finding.revised"], {"not": {"kind": "silent"}}),
+    ],
+)
+def test_what_may_hold_is_accepted(types: list[str], chosen: dict[str, Any]) -> None:
+    """Kinds are not checked: there may be more of them some day."""
+    assert make_subscription({**BASE, "types": types, "filter": chosen}).filter.conditions()

@@ -106,7 +106,7 @@ def test_own_words_are_refused_by_name_or_sent(run: Run, service: ServedSubscrip
     assert run("subscriptions", "create", "-f", "right.toml").code == 0
     tested = run("subscriptions", "test", "own")
     ((_, message),) = service.sinks.sent
-    assert (tested.out, message.text.title) == ("a made-up flag was sent, and was taken\n", "Mine: example")
+    assert (tested.out, message.text.title) == ("a made-up message was sent, and was taken\n", "Mine: example")
 
 
 def test_own_words_that_fail_are_named_by_a_trial(run: Run, service: ServedSubscriptions) -> None:
