@@ -29,9 +29,9 @@ class AlertOptions(BaseModel):
     allowed_networks: Annotated[tuple[str, ...], *TABLE] = ()
     #: How many hours the event time of a verdict may be in the past for a flag to be raised.
     max_age_hours: float = Field(default=1.0, gt=0, le=1_000_000)
-    #: The address of a flag's page, with `{flag}` for its id; messages end with it.
+    #: The address of a page about a flag or finding, with `{flag}` for its id; messages end with it.
     link: str = Field(default="", max_length=1_000)
-    #: Whether everybody in the file of owners is subscribed to the flags of their runs.
+    #: Whether everybody in the file of owners is subscribed to the flags of their runs, and once a week to findings.
     owners: bool = False
     #: The mail server; without a host no e-mail is sent.
     mail_host: str | None = Field(default=None, min_length=1)
