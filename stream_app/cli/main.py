@@ -14,6 +14,7 @@ from typing import Annotated, cast
 import typer
 
 from stream_app.cli import (
+    advise,
     analyze,
     check,
     deliveries,
@@ -54,6 +55,7 @@ app.command()(replay.replay)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(analyze.analyze)
+app.command()(advise.advise)
 app.command()(lineage.lineage)
 app.command()(serve.serve)
 app.command()(follow.follow)

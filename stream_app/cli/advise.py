@@ -1,0 +1,144 @@
+"""`stream-app advise`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.cli.assembly import attribution_of, settings_of, sources_of
+from stream_app.cli.flags import (
+    BudgetFlag,
+    ConfigFlag,
+    Format,
+    FormatFlag,
+    JsonFlag,
+    ModeFlag,
+    NowFlag,
+    load_options,
+    print_json,
+    time_of,
+)
+from stream_app.cli.stores import SOURCES_HELP, stores_of
+from stream_app.errors import OptionsError
+
+if TYPE_CHECKING:
+    from stream_app.analysis.figures import Figures
+    from stream_app.options import Options
+
+
+def advise(
+    files: Annotated[list[str], typer.Argument(metavar="SOURCE...", help=SOURCES_HELP, show_default=False)],
+    canary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PIPELINE",
+            help="Measure what acting on this pipeline did, against pipelines like it; needs --since.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DAY", help="The day on which acting on it began, such as 2026-03-02.", show_default=False
+        ),
+    ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PIPELINE", help="A pipeline to compare it with (chosen if not set).", show_default=False),
+    ] = None,
+    format: FormatFlag = Format.AUTO,  # noqa: A002 - the flag's name
+    config: ConfigFlag = None,
+    mode: ModeFlag = None,
+    budget: BudgetFlag = None,
+    now: NowFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Read one's own history, and say in one line what to do next: observe, warn, or act, with the evidence.
+
+    [bold]Example:[/]  stream-app advise events-*.jsonl.gz
+    """
+    if (canary is None) != (since is None) or (control and canary is None):
+        raise OptionsError("--canary and --since go together, --control with them")
+    options = load_options(config, mode, budget)
+    found, faults = _replayed(files, format, options, time_of(now), quiet=json, fleet=canary is not None)
+    if canary is None:
+        _step(found, json=json)
+    else:
+        assert since is not None
+        _effect(found, canary, since, control or [], json=json)
+    if faults:
+        from stream_app.replay.reading import InputError
+
+        raise InputError("; ".join(faults))
+
+
+def _step(found: Figures, *, json: bool) -> None:
+    from stream_app.analysis.rollout import advise as next_advice
+    from stream_app.figures.rollout_wording import evidence_lines, next_step
+
+    advice, currency = next_advice(found), found.rates.currency
+    if json:
+        print_json({"next": next_step(advice, currency), "advice": advice})
+        return
+    typer.echo(next_step(advice, currency))
+    for line in evidence_lines(advice, currency):
+        typer.echo(f"  {line}")
+
+
+def _effect(found: Figures, canary: str, since: str, control: list[str], *, json: bool) -> None:
+    from datetime import date
+
+    from stream_app.analysis.canary import control_of, measure
+    from stream_app.figures.rollout_wording import canary_lines
+
+    try:
+        date.fromisoformat(since)
+    except ValueError:
+        raise OptionsError(f"--since {since[:40]}: expected a day such as 2026-03-02") from None
+    assert found.fleet is not None
+    pipelines = found.fleet.pipelines
+    effect = measure(pipelines, canary, since, control or control_of(pipelines, canary))
+    if json:
+        print_json({"effect": effect})
+        return
+    first, *rest = canary_lines(effect)
+    typer.echo(first)
+    for line in rest:
+        typer.echo(f"  {line}")
+
+
+def _replayed(
+    files: list[str],
+    format: Format,  # noqa: A002
+    options: Options,
+    now_ms: int | None,
+    *,
+    quiet: bool,
+    fleet: bool,
+) -> tuple[Figures, list[str]]:
+    """The figures of some files and stores, and what is wrong with them."""
+    from stream_app.cli.replay import nothing
+    from stream_app.core.learning.learner import Learner
+    from stream_app.replay.decoding import SeenTypes
+    from stream_app.replay.progress import Progress
+    from stream_app.replay.replay import replay
+    from stream_app.runtime import garbage
+
+    garbage.tune()
+    settings, seen = settings_of(options), SeenTypes(sources_of(options))
+    learner: Learner | None = None if fleet else settings.learner()
+    with Progress(quiet=quiet) as progress:
+        found = replay(
+            files,
+            settings,
+            learner,
+            source=format.value,
+            sources=seen.sources,
+            stores=stores_of(options),
+            now_ms=now_ms,
+            attribution=attribution_of(options),
+            findings=fleet,
+            progress=progress.update,
+        )
+    return found.figures, [*progress.faults, *nothing(found.figures)]
