@@ -40,6 +40,8 @@ class FleetAnalysis:
         self._pipelines: dict[str, PipelineAnalysis] = {}
         #: Rows that were loaded, of pipelines that have not entered yet.
         self._stored: dict[str, list[StoredRow]] = {}
+        #: Pipeline -> how many rows are stored of what does not fit into one.
+        self._parts: dict[str, int] = {}
 
     def load(self, rows: Mapping[bytes, bytes]) -> None:
         """Takes in what an earlier analysis knew of evicted work, before it follows a detector.
@@ -64,12 +66,17 @@ class FleetAnalysis:
         list of tuple
             Key, which begins with `FLEET`, and value of each row; the value is None for a row that was dropped.
         """
-        return [row for each in self._pipelines.values() if each.is_unsaved for row in changed_rows(each)]
+        found: list[tuple[bytes, bytes | None]] = []
+        for name, each in self._pipelines.items():
+            if each.is_unsaved:
+                rows, self._parts[name] = changed_rows(each, self._parts[name])
+                found += rows
+        return found
 
     def enter(self, pipeline: Pipeline) -> None:
         """Begins to follow a pipeline."""
         analysis = PipelineAnalysis(pipeline, self._nodes, self._price_of, self._label_names)
-        load(analysis, self._stored.pop(pipeline.name, []))
+        self._parts[pipeline.name] = load(analysis, self._stored.pop(pipeline.name, []))
         self._pipelines[pipeline.name] = analysis
 
     def before_eviction(self, pipeline: Pipeline, closing: Sequence[Graphlet]) -> None:

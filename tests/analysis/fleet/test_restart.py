@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.analysis.fleet import fleet_rows
 from stream_app.analysis.fleet.cells import Cell
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.fleet_rows import FLEET
@@ -75,6 +76,24 @@ def whole() -> dict[str, Any]:
 def test_restarts_change_nothing(whole: dict[str, Any], cuts: set[int]) -> None:
     """Wherever the process ended: sums, what was spent since the last push, redundant work, and owners."""
     assert figures(lived(EVENTS, cuts)) == whole
+
+
+def test_what_is_too_long_for_a_row_is_in_several(whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are not needed any more are dropped."""
+    numbers, life = [], lived(EVENTS[:9_000], {6_000})
+    for characters in (700, 300_000, 2_000):
+        monkeypatch.setattr(fleet_rows, "PART_CHARACTERS", characters)
+        life = Life(life.save())
+        for each in life.analysis.pipelines().values():
+            each.is_unsaved = True
+        rows = life.save()
+        numbers.append(sum(key.startswith(FLEET + b"part") for key in rows))
+        assert all(len(row) < 2 * characters for key, row in rows.items() if key.startswith(FLEET + b"part"))
+    for event in EVENTS[9_000:]:
+        life.detector.step(event)
+
+    assert numbers[1] == 0 < numbers[2] < numbers[0]
+    assert figures(life) == whole
 
 
 def test_most_has_been_evicted() -> None:
