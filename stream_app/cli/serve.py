@@ -19,6 +19,7 @@ from stream_app.cli.assembly import (
 )
 from stream_app.cli.flags import INTERRUPTED, BudgetFlag, ConfigFlag, ModeFlag, load_options, need
 from stream_app.cli.kafka_flags import load_kafka_options
+from stream_app.cli.query_assembly import query_token_of
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -140,20 +141,24 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
         As of `stream_app.web.serving.serve_embedded`.
     """
     options = load_kafka_options(config, servers)  # before what needs the packages that it checks
+    from stream_app.analysis.published_fleet import PublishedFleet
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
+    from stream_app.kafka.queries.worker_directory import WorkerDirectory
     from stream_app.metrics.registry import counter, make_registry
-    from stream_app.web.relayed import RelayedVerdicts
     from stream_app.web.serving import serve_relayed
+    from stream_app.web.worker_keepers import WorkerKeepers
 
     quieten()
-    relayed = RelayedVerdicts()
     names, registry = names_of(options.kafka), make_registry()
     lost = counter(registry, "records_lost_total").labels(names.verdicts)
-    workers = Relay(connection_of(options.kafka), names, relayed.verdicts.add, lost.inc, relayed.fleet)
+    connection, fleet = connection_of(options.kafka), PublishedFleet()
+    keepers = WorkerKeepers(WorkerDirectory(connection, names), query_token_of(options.queries))
+    workers = Relay(connection, names, keepers.verdicts.add, lost.inc, fleet)
     return serve_relayed(
         workers,
-        relayed,
+        keepers,
+        fleet,
         sources_of(options),
         host,
         port,

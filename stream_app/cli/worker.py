@@ -24,6 +24,7 @@ from stream_app.cli.kafka_flags import (
     kafka_errors,
     load_kafka_options,
 )
+from stream_app.cli.query_assembly import answering_of
 from stream_app.errors import OptionsError
 
 #: Errors of binding to an address; nothing else in a worker raises them.
@@ -60,10 +61,17 @@ def worker(
     from stream_app.runtime import garbage
 
     given = replace(worker_settings(options), accept_loss=accept_loss)
+    answering = answering_of(options.queries)
     configure_logging()
     garbage.tune()
+
+    async def run() -> int:
+        process = Worker(given, Detector.load)
+        process.answer_questions = answering
+        return await process.run()
+
     with kafka_errors(), bind_errors(given.host, given.port):
-        code = asyncio.run(Worker(given, Detector.load).run())
+        code = asyncio.run(run())
     raise typer.Exit(code)
 
 

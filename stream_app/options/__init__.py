@@ -6,7 +6,7 @@ from stream_app.options.alerts import AlertOptions, read_tokens
 from stream_app.options.detector import DEFAULT_BUDGETS, DetectorOptions
 from stream_app.options.loading import Options, load, read_secret
 from stream_app.options.owners import OwnersOptions, read_owners
-from stream_app.options.services import KafkaOptions, ServeOptions
+from stream_app.options.services import KafkaOptions, QueriesOptions, ServeOptions
 from stream_app.options.sources import MlflowOptions, MlmdOptions
 from stream_app.options.values import Group
 
@@ -20,6 +20,7 @@ __all__ = [
     "MlmdOptions",
     "Options",
     "OwnersOptions",
+    "QueriesOptions",
     "ServeOptions",
     "load",
     "read_owners",

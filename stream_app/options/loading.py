@@ -21,7 +21,7 @@ from stream_app.errors import OptionsError
 from stream_app.options.alerts import AlertOptions
 from stream_app.options.detector import DetectorOptions, OperatorOptions, RateOptions
 from stream_app.options.owners import OwnersOptions
-from stream_app.options.services import KafkaOptions, ServeOptions
+from stream_app.options.services import KafkaOptions, QueriesOptions, ServeOptions
 from stream_app.options.sources import MlflowOptions, MlmdOptions, OpenLineageOptions, SourceOptions
 from stream_app.options.values import FROZEN
 from stream_app.runtime.files import check_secret_file, read_secret_file
@@ -46,6 +46,7 @@ class Options(BaseModel):
     serve: ServeOptions = ServeOptions()
     alerts: AlertOptions = AlertOptions()
     kafka: KafkaOptions = KafkaOptions()
+    queries: QueriesOptions = QueriesOptions()
 
 
 class _Variables(Options, BaseSettings):
@@ -128,7 +129,7 @@ _KNOWN = [
 #: Options whose values no message repeats.
 _SECRET = {
     "alerts.key", "alerts.mail_password", "alerts.slack_token", "kafka.checkpoint_key", "kafka.password",
-    "serve.mlflow_webhook_secret", "serve.token",
+    "queries.token", "serve.mlflow_webhook_secret", "serve.token",
 }  # fmt: skip
 #: Variables that commands read that ask the service: its address and a token.
 _CLIENT = {f"{_PREFIX}URL", f"{_PREFIX}TOKEN"}

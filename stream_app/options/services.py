@@ -80,3 +80,21 @@ class ServeOptions(BaseModel):
     mlflow_webhook_secret_file: Path | None = None
     #: The MLflow server that gives the run of a webhook's model; without it `mlflow.registered_models` decides.
     mlflow_tracking_uri: str | None = Field(default=None, min_length=1)
+
+
+class QueriesOptions(BaseModel):
+    """Questions of `serve` to workers about graphlets and lineage."""
+
+    model_config = FROZEN
+
+    #: The address at which a worker answers, and its port; 0 takes a free one.
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=0, ge=0, le=65_535)
+    #: The host, or `host:port`, at which others reach it; if not set, `host` where only its own machine reaches it,
+    #: else the name of its machine.
+    address: str | None = Field(
+        default=None, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?$", max_length=300
+    )
+    #: What workers ask for, and `serve` shows, the same for all: as it is or in a file; at most one of the two is set.
+    token: SecretStr | None = None
+    token_file: Path | None = None

@@ -62,6 +62,15 @@ class Portrait:
     operators: Mapping[str, int]
     durations: Mapping[str, int | None]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**vars(self), "data": sorted(self.data)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Portrait:
+        """The portrait of its JSON form."""
+        return cls(**{**record, "data": frozenset(record["data"])})
+
 
 def last_pushed_before(pipeline: Pipeline, graphlet: Graphlet) -> tuple[Pipeline, Graphlet] | None:
     """Finds the pushed graphlet of the same pipeline whose trainer started last before that of a graphlet.

@@ -207,6 +207,51 @@ class PastStages:
             del self._of[key[:2]]
 
 
+def predicted_features(
+    pipeline: Pipeline | None, run: str | None, trainer: str | None, stage: str, validator: str | None
+) -> dict[str, float] | None:
+    """The features of a stage that was predicted, as they were frozen, while the label may still change.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, which keeps them that long; None: it is not known.
+    run, trainer, stage, validator
+        As of a verdict.
+
+    Returns
+    -------
+    dict or None
+        Feature name to value; None where the pipeline does not have the stage any more.
+    """
+    subject = None
+    if pipeline is not None:
+        subject = pipeline.graphlets.get(trainer) if trainer is not None else pipeline.runs.get(run or "")
+    if subject is not None and subject.predictions is not None:
+        for predicted in reversed(subject.predictions.stages):
+            if (predicted.stage, predicted.validator) == (stage, validator):
+                return dict(zip(predicted.names, predicted.values, strict=True))
+    return None
+
+
+def labelled_features(
+    past: Sequence[PastStage], graphlet: str, stage: str, validator: str | None
+) -> dict[str, float] | None:
+    """The features of a stage of a labelled graphlet; None where it is not kept any more.
+
+    Parameters
+    ----------
+    past
+        The labelled stages of its pipeline and stage.
+    graphlet, stage, validator
+        As of a verdict.
+    """
+    return next(
+        (each.features for each in past if (each.graphlet, each.stage, each.validator) == (graphlet, stage, validator)),
+        None,
+    )
+
+
 def known_features(
     pipeline: Pipeline | None,
     past: Sequence[PastStage],
@@ -216,33 +261,9 @@ def known_features(
     stage: str,
     validator: str | None,
 ) -> dict[str, float] | None:
-    """The features of a stage that was predicted, as they were frozen.
-
-    Parameters
-    ----------
-    pipeline
-        The pipeline, which keeps the stages of graphlets whose label may still change; None: it is not known.
-    past
-        The labelled stages of the same pipeline and stage, which may have that of the graphlet itself.
-    graphlet, run, trainer, stage, validator
-        As of a verdict.
-
-    Returns
-    -------
-    dict or None
-        Feature name to value; None where neither has the stage any more.
-    """
-    subject = None
-    if pipeline is not None:
-        subject = pipeline.graphlets.get(trainer) if trainer is not None else pipeline.runs.get(run or "")
-    if subject is not None and subject.predictions is not None:
-        for predicted in reversed(subject.predictions.stages):
-            if (predicted.stage, predicted.validator) == (stage, validator):
-                return dict(zip(predicted.names, predicted.values, strict=True))
-    return next(
-        (each.features for each in past if (each.graphlet, each.stage, each.validator) == (graphlet, stage, validator)),
-        None,
-    )
+    """The features of a stage as they were frozen: as of `predicted_features`, or else of `labelled_features`."""
+    found = predicted_features(pipeline, run, trainer, stage, validator)
+    return labelled_features(past, graphlet, stage, validator) if found is None else found
 
 
 class Comparison:

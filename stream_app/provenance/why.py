@@ -72,8 +72,8 @@ def why(
     rule: str | None = None
     at: Execution | None = None
     if pipeline is not at_home:
-        rule, at = OTHER_PIPELINE, member
-    elif isinstance(found, Run):
+        return in_other_pipeline(asked.name, found.graphlet_id(pipeline.name))
+    if isinstance(found, Run):
         sets = ["run"] if member.run == found.id else []
         rule, at = (None, None) if sets else (OF_OTHER_RUN, member)
     else:
@@ -91,6 +91,19 @@ def why(
         "path": [describe(each, operators) for each in path],
         "rule": rule,
         "at": Vertex(at_home, at.id, at).name if at is not None else None,
+    }
+
+
+def in_other_pipeline(execution: str, graphlet: str) -> dict[str, Any]:
+    """Why an execution is not in a graphlet of another pipeline; full names, and the result is as of `why`."""
+    return {
+        "execution": execution,
+        "graphlet": graphlet,
+        "member": False,
+        "sets": [],
+        "path": [],
+        "rule": OTHER_PIPELINE,
+        "at": execution,
     }
 
 

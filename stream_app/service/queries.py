@@ -1,24 +1,26 @@
-"""What is asked of an embedded detector, from any thread."""
+"""What is asked of an embedded detector."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from stream_app.core.decisions.policy import ENFORCE
-from stream_app.core.graphlets.description import describe
-from stream_app.core.ids import parse_graphlet_id
-from stream_app.core.state.entities import Graphlet
-from stream_app.core.state.pipeline import Pipeline
-from stream_app.provenance.difference import difference, last_pushed_before, portrait
-from stream_app.provenance.nearest import Comparison, PastStage, known_features
+from stream_app.provenance.lineage import lineage
+from stream_app.provenance.nearest import PastStage, predicted_features
+from stream_app.provenance.questions import answer, pipelines_of, pipelines_with
+from stream_app.provenance.why import why
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
-from stream_app.times import text_to_time
+
+Answer = TypeVar("Answer")
 
 
-class EmbeddedQueries:
-    """Answers questions about graphlets and verdicts. A question waits while the detector changes, which is not long.
+class EmbeddedKeeper:
+    """Answers questions from the state of an embedded detector; see `stream_app.service.answers.Keepers`.
+
+    A question occupies a thread and waits while the detector changes, which is not long: one after the other.
 
     Parameters
     ----------
@@ -28,98 +30,69 @@ class EmbeddedQueries:
 
     def __init__(self, embedded: Embedded) -> None:
         self._embedded = embedded
+        self._turn = asyncio.Lock()
 
     @property
     def verdicts(self) -> VerdictIndex:
         """The current verdicts."""
         return self._embedded.verdicts
 
-    def pipelines_of(self, run: str) -> set[str]:
-        """The pipelines that have a run of this name, with a verdict on it or without."""
-        pipelines = list(self._embedded.detector.pipelines.values())
-        known = {pipeline.name for pipeline in pipelines if run in pipeline.runs}
-        return known | {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
-
-    def pipelines_with(self, trainer: str) -> set[str]:
-        """The pipelines that have a trainer with this execution id, with a verdict on it or without."""
-        pipelines = list(self._embedded.detector.pipelines.values())
-        known = {pipeline.name for pipeline in pipelines if trainer in pipeline.graphlets}
-        return known | {verdict["pipeline"] for verdict in self.verdicts.of_trainer(trainer)}
-
     def enforces(self, _: VerdictRecord) -> bool:
         """Whether runs stop where a verdict says so."""
         return self._embedded.settings.detector.policy.mode == ENFORCE
 
-    def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """A graphlet as the detector describes it; None when there is none."""
-        with self._embedded.detector_lock:
-            found = self._found(graphlet)
-            return describe(*found, self._embedded.settings.detector.operators) if found is not None else None
+    async def pipelines_of_run(self, run: str) -> set[str]:
+        """The pipelines that have a run of this name, with a verdict on it or without."""
+        pipelines = dict(self._embedded.detector.pipelines)
+        return {*pipelines_of(pipelines, run), *(verdict["pipeline"] for verdict in self.verdicts.of_run(run))}
 
-    def nearest(self, verdicts: Sequence[VerdictRecord]) -> list[list[dict[str, Any]] | None]:
-        """The past graphlets that are most alike at the stage of each verdict.
+    async def pipelines_of_trainer(self, trainer: str) -> set[str]:
+        """As `pipelines_with`."""
+        return await self.pipelines_with(trainer)
 
-        Parameters
-        ----------
-        verdicts
-            Current verdicts in their JSON form.
+    async def pipelines_with(self, trainer: str) -> set[str]:
+        """The pipelines that have a trainer with this execution id, with a verdict on it or without."""
+        pipelines = dict(self._embedded.detector.pipelines)
+        known = (verdict["pipeline"] for verdict in self.verdicts.of_trainer(trainer))
+        return {*pipelines_with(pipelines, trainer), *known}
 
-        Returns
-        -------
-        list
-            For each verdict, in order, the JSON forms of its neighbours; None where its features are not kept any more.
-        """
-        known, past = [], dict[tuple[str, str], tuple[PastStage, ...]]()
-        with self._embedded.detector_lock:
-            for verdict in verdicts:
-                group = verdict["pipeline"], verdict["stage"]
-                if group not in past:
-                    past[group] = self._embedded.past.of(*group)
-                pipeline = self._embedded.detector.pipelines.get(verdict["pipeline"])
-                names = [verdict[name] for name in ("graphlet", "run", "trainer", "stage", "validator")]
-                known.append(known_features(pipeline, past[group], *names))
-        comparisons = {group: Comparison(stages) for group, stages in past.items()}
-        found: list[list[dict[str, Any]] | None] = []
-        for verdict, features in zip(verdicts, known, strict=True):
-            if features is None:
-                found.append(None)
-                continue
-            comparison = comparisons[verdict["pipeline"], verdict["stage"]]
-            neighbours = comparison.nearest(features, verdict["graphlet"], text_to_time(verdict["time"]))
-            found.append([each.to_dict() for each in neighbours])
-        return found
-
-    def difference(self, graphlet: str, against: str | None = None) -> dict[str, Any] | None:
-        """The difference of a graphlet from another.
-
-        Parameters
-        ----------
-        graphlet
-            Its id.
-        against
-            The id of the other; None: the last one of the same pipeline before it that was pushed.
-
-        Returns
-        -------
-        dict or None
-            As of `stream_app.provenance.difference.difference`; None when there is no such graphlet, or no such other.
-        """
+    async def ask(self, pipeline: str, question: str, **parameters: Any) -> Any:  # noqa: ARG002
+        """The answer; errors as of `stream_app.provenance.questions.answer`."""
         operators = self._embedded.settings.detector.operators
-        with self._embedded.detector_lock:
-            found = self._found(graphlet)
-            if found is None:
-                return None
-            other = self._found(against) if against is not None else last_pushed_before(*found)
-            if other is None and against is not None:
-                return None
-            now = portrait(*found, operators)
-            before = portrait(*other, operators) if other is not None else None
-        return difference(now, before)
+        return await self._locked(lambda: answer(self._embedded.detector.pipelines, operators, question, parameters))
 
-    def _found(self, graphlet: str) -> tuple[Pipeline, Graphlet] | None:
-        name = parse_graphlet_id(graphlet)
-        if name is None or name.trainer is None:
-            return None
-        pipeline = self._embedded.detector.pipelines.get(name.pipeline)
-        found = pipeline.graphlets.get(name.trainer) if pipeline is not None else None
-        return (pipeline, found) if pipeline is not None and found is not None else None
+    async def lineage(self, name: str, how: Mapping[str, Any]) -> dict[str, Any]:
+        """The lineage of a name; errors as of `stream_app.provenance.lineage.lineage`."""
+        operators = self._embedded.settings.detector.operators
+        return await self._locked(lambda: lineage(self._embedded.detector.pipelines, name, operators, **how))
+
+    async def why(self, execution: str, graphlet: str) -> dict[str, Any]:
+        """Why an execution is in a graphlet; errors as of `stream_app.provenance.why.why`."""
+        operators = self._embedded.settings.detector.operators
+        return await self._locked(lambda: why(self._embedded.detector.pipelines, execution, graphlet, operators))
+
+    async def features(self, verdicts: Sequence[VerdictRecord]) -> list[dict[str, float] | None]:
+        """For each verdict the features of its stage, while its label may still change; None where not known."""
+
+        def find() -> list[dict[str, float] | None]:
+            pipelines = self._embedded.detector.pipelines
+            return [
+                predicted_features(
+                    pipelines.get(each["pipeline"]), each["run"], each["trainer"], each["stage"], each["validator"]
+                )
+                for each in verdicts
+            ]
+
+        return await self._locked(find)
+
+    async def past(self, groups: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[PastStage]]:
+        """The labelled stages of pipelines and stages."""
+        return await self._locked(lambda: {group: self._embedded.past.of(*group) for group in groups})
+
+    async def _locked(self, find: Callable[[], Answer]) -> Answer:
+        def ask() -> Answer:
+            with self._embedded.detector_lock:
+                return find()
+
+        async with self._turn:
+            return await asyncio.to_thread(ask)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable
 from typing import Any
 
 from aiohttp import web
 
-from stream_app.core.detector import Detector
 from stream_app.errors import OptionsError
-from stream_app.provenance.lineage import BOTH, DEPTH, DEPTH_MAX, LIMIT, LIMIT_MAX, lineage
+from stream_app.provenance.lineage import BOTH, DEPTH, DEPTH_MAX, LIMIT, LIMIT_MAX
 from stream_app.provenance.names import AmbiguousNameError, UnknownNameError
-from stream_app.provenance.why import why
-from stream_app.service.detector_thread import Embedded
+from stream_app.service.answers import Answers
 from stream_app.web.problems import ProblemError
 from stream_app.web.subscription_routes import answer, queried
 
@@ -26,14 +23,12 @@ class LineageRoutes:
 
     Parameters
     ----------
-    embedded
-        The detector that is asked; None: graphlets are kept by workers.
+    answers
+        Answers the questions.
     """
 
-    def __init__(self, embedded: Embedded | None) -> None:
-        self._embedded = embedded
-        # Each question occupies a thread, and the detector waits for it: one after the other.
-        self._turn = asyncio.Lock()
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
@@ -53,34 +48,27 @@ class LineageRoutes:
             "after": query.get("after"),
             "across": _SWITCH[across],
         }
-        return await self._answer(lambda known: lineage(known.pipelines, name, known.settings.operators, **how))
+        return await _answer(self._answers.lineage(name, how))
 
     async def why(self, request: web.Request) -> web.Response:
         """Why `execution` is in `graphlet`, or why not."""
         query = queried(request, "execution", "graphlet")
         execution = _given(query, "execution", "the name of an execution")
         graphlet = _given(query, "graphlet", "the id of a graphlet")
-        return await self._answer(lambda known: why(known.pipelines, execution, graphlet, known.settings.operators))
+        return await _answer(self._answers.why(execution, graphlet))
 
-    async def _answer(self, question: Callable[[Detector], dict[str, Any]]) -> web.Response:
-        embedded = self._embedded
-        if embedded is None:
-            raise ProblemError(404, "graphlets are kept by the workers; stream-app lineage reads the events themselves")
 
-        def ask() -> dict[str, Any]:
-            with embedded.detector_lock:
-                return question(embedded.detector)
-
-        try:
-            async with self._turn:
-                found = await asyncio.to_thread(ask)
-        except OptionsError as error:
-            raise ProblemError(400, str(error), field=str(error).partition(":")[0]) from None
-        except UnknownNameError as error:
-            raise ProblemError(404, str(error)) from None
-        except AmbiguousNameError as error:
-            raise ProblemError(409, str(error)) from None
-        return answer(found)
+async def _answer(asking: Awaitable[dict[str, Any]]) -> web.Response:
+    """The response of what was asked; raises ProblemError for a question that is wrong."""
+    try:
+        found = await asking
+    except OptionsError as error:
+        raise ProblemError(400, str(error), field=str(error).partition(":")[0]) from None
+    except UnknownNameError as error:
+        raise ProblemError(404, str(error)) from None
+    except AmbiguousNameError as error:
+        raise ProblemError(409, str(error)) from None
+    return answer(found)
 
 
 def _given(query: dict[str, str], name: str, what: str) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from stream_app.core.ids import graphlet_id
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
-from stream_app.service.verdict_index import VerdictIndex, VerdictRecord, deciding
+from stream_app.service.answers import Answers
+from stream_app.service.verdict_index import VerdictRecord, deciding
 from stream_app.web.problems import ProblemError
 from stream_app.wire import graphlet_to_dict, outcome_of
 
@@ -20,43 +20,17 @@ LIMIT, LIMIT_MAX = 100, 1_000
 _DECISIONS = (CONTINUE, WARN, PRUNE)
 
 
-class VerdictSource(Protocol):
-    """What is queried."""
-
-    @property
-    def verdicts(self) -> VerdictIndex:
-        """The current verdicts."""
-
-    def pipelines_of(self, run: str) -> set[str]:
-        """The pipelines that are known to have a run of this name."""
-
-    def pipelines_with(self, trainer: str) -> set[str]:
-        """The pipelines that are known to have a trainer with this execution id."""
-
-    def enforces(self, verdict: VerdictRecord) -> bool:
-        """Whether a run stops where this verdict says so."""
-
-    def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """A graphlet as the detector describes it, or None; raises ProblemError where graphlets are kept elsewhere."""
-
-    def nearest(self, verdicts: Sequence[VerdictRecord]) -> Sequence[list[dict[str, Any]] | None]:
-        """For each verdict the past graphlets that are most alike; None where that is not known."""
-
-    def difference(self, graphlet: str, against: str | None) -> dict[str, Any] | None:
-        """The difference of a graphlet from another, or from the last push before it; None without such graphlets."""
-
-
 class QueryRoutes:
     """The handlers of the routes of queries.
 
     Parameters
     ----------
-    source
-        What is queried.
+    answers
+        Answers the questions.
     """
 
-    def __init__(self, source: VerdictSource) -> None:
-        self._source = source
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
 
     def routes(self) -> list[web.RouteDef]:
         """The routes. The id of a graphlet contains slashes; that of its trainer alone will do if it is unique."""
@@ -77,7 +51,7 @@ class QueryRoutes:
         limit = query.get("limit", str(LIMIT))
         if not (limit.isascii() and limit.isdigit() and len(limit) <= 6 and 1 <= int(limit) <= LIMIT_MAX):
             raise ProblemError(400, f"limit: expected a number from 1 to {LIMIT_MAX}")
-        index = self._source.verdicts
+        index = self._answers.verdicts
         pipeline = query.get("pipeline")
         if "run" in query:
             found = [
@@ -92,7 +66,8 @@ class QueryRoutes:
     async def verdict(self, request: web.Request) -> web.Response:
         """The last verdict on a graphlet, or on a run (`<pipeline>/run:<run>`)."""
         name = request.match_info["graphlet"]
-        found = self._source.verdicts.get(name) or self._source.verdicts.get(self._of_trainer(name))
+        index = self._answers.verdicts
+        found = index.get(name) or index.get(_of_trainer(name, await self._answers.pipelines_of_trainer(name)))
         if found is None:
             raise ProblemError(404, "there is no verdict on such a graphlet")
         [answer] = await self._with_nearest([found])
@@ -100,7 +75,7 @@ class QueryRoutes:
 
     async def _with_nearest(self, verdicts: Sequence[VerdictRecord]) -> list[dict[str, Any]]:
         """The verdicts, each with the past graphlets that are most alike, which are found only when asked for."""
-        found = await asyncio.to_thread(self._source.nearest, verdicts)
+        found = await self._answers.nearest(verdicts)
         return [{**verdict, "nearest": nearest} for verdict, nearest in zip(verdicts, found, strict=True)]
 
     async def graphlet(self, request: web.Request) -> web.Response:
@@ -118,9 +93,7 @@ class QueryRoutes:
         other = await self._found(against) if against is not None else None
         if against is not None and other is None:
             raise ProblemError(404, f"against: there is no such graphlet as {against[:80]!r}")
-        compared = await asyncio.to_thread(
-            self._source.difference, record["graphlet"], other["graphlet"] if other is not None else None
-        )
+        compared = await self._answers.difference(record["graphlet"], other["graphlet"] if other is not None else None)
         if compared is None:  # dropped meanwhile
             raise _no_graphlet()
         return _json(compared)
@@ -129,20 +102,15 @@ class QueryRoutes:
         record = await self._found(name)
         if record is None:
             raise _no_graphlet()
-        verdict = self._source.verdicts.get(record["graphlet"])
+        verdict = self._answers.verdicts.get(record["graphlet"])
         return _json({"graphlet": graphlet_to_dict(record), "outcome": outcome_of(record), "verdict": verdict})
 
     async def _found(self, name: str) -> dict[str, Any] | None:
         """The graphlet of an id, or of the id of a trainer alone; raises ProblemError when there are several."""
-        record = await asyncio.to_thread(self._source.graphlet, name)
-        return record or await asyncio.to_thread(self._source.graphlet, self._of_trainer(name))
-
-    def _of_trainer(self, execution: str) -> str:
-        """The id of the graphlet of a trainer; "" when there is none; raises ProblemError when there are several."""
-        pipelines = self._source.pipelines_with(execution)
-        if len(pipelines) > 1:
-            raise _ambiguous(f"trainer {execution[:80]!r}")
-        return "".join(graphlet_id(pipeline, execution) for pipeline in pipelines)
+        found = await self._answers.graphlet(name)
+        if found is not None:
+            return found
+        return await self._answers.graphlet(_of_trainer(name, await self._answers.pipelines_with(name)))
 
     async def should_prune(self, request: web.Request) -> web.Response:
         """Whether a run, or a trainer (`execution`), should stop, and the verdict that decides it."""
@@ -150,7 +118,7 @@ class QueryRoutes:
         empty = [name for name, value in query.items() if not value]
         if empty:
             raise ProblemError(400, f"{empty[0]}: expected a text that is not empty")
-        found = self._deciding(query.get("run"), query.get("pipeline"), query.get("execution"))
+        found = await self._deciding(query.get("run"), query.get("pipeline"), query.get("execution"))
         if found is None:
             return _json({"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None})
         return _json(
@@ -159,25 +127,35 @@ class QueryRoutes:
                 "decision": found["decision"],
                 "p_push": found["p_push"],
                 "why": found["reasons"],
-                "prune": found["decision"] == PRUNE and self._source.enforces(found),
+                "prune": found["decision"] == PRUNE and self._answers.enforces(found),
                 "verdict": found["id"],
             }
         )
 
-    def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> VerdictRecord | None:
+    async def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> VerdictRecord | None:
         """The verdict that decides; raises ProblemError for an ambiguous query."""
-        index = self._source.verdicts
+        index = self._answers.verdicts
         if run is None:
             if execution is None:
                 raise ProblemError(400, "run: missing; expected run, or execution")
-            return index.get(graphlet_id(pipeline, execution) if pipeline is not None else self._of_trainer(execution))
+            if pipeline is not None:
+                return index.get(graphlet_id(pipeline, execution))
+            return index.get(_of_trainer(execution, await self._answers.pipelines_of_trainer(execution)))
         verdicts = index.of_run(run, pipeline)
         # A trainer without a run may know no other id than its own.
         alone = [verdict for verdict in index.of_trainer(run, pipeline) if verdict["run"] is None]
-        known = self._source.pipelines_of(run) | {verdict["pipeline"] for verdict in alone}
-        if pipeline is None and len(known) > 1:
-            raise _ambiguous("run")
+        if pipeline is None:
+            known = await self._answers.pipelines_of_run(run)
+            if len(known | {verdict["pipeline"] for verdict in alone}) > 1:
+                raise _ambiguous("run")
         return deciding(verdicts or alone, execution)
+
+
+def _of_trainer(execution: str, pipelines: Collection[str]) -> str:
+    """The id of the graphlet of a trainer; "" when there is none; raises ProblemError when there are several."""
+    if len(pipelines) > 1:
+        raise _ambiguous(f"trainer {execution[:80]!r}")
+    return "".join(graphlet_id(pipeline, execution) for pipeline in pipelines)
 
 
 def _no_graphlet() -> ProblemError:

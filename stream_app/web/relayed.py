@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from aiohttp import web
@@ -13,10 +13,9 @@ from prometheus_client import CollectorRegistry
 from stream_app.alerts.access import Tokens
 from stream_app.analysis.fleet_answer import FleetUnavailableError, fleet_sums
 from stream_app.analysis.published_fleet import PublishedFleet
-from stream_app.core.decisions.policy import ENFORCE
 from stream_app.metrics.fleet import FleetMetrics, FleetSums
+from stream_app.service.answers import Answers
 from stream_app.service.event_log import Accepted
-from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.sources import NATIVE, Sources
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
@@ -27,10 +26,9 @@ from stream_app.web.problems import ProblemError
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.tokens import ALERT_PATHS
 from stream_app.web.webhooks import Webhooks, WebhookSettings
+from stream_app.web.worker_keepers import WorkerKeepers
 from stream_app.wire import event_to_dict
 
-#: Verdicts kept: the latest.
-VERDICTS_MAX = 200_000
 #: Seconds for which the figures of metrics are kept.
 MEASURE_SECONDS = 15.0
 #: Larger messages are sent in the native form, without what a detector does not read: topics take 1 MiB by default.
@@ -38,7 +36,7 @@ LARGE_MESSAGE = 512 << 10
 
 
 class Workers(Protocol):
-    """Takes the events, and adds the verdicts to `RelayedVerdicts.verdicts` with the times of their records."""
+    """Takes the events, and adds the verdicts to `WorkerKeepers.verdicts` with the times of their records."""
 
     @property
     def unavailable_reason(self) -> str:
@@ -58,45 +56,6 @@ class Workers(Protocol):
         """Runs until cancelled."""
 
 
-class RelayedVerdicts:
-    """The verdicts of the workers, and what they publish of their pipelines, for queries."""
-
-    def __init__(self) -> None:
-        self.verdicts = VerdictIndex(limit=VERDICTS_MAX)
-        self.fleet = PublishedFleet()
-
-    def pipelines_of(self, run: str) -> set[str]:
-        """The pipelines with a verdict on a run of this name; others are known to their workers alone."""
-        return {verdict["pipeline"] for verdict in self.verdicts.of_run(run)}
-
-    def pipelines_with(self, trainer: str) -> set[str]:
-        """The pipelines with a verdict on a trainer with this execution id."""
-        return {verdict["pipeline"] for verdict in self.verdicts.of_trainer(trainer)}
-
-    def enforces(self, verdict: VerdictRecord) -> bool:
-        """Whether the worker that issued it enforces its flags."""
-        return bool(verdict["policy"]["mode"] == ENFORCE)
-
-    def graphlet(self, graphlet: str) -> dict[str, Any] | None:
-        """Raises ProblemError: graphlets are kept by the workers."""
-        raise ProblemError(404, f"graphlets are kept by the workers; of this one ask /v1/verdicts/{graphlet[:200]}")
-
-    def sums(self) -> FleetSums | None:
-        """The sums of the fleet; None while they are not known."""
-        try:
-            return fleet_sums(self.fleet.answer(MEASURE_SECONDS))
-        except FleetUnavailableError:
-            return None
-
-    def nearest(self, verdicts: Sequence[VerdictRecord]) -> list[None]:
-        """None for each verdict: the features of stages are kept by the workers."""
-        return [None] * len(verdicts)
-
-    def difference(self, graphlet: str, _: str | None = None) -> dict[str, Any] | None:
-        """Raises ProblemError: graphlets are kept by the workers."""
-        return self.graphlet(graphlet)
-
-
 def _sent(accepted: Accepted, native_only: bool) -> tuple[bytes, str | None, str] | None:
     """What is sent of a message; None where nothing is left, since it describes no execution."""
     event, message = accepted.event, accepted.message
@@ -107,24 +66,35 @@ def _sent(accepted: Accepted, native_only: bool) -> tuple[bytes, str | None, str
 
 def relayed_app(
     workers: Workers,
-    relayed: RelayedVerdicts,
+    keepers: WorkerKeepers,
+    fleet: PublishedFleet,
     sources: Sources,
     registry: CollectorRegistry,
     tokens: Tokens | None,
     webhooks: WebhookSettings | None = None,
     limits: Limits | None = None,
 ) -> web.Application:
-    """The application; it runs `workers` while it runs itself."""
+    """The application; it runs `workers` and `keepers`, who are asked, while it runs itself.
+
+    `fleet` is what the workers publish of their pipelines.
+    """
 
     async def running(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.ensure_future(workers.run())
+        tasks = [asyncio.ensure_future(each.run()) for each in (workers, keepers)]
         yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def intake(messages: Sequence[Accepted]) -> None:
         sent = [_sent(each, workers.native_only) for each in messages]
         await workers.send([each for each in sent if each is not None])
+
+    def sums() -> FleetSums | None:
+        try:
+            return fleet_sums(fleet.answer(MEASURE_SECONDS))
+        except FleetUnavailableError:
+            return None
 
     async def elsewhere(_: web.Request) -> web.Response:
         raise ProblemError(
@@ -132,11 +102,12 @@ def relayed_app(
         )
 
     alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
-    routes = [*event_routes(intake, sources), *QueryRoutes(relayed).routes(), *alerts]
-    routes += [*LineageRoutes(None).routes(), *FleetRoutes(relayed.fleet).routes()]
+    answers = Answers(keepers)
+    routes = [*event_routes(intake, sources), *QueryRoutes(answers).routes(), *alerts]
+    routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
-    FleetMetrics(registry, relayed.sums)
+    FleetMetrics(registry, sums)
     app = make_app(routes, lambda: workers.unavailable_reason, registry, tokens, limits)
     app.cleanup_ctx.append(running)
     return app

@@ -20,14 +20,16 @@ from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.analysis.fleet_answer import fleet_sums
+from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.metrics.fleet import FleetMetrics
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
+from stream_app.service.answers import Answers
 from stream_app.service.detector_thread import Embedded, OverloadedError
 from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
 from stream_app.service.fleet import FleetQueries
-from stream_app.service.queries import EmbeddedQueries
+from stream_app.service.queries import EmbeddedKeeper
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
 from stream_app.sources.mlflow import Deliveries
@@ -40,9 +42,10 @@ from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
 from stream_app.web.query_routes import QueryRoutes
-from stream_app.web.relayed import MEASURE_SECONDS, RelayedVerdicts, Workers, relayed_app
+from stream_app.web.relayed import MEASURE_SECONDS, Workers, relayed_app
 from stream_app.web.subscription_routes import SubscriptionRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
+from stream_app.web.worker_keepers import WorkerKeepers
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +121,8 @@ def serve_embedded(
 
 def serve_relayed(
     workers: Workers,
-    relayed: RelayedVerdicts,
+    keepers: WorkerKeepers,
+    fleet: PublishedFleet,
     sources: Sources,
     host: str,
     port: int,
@@ -134,8 +138,10 @@ def serve_relayed(
     ----------
     workers
         Take the events.
-    relayed
-        The verdicts of the workers.
+    keepers
+        The workers as those who are asked, with their verdicts.
+    fleet
+        What the workers publish of their pipelines.
     sources
         The decoders.
     host, port, tokens, webhooks, on_listening
@@ -155,7 +161,7 @@ def serve_relayed(
     OptionsError
         The port cannot be bound.
     """
-    app = relayed_app(workers, relayed, sources, registry or make_registry(), tokens, webhooks, limits)
+    app = relayed_app(workers, keepers, fleet, sources, registry or make_registry(), tokens, webhooks, limits)
     return asyncio.run(serve(app, host, port, on_listening))
 
 
@@ -176,10 +182,11 @@ def embedded_app(
             raise LogUnavailableError(embedded.unavailable_reason or "too many messages are waiting") from None
         await asyncio.wrap_future(written)
 
-    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(EmbeddedQueries(embedded)).routes()]
+    answers = Answers(EmbeddedKeeper(embedded))
+    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(answers).routes()]
     fleet = FleetQueries(embedded.settings, lambda: embedded.fleet, embedded.detector_lock, lambda: embedded.as_of_ms)
     FleetMetrics(registry, lambda: fleet_sums(fleet.answer(MEASURE_SECONDS)))
-    routes += [*LineageRoutes(embedded).routes(), *FleetRoutes(fleet).routes()]
+    routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:

@@ -17,13 +17,16 @@ import pytest
 from kafka.admin import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
+from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.client.pruning import should_prune
 from stream_app.kafka.clients import relay
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.relay import Relay
 from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.queries.worker_directory import WorkerDirectory
 from stream_app.sources import SOURCES
-from stream_app.web.relayed import RelayedVerdicts, relayed_app
+from stream_app.web.relayed import relayed_app
+from stream_app.web.worker_keepers import WorkerKeepers
 from tests.broker.broker import start_java
 from tests.broker.certificates import make_authority
 from tests.broker.cluster import Cluster
@@ -41,10 +44,10 @@ END = run_event("COMPLETE", time="2026-03-01T07:00:00Z", outputs=[dataset("model
 @contextmanager
 def relayed(cluster: Cluster, connection: Connection | None = None) -> Iterator[Service]:
     """The service in front of a cluster, or of whatever a connection leads to."""
-    known = RelayedVerdicts()
-    connected = connection or Connection(cluster.bootstrap)
-    workers = Relay(connected, cluster.names, known.verdicts.add, fleet=known.fleet)
-    with served(relayed_app(workers, known, SOURCES, CollectorRegistry(), None)) as service:
+    reached, fleet = connection or Connection(cluster.bootstrap), PublishedFleet()
+    keepers = WorkerKeepers(WorkerDirectory(reached, cluster.names))
+    workers = Relay(reached, cluster.names, keepers.verdicts.add, fleet=fleet)
+    with served(relayed_app(workers, keepers, fleet, SOURCES, CollectorRegistry(), None)) as service:
         yield service
 
 
@@ -62,7 +65,7 @@ def ready(service: Service) -> bool:
 
 
 def test_what_is_posted_reaches_the_workers_and_their_words_come_back(cluster: Cluster) -> None:
-    """From a client's event to the verdict on its graphlet; graphlets themselves stay where they are."""
+    """From a client's event to the verdict on its graphlet, and to the graphlet, for which the worker is asked."""
     cluster.worker()
     with relayed(cluster) as service:
         until(lambda: ready(service))
@@ -76,11 +79,12 @@ def test_what_is_posted_reaches_the_workers_and_their_words_come_back(cluster: C
 
         verdict = until(trained)
         listed = service.get("/v1/verdicts?pipeline=prod/vision").json["verdicts"]
-        elsewhere = service.get(f"/v1/graphlets/{GRAPHLET}")
+        graphlet = service.get(f"/v1/graphlets/{GRAPHLET}")
 
     assert verdict["graphlet"] == GRAPHLET
     assert listed == [verdict]
-    assert (elsewhere.status, "kept by the workers" in elsewhere.json["detail"]) == (404, True)
+    assert (graphlet.status, graphlet.json["graphlet"]["trainer"]) == (200, run_id("t1"))
+    assert graphlet.json["verdict"] == {key: value for key, value in verdict.items() if key != "nearest"}
 
 
 def test_events_of_a_pipeline_keep_their_order(cluster: Cluster) -> None:

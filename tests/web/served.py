@@ -32,9 +32,10 @@ from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import SOURCES
 from stream_app.web.limits import Limits
 from stream_app.web.listening import Listener, bind
-from stream_app.web.relayed import RelayedVerdicts, relayed_app
+from stream_app.web.relayed import relayed_app
 from stream_app.web.serving import embedded_app, make_runner
 from stream_app.web.webhooks import WebhookSettings
+from stream_app.web.worker_keepers import WorkerDirectory, WorkerKeepers
 from stream_app.wire import VERSION
 
 JSON = {"Content-Type": "application/json"}
@@ -170,13 +171,37 @@ class _NoWorkers:
         """There is nothing to do."""
 
 
+class NoDirectory:
+    """A directory in which no worker is."""
+
+    partitions = 0
+
+    def place(self, _: int) -> None:
+        """None: nowhere."""
+
+    async def changed(self) -> None:
+        """Never."""
+        await asyncio.Event().wait()
+
+    def partition_of(self, _: str) -> int:
+        """There is none."""
+        raise AssertionError
+
+    def past(self, _: object) -> None:
+        """None: nothing was labelled."""
+
+    async def run(self) -> None:
+        """There is nothing to read."""
+        await asyncio.Event().wait()
+
+
 @contextmanager
-def relayed_service() -> Iterator[Service]:
-    """The service beside workers, without any."""
-    known = RelayedVerdicts()
-    app = relayed_app(_NoWorkers(), known, SOURCES, make_registry(), None)
+def relayed_service(directory: WorkerDirectory | None = None, token: str | None = None) -> Iterator[Service]:
+    """The service beside the workers of a directory; by default there are none."""
+    keepers, fleet = WorkerKeepers(directory or NoDirectory(), token), PublishedFleet()
+    app = relayed_app(_NoWorkers(), keepers, fleet, SOURCES, make_registry(), None)
     with served(app) as service:
-        yield Service(service.host, service.port, verdicts=known.verdicts, fleet=known.fleet)
+        yield Service(service.host, service.port, verdicts=keepers.verdicts, fleet=fleet)
 
 
 def verdict_record(
@@ -192,6 +217,7 @@ def verdict_record(
     return {
         "version": VERSION,
         "id": f"{graphlet}#{revision}", "graphlet": graphlet, "pipeline": pipeline, "run": run, "trainer": trainer,
+        "stage": "input", "validator": None,
         "decision": decision, "p_push": 0.25, "reasons": ["no push for long"], "revision": revision,
         "policy": {"mode": mode, "budget": 0.01},
     }  # fmt: skip

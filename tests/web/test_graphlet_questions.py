@@ -158,11 +158,12 @@ class TestDifference:
         assert sides(service.get("/v1/graphlets/p/r1-train/diff")) == ("p/r1-train", None)
         assert service.get("/v1/graphlets/p/r1-train%2Fdiff").json["graphlet"]["trainer"] == "r1-train/diff"
 
-    def test_beside_workers_there_is_none(self) -> None:
+    def test_without_a_worker_that_answers_it_is_not_known(self) -> None:
         with relayed_service() as relayed:
             answer = relayed.get("/v1/graphlets/p/t/diff")
 
-        assert (answer.status, "kept by the workers" in answer.json["detail"]) == (404, True)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert "no worker has told where it answers" in answer.json["detail"]
 
     def test_a_push_shows_at_once(self, service: Service) -> None:
         """The graphlet with which the next one is compared is the last that was pushed by now."""

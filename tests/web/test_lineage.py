@@ -170,10 +170,10 @@ def test_it_needs_a_token_where_the_service_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/lineage?id=push", "/v1/lineage/why?execution=gen&graphlet=train"])
-def test_beside_workers_it_says_who_keeps_graphlets(path: str) -> None:
-    """As `/v1/graphlets` does."""
+def test_without_a_worker_that_answers_it_is_not_known(path: str) -> None:
+    """As of `/v1/graphlets`."""
     with relayed_service() as service:
         answer = service.get(path)
 
-    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
-    assert answer.json["detail"].startswith("graphlets are kept by the workers; ")
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert answer.json["detail"].startswith("no worker has told where it answers")

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
+from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.errors import MalformedEvent
 from stream_app.metrics.registry import make_registry
 from stream_app.sources import NATIVE, OPENLINEAGE, SOURCES
-from stream_app.web.relayed import LARGE_MESSAGE, RelayedVerdicts, relayed_app
+from stream_app.web.relayed import LARGE_MESSAGE, relayed_app
+from stream_app.web.worker_keepers import WorkerKeepers
 from tests.sources.openlineage_events import message, run_event, run_id
-from tests.web.served import BATCH, Service, served
+from tests.web.served import BATCH, NoDirectory, Service, served
 
 
 @dataclass
@@ -41,7 +43,9 @@ def workers() -> Workers:
 
 @pytest.fixture
 def service(workers: Workers) -> Iterator[Service]:
-    with served(relayed_app(workers, RelayedVerdicts(), SOURCES, make_registry(), None)) as running:
+    with served(
+        relayed_app(workers, WorkerKeepers(NoDirectory()), PublishedFleet(), SOURCES, make_registry(), None)
+    ) as running:
         yield running
 
 

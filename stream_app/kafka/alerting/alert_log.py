@@ -13,9 +13,9 @@ from stream_app.alerts.saved import AlertStoreError, Delivery, LogPage
 from stream_app.alerts.store import AlertStore
 from stream_app.kafka.alerting.log_entries import LoggedAudit, LoggedFlag, read_entry
 from stream_app.kafka.alerting.malformed import ignore
-from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem
+from stream_app.kafka.clients.whole_log import WholeLog
 from stream_app.kafka.metrics.counts import NotifierCounts
 from stream_app.kafka.records import Record
 

@@ -24,9 +24,9 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.alerting.in_time import in_time
-from stream_app.kafka.alerting.whole_log import WholeLog
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem, retry
+from stream_app.kafka.clients.whole_log import WholeLog
 from stream_app.kafka.records import Record
 
 log = logging.getLogger(__name__)

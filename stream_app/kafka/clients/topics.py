@@ -93,6 +93,10 @@ class Names:
         return f"{self.group}-state-changelog"
 
     @property
+    def directory(self) -> str:
+        return f"{self.group}-directory"
+
+    @property
     def subscriptions(self) -> str:
         return f"{self.group}-subscriptions"
 
@@ -136,6 +140,7 @@ def catalogue(names: Names, partitions: int, replication: int) -> list[Topic]:
     """All topics of a deployment; parameters as of `worker_topics`."""
     return [
         *worker_topics(names, partitions, replication),
+        directory_topic(names, replication),
         *(each for each in notifier_topics(names, partitions, replication) if each.name != names.alerts),
     ]
 
@@ -166,6 +171,12 @@ def worker_topics(names: Names, partitions: int, replication: int) -> list[Topic
     ]
     sources = [Topic(source, None) for source in names.sources]
     return [*sources, *(replace(topic, copies=replication) for topic in topics)]
+
+
+def directory_topic(names: Names, replication: int) -> Topic:
+    """The topic in which workers tell who has which partition; parameters as of `worker_topics`, which work without."""
+    config = {"cleanup.policy": "compact", "segment.ms": str(DAY_MS), **_durable(replication)}
+    return Topic(names.directory, 1, config, replication)
 
 
 def notifier_topics(names: Names, partitions: int, replication: int) -> list[Topic]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from stream_app.alerts.tracking import MAX_AGE_MS
 from stream_app.analysis.fleet.following import FleetSettings
@@ -34,6 +37,9 @@ from stream_app.kafka.processing.partition import Detector, Partition
 from stream_app.kafka.processing.rekeying import rekey
 from stream_app.kafka.processing.renaming import renamed_verdicts
 from stream_app.kafka.processing.tick_key import TickKey
+from stream_app.kafka.queries.announcing import Announcer
+from stream_app.kafka.queries.directory import Place
+from stream_app.kafka.queries.open_partitions import OpenPartitions
 from stream_app.kafka.records import Batch
 from stream_app.sources import SOURCES, Sources
 
@@ -41,6 +47,8 @@ log = logging.getLogger(__name__)
 
 #: Makes a detector from its settings, the rows of a partition, and the learner that it asks.
 Load = Callable[[Settings, Mapping[bytes, bytes], Learner], Detector]
+#: Answers questions about the state while its context lasts, which gives the address as `host:port`.
+AnswerQuestions = Callable[[OpenPartitions], AbstractAsyncContextManager[str]]
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,9 @@ class Worker(GroupProcess):
         self.settings = settings
         self._load = load
         self._tick_key = TickKey(settings.checkpoint_key, settings.names.events)
+        #: Answers questions; set before `run`. None: nobody asks.
+        self.answer_questions: AnswerQuestions | None = None
+        self._directory_fault = ""
         flow = worker_flow(settings.names)
         self.monitor = WorkerMonitor(flow, settings.detector.policy.budgets, settings.stale_seconds)
         super().__init__(settings, flow, self.monitor, self.monitor.counts)
@@ -105,6 +116,7 @@ class Worker(GroupProcess):
         """The topics of workers; see `GroupProcess.check_topics`."""
         settings = self.settings
         found = topics.required(admin, topics.worker_topics(settings.names, settings.partitions, settings.replication))
+        self._directory_fault = self._fault_of_directory(admin)
         self.check_state(
             admin,
             found,
@@ -113,6 +125,15 @@ class Worker(GroupProcess):
             "restore the topic, or replay the sources into another group (kafka.group)",
         )
         return found
+
+    def _fault_of_directory(self, admin: KafkaAdminClient) -> str:
+        """What is wrong with the directory, without which a worker works; "" when nothing is."""
+        try:
+            return "; ".join(
+                topics.check(admin, [topics.directory_topic(self.settings.names, self.settings.replication)])
+            )
+        except KafkaError as error:
+            return f"topic {self.settings.names.directory} cannot be looked at ({error}): allow that"
 
     async def serve(self, found: Mapping[str, Found]) -> None:
         """Restores the model and serves partitions; see `GroupProcess.serve`."""
@@ -144,16 +165,41 @@ class Worker(GroupProcess):
         self, found: Mapping[str, Found], producer: AIOKafkaProducer, send: Send, learner: Learner
     ) -> None:
         settings, names = self.settings, self.settings.names
+        opened = OpenPartitions(
+            lambda: self.monitor.assignment, found[names.events].partitions, settings.detector.operators
+        )
 
         async def rekeyed(batch: Batch, owned: Callable[[], bool]) -> None:
             await rekey(batch, names, send, self.monitor.counts, owned, settings.sources)
 
-        def begun(assignment: Assignment[Any]) -> None:
-            ticks = TickWriter(assignment, names.events, producer, settings.tick_seconds, self._tick_key)
-            self.start(ticks.run())
-            self.start(FleetPublisher(assignment, send).run())
+        async with self._announcing(opened) as announcer:
 
-        await self.serve_partitions(found, partial(self._partition, found, producer, send, learner), rekeyed, begun)
+            def begun(assignment: Assignment[Any]) -> None:
+                ticks = TickWriter(assignment, names.events, producer, settings.tick_seconds, self._tick_key)
+                self.start(ticks.run())
+                self.start(FleetPublisher(assignment, send).run())
+                if announcer is not None:
+                    self.start(announcer.run())
+
+            make = partial(self._partition, found, producer, send, learner)
+            await self.serve_partitions(
+                found, make, rekeyed, begun, announcer.withdraw if announcer is not None else None
+            )
+
+    @contextlib.asynccontextmanager
+    async def _announcing(self, opened: OpenPartitions) -> AsyncIterator[Announcer | None]:
+        """Answers questions while the context lasts, and gives what tells others where; None where nobody can ask."""
+        if self.answer_questions is None:
+            yield None
+            return
+        if self._directory_fault:
+            log.warning("%s, and restart: until then questions about graphlets are not answered", self._directory_fault)
+            yield None
+            return
+        settings = self.settings
+        async with self.answer_questions(opened) as address:
+            place = Place(address, opened.instance)
+            yield Announcer(settings.connection, settings.names.directory, opened.opened, place, opened.partitions)
 
     def _partition(
         self, found: Mapping[str, Found], producer: AIOKafkaProducer, send: Send, learner: Learner, number: int

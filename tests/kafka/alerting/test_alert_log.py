@@ -18,9 +18,10 @@ from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.saved import AlertStoreError, AuditEntry, LogPage
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.store import AlertStore
-from stream_app.kafka.alerting import alert_log, whole_log
+from stream_app.kafka.alerting import alert_log
 from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.log_entries import audit_message, delivery_message, erasure_message, flag_message
+from stream_app.kafka.clients import whole_log
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.metrics.counts import NotifierCounts
 from stream_app.kafka.state.outbox import Message

@@ -20,8 +20,9 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.errors import OptionsError
-from stream_app.kafka.alerting import in_time, whole_log
+from stream_app.kafka.alerting import in_time
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
+from stream_app.kafka.clients import whole_log
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.records import Record
 from tests.alerts.records import NOW

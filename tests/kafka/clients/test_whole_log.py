@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, TopicAuthorizationFailedError
 
-from stream_app.kafka.alerting import whole_log
-from stream_app.kafka.alerting.whole_log import WholeLog
+from stream_app.kafka.clients import whole_log
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.whole_log import WholeLog
 from stream_app.kafka.records import Record
 from tests.kafka.alerting.simulated_topic import Consumer, Topic
 
