@@ -82,7 +82,7 @@ def check(
 
 def _call(options: KafkaOptions, ask: Callable[[Any, list[Topic]], list[str]]) -> list[str]:
     """The result of `ask`, called with an admin client and the topics of the deployment."""
-    from stream_app.kafka.clients.topics import catalogue
+    from stream_app.kafka.clients.topic_catalogue import catalogue
 
     wanted = catalogue(names_of(options), options.partitions, options.replication)
     with kafka_errors():

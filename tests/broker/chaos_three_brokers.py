@@ -17,7 +17,8 @@ import pytest
 
 from stream_app.kafka.clients.durability import find_risks
 from stream_app.kafka.clients.in_sync import OFFSETS
-from stream_app.kafka.clients.topics import Names, catalogue, check, find
+from stream_app.kafka.clients.topic_catalogue import catalogue
+from stream_app.kafka.clients.topics import Names, check, find
 from tests.broker.cluster import PATIENCE, Cluster, Process
 from tests.broker.probes import Seen, figures, is_silent
 from tests.broker.scenarios import check_outputs, check_state, trickle

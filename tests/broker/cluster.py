@@ -26,6 +26,7 @@ from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Output
 from stream_app.kafka.clients import topics
+from stream_app.kafka.clients.topic_catalogue import catalogue
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.state.changelog import POSITION, Fold, LogReader, Rank
 from stream_app.sources import native
@@ -130,7 +131,7 @@ class Cluster:
     workers: list[Process] = field(default_factory=list)
 
     def make_topics(self) -> None:
-        wanted = topics.catalogue(self.names, self.partitions, self.replication)
+        wanted = catalogue(self.names, self.partitions, self.replication)
         topics.apply(self.admin, wanted, partitions=4, replication=self.replication)
 
     def worker(self) -> Process:

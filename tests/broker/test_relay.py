@@ -79,12 +79,12 @@ def test_what_is_posted_reaches_the_workers_and_their_words_come_back(cluster: C
 
         verdict = until(trained)
         listed = service.get("/v1/verdicts?pipeline=prod/vision").json["verdicts"]
-        graphlet = service.get(f"/v1/graphlets/{GRAPHLET}")
+        graphlet = until(lambda: (found := service.get(f"/v1/graphlets/{GRAPHLET}")).status == 200 and found.json)
 
     assert verdict["graphlet"] == GRAPHLET
     assert listed == [verdict]
-    assert (graphlet.status, graphlet.json["graphlet"]["trainer"]) == (200, run_id("t1"))
-    assert graphlet.json["verdict"] == {key: value for key, value in verdict.items() if key != "nearest"}
+    assert graphlet["graphlet"]["trainer"] == run_id("t1")
+    assert graphlet["verdict"] == {key: value for key, value in verdict.items() if key != "nearest"}
 
 
 def test_events_of_a_pipeline_keep_their_order(cluster: Cluster) -> None:

@@ -12,12 +12,12 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from stream_app.errors import OptionsError
+from stream_app.kafka.clients.topic_catalogue import catalogue
 from stream_app.kafka.clients.topics import (
     Names,
     TooFewBrokersError,
     Topic,
     apply,
-    catalogue,
     check,
     find,
     required,

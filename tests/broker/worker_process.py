@@ -13,6 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from stream_app.cli.query_assembly import answering_of
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import STAGES
@@ -22,6 +23,7 @@ from stream_app.kafka.clients.producer import make_producer
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.process import worker as module
 from stream_app.kafka.process.worker import Worker, WorkerSettings
+from stream_app.options import QueriesOptions
 
 
 async def main(path: Path) -> int:
@@ -46,6 +48,7 @@ async def main(path: Path) -> int:
     )
     module.make_producer = partial(make_producer, request_timeout_ms=given["send_ms"])
     worker = Worker(settings, Detector.load)
+    worker.answer_questions = answering_of(QueriesOptions())
     code = await worker.run()
     if worker.monitor.learning is not None:
         path.with_suffix(".model").write_text(json.dumps(opinions(worker.monitor.learning.learner)))

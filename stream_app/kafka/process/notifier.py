@@ -49,6 +49,7 @@ from stream_app.kafka.clients.flow import notifier_flow
 from stream_app.kafka.clients.group_start import begin_at_end
 from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
+from stream_app.kafka.clients.topic_catalogue import notifier_topics
 from stream_app.kafka.clients.topics import Found, Names
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.process.group_process import GroupProcess
@@ -109,7 +110,7 @@ class NotifierProcess(GroupProcess):
     def check_topics(self, admin: KafkaAdminClient) -> dict[str, Found]:
         """The topics of notifiers; see `GroupProcess.check_topics`. The first notifier begins at the end of alerts."""
         settings = self.settings
-        wanted = topics.notifier_topics(settings.names, settings.partitions, settings.replication)
+        wanted = notifier_topics(settings.names, settings.partitions, settings.replication)
         found = topics.required(admin, wanted)
         self.check_state(
             admin,

@@ -24,6 +24,7 @@ from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.flow import worker_flow
 from stream_app.kafka.clients.placement import Placement
 from stream_app.kafka.clients.producer import READABLE, Send, make_producer, sender
+from stream_app.kafka.clients.topic_catalogue import directory_topic, worker_topics
 from stream_app.kafka.clients.topics import Found, Names
 from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.engine.ticks import TickWriter
@@ -115,7 +116,7 @@ class Worker(GroupProcess):
     def check_topics(self, admin: KafkaAdminClient) -> dict[str, Found]:
         """The topics of workers; see `GroupProcess.check_topics`."""
         settings = self.settings
-        found = topics.required(admin, topics.worker_topics(settings.names, settings.partitions, settings.replication))
+        found = topics.required(admin, worker_topics(settings.names, settings.partitions, settings.replication))
         self._directory_fault = self._fault_of_directory(admin)
         self.check_state(
             admin,
@@ -129,9 +130,7 @@ class Worker(GroupProcess):
     def _fault_of_directory(self, admin: KafkaAdminClient) -> str:
         """What is wrong with the directory, without which a worker works; "" when nothing is."""
         try:
-            return "; ".join(
-                topics.check(admin, [topics.directory_topic(self.settings.names, self.settings.replication)])
-            )
+            return "; ".join(topics.check(admin, [directory_topic(self.settings.names, self.settings.replication)]))
         except KafkaError as error:
             return f"topic {self.settings.names.directory} cannot be looked at ({error}): allow that"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from aiokafka import AIOKafkaProducer
 
 from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.producer import READABLE, give_up, make_producer
 from stream_app.kafka.clients.retry import Problem
 from stream_app.kafka.queries.directory import Place, write_entry
 
@@ -18,9 +19,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at the partitions, and after which an entry is written again, in case that of an earlier
 #: owner came after it.
 _CHECK_SECONDS, _AGAIN_SECONDS = 0.2, 30.0
-#: Seconds between two attempts to reach Kafka, and that withdrawing may take.
-_RETRY_SECONDS, _WITHDRAW_SECONDS = 5.0, 2.0
-_REQUEST_MS = 10_000
+#: Seconds between two attempts to reach Kafka, that writing an entry may take, and withdrawing.
+_RETRY_SECONDS, _SEND_SECONDS, _WITHDRAW_SECONDS = 5.0, 10.0, 2.0
 
 
 class Announcer:
@@ -71,7 +71,7 @@ class Announcer:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _announce(self) -> None:
-        producer = AIOKafkaProducer(**self._connection.client(), acks="all", request_timeout_ms=_REQUEST_MS)
+        producer = make_producer(self._connection, READABLE)
         try:
             await producer.start()
             self._producer = producer
@@ -81,7 +81,7 @@ class Announcer:
                 await asyncio.sleep(_CHECK_SECONDS)
         finally:
             self._producer = None
-            await producer.stop()
+            await give_up(producer)
 
     async def _write(self, producer: AIOKafkaProducer) -> None:
         opened = self._opened()
@@ -94,7 +94,8 @@ class Announcer:
             if known is not partition:
                 opened_ms = time.time_ns() // 1_000_000
             value = write_entry(self._place, opened_ms, self._partitions)
-            await producer.send_and_wait(self._topic, value, b"%d" % number, partition=0)
+            async with asyncio.timeout(_SEND_SECONDS):
+                await producer.send_and_wait(self._topic, value, b"%d" % number, partition=0)
             self._announced[number] = partition, opened_ms, time.monotonic() + _AGAIN_SECONDS
 
     async def withdraw(self) -> None:

@@ -23,7 +23,8 @@ from typing import Any
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.kafka.clients.topics import Names, catalogue
+from stream_app.kafka.clients.topic_catalogue import catalogue
+from stream_app.kafka.clients.topics import Names
 from tests.support.kafka_records import record
 
 SETTINGS = next(t.config for t in catalogue(Names(), 1, 1) if t.name == Names().changelog)
