@@ -13,11 +13,9 @@ from contextlib import closing
 from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 
 from stream_app.analysis.fleet_record import UnreadableRecordError
 from stream_app.analysis.published_fleet import PublishedFleet
-from stream_app.errors import StreamAppError
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import MissingTopicsError, find_seen
@@ -54,12 +52,7 @@ class FleetReader:
 
     async def run(self) -> None:
         """Reads until cancelled, however long Kafka or the topic are away."""
-        await retry(
-            self._read,
-            self._report,
-            transient=lambda error: isinstance(error, KafkaError | OSError | StreamAppError),
-            seconds=_RETRY_SECONDS,
-        )
+        await retry(self._read, self._report, transient=lambda _: True, seconds=_RETRY_SECONDS)
 
     def _report(self, text: str) -> None:
         self._problem.report(f"the figures of the fleet cannot be read: {text}" if text else "")
