@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,6 +45,14 @@ def explain(
     diff: Annotated[
         bool, typer.Option("--diff", help="Compare it with the last graphlet before it that was pushed.")
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write all that the last flag, or else the last verdict, was made of; see verify-decision.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Explain one graphlet: its events and members, its verdicts with their reasons, and its outcome.
@@ -68,6 +77,8 @@ def explain(
         stores_of(options),
         compare=diff,
     )
+    if record is not None:
+        _write_record(record, explanation)
     if json:
         document = _document(explanation)
         print_json({**document, "diff": explanation.difference} if diff else document)
@@ -76,6 +87,23 @@ def explain(
             typer.echo(line)
     if explanation.faults:
         raise InputError("; ".join(explanation.faults))
+
+
+def _write_record(path: Path, explanation: Explanation) -> None:
+    import orjson
+
+    from stream_app.core.outputs import PRUNE
+    from stream_app.errors import OptionsError
+
+    verdicts = [each for each in explanation.verdicts if each.id in explanation.records]
+    if not verdicts:
+        raise OptionsError(f"{explanation.graphlet}: there is no verdict of which a record can be written")
+    flags = [each for each in verdicts if each.decision == PRUNE or each.holdout]
+    chosen = explanation.records[(flags or verdicts)[-1].id]
+    try:
+        path.write_bytes(orjson.dumps(chosen, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    except OSError as error:
+        raise OptionsError(f"--record {path} cannot be written: {error.strerror}") from None
 
 
 def _document(explanation: Explanation) -> dict[str, Any]:

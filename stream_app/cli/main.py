@@ -35,6 +35,7 @@ from stream_app.cli import (
     subscriptions,
     tokens,
     topics,
+    verify_decision,
     verify_webhook,
     worker,
 )
@@ -72,6 +73,7 @@ app.add_typer(subscriptions.subscriptions, name="subscriptions")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(tokens.tokens, name="tokens")
 app.command("verify-webhook")(verify_webhook.verify_webhook)
+app.command("verify-decision")(verify_decision.verify_decision)
 
 #: What typer raises for wrong use; it has no public name.
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])

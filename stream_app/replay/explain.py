@@ -23,11 +23,13 @@ from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.core.storage.story import StoryEntry
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
+from stream_app.provenance.decision import decision_record, stops
 from stream_app.provenance.difference import difference, last_pushed_before, portrait
 from stream_app.provenance.nearest import Comparison, Neighbour, PastStage, PastStages, known_features
 from stream_app.replay.decoding import SeenTypes, decode
 from stream_app.replay.reading import STDIN, MessageReader, Stores
 from stream_app.sources import SOURCES, Sources
+from stream_app.wire import verdict_to_dict
 
 #: Names suggested for an unknown one.
 _SUGGESTED = 3
@@ -51,6 +53,8 @@ class Explanation:
     verdicts: list[Verdict] = field(default_factory=list)
     #: Id of a verdict -> the past graphlets that were most alike when it was made; None: its features are not kept.
     nearest: dict[str, tuple[Neighbour, ...] | None] = field(default_factory=dict)
+    #: Id of a verdict -> its record, as of `stream_app.provenance.decision.decision_record`.
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: As of `stream_app.provenance.difference.difference`; None where it was not asked for, or is not known.
     difference: dict[str, Any] | None = None
     #: The labels of both, with the features of every stage.
@@ -183,6 +187,8 @@ class _Collector:
         self._past = PastStages()
         #: Id of a verdict -> the labelled stages that there were, and its features.
         self._known: dict[str, tuple[tuple[PastStage, ...], dict[str, float] | None]] = {}
+        #: Id of a verdict -> its record.
+        self._records: dict[str, dict[str, Any]] = {}
         self._verdicts: list[Verdict] = []
         self._examples: list[Example] = []
         self._closed: dict[str, Any] | None = None
@@ -193,6 +199,9 @@ class _Collector:
             past, pipeline = self._past.of(verdict.pipeline, verdict.stage), self._detector.pipelines[verdict.pipeline]
             names = (verdict.graphlet, verdict.run, verdict.trainer, verdict.stage, verdict.validator)
             self._known[verdict.id] = past, known_features(pipeline, past, *names)
+            record = decision_record(pipeline, verdict_to_dict(verdict))
+            if record is not None:
+                self._records[verdict.id] = record
 
     def example(self, example: Example) -> None:
         self._past.learn(example)
@@ -247,7 +256,14 @@ class _Collector:
             {verdict.id: self._nearest(verdict) for verdict in verdicts},
             examples=examples,
             story=detector.story(self._graphlet),
+            records={
+                verdict.id: self._record(verdict.id, pipeline) for verdict in verdicts if verdict.id in self._records
+            },
         )
+
+    def _record(self, verdict: str, pipeline: str) -> dict[str, Any]:
+        """The record of a verdict, with what was stopped since."""
+        return {**self._records[verdict], "stopped": stops(self._detector.pipelines[pipeline], verdict)}
 
     def _nearest(self, verdict: Verdict) -> tuple[Neighbour, ...] | None:
         past, features = self._known[verdict.id]

@@ -1,0 +1,106 @@
+"""Why a run was stopped: all that a verdict was made of, so that anybody can make its probability again.
+
+The probability is a function of the features, the past push rate and the model. The model is a function of the examples
+log up to a place, which its version names. So the record names these, and what was decided and done with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stream_app.core.properties import PRUNED_BY
+from stream_app.core.state.pipeline import Pipeline
+from stream_app.core.state.predictions import StagePrediction
+from stream_app.times import time_to_text
+
+VERSION = 1
+
+
+def decision_record(pipeline: Pipeline, verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of a verdict, while what it was made of is kept.
+
+    Parameters
+    ----------
+    pipeline
+        Its pipeline.
+    verdict
+        The JSON form of the verdict.
+
+    Returns
+    -------
+    dict or None
+        `verdict`; `features` by name, and the `baseline` (the pipeline's past push rate), as they were frozen;
+        `examples`, the number of records of the examples log that the model had learned; `guard` and
+        `flagged_budgets`, by which the policy decided; `stopped`, as of `stops`. None where the stage is not kept any
+        more.
+    """
+    stage = _stage(pipeline, verdict)
+    if stage is None:
+        return None
+    return {
+        "version": VERSION,
+        "verdict": {name: value for name, value in verdict.items() if name != "nearest"},
+        "features": dict(zip(stage.names, stage.values, strict=True)),
+        "baseline": stage.baseline,
+        "examples": examples_of(str(verdict["model"])),
+        "guard": stage.guard,
+        "flagged_budgets": list(stage.flagged),
+        "stopped": stops(pipeline, str(verdict["id"])),
+    }
+
+
+def examples_of(model: str) -> int:
+    """The number of records of the examples log that a version of the learner has learned.
+
+    Parameters
+    ----------
+    model
+        The version, as a verdict names it.
+
+    Raises
+    ------
+    ValueError
+        It is no version of this program.
+    """
+    count, _, names = model.partition("-")
+    if not names or not count.isdecimal():
+        raise ValueError(f"{model[:80]!r} is no version of a model")
+    return int(count)
+
+
+def stops(pipeline: Pipeline, verdict: str) -> list[dict[str, Any]]:
+    """The executions that report that they were stopped by a verdict.
+
+    Parameters
+    ----------
+    pipeline
+        Their pipeline.
+    verdict
+        The id of the verdict.
+
+    Returns
+    -------
+    list of dict
+        `execution`, `type`, `run`, and the `time` of the report, in the order of their ids.
+    """
+    found = []
+    for execution in pipeline.executions.values():
+        by = (execution.properties or {}).get(PRUNED_BY)
+        if by is not None and by[1] == verdict:
+            found.append(
+                {
+                    "execution": execution.id, "type": execution.type, "run": execution.run,
+                    "time": time_to_text(by[0]),
+                }
+            )  # fmt: skip
+    return sorted(found, key=lambda each: str(each["execution"]))
+
+
+def _stage(pipeline: Pipeline, verdict: Mapping[str, Any]) -> StagePrediction | None:
+    trainer, run = verdict["trainer"], verdict["run"]
+    subject = pipeline.graphlets.get(trainer) if trainer is not None else pipeline.runs.get(run or "")
+    if subject is None or subject.predictions is None:
+        return None
+    wanted = verdict["stage"], verdict["validator"]
+    return next((each for each in reversed(subject.predictions.stages) if (each.stage, each.validator) == wanted), None)
