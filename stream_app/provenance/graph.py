@@ -7,7 +7,7 @@ without versions is read as its last writer left it before the reader began.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_app.core.graphlets.versions import versions_of
@@ -18,6 +18,9 @@ from stream_app.core.state.pipeline import Pipeline
 from stream_app.provenance.elsewhere import Span, reading_time, span_of, version_at
 
 EXECUTION, ARTIFACT = "execution", "artifact"
+
+#: Ids of artifacts that are compared with those of a pipeline in the time that an edge takes.
+_IDS_AN_EDGE = 10
 
 Entity = Execution | Version
 #: Orders vertices: kind, pipeline, id, and the writer of a version.
@@ -125,6 +128,7 @@ class Graph:
         self.across = across
         self.edges_left = edges_max
         self.exhausted = False
+        self._holders: dict[str, list[Pipeline]] = {}
 
     def before(self, vertex: Vertex) -> Iterator[Vertex]:
         """What leads to a vertex over one edge: what an execution read, or the writers of a version."""
@@ -190,12 +194,36 @@ class Graph:
                 return
             yield Vertex(pipeline, artifact_id, version, writer)
 
+    def find_namesakes(self, artifact_ids: Iterable[str]) -> None:
+        """Finds which pipelines have artifacts of these ids: all at once, which takes little longer than for one."""
+        missing = {each for each in artifact_ids if each not in self._holders}
+        self._holders.update((each, []) for each in missing)
+        for pipeline in self.pipelines.values() if missing else ():
+            if not self._spend(1 + min(len(missing), len(pipeline.artifacts)) // _IDS_AN_EDGE):
+                return
+            for artifact_id in pipeline.artifacts.keys() & missing:
+                self._holders[artifact_id].append(pipeline)
+
+    def look_ahead(self, vertices: Iterable[Vertex], *, backward: bool) -> None:
+        """Prepares for following vertices (`backward`: by `before`) into other pipelines."""
+        if not self.across:
+            return
+        ids: set[str] = set()
+        for _, id_, entity, _ in vertices:
+            if isinstance(entity, Execution):
+                ids.update(entity.reads if backward else ())
+            elif not backward:
+                ids.add(id_)
+        self.find_namesakes(ids)
+
     def namesakes(self, artifact_id: str, besides: str | None = None) -> Iterator[Pipeline]:
         """The pipelines, besides one if given, that have an artifact of this id."""
-        for other in self.pipelines.values():
+        if artifact_id not in self._holders:
+            self.find_namesakes([artifact_id])
+        for other in self._holders[artifact_id]:
             if not self._spend():
                 return
-            if artifact_id in other.artifacts and other.name != besides:
+            if other.name != besides:
                 yield other
 
     def read_elsewhere(self, besides: str, artifact_id: str, time: int) -> Iterator[Vertex]:
@@ -217,12 +245,12 @@ class Graph:
                     if time is not None and span.holds(time):
                         yield Vertex(other, reader.id, reader)
 
-    def _spend(self) -> bool:
-        """Counts an edge; False where none is left."""
-        if self.edges_left <= 0:
+    def _spend(self, edges: int = 1) -> bool:
+        """Counts an edge, or what takes as long as some; False where not that many are left."""
+        if self.edges_left < edges:
             self.exhausted = True
             return False
-        self.edges_left -= 1
+        self.edges_left -= edges
         return True
 
 

@@ -5,7 +5,7 @@ A hop leads from an execution to the next, or from an artifact to the next; betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from heapq import nsmallest
 from typing import Any
 
@@ -152,10 +152,10 @@ def _in_level(vertex: Vertex) -> tuple[str, str, str]:
 
 
 class _Way:
-    """One direction of a walk: how it follows edges, what it has seen, and the nodes that it follows next."""
+    """One direction of a walk: which one, what it has seen, and the nodes that it follows next."""
 
-    def __init__(self, follow: Callable[[Vertex], Iterator[Vertex]], roots: list[Vertex]) -> None:
-        self.follow = follow
+    def __init__(self, backward: bool, roots: list[Vertex]) -> None:
+        self.backward = backward
         self.seen = {each.entity for each in roots}
         self.frontier = roots
 
@@ -178,11 +178,7 @@ class _Walk:
     def levels(self, target: Target, steps: int) -> Iterator[list[Vertex]]:
         """The nodes of each distance, from what was asked for on; a level may be empty where others follow."""
         level = [each for each in _roots(self._graph, target) if self._visit(each, 0)]
-        ways = [
-            _Way(follow, level)
-            for name, follow in ((UP, self._graph.before), (DOWN, self._graph.after))
-            if self._direction in (name, BOTH)
-        ]
+        ways = [_Way(name == UP, level) for name in (UP, DOWN) if self._direction in (name, BOTH)]
         for step in range(1, steps + 2):
             yield level
             if step > steps or self.truncated or not any(way.frontier for way in ways):
@@ -194,7 +190,8 @@ class _Walk:
     def _advance(self, way: _Way, step: int, level: list[Vertex]) -> None:
         """Follows a way by one step, and adds what no way has visited before to the level."""
         frontier, way.frontier = way.frontier, []
-        seen, follow = way.seen, way.follow
+        seen, follow = way.seen, self._graph.before if way.backward else self._graph.after
+        self._graph.look_ahead(frontier, backward=way.backward)
         for vertex in frontier:
             for found in follow(vertex):
                 if found[2] in seen:
@@ -227,6 +224,8 @@ class _Walk:
         """
         edges: list[dict[str, str]] = []
         omitted = 0
+        for backward in (True, False):
+            self._graph.look_ahead(page, backward=backward)
         for vertex in page:
             own = self.distance[vertex.entity]
             for backward in (True, False) if own else ():

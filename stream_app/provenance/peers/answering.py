@@ -138,6 +138,7 @@ def _executions(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str
     elsewhere = _list(asked, "elsewhere", _SPAN)
     writers = found.add_executions(each for version in before for each in graph.before(version))
     readers = found.add_executions(each for version in after for each in graph.after(version))
+    graph.find_namesakes(id_ for _, id_, *_ in elsewhere)
     for pipeline, id_, *span in elsewhere:
         readers |= found.add_executions(graph.readers_elsewhere(pipeline, id_, Span(*span)))
     return {**found.message(), "before": [*writers], "after": [*readers]}
@@ -147,7 +148,9 @@ def _versions(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str, 
     """The versions that readings in other pipelines read."""
     graph = Graph(pipelines, edges_max=_edges(asked))
     found = _Found(graph)
-    for pipeline, id_, time in _list(asked, "readings", _READING):
+    readings = _list(asked, "readings", _READING)
+    graph.find_namesakes(id_ for _, id_, _ in readings)
+    for pipeline, id_, time in readings:
         found.add_versions(graph.read_elsewhere(pipeline, id_, time))
     return found.message()
 
