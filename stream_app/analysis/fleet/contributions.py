@@ -5,7 +5,7 @@ Each function puts the contribution of an entity into a cell with sign 1, and ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stream_app.analysis.fleet.cells import Cell
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts
@@ -17,8 +17,7 @@ from stream_app.core.units import DAY_MS
 PER_MILLE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class PushCost:
+class PushCost(NamedTuple):
     """What one push cost: its graphlet, and the tries since the push before it that were not pushed.
 
     Attributes

@@ -61,13 +61,11 @@ def facts_of_execution(pipeline: str, execution: Execution, nodes: float, price_
     ExecutionFacts
         A function of its facts and of whether it belongs to a graphlet.
     """
-    node_ms = execution.node_ms(nodes)
-    eviction, end_state = execution.eviction, execution.end_state
-    is_alone = not execution.members_of and execution.graphlet is None and (eviction is None or not eviction.graphlets)
+    node_ms, end_state = execution.node_ms(nodes), execution.end_state
     return ExecutionFacts(
         execution.start_ms, attempts_of(execution), execution.type, execution.group,
         node_ms, 0 if price_of is None else price_of(pipeline, execution, node_ms),
-        end_state == FAILED and execution.is_over, end_state == CACHED, is_alone,
+        end_state == FAILED and execution.is_over, end_state == CACHED, not graphlets_of(execution),
     )  # fmt: skip
 
 
@@ -81,7 +79,7 @@ def attempts_of(execution: Execution) -> tuple[tuple[int, int], ...]:
     """
     last_ms = execution.last_running_ms
     if execution.reports is None:
-        start_ms, end_ms = execution.start_ms, execution.end_ms if execution.end_ms is not None else last_ms
+        start_ms, end_ms = execution.start_ms, last_ms if execution.end_ms is None else execution.end_ms
         return ((start_ms, start_ms if end_ms is None or end_ms < start_ms else end_ms),)
     return tuple(
         (start_ms, max(start_ms, last_ms or 0) if end_ms is None else end_ms)
@@ -90,14 +88,14 @@ def attempts_of(execution: Execution) -> tuple[tuple[int, int], ...]:
 
 
 def graphlets_of(execution: Execution) -> int:
-    """How many graphlets an execution belongs to, or belonged to before they were evicted; at least 1.
+    """How many graphlets an execution belongs to, or belonged to before they were evicted.
 
     Parameters
     ----------
     execution
         The execution.
     """
-    kept = len(execution.members_of or ()) + (execution.graphlet is not None)
-    if execution.eviction is not None:
-        kept += execution.eviction.graphlets
-    return kept or 1
+    count = len(execution.members_of) if execution.members_of else 0
+    if execution.graphlet is not None:
+        count += 1
+    return count if execution.eviction is None else count + execution.eviction.graphlets

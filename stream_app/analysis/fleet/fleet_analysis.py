@@ -16,7 +16,7 @@ class FleetAnalysis:
     """Keeps the sums of every pipeline of a detector: `detector.follow(FleetAnalysis(...))`.
 
     An event costs nothing here but a place in the list of what changed. That list is worked off when figures are asked
-    for, and before anything is evicted.
+    for, and where anything is about to be evicted.
 
     Parameters
     ----------
@@ -81,9 +81,7 @@ class FleetAnalysis:
 
     def before_eviction(self, pipeline: Pipeline, closing: Sequence[Graphlet]) -> None:
         """Takes in what changed, before graphlets are closed."""
-        analysis = self._pipelines[pipeline.name]
-        analysis.settle()
-        analysis.close(closing)
+        self._pipelines[pipeline.name].close(closing)
 
     def after_eviction(self, pipeline: Pipeline) -> None:
         """Freezes what was evicted."""

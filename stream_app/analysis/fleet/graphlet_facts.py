@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts
 from stream_app.core.events import COMPLETE
@@ -14,8 +14,7 @@ from stream_app.core.state.entities import DOWN, UP, Execution, Graphlet, Versio
 from stream_app.core.state.pipeline import Pipeline
 
 
-@dataclass(frozen=True, slots=True)
-class GraphletFacts:
+class GraphletFacts(NamedTuple):
     """What figures need of a graphlet. docs/analysis.md has the definitions.
 
     Attributes
@@ -111,6 +110,7 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
         A function of the facts of its executions, its members and its outcome.
     """
     trainer, members = graphlet.trainer, graphlet.members
+    run = trainer.run
     cost: dict[str, int] = {}
     types: dict[str, int] = {}
     failed: dict[str, int] = {}
@@ -125,7 +125,7 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
         if has_failed:
             failed[operator] = failed.get(operator, 0) + 1
         if not is_cached:
-            busy.extend(attempts)
+            busy += attempts
         micros += own_micros
         if group == TRAIN:
             train_micros += own_micros
@@ -133,17 +133,18 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
             data_ms = start_ms
         elif group == VALIDATE and bits & DOWN:
             validators.append(execution)
-        if execution.run == trainer.run and execution.run is not None and execution is not trainer:
+        if execution.run == run is not None and execution.properties is not None and execution is not trainer:
             own.append(execution)
     busy.sort()
     own.sort(key=Execution.sort_key)
+    last_ms, busy_ms = covered(busy)
     steps_up, inputs = way_up(graphlet)
     blessed = blessing(pipeline, validators) if validators else None
     return GraphletFacts(
-        id=graphlet.id, run=trainer.run, trainer=trainer.id, start_ms=trainer.start_ms,
+        id=graphlet.id, run=run, trainer=trainer.id, start_ms=trainer.start_ms,
         outcome=graphlet.kind, cause=graphlet.cause or "", time_ms=graphlet.time_ms,
         model_type=text_property(own, "model_type"), code=text_property(own, "code_version"),
-        first_ms=busy[0][0], last_ms=max(end for _, end in busy), busy_ms=covered(busy),
+        first_ms=busy[0][0], last_ms=last_ms, busy_ms=busy_ms,
         executions=1 + len(members), depth=steps_up + 1 + steps_down(graphlet),
         node_ms=tuple(sorted(cost.items())), micros=micros, train_micros=train_micros,
         types=tuple(sorted(types.items())), failed=tuple(sorted(failed.items())),
@@ -153,30 +154,30 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
     )  # fmt: skip
 
 
-def graphlets_about(execution: Execution) -> Iterator[Graphlet]:
-    """Finds the graphlets whose facts follow from those of an execution.
+def note_graphlets(execution: Execution, found: dict[Graphlet, object]) -> None:
+    """Adds the graphlets whose facts follow from those of an execution.
+
+    They are its own, those that it is a member of, and those that a training led to with what it wrote: they start from
+    its model and do not have it as a member.
 
     Parameters
     ----------
     execution
         The execution.
-
-    Yields
-    ------
-    Graphlet
-        Its own, those that it is a member of, and those that a training led to with what it wrote: they start from its
-        model and do not have it as a member.
+    found
+        Graphlets, which are added to.
     """
     if execution.graphlet is not None:
-        yield execution.graphlet
-    yield from execution.members_of or ()
+        found[execution.graphlet] = None
+    if execution.members_of:
+        found.update(execution.members_of)
     if execution.group == TRAIN:
         for version in execution.writes.values():
-            yield from version.up
+            found.update(dict.fromkeys(version.up))
 
 
-def covered(spans: Iterable[tuple[int, int]]) -> int:
-    """The time in which at least one of some spans holds.
+def covered(spans: list[tuple[int, int]]) -> tuple[int, int]:
+    """The end of some spans, and the time in which at least one of them holds.
 
     Parameters
     ----------
@@ -185,44 +186,49 @@ def covered(spans: Iterable[tuple[int, int]]) -> int:
 
     Returns
     -------
-    int
+    end, total : int
         In the unit of the spans.
 
     Examples
     --------
     >>> covered([(0, 10), (5, 12), (20, 21)])
-    13
+    (21, 13)
     """
     total, until = 0, -(2**63)
     for start, end in spans:
         if end > until:
-            total += end - max(start, until)
+            total += end - (start if start > until else until)
             until = end
-    return total
+    return until, total
 
 
 def way_up(graphlet: Graphlet) -> tuple[int, tuple[str, ...]]:
     """The most steps from the trainer up to an execution of its up set by the shortest way, and the inputs."""
     members = graphlet.members
-    inputs: dict[str, None] = {}
+    inputs: set[str] = set()
     seen = {graphlet.trainer}
+    read: set[Version] = set()
     level, steps = [graphlet.trainer], -1
     while level:
         steps += 1
         above: list[Execution] = []
         for execution in level:
             for artifact_id, version in execution.reads.items():
-                is_input = True
+                if version in read:
+                    continue
+                read.add(version)
+                is_input, is_ingested = True, False
                 for writer in version.writers:
                     group = writer.group
-                    is_input = is_input and group in (INGEST, RUN)
                     if group == INGEST:
-                        inputs[artifact_id] = None
+                        is_ingested = True
+                    elif group != RUN:
+                        is_input = False
                     if writer not in seen and members.get(writer, 0) & UP:
                         seen.add(writer)
                         above.append(writer)
-                if is_input:
-                    inputs[artifact_id] = None
+                if is_input or is_ingested:
+                    inputs.add(artifact_id)
         level = above
     return steps, tuple(sorted(inputs))
 

@@ -21,10 +21,10 @@ class Held:
         self.works: dict[str, Work] = {}
 
     def before_eviction(
-        self, pipeline: Pipeline, closing: Collection[Graphlet], work_of: Callable[[Execution], Work | None]
+        self, leaving: Collection[Execution], closing: Collection[Graphlet], work_of: Callable[[Execution], Work | None]
     ) -> None:
         """Adds those that stay and have read what will be evicted."""
-        for reader, trainers in held_after(pipeline, closing):
+        for reader, trainers in held_after(leaving, frozenset(closing)):
             work = work_of(reader)
             if work is not None:
                 self.works.setdefault(reader.id, work)
@@ -49,16 +49,37 @@ class Held:
         self.works = {work.execution_id: work for work in map(work_of_row, row["works"])}
 
 
-def held_after(pipeline: Pipeline, closing: Collection[Graphlet]) -> Iterator[tuple[Execution, list[str]]]:
-    """Finds the executions that stay and have read something from an execution that will be evicted.
-
-    Whether a training started warm, and whether an artifact is data, is told by the writers of what was read.
+def leaving_with(pipeline: Pipeline, closing: Collection[Graphlet]) -> set[Execution]:
+    """Finds the executions that will be evicted, and those of group run that may be.
 
     Parameters
     ----------
     pipeline
         The pipeline, before the eviction.
     closing
+        The graphlets that will be closed.
+    """
+    cutoff_day = pipeline.clock.cutoff_ms // DAY_MS
+    closed = frozenset(closing)
+    return {
+        execution
+        for execution in pipeline.executions.values()
+        if execution.touched_day < cutoff_day
+        and (execution.graphlet is None or execution.graphlet in closed)
+        and all(graphlet in closed for graphlet in execution.members_of or ())
+    }
+
+
+def held_after(leaving: Collection[Execution], closed: Collection[Graphlet]) -> Iterator[tuple[Execution, list[str]]]:
+    """Finds the executions that stay and have read something from an execution that will be evicted.
+
+    Whether a training started warm, and whether an artifact is data, is told by the writers of what was read.
+
+    Parameters
+    ----------
+    leaving
+        The executions that will be evicted.
+    closed
         The graphlets that will be closed.
 
     Yields
@@ -68,18 +89,9 @@ def held_after(pipeline: Pipeline, closing: Collection[Graphlet]) -> Iterator[tu
     list of str
         The trainers of those of its graphlets that stay.
     """
-    cutoff_day = pipeline.clock.cutoff_ms // DAY_MS
-    closed = frozenset(closing)
-    evicted = {
-        execution
-        for execution in pipeline.executions.values()
-        if execution.touched_day < cutoff_day
-        and (execution.graphlet is None or execution.graphlet in closed)
-        and all(graphlet in closed for graphlet in execution.members_of or ())
-    }
-    for execution in evicted:
+    for execution in leaving:
         for version in execution.writes.values():
             for reader in version.all_readers():
-                if reader not in evicted:
+                if reader not in leaving:
                     own = (reader.graphlet, *(reader.members_of or ()))
                     yield reader, [each.trainer.id for each in own if each is not None and each not in closed]

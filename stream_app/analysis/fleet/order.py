@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -61,6 +61,8 @@ class GraphletOrder:
         self.graphlets: dict[str, GraphletFacts] = {}
         #: Start and trainer of each, sorted.
         self._order: list[tuple[int, str]] = []
+        #: Trainers whose facts, or the graphlet before them, have changed since `take_pairs`.
+        self._changed: dict[str, None] = {}
         #: Trainers of graphlets that were evicted; they stay while one that may change is before them.
         self.closed: dict[str, None] = {}
         #: Executions of no graphlet: id -> start, node-ms, micros.
@@ -77,17 +79,39 @@ class GraphletOrder:
     def put(self, facts: GraphletFacts) -> None:
         """Enters a graphlet, or replaces its facts."""
         known = self.graphlets.get(facts.trainer)
-        if known is None or known.start_ms != facts.start_ms:
-            if known is not None:
-                del self._order[bisect_left(self._order, known.sort_key)]
-            insort(self._order, facts.sort_key)
+        if known is not None and known.start_ms != facts.start_ms:
+            self._take_out(known)
+            known = None
+        slot = bisect_left(self._order, facts.sort_key)
+        if known is None:
+            self._order.insert(slot, facts.sort_key)
         self.graphlets[facts.trainer] = facts
+        self._changed.update((trainer, None) for _, trainer in self._order[slot : slot + 2])
 
     def drop(self, trainer: str) -> GraphletFacts:
         """Takes a graphlet out; returns its facts."""
         facts = self.graphlets.pop(trainer)
-        del self._order[bisect_left(self._order, facts.sort_key)]
+        self._take_out(facts)
         return facts
+
+    def _take_out(self, facts: GraphletFacts) -> None:
+        slot = bisect_left(self._order, facts.sort_key)
+        self._changed.update((trainer, None) for _, trainer in self._order[slot : slot + 2])
+        del self._order[slot]
+
+    def take_pairs(self) -> Iterator[tuple[str, tuple[GraphletFacts, GraphletFacts] | None]]:
+        """The trainers of graphlets whose facts, or the one before them, have changed since the last call.
+
+        Each comes with the graphlet before it and its own; None where there is none before it, or it was taken out.
+        """
+        taken, self._changed = self._changed, {}
+        for trainer in taken:
+            facts, pair = self.graphlets.get(trainer), None
+            if facts is not None:
+                slot = bisect_left(self._order, facts.sort_key)
+                if slot:
+                    pair = self.graphlets[self._order[slot - 1][1]], facts
+            yield trainer, pair
 
     def put_alone(self, execution_id: str, spent: tuple[int, int, int] | None) -> bool:
         """Sets start, node-ms and micros of an execution of no graphlet (None: it is in one); whether that changed."""
@@ -104,6 +128,10 @@ class GraphletOrder:
         else:
             alone[execution_id] = spent
         return True
+
+    def is_open(self, trainer: str) -> bool:
+        """Whether the graphlet of a trainer is there and was not closed."""
+        return trainer in self.graphlets and trainer not in self.closed
 
     def __iter__(self) -> Iterator[GraphletFacts]:
         return (self.graphlets[trainer] for _, trainer in self._order)
@@ -200,7 +228,8 @@ def cost_of(facts: GraphletFacts, since: Since, interval_ms: int | None) -> Push
 
 def spend(since: Since, facts: GraphletFacts, share: Spent, alone: list[tuple[int, int, int]]) -> None:
     """Adds a graphlet's share, and the executions of no graphlet that began up to its start, which are the last."""
-    since.add(*share)
+    since.node_ms += share[0]
+    since.micros += share[1]
     since.tries += 1
     while alone and alone[-1][0] <= facts.start_ms:
         _, node_ms, micros = alone.pop()

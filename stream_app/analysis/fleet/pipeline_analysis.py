@@ -7,21 +7,20 @@ frozen sums, which are stored: they and what is kept give the same sums after a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from stream_app.analysis.fleet.cells import Cell, Key, merged
+from stream_app.analysis.fleet.cells import Cell, Key
 from stream_app.analysis.fleet.contributions import (
     PushCost,
     add_execution,
     add_graphlet,
     add_push,
 )
+from stream_app.analysis.fleet.entity_sums import EntitySums
 from stream_app.analysis.fleet.execution_facts import ExecutionFacts, PriceOf, facts_of_execution, graphlets_of
-from stream_app.analysis.fleet.frozen_cells import FrozenCells
-from stream_app.analysis.fleet.graphlet_facts import GraphletFacts, facts_of, graphlets_about
-from stream_app.analysis.fleet.held import Held
+from stream_app.analysis.fleet.graphlet_facts import GraphletFacts, facts_of, note_graphlets
+from stream_app.analysis.fleet.held import Held, leaving_with
 from stream_app.analysis.fleet.order import GraphletOrder, Since, Spent
 from stream_app.analysis.fleet.places import (
     RunFacts,
@@ -32,8 +31,9 @@ from stream_app.analysis.fleet.places import (
     key_of_pair,
     key_of_run,
 )
+from stream_app.analysis.fleet.shares import Shares
+from stream_app.analysis.fleet.works import Works
 from stream_app.analysis.rates import text_of, week_of_time
-from stream_app.analysis.redundancy import RedundancyIndex, Work, affected_by, work_of
 from stream_app.core.operators import RUN
 from stream_app.core.state.entities import Execution, Graphlet
 from stream_app.core.state.pipeline import Pipeline
@@ -66,9 +66,8 @@ class PipelineAnalysis:
         self._nodes = nodes
         self._price_of = price_of
         self._label_names = label_names
-        #: The sums of what is kept, and of what was evicted.
-        self._kept: dict[Key, Cell] = {}
-        self.frozen = FrozenCells()
+        self._sums = EntitySums()
+        self.frozen = self._sums.frozen
         #: Property -> the latest time of an event that had it, and its value as a text.
         self.labels: dict[str, tuple[int, str]] = {}
         #: The earliest and the latest report of any execution, in ms since 1970 UTC.
@@ -77,9 +76,11 @@ class PipelineAnalysis:
         self.order = GraphletOrder()
         self.pushes: dict[str, PushCost] = {}
         self.since = Since()
-        self.redundancy = RedundancyIndex()
         #: Execution -> its facts as they are in the sums; those of group run have none.
         self.executions: dict[str, ExecutionFacts] = {}
+        self._shares = Shares()
+        self._works = Works(pipeline, self.executions, has_prices=price_of is not None)
+        self.redundancy = self._works.index
         self._run_of: dict[str, str] = {}
         self._runs: dict[str, RunFacts] = {}
         #: Runs of which some executions were evicted, and trainers that are kept but have left the order.
@@ -88,36 +89,37 @@ class PipelineAnalysis:
         #: Trainer -> the graphlet before it and its own, as they were compared.
         self._pairs: dict[str, tuple[GraphletFacts, GraphletFacts]] = {}
         self._held = Held()
+        #: Executions that were evicted and are not frozen yet.
+        self._evicted: dict[Execution, None] = {}
         self.revision = 0  # rises with every change of the sums or of what is kept
         #: Whether `to_row` gives another value than at the last save.
         self.is_unsaved = self._is_loading = False
-        self._order_changed = self._costs_changed = False
+        self._costs_changed = False
         everything = dict.fromkeys(pipeline.executions.values())
-        graphlets = dict.fromkeys(pipeline.graphlets.values())
-        pipeline.work.keep_changes(Changed(executions=everything, graphlets=graphlets, rebooked=dict(everything)))
+        pipeline.work.keep_changes(Changed(everything, graphlets=dict.fromkeys(pipeline.graphlets.values())))
 
     @property
     def cells(self) -> dict[Key, Cell]:
         """All sums, those of what was evicted among them."""
-        found = dict(self._kept)
-        for key, cell in self.frozen.cells.items():
-            found[key] = merged((found[key], cell)) if key in found else cell
-        return found
+        return self._sums.cells
 
     def settle(self) -> None:
         """Takes in what changed in the pipeline since the last call."""
         changed = self.pipeline.work.take_changes()
-        self.revision += any((changed.executions, changed.graphlets, changed.outcomes, changed.rebooked))
-        graphlets = changed.graphlets
+        self.revision += not changed.is_empty
+        self._evicted.update(changed.evicted)
+        graphlets: dict[Graphlet, object] = {}
+        graphlets.update(changed.graphlets)
         runs: dict[str, None] = {}
         for execution in changed.executions:
-            is_known = execution.id in self.order.graphlets and execution.id not in self.order.closed
-            if is_known and execution.graphlet is None:
+            if execution.graphlet is None and self.order.is_open(execution.id):
                 self._drop_graphlet(execution.id)
-            graphlets.update(dict.fromkeys(graphlets_about(execution)))
+            note_graphlets(execution, graphlets)
             self._take_run_of(execution, runs)
-        for execution in changed.executions | changed.rebooked:
             self._take_execution(execution)
+        for execution in changed.members:
+            if execution not in changed.executions:
+                self._take_membership(execution)
         self._take_work(changed.executions)
         for graphlet in graphlets:
             self._take_graphlet(graphlet)
@@ -126,8 +128,10 @@ class PipelineAnalysis:
                 self._take_outcome(graphlet)
         for run_id in runs:
             self._take_run(run_id)
-        if self._order_changed:
-            self._settle_pairs()
+        for trainer, pair in self.order.take_pairs():
+            self._sums.replace(self._pairs.pop(trainer, None), pair, add_pair_facts, key_of_pair)
+            if pair is not None:
+                self._pairs[trainer] = pair
 
     def settle_pushes(self) -> None:
         """Adds up what each push cost, once all else is settled."""
@@ -139,16 +143,20 @@ class PipelineAnalysis:
         for trainer in self.pushes | pushes:
             before, after = self.pushes.get(trainer), pushes.get(trainer)
             if before != after:
-                self._replace(before, after, add_push, key_of)
+                self._sums.replace(before, after, add_push, key_of)
         self.pushes = pushes
 
     def close(self, graphlets: Collection[Graphlet]) -> None:
         """Keeps the shares of graphlets that are about to be closed, and facts that depend on what will be evicted."""
+        leaving = leaving_with(self.pipeline, graphlets)
+        if not graphlets and not leaving:
+            return
+        self.settle()
         for graphlet in graphlets:
             facts = self.order.graphlets.get(graphlet.trainer.id)
             if facts is not None:
                 self.order.shares[facts.trainer] = self.share_of(facts)
-        self._held.before_eviction(self.pipeline, graphlets, self._work_of)
+        self._held.before_eviction(leaving, graphlets, self._works.of)
 
     def share_of(self, facts: GraphletFacts) -> Spent:
         """A graphlet's part of the compute of its executions.
@@ -163,26 +171,33 @@ class PipelineAnalysis:
         Spent
             Each execution is split evenly over its graphlets, so that shares add up.
         """
-        graphlet = self.pipeline.graphlets[facts.trainer]
-        node_ms = micros = 0
-        for execution in (graphlet.trainer, *graphlet.members):
-            own, parts = self.executions[execution.id], graphlets_of(execution)
-            node_ms += own.node_ms // parts
-            micros += own.micros // parts
-        return Spent(node_ms, micros)
+        return self._shares.of(self.pipeline.graphlets[facts.trainer])
 
     def _take_run_of(self, execution: Execution, runs: dict[str, None]) -> None:
         """Notes the run of an execution, and the one that it was in before."""
         before, run = self._run_of.get(execution.id), execution.run
-        runs.update(dict.fromkeys(each for each in (before, run) if each is not None))
         if run is not None:
+            runs[run] = None
             self._run_of[execution.id] = run
-        elif before is not None:
-            del self._run_of[execution.id]
+        if before is not None and before != run:
+            runs[before] = None
+            if run is None:
+                del self._run_of[execution.id]
+
+    def _take_membership(self, execution: Execution) -> None:
+        """Takes in that an execution has joined or left graphlets."""
+        known = self.executions.get(execution.id)
+        if known is not None and known.is_alone != (not graphlets_of(execution)):
+            self._take_execution(execution)
+        elif known is not None:
+            self._costs_changed = True
+            self._shares.put(execution, known)
 
     def _take_execution(self, execution: Execution) -> None:
-        self.first_ms = min(self.first_ms if self.first_ms is not None else execution.first_ms, execution.first_ms)
-        self.last_ms = max(self.last_ms if self.last_ms is not None else execution.last_ms, execution.last_ms)
+        if self.first_ms is None or execution.first_ms < self.first_ms:
+            self.first_ms = execution.first_ms
+        if self.last_ms is None or execution.last_ms > self.last_ms:
+            self.last_ms = execution.last_ms
         for name in self._label_names:
             if execution.properties is not None and name in execution.properties:
                 time_ms, value = execution.properties[name]
@@ -193,43 +208,27 @@ class PipelineAnalysis:
         if execution.group != RUN:
             nodes = self._nodes.get(execution.type, 1.0)
             facts = facts_of_execution(self.pipeline.name, execution, nodes, self._price_of)
+            self._shares.put(execution, facts)
         if known == facts:
             return
         self._costs_changed = True
-        self._replace(known, facts, add_execution, key_of_execution)
+        self._sums.replace(known, facts, add_execution, key_of_execution)
         if facts is None:
             del self.executions[execution.id]
+            self._shares.remove(execution)
         else:
             self.executions[execution.id] = facts
-        alone = (facts.start_ms, facts.node_ms, facts.micros) if facts is not None and facts.is_alone else None
-        self.order.put_alone(execution.id, alone)
+        if facts is not None and facts.is_alone:
+            self.order.put_alone(execution.id, (facts.start_ms, facts.node_ms, facts.micros))
+        elif known is None or known.is_alone:
+            self.order.put_alone(execution.id, None)
 
-    def _take_work(self, executions: Iterable[Execution]) -> None:
+    def _take_work(self, executions: Collection[Execution]) -> None:
         """Has the work of executions, and of those that depend on their facts, compared with what was done before."""
-        pipeline = self.pipeline
-        concerned = dict.fromkeys(executions)
-        for execution in executions:
-            concerned.update(dict.fromkeys(affected_by(pipeline, execution)))
-        for execution in concerned:
-            held = self._held.works.get(execution.id)
-            if held is not None and not self._is_loading:
-                held = None
-                del self._held.works[execution.id]
+        held = self._held.works if self._is_loading else {}
+        for execution in self._works.take(executions, held):
+            if not self._is_loading and self._held.works.pop(execution.id, None) is not None:
                 self.is_unsaved = True
-            work = self._work_of(execution, held)
-            if work is None:
-                self.redundancy.remove(execution.id)
-            else:
-                self.redundancy.put(work)
-
-    def _work_of(self, execution: Execution, held: Work | None = None) -> Work | None:
-        facts = self.executions.get(execution.id)
-        if facts is None:
-            return None
-        micros = None if self._price_of is None else facts.micros
-        if held is not None:
-            return replace(held, node_ms=facts.node_ms, micros=micros)
-        return work_of(self.pipeline, execution, facts.node_ms, micros)
 
     def _take_run(self, run_id: str) -> None:
         known, run = self._runs.get(run_id), self.pipeline.runs.get(run_id)
@@ -243,7 +242,7 @@ class PipelineAnalysis:
             facts = week, len(run.trainers)
         if known == facts:
             return
-        self._replace(known, facts, add_run_facts, key_of_run)
+        self._sums.replace(known, facts, add_run_facts, key_of_run)
         if facts is None:
             del self._runs[run_id]
         else:
@@ -270,65 +269,53 @@ class PipelineAnalysis:
         if known is not None and known.trainer not in self.order.closed:
             self._costs_changed = True
             outcome, cause, time_ms = graphlet.kind, graphlet.cause or "", graphlet.time_ms
-            self._put_graphlet(replace(known, outcome=outcome, cause=cause, time_ms=time_ms))
+            self._put_graphlet(known._replace(outcome=outcome, cause=cause, time_ms=time_ms))
 
     def _put_graphlet(self, facts: GraphletFacts) -> None:
         known = self.order.graphlets.get(facts.trainer)
         if known == facts:
             return
-        self._replace(known, facts, add_graphlet, key_of)
+        self._sums.replace(known, facts, add_graphlet, key_of)
         self.order.put(facts)
-        self._order_changed = True
 
     def _drop_graphlet(self, trainer: str) -> None:
         """Takes out the graphlet of an execution that is no trainer any more."""
-        self._replace(self.order.drop(trainer), None, add_graphlet, key_of)
-        self._order_changed = True
-
-    def _settle_pairs(self) -> None:
-        """Compares each graphlet with the one before it."""
-        self._order_changed = False
-        pairs: dict[str, tuple[GraphletFacts, GraphletFacts]] = {}
-        before: GraphletFacts | None = None
-        for facts in self.order:
-            if before is not None:
-                known = self._pairs.pop(facts.trainer, None)
-                if known is None or known[0] is not before or known[1] is not facts:
-                    self._replace(known, pair := (before, facts), add_pair_facts, key_of_pair)
-                    known = pair
-                pairs[facts.trainer] = known
-            before = facts
-        for pair in self._pairs.values():
-            self._replace(pair, None, add_pair_facts, key_of_pair)
-        self._pairs = pairs
+        self._sums.replace(self.order.drop(trainer), None, add_graphlet, key_of)
 
     def freeze_evicted(self) -> None:
         """Freezes what the pipeline has evicted, and lets go of it."""
         pipeline, order = self.pipeline, self.order
-        evicted = [each for each in self.executions if each not in pipeline.executions]
-        for execution_id in evicted:
-            self._freeze(self.executions.pop(execution_id), add_execution, key_of_execution)
-            self.redundancy.freeze(execution_id)
-        order.merge_alone(evicted)
-        for execution_id in [each for each in self._run_of if each not in pipeline.executions]:
-            self._partial[self._run_of.pop(execution_id)] = None
-        for run_id in [each for each in self._runs if each not in pipeline.runs]:
-            self._freeze(self._runs.pop(run_id), add_run_facts, key_of_run)
+        evicted, self._evicted = self._evicted, {}
+        runs: dict[str, None] = {}
+        for execution in evicted:
+            facts = self.executions.pop(execution.id, None)
+            if facts is not None:
+                self._sums.freeze(facts, add_execution, key_of_execution)
+            self.redundancy.freeze(execution.id)
+            self._shares.remove(execution)
+            run_id = self._run_of.pop(execution.id, None)
+            if run_id is not None:
+                runs[run_id] = None
+        order.merge_alone([execution.id for execution in evicted])
+        for run_id in runs:
+            self._partial[run_id] = None
+            if run_id in self._runs and run_id not in pipeline.runs:
+                self._sums.freeze(self._runs.pop(run_id), add_run_facts, key_of_run)
         self._partial = {each: None for each in self._partial if each in self._runs}
         order.closed.update(dict.fromkeys(each for each in order.graphlets if each not in pipeline.graphlets))
-        for facts, cost in order.leaving(self.share_of):
-            self._left[facts.trainer] = None
-            self._freeze(facts, add_graphlet, key_of)
-            pair = self._pairs.pop(facts.trainer, None)
+        for left, cost in order.leaving(self.share_of):
+            self._left[left.trainer] = None
+            self._sums.freeze(left, add_graphlet, key_of)
+            pair = self._pairs.pop(left.trainer, None)
             if pair is not None:
-                self._freeze(pair, add_pair_facts, key_of_pair)
-            self._replace(self.pushes.pop(facts.trainer, None), None, add_push, key_of)
+                self._sums.freeze(pair, add_pair_facts, key_of_pair)
+            self._sums.replace(self.pushes.pop(left.trainer, None), None, add_push, key_of)
             if cost is not None:
                 self.frozen.add(cost, add_push, key_of)
         self._left = {each: None for each in self._left if each in pipeline.graphlets}
         first = next(iter(order), None)
         if first is not None and first.trainer in self._pairs:  # the one before it has left
-            self._freeze(self._pairs.pop(first.trainer), add_pair_facts, key_of_pair)
+            self._sums.freeze(self._pairs.pop(first.trainer), add_pair_facts, key_of_pair)
         self._held.after_eviction(pipeline, order)
         self.frozen.fold(week_of_time(pipeline.clock.now_ms))
         self._costs_changed = self.is_unsaved = True
@@ -354,36 +341,14 @@ class PipelineAnalysis:
         self.order.load_row(row["order"])
         self._held.load_row(row["held"], self.order)
         for facts in self.order:
-            self._replace(None, facts, add_graphlet, key_of)
-        self._order_changed = self._costs_changed = True
+            self._sums.replace(None, facts, add_graphlet, key_of)
+        self._costs_changed = True
         self._left = dict.fromkeys(row["left"].keys())
         for run_id, (week, trainers) in row["runs"].items():
             self._runs[run_id] = int(week), int(trainers)
             self._partial[run_id] = None
-            self._replace(None, self._runs[run_id], add_run_facts, key_of_run)
+            self._sums.replace(None, self._runs[run_id], add_run_facts, key_of_run)
         self.redundancy.load_row(row["redundancy"])
         self._is_loading = True
         self.settle()
         self._is_loading = False
-
-    def _replace(
-        self, before: Any, after: Any, add: Callable[[Cell, Any, int], None], key: Callable[[Any], Key]
-    ) -> None:
-        """Takes the facts of an entity as they were out of its cell, and puts in what they are; None: nothing."""
-        if before is not None:
-            place = key(before)
-            cell = self._kept[place]
-            add(cell, before, -1)
-            if cell.is_empty:
-                del self._kept[place]
-        if after is not None:
-            place = key(after)
-            found = self._kept.get(place)
-            if found is None:
-                found = self._kept[place] = Cell()
-            add(found, after, 1)
-
-    def _freeze(self, facts: Any, add: Callable[[Cell, Any, int], None], key: Callable[[Any], Key]) -> None:
-        """Moves the facts of an entity to the frozen sums."""
-        self._replace(facts, None, add, key)
-        self.frozen.add(facts, add, key)

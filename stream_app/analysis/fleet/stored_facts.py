@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from stream_app.analysis.fleet.graphlet_facts import GraphletFacts
 
-_NAMES = tuple(field.name for field in fields(GraphletFacts))
-
 
 def facts_to_row(facts: GraphletFacts) -> dict[str, Any]:
     """The plain value from which `facts_of_row` makes the facts again."""
-    return {name: getattr(facts, name) for name in _NAMES}
+    return facts._asdict()
 
 
 def facts_of_row(row: Mapping[str, Any]) -> GraphletFacts:
@@ -29,7 +26,7 @@ def facts_of_row(row: Mapping[str, Any]) -> GraphletFacts:
     LookupError, TypeError
         Nothing of this program wrote it.
     """
-    return GraphletFacts(**{name: _frozen(row[name]) for name in _NAMES})
+    return GraphletFacts(**{name: _frozen(row[name]) for name in GraphletFacts._fields})
 
 
 def _frozen(value: Any) -> Any:

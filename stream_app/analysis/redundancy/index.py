@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -43,6 +43,7 @@ from stream_app.analysis.redundancy.work import Work
 from stream_app.core.operators import TRAIN
 
 _DIGEST_BYTES = 16
+Key = TypeVar("Key")
 
 
 class _Entry:
@@ -113,8 +114,8 @@ class RedundancyIndex:
         self._entries: dict[str, _Entry] = {}
         #: By what their executions have in common.
         self._sources: dict[bytes, Source] = {}
-        #: Those with redundant work, in the order in which they got it.
-        self._redundant: dict[Source, None] = {}
+        #: Those with redundant work, and their sums.
+        self._redundant: dict[Source, Sums] = {}
         #: Kind, operator and group -> sums.
         self._sums: dict[tuple[str, str, str], Sums] = {}
         #: The part of them that frozen executions have.
@@ -124,6 +125,9 @@ class RedundancyIndex:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, execution_id: str) -> bool:
+        return execution_id in self._entries
 
     def put(self, work: Work) -> None:
         """Takes in an execution that is new or has changed; its former contribution is replaced.
@@ -172,6 +176,8 @@ class RedundancyIndex:
         if entry.booking is not None:
             source = entry.booking[0]
             self._frozen.setdefault(source.key, Sums()).book(entry.booking, 1)
+            if source.frozen is None:
+                source.frozen = Sums()
             source.frozen.book(entry.booking, 1)
             source.late = tuple(sorted((*source.late, entry.order))[-EXAMPLES_MAX:])
         for source in _sources_of(entry):
@@ -189,7 +195,9 @@ class RedundancyIndex:
             Sums by kind and operator, and the largest groups. It costs O(operators + groups).
         """
         rows = [sums.row(*key) for key, sums in self._sums.items()]
-        largest = nsmallest(GROUPS_MAX, self._redundant, key=lambda source: (-source.sums.node_ms, source.digest))
+        largest = nsmallest(
+            GROUPS_MAX, self._redundant, key=lambda source: (-self._redundant[source].node_ms, source.digest)
+        )
         groups = sorted([*self._past, *map(self._group, largest)], key=_by_size)
         return Figures(tuple(sorted(rows, key=by_size)), tuple(groups[:GROUPS_MAX]))
 
@@ -222,8 +230,8 @@ class RedundancyIndex:
         for each in row["sources"]:
             source = Source.of_row(each)
             self._sources[source.digest] = source
-            if source.sums.executions:
-                self._redundant[source] = None
+            if source.frozen is not None:
+                self._redundant[source] = Sums.of_row(source.frozen.to_row())
 
     def _entry(self, work: Work) -> _Entry:
         common = orjson.dumps((work.type, work.group, work.code, work.parameters))
@@ -290,16 +298,8 @@ class RedundancyIndex:
             if each is None:
                 continue
             source = each[0]
-            key = source.key
-            sums = self._sums.setdefault(key, Sums())
-            sums.book(each, sign)
-            source.sums.book(each, sign)
-            if not sums.executions:
-                del self._sums[key]
-            if source.sums.executions:
-                self._redundant[source] = None
-            else:
-                del self._redundant[source]
+            _add(self._sums, source.key, each, sign)
+            _add(self._redundant, source, each, sign)
         entry.booking = booking
 
     def _drop_empty(self, entry: _Entry) -> None:
@@ -314,8 +314,8 @@ class RedundancyIndex:
                 continue
             del self._sources[source.digest]
             if source in self._redundant:
-                del self._redundant[source]
                 self._past = sorted([*self._past, self._group(source)], key=_by_size)[:GROUPS_MAX]
+                del self._redundant[source]
 
     def _group(self, source: Source) -> Group:
         """A group as a value."""
@@ -327,14 +327,24 @@ class RedundancyIndex:
                 if len(latest) == EXAMPLES_MAX:
                     break
         latest = sorted((*latest, *source.late), reverse=True)[:EXAMPLES_MAX]
-        first = source.members.first
+        first, sums = source.members.first, self._redundant[source]
         return Group(
-            row=source.sums.row(source.kind, source.type, source.group),
+            row=sums.row(source.kind, source.type, source.group),
             code=source.code,
             original=first[1] if first is not None and source.kind == EXACT else None,
-            share=source.sums.node_ms / source.sums.compute_ms,
+            share=sums.node_ms / sums.compute_ms,
             examples=tuple(name for _, name in latest),
         )
+
+
+def _add(sums: dict[Key, Sums], key: Key, booking: Booking, sign: int) -> None:
+    """Adds a contribution to sums that are there while they have any."""
+    own = sums.get(key)
+    if own is None:
+        own = sums[key] = Sums()
+    own.book(booking, sign)
+    if not own.executions:
+        del sums[key]
 
 
 def _sources_of(entry: _Entry) -> Iterator[Source]:

@@ -55,16 +55,15 @@ Booking = tuple["Source", int, int | None, int]
 class Source:
     """Executions with the same reason of redundant work: equal ones, or those of one operator, code and parameters."""
 
-    __slots__ = ("code", "digest", "frozen", "group", "kind", "late", "members", "readers", "sums", "type")
+    __slots__ = ("code", "digest", "frozen", "group", "kind", "late", "members", "readers", "type")
 
     def __init__(self, kind: str, digest: bytes, type_: str, group: str, code: str | None) -> None:
         self.kind = kind
         self.digest = digest
         self.type, self.group, self.code = type_, group, code
         self.members = Ordered()
-        #: Of all executions with redundant work, and the part of the frozen ones.
-        self.sums = Sums()
-        self.frozen = Sums()
+        #: Of the frozen executions with redundant work; None without any.
+        self.frozen: Sums | None = None
         #: The latest frozen executions with redundant work, sorted.
         self.late: tuple[Order, ...] = ()
         #: Span -> its readers; None of equal executions.
@@ -78,17 +77,18 @@ class Source:
     def to_row(self) -> list[Any] | None:
         """What its frozen executions have left, as a plain value; None for nothing."""
         read = {span: readers.frozen for span, readers in (self.readers or {}).items() if readers.frozen is not None}
-        if self.members.frozen is None and not read and not self.frozen.executions:
+        if self.members.frozen is None and not read and self.frozen is None:
             return None
         known = [self.kind, self.digest.hex(), self.type, self.group, self.code]
-        return [*known, self.frozen.to_row(), self.late, self.members.frozen, read]
+        return [*known, (self.frozen or Sums()).to_row(), self.late, self.members.frozen, read]
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> Source:
         """The source of a plain value."""
         kind, digest, type_, group, code, sums, late, frozen, read = row
         source = cls(kind, bytes.fromhex(digest), type_, group, code)
-        source.sums, source.frozen = Sums.of_row(sums), Sums.of_row(sums)
+        frozen_sums = Sums.of_row(sums)
+        source.frozen = frozen_sums if frozen_sums.executions else None
         source.late = tuple((int(start_ms), str(name)) for start_ms, name in late)
         if frozen is not None:
             source.members = Ordered((int(frozen[0]), str(frozen[1])))

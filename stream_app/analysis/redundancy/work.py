@@ -22,8 +22,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from stream_app.core.events import CACHED, COMPLETE, Scalar
 from stream_app.core.features.extraction import warm_start
@@ -63,8 +62,7 @@ _EXAMPLES = "Examples"
 _RESULT_GROUPS = frozenset((ANALYSIS, TUNE, TRAIN, VALIDATE, DEPLOY))
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What an execution did and what it cost.
 
     Parameters
@@ -115,7 +113,7 @@ class Work:
 
 def work_to_row(work: Work) -> dict[str, Any]:
     """The plain value from which `work_of_row` makes the work again."""
-    return {field.name: getattr(work, field.name) for field in fields(Work)}
+    return work._asdict()
 
 
 def work_of_row(row: Mapping[str, Any]) -> Work:
@@ -131,7 +129,7 @@ def work_of_row(row: Mapping[str, Any]) -> Work:
     LookupError, TypeError, ValueError
         Nothing of this program wrote it.
     """
-    given = {field.name: row[field.name] for field in fields(Work)}
+    given = {name: row[name] for name in Work._fields}
     parameters = tuple((str(name), value) for name, value in row["parameters"])
     return Work(**given | {"parameters": parameters, "inputs": tuple(row["inputs"]), "spans": tuple(row["spans"])})
 
@@ -157,7 +155,7 @@ def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int 
     """
     if execution.group == RUN or execution.end_state == CACHED:
         return None
-    inputs, spans, unknown = _inputs(pipeline, execution)
+    inputs, spans, unknown, reads_cache = _inputs(pipeline, execution)
     code = execution.value_of(_CODE_VERSION)
     return Work(
         execution_id=execution.id,
@@ -166,13 +164,13 @@ def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int 
         group=execution.group,
         code=None if code is None else str(code),
         parameters=_parameters(execution),
-        inputs=tuple(sorted(inputs)),
-        spans=tuple(sorted(spans)),
+        inputs=inputs,
+        spans=spans,
         unknown=unknown,
         node_ms=node_ms,
         micros=micros,
         completed=execution.end_state == COMPLETE,
-        warm=(execution.group == TRAIN and warm_start(execution)) or _reads_cache(pipeline, execution),
+        warm=reads_cache or (execution.group == TRAIN and warm_start(execution)),
     )
 
 
@@ -212,11 +210,14 @@ def affected_by(pipeline: Pipeline, execution: Execution) -> Iterator[Execution]
                     yield reader
 
 
-def _inputs(pipeline: Pipeline, execution: Execution) -> tuple[list[str], list[str], int]:
-    """The versions read, those of them that are data, and the number of those that are not known."""
+def _inputs(pipeline: Pipeline, execution: Execution) -> tuple[tuple[str, ...], tuple[str, ...], int, bool]:
+    """The versions read, those that are data, the number of those that are not known, and whether a cache is read."""
     inputs, spans, unknown = [], [], []
+    may_overlap, reads_cache = execution.group in OVERLAP_GROUPS, False
     for name, version in execution.reads.items():
         artifact = pipeline.artifacts[name]
+        if artifact.type == _CACHE:
+            reads_cache = True
         if artifact.unversioned is None:
             if name in execution.writes:
                 continue
@@ -228,17 +229,16 @@ def _inputs(pipeline: Pipeline, execution: Execution) -> tuple[list[str], list[s
                 continue
             known = f"{name}\n{writer}"  # no id has a control character
         inputs.append(known)
-        if execution.group in OVERLAP_GROUPS and _is_data(artifact, version):
+        if may_overlap and _is_data(artifact, version):
             spans.append(known)
-    if not unknown:
-        return inputs, spans, 0
-    # OpenLineage: a reader of `name@version` also reads `name@`, which writers that name no version write.
-    named = {f"{name.rpartition('@')[0]}@" for name in inputs}
-    return inputs, spans, sum(name not in named for name in unknown)
-
-
-def _reads_cache(pipeline: Pipeline, execution: Execution) -> bool:
-    return any(pipeline.artifacts[name].type == _CACHE for name in execution.reads)
+    count = len(unknown)
+    if unknown:
+        # OpenLineage: a reader of `name@version` also reads `name@`, which writers that name no version write.
+        named = {f"{name.rpartition('@')[0]}@" for name in inputs}
+        count = sum(name not in named for name in unknown)
+    inputs.sort()
+    read = tuple(inputs)
+    return read, read if len(spans) == len(read) else tuple(sorted(spans)), count, reads_cache
 
 
 def _is_data(artifact: Artifact, version: Version) -> bool:
@@ -249,9 +249,11 @@ def _is_data(artifact: Artifact, version: Version) -> bool:
 
 def _parameters(execution: Execution) -> tuple[tuple[str, Scalar], ...]:
     """The properties that are parameters, sorted by name."""
+    if not execution.properties:
+        return ()
     ids = [name for name in (execution.id, execution.run) if name and len(name) >= _ID_CHARACTERS]
     found = []
-    for name, (time_ms, value) in (execution.properties or {}).items():
+    for name, (time_ms, value) in execution.properties.items():
         if name in _NOT_PARAMETERS:
             continue
         if isinstance(value, str):

@@ -16,18 +16,32 @@ class Changed:
     ----------
     executions
         Executions whose facts changed, those of what they wrote among them.
+    members
+        Executions that joined or left a graphlet as members.
     graphlets
         Graphlets whose members changed.
     outcomes
         Graphlets whose outcome changed.
-    rebooked
-        Executions that joined or left a graphlet or whose charge changed, and all of `executions`.
+    evicted
+        Executions that were evicted; they are in no other list.
     """
 
     executions: dict[Execution, None] = field(default_factory=dict)
+    members: dict[Execution, None] = field(default_factory=dict)
     graphlets: dict[Graphlet, None] = field(default_factory=dict)
     outcomes: dict[Graphlet, None] = field(default_factory=dict)
-    rebooked: dict[Execution, None] = field(default_factory=dict)
+    evicted: dict[Execution, None] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changed."""
+        return not (self.executions or self.members or self.graphlets or self.outcomes or self.evicted)
+
+    def forget(self, execution: Execution) -> None:
+        """Moves an execution to those that were evicted."""
+        self.executions.pop(execution, None)
+        self.members.pop(execution, None)
+        self.evicted[execution] = None
 
 
 class WorkList:
@@ -73,6 +87,7 @@ class WorkList:
         self._stale[execution] = None
         if self._changed is not None:
             self._changed.graphlets[graphlet] = None
+            self._changed.members[execution] = None
 
     def change_outcome(self, graphlet: Graphlet) -> None:
         """Notes that the outcome of a graphlet changed."""
@@ -86,6 +101,8 @@ class WorkList:
     def forget_execution(self, execution: Execution) -> None:
         """Removes an evicted execution."""
         self._stale.pop(execution, None)
+        if self._changed is not None:
+            self._changed.forget(execution)
 
     @property
     def unsettled(self) -> bool:
@@ -109,10 +126,6 @@ class WorkList:
 
     def take_stale(self) -> list[Execution]:
         """Takes the executions off the list."""
-        if not self._stale:
-            return []
-        if self._changed is not None:
-            self._changed.rebooked.update(self._stale)
         taken, self._stale = list(self._stale), {}
         return taken
 
@@ -121,7 +134,7 @@ class WorkList:
         self._changed = already
 
     def take_changes(self) -> Changed:
-        """Takes what changed since the last call, once everything on the list is settled."""
+        """Takes what changed since the last call."""
         taken = self._changed
         assert taken is not None
         self._changed = Changed()

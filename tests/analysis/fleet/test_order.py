@@ -5,8 +5,6 @@ Whatever left the order in between: nothing is lost and nothing counts twice.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -129,13 +127,13 @@ class OrderMachine(RuleBasedStateMachine):
         time_ms = max(self.floor, facts.start_ms) + 1 + after
         while time_ms in taken:
             time_ms += 1
-        self.change(replace(facts, outcome=PUSHED, time_ms=time_ms))
+        self.change(facts._replace(outcome=PUSHED, time_ms=time_ms))
 
     @precondition(lambda self: self.undecided())
     @rule(data=st.data())
     def take_back(self, data: st.DataObject) -> None:
         facts = self.graphlets[data.draw(st.sampled_from(self.undecided()))]
-        self.change(replace(facts, outcome=NOT_PUSHED, time_ms=None))
+        self.change(facts._replace(outcome=NOT_PUSHED, time_ms=None))
 
     @precondition(lambda self: self.open_ones())
     @rule(data=st.data(), after=st.integers(0, 4))
@@ -143,7 +141,7 @@ class OrderMachine(RuleBasedStateMachine):
         """A report that comes late moves the start of a training."""
         facts = self.graphlets[data.draw(st.sampled_from(self.open_ones()))]
         if facts.start_ms > self.floor:
-            self.change(replace(facts, start_ms=self.even(after)))
+            self.change(facts._replace(start_ms=self.even(after)))
 
     def change(self, facts: GraphletFacts) -> None:
         self.graphlets[facts.trainer] = facts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sys
 import tracemalloc
-from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -67,11 +66,11 @@ def apply(index: RedundancyIndex, model: Remembering, step: Step) -> None:
     """Takes one step in both."""
     kind, name, change = step
     if isinstance(change, Work):
-        found = replace(change, execution_id=name)
+        found = change._replace(execution_id=name)
     elif name not in model.kept:
         return
     else:
-        found = replace(model.kept[name], **change)
+        found = model.kept[name]._replace(**change)
     if kind == "put":
         index.put(found)
         model.put(found)
@@ -238,7 +237,7 @@ def window(day: int, spans: int = 7) -> Work:
 
 def failed_try(day: int) -> Work:
     """A try of the same training an hour before, which failed."""
-    return replace(window(day), execution_id=f"t{day}~1", start_ms=day * DAY - HOUR, completed=False)
+    return window(day)._replace(execution_id=f"t{day}~1", start_ms=day * DAY - HOUR, completed=False)
 
 
 def calls(runs: int) -> float:
@@ -250,7 +249,7 @@ def calls(runs: int) -> float:
         counted += event in ("call", "c_call")
 
     index = RedundancyIndex()
-    found = [(failed_try(day), replace(window(day), completed=False), window(day)) for day in range(runs)]
+    found = [(failed_try(day), window(day)._replace(completed=False), window(day)) for day in range(runs)]
     sys.setprofile(count)
     try:
         for of_run in found:
