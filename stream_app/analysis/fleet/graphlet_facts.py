@@ -115,7 +115,8 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
     types: dict[str, int] = {}
     failed: dict[str, int] = {}
     busy: list[tuple[int, int]] = []
-    own, validators = [trainer], []
+    own: list[Execution] = []
+    validators: list[Execution] = []
     micros = train_micros = 0
     data_ms: int | None = None
     for execution, bits in ((trainer, UP), *members.items()):
@@ -133,7 +134,9 @@ def facts_of(pipeline: Pipeline, graphlet: Graphlet, known: Mapping[str, Executi
             data_ms = start_ms
         elif group == VALIDATE and bits & DOWN:
             validators.append(execution)
-        if execution.run == run is not None and execution.properties is not None and execution is not trainer:
+        properties = execution.properties
+        is_own = execution is trainer if run is None else execution.run == run
+        if is_own and properties is not None and ("model_type" in properties or "code_version" in properties):
             own.append(execution)
     busy.sort()
     own.sort(key=Execution.sort_key)

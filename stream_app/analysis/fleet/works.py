@@ -51,7 +51,8 @@ class Works:
         """
         concerned = dict.fromkeys(executions)
         for execution in executions:
-            concerned.update(dict.fromkeys(affected_by(self._pipeline, execution)))
+            for other in affected_by(self._pipeline, execution):
+                concerned[other] = None
         for execution in concerned:
             work = self.of(execution, held.get(execution.id))
             if work is None:

@@ -21,7 +21,7 @@ Everything is read from facts that the core keeps, so that the value is a functi
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from stream_app.core.events import CACHED, COMPLETE, Scalar
@@ -174,7 +174,7 @@ def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int 
     )
 
 
-def affected_by(pipeline: Pipeline, execution: Execution) -> Iterator[Execution]:
+def affected_by(pipeline: Pipeline, execution: Execution) -> list[Execution]:
     """Finds the other executions whose work may have changed with the facts of an execution.
 
     They are the execution that it names as its run, and readers of what it writes: the writers of a version say whether
@@ -190,24 +190,24 @@ def affected_by(pipeline: Pipeline, execution: Execution) -> Iterator[Execution]
     execution
         The execution.
 
-    Yields
-    ------
-    Execution
-        One that may have changed; a reader of several outputs comes several times.
+    Returns
+    -------
+    list of Execution
+        Those that may have changed; a reader of several outputs comes several times.
     """
-    if execution.run is not None and execution.run in pipeline.executions:
-        yield pipeline.executions[execution.run]
-    from_ms = execution.start_ms if execution.end_ms is None else min(execution.start_ms, execution.end_ms)
+    group, found = execution.group, []
+    run = None if execution.run is None else pipeline.executions.get(execution.run)
+    if run is not None:
+        found.append(run)
     for artifact_id, version in execution.writes.items():
         artifact = pipeline.artifacts[artifact_id]
         if artifact.unversioned is not None:
+            from_ms = execution.start_ms if execution.end_ms is None else min(execution.start_ms, execution.end_ms)
             starts = artifact.unversioned.starts
-            for _, reader_id in starts[bisect_left(starts, (from_ms, "")) :]:
-                yield pipeline.executions[reader_id]
-        elif execution.group == TRAIN or (execution.group in _RESULT_GROUPS and artifact.type not in _NOT_DATA):
-            for reader in version.all_readers():
-                if reader.group in OVERLAP_GROUPS:
-                    yield reader
+            found += [pipeline.executions[reader] for _, reader in starts[bisect_left(starts, (from_ms, "")) :]]
+        elif group == TRAIN or (group in _RESULT_GROUPS and artifact.type not in _NOT_DATA):
+            found += [reader for reader in version.all_readers() if reader.group in OVERLAP_GROUPS]
+    return found
 
 
 def _inputs(pipeline: Pipeline, execution: Execution) -> tuple[tuple[str, ...], tuple[str, ...], int, bool]:
@@ -252,14 +252,14 @@ def _parameters(execution: Execution) -> tuple[tuple[str, Scalar], ...]:
     if not execution.properties:
         return ()
     ids = [name for name in (execution.id, execution.run) if name and len(name) >= _ID_CHARACTERS]
-    found = []
+    start_ms, found = execution.start_ms, []
     for name, (time_ms, value) in execution.properties.items():
         if name in _NOT_PARAMETERS:
             continue
         if isinstance(value, str):
             if any(each in value for each in ids):
                 continue
-        elif not isinstance(value, bool) and time_ms > execution.start_ms and name != _ITERATION:
+        elif not isinstance(value, bool) and time_ms > start_ms and name != _ITERATION:
             continue
         found.append((name, value))
     return tuple(sorted(found))

@@ -60,8 +60,9 @@ def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
         close(pipeline, graphlet)
     cutoff_day = pipeline.clock.cutoff_ms // DAY_MS
     # Executions of group run last: whether they stay depends on what else of their runs does.
-    for execution in sorted(pipeline.executions.values(), key=lambda execution: execution.group == RUN):
-        if execution.touched_day < cutoff_day and not execution.members_of and execution.graphlet is None:
+    untouched = [execution for execution in pipeline.executions.values() if execution.touched_day < cutoff_day]
+    for execution in sorted(untouched, key=lambda execution: execution.group == RUN):
+        if not execution.members_of and execution.graphlet is None:
             if execution.group == RUN and others_of_run(pipeline, execution):
                 continue
             remove(pipeline, execution)

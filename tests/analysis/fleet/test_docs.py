@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,8 @@ def test_every_measure_and_use_is_defined() -> None:
     """Those that any contribution has."""
     cell = Cell()
     facts = graphlet("t", 10, 20)
-    whole = {"node_ms": (("train", 1),), "data_ms": 5, "inputs": ("a",), "analysed": True}
-    facts = type(facts)(**{field.name: getattr(facts, field.name) for field in fields(facts)} | whole)
+    whole: dict[str, Any] = {"node_ms": (("train", 1),), "data_ms": 5, "inputs": ("a",), "analysed": True}
+    facts = facts._replace(**whole)
     add_graphlet(cell, facts, 1)
     add_pair(cell, facts, facts, 1)
     add_push(cell, PushCost("t", "", 10, 20, 1, 0, 1, 10), 1)
