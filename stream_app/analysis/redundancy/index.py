@@ -126,9 +126,6 @@ class RedundancyIndex:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, execution_id: str) -> bool:
-        return execution_id in self._entries
-
     def put(self, work: Work) -> None:
         """Takes in an execution that is new or has changed; its former contribution is replaced.
 
