@@ -106,17 +106,16 @@ class FindingTracker:
         self._pipelines = {name: _read(name, row) for name, row in (rows or {}).items()}
         self._changed: dict[str, None] = {}
 
-    def revision(self, pipeline: str, finding: str) -> int:
-        """The revision of a finding that was announced last; 0: it was not.
+    def revisions(self, pipeline: str) -> Mapping[str, int]:
+        """The revisions of a pipeline's findings that were announced last, by id.
 
         Parameters
         ----------
-        pipeline, finding
-            Name and id.
+        pipeline
+            The name of the pipeline.
         """
-        known = self._pipelines.get(pipeline)
-        state = known.findings.get(finding) if known is not None else None
-        return state.revision if state is not None else 0
+        known = self._pipelines.get(pipeline, _Pipeline())
+        return {name: each.revision for name, each in known.findings.items() if each.revision}
 
     def take_rows(self) -> list[tuple[str, bytes | None]]:
         """Pipeline and row of every pipeline that has changed since the last call; None: it is forgotten."""

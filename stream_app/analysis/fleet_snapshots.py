@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from stream_app.analysis.findings import Finding, FindingRevisions
+from stream_app.analysis.findings import Finding, History, findings_of
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.following import FleetSettings
 from stream_app.analysis.fleet.pipeline_analysis import PipelineAnalysis
@@ -41,6 +42,7 @@ class _Taken(NamedTuple):
 
     analysis: PipelineAnalysis
     revision: int
+    announced: Mapping[str, int]
     now_ms: int
 
 
@@ -51,11 +53,13 @@ class FleetSnapshots:
     ----------
     settings
         Prices and owners.
+    revisions
+        The revisions of the findings of a pipeline that were announced last, by id.
     """
 
-    def __init__(self, settings: FleetSettings) -> None:
+    def __init__(self, settings: FleetSettings, revisions: Callable[[str], Mapping[str, int]] = lambda _: {}) -> None:
         self._attribution = StateAttribution(settings.rates, settings.owners)
-        self._findings = FindingRevisions()
+        self._revisions = revisions
         self._taken: dict[str, _Taken] = {}
 
     def take(self, fleet: FleetAnalysis, name: str) -> KnownPipeline | None:
@@ -71,16 +75,23 @@ class FleetSnapshots:
         Returns
         -------
         KnownPipeline or None
-            None where nothing has changed since the last call, and less than an hour of the pipeline's clock is over.
+            None where nothing has changed or was announced since the last call, and less than an hour of the
+            pipeline's clock is over.
         """
         analysis, taken = fleet.pipeline(name), self._taken.get(name)
-        now_ms = analysis.pipeline.clock.now_ms
-        if taken is not None and taken[:2] == (analysis, analysis.revision) and now_ms < taken.now_ms + OLD_MS:
+        now_ms, announced = analysis.pipeline.clock.now_ms, self._revisions(name)
+        if (
+            taken is not None
+            and taken[:3] == (analysis, analysis.revision, announced)
+            and now_ms < taken.now_ms + OLD_MS
+        ):
             return None
         snapshot = snapshot_of(analysis)
         self._attribution.learn(name, snapshot.labels)
-        known = KnownPipeline(snapshot, tuple(self._findings.of(analysis)), self._attribution.owner(name))
-        self._taken[name] = _Taken(analysis, analysis.revision, now_ms)
+        found = findings_of(History(analysis)).findings
+        findings = tuple(replace(each, revision=announced.get(each.id, 0)) for each in found)
+        known = KnownPipeline(snapshot, findings, self._attribution.owner(name))
+        self._taken[name] = _Taken(analysis, analysis.revision, announced, now_ms)
         return known
 
     def forget(self, name: str) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.figures import Figures, figures
-from stream_app.analysis.findings import FleetFindings, figures_of_findings
+from stream_app.analysis.findings import figures_of_findings, findings_of_fleet
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet_document import fleet_document
 from stream_app.analysis.sums import ReplayStatistics
@@ -81,8 +81,7 @@ class Replay:
         self._writing = writing
         self._attribution = attribution or Attribution()
         self._tracing = tracing
-        self._fleet: FleetAnalysis | None = None
-        self._findings = self._follow() if findings else None
+        self._fleet = self._follow() if findings else None
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
@@ -126,12 +125,12 @@ class Replay:
         if self._tracing is not None:
             self._tracing.closed(closed)
 
-    def _follow(self) -> FleetFindings:
+    def _follow(self) -> FleetAnalysis:
         nodes, rates = self.settings.operators.nodes, self._attribution.rates
         price_of = rates.micros if rates.given else None
-        self._fleet = FleetAnalysis(nodes, price_of)
-        self.detector.follow(self._fleet)
-        return FleetFindings(self._fleet)
+        fleet = FleetAnalysis(nodes, price_of)
+        self.detector.follow(fleet)
+        return fleet
 
     def finish(self, seed: int = 0) -> Figures:
         """Writes the graphlets that are still kept, and computes the figures.
@@ -152,9 +151,9 @@ class Replay:
             for graphlet in pipeline.graphlets.values()
         )
         attribution = self._attribution
-        if self._findings is None or self._fleet is None:
+        if self._fleet is None:
             return figures(self.statistics, self.detector, kept, attribution, seed)
-        found = figures_of_findings(self._findings.current(), attribution.owner, priced=attribution.rates.given)
+        found = figures_of_findings(findings_of_fleet(self._fleet), attribution.owner, priced=attribution.rates.given)
         every = figures(self.statistics, self.detector, kept, attribution, seed, lines(found.findings))
         return replace(every, fleet=fleet_document(self._fleet.pipelines(), attribution, found))
 

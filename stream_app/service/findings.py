@@ -44,9 +44,9 @@ class Findings:
         self._fleet = fleet
         self._attribution = StateAttribution(settings.rates, settings.owners)
 
-    def revision(self, pipeline: str, finding: str) -> int:
-        """The revision of a finding that was announced last; 0: it was not."""
-        return self._tracker.revision(pipeline, finding)
+    def revisions(self, pipeline: str) -> Mapping[str, int]:
+        """See `FindingTracker.revisions`."""
+        return self._tracker.revisions(pipeline)
 
     def tick(self, detector: Detector, log_ms: int) -> list[FindingRecord]:
         """Looks at the pipelines that are due; see `FindingTracker.tick`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet_answer import FRESH_SECONDS, FleetAnswer, FleetAnswers, FleetState
@@ -30,6 +30,8 @@ class FleetQueries:
         Gives the time up to which what was received has been applied, in ms since 1970 UTC.
     monotonic
         The clock, in seconds.
+    revisions
+        As of `FleetSnapshots`.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class FleetQueries:
         detector_lock: threading.Lock,
         as_of_ms: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
+        revisions: Callable[[str], Mapping[str, int]] = lambda _: {},
     ) -> None:
         self._fleet = fleet
         self._detector_lock = detector_lock
         self._as_of_ms = as_of_ms
         self._monotonic = monotonic
-        self._snapshots = FleetSnapshots(settings.fleet)
+        self._snapshots = FleetSnapshots(settings.fleet, revisions)
         self._known: dict[str, KnownPipeline] = {}
         rates = settings.rates
         self._currency = rates.currency if rates.given else None

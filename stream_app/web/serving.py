@@ -184,7 +184,13 @@ def embedded_app(
 
     answers = Answers(EmbeddedKeeper(embedded))
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(answers).routes()]
-    fleet = FleetQueries(embedded.settings, lambda: embedded.fleet, embedded.detector_lock, lambda: embedded.as_of_ms)
+    fleet = FleetQueries(
+        embedded.settings,
+        lambda: embedded.fleet,
+        embedded.detector_lock,
+        lambda: embedded.as_of_ms,
+        revisions=lambda name: embedded.findings.revisions(name),
+    )
     FleetMetrics(registry, lambda: fleet_sums(fleet.answer(MEASURE_SECONDS)))
     routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:

@@ -196,11 +196,11 @@ def test_pipelines_are_looked_at_once_an_hour_the_oldest_look_first() -> None:
 def test_revisions_are_known_over_restarts() -> None:
     """Of what was announced; what was not has none."""
     tracker = FindingTracker()
-    assert tracker.revision("p", "p/finding:no_push") == 0
+    assert tracker.revisions("p") == {}
     for hour in (1, 2):
         tracker.tick({"p": NOW + hour * HOUR_MS}, NOW + hour * HOUR_MS, lambda _: Look(SEEN))
         again = FindingTracker({name: row for name, row in tracker.take_rows() if row is not None})
-        assert tracker.revision("p", "p/finding:no_push") == again.revision("p", "p/finding:no_push") == hour - 1
+        assert tracker.revisions("p") == again.revisions("p") == ({"p/finding:no_push": 1} if hour == 2 else {})
 
 
 def test_what_was_not_looked_at_for_long_is_forgotten() -> None:
@@ -215,7 +215,7 @@ def test_what_was_not_looked_at_for_long_is_forgotten() -> None:
     assert tracker.tick({"p": later_ms, "q": NOW}, later_ms, lambda _: Look(SEEN)) == []
 
     assert dict(tracker.take_rows()).keys() == {"p", "q"}
-    assert tracker.revision("p", "p/finding:no_push") == 1
+    assert tracker.revisions("p") == {"p/finding:no_push": 1}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
 from stream_app.analysis.attribution import Attribution
-from stream_app.analysis.findings import FleetFindings, Kind, figures_of_findings
+from stream_app.analysis.findings import Kind, figures_of_findings, findings_of_fleet
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.following import follow_fleet
 from stream_app.analysis.fleet_answer import FRESH_SECONDS
@@ -87,7 +87,7 @@ def expected() -> Any:
     for event in LOG:
         detector.step(event)
         attribution.follow(event, detector.pipelines[event.pipeline])
-    found = FleetFindings(analysis).current()
+    found = findings_of_fleet(analysis)
     findings = figures_of_findings(found, attribution.owner, priced=True)
     return orjson.loads(orjson.dumps(fleet_document(analysis.pipelines(), attribution, findings)))
 

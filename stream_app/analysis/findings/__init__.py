@@ -6,7 +6,7 @@ from stream_app.analysis.findings.figures import (
     FindingsFigures,
     figures_of_findings,
 )
-from stream_app.analysis.findings.fleet_findings import FindingRevisions, FleetFindings, ranked
+from stream_app.analysis.findings.fleet_findings import findings_of_fleet, ranked
 from stream_app.analysis.findings.history import History
 from stream_app.analysis.findings.looking import look_at
 from stream_app.analysis.findings.pipeline_findings import PipelineFindings, findings_of
@@ -19,14 +19,13 @@ __all__ = [
     "EffectFigures",
     "Finding",
     "FindingFigures",
-    "FindingRevisions",
     "FindingsFigures",
-    "FleetFindings",
     "History",
     "Kind",
     "PipelineFindings",
     "figures_of_findings",
     "findings_of",
+    "findings_of_fleet",
     "look_at",
     "ranked",
 ]

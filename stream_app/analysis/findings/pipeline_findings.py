@@ -24,7 +24,7 @@ class PipelineFindings:
     Attributes
     ----------
     findings
-        The findings, each at revision 1.
+        The findings; none of them says whether it was announced.
     counted_by
         Graphlet id -> the id of the finding that counts it.
     """
@@ -76,7 +76,7 @@ def finding_of(history: History, kind: Kind, draft: Draft, counted_by: dict[str,
     act, effect = best_act(history, draft)
     return Finding(
         id=name,
-        revision=1,
+        revision=0,
         kind=kind,
         pipeline=history.pipeline,
         since_ms=draft.behind[0].start_ms,

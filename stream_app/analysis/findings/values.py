@@ -84,7 +84,7 @@ class Finding:
     id
         Pipeline and kind: the same as long as the finding lasts.
     revision
-        Rises when anything else in the finding changes, from 1.
+        That which was announced last; 0: it was not, or nobody announces.
     kind, pipeline
         The rule, and the name of the pipeline.
     since_ms, last_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stream_app.analysis.findings import Finding, FleetFindings, Kind
+from stream_app.analysis.findings import Finding, Kind, findings_of_fleet
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Detector, Settings
@@ -101,7 +101,6 @@ class Found:
         self.detector = Detector(Settings())
         self.fleet = FleetAnalysis(price_of=price_of)
         self.detector.follow(self.fleet)
-        self.findings = FleetFindings(self.fleet)
 
     def read(self, events: Iterable[Event]) -> Found:
         """Takes events in."""
@@ -109,9 +108,13 @@ class Found:
             self.detector.step(event)
         return self
 
+    def current(self) -> list[Finding]:
+        """What is found in all pipelines."""
+        return findings_of_fleet(self.fleet)
+
     def by_kind(self) -> dict[Kind, Finding]:
         """What is found in a single pipeline."""
-        found = self.findings.current()
+        found = self.current()
         assert len({finding.pipeline for finding in found}) <= 1
         return {finding.kind: finding for finding in found}
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.analysis.findings import Finding, FleetFindings, History, Kind, findings_of, ranked
+from stream_app.analysis.findings import Finding, History, Kind, findings_of, findings_of_fleet, ranked
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.rates import Rates
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from tests.analysis.findings.pipelines import SPAN, VALIDATOR, Found, Training, daily, events_of, spans
-from tests.support.builders import HOUR, artifact, ran
+from tests.support.builders import HOUR
 from tests.support.simulated import fleet_events
 
 
@@ -36,14 +36,14 @@ def busy_events() -> list[Event]:
 def test_the_order_of_events_does_not_matter(chance: random.Random) -> None:
     """Nor does it matter that some come twice, and that findings are asked for in between."""
     events = [*busy_events(), *random.Random(0).sample(busy_events(), 40)]
-    expected = Found().read(busy_events()).findings.current()
+    expected = Found().read(busy_events()).current()
     chance.shuffle(events)
     found = Found().read(events[:50])
-    found.findings.current()
-    current = found.read(events[50:]).findings.current()
+    found.current()
+    current = found.read(events[50:]).current()
 
     assert len(expected) >= 4
-    assert [replace(each, revision=1) for each in current] == expected
+    assert current == expected
 
 
 @pytest.mark.parametrize("days", [0, 70], ids=["nothing evicted", "some evicted"])
@@ -65,8 +65,8 @@ def test_findings_are_the_same_after_a_restart(days: int) -> None:
     fleet = FleetAnalysis()
     loaded.follow(fleet)
 
-    assert len(went_on.findings.current()) >= 3
-    assert FleetFindings(fleet).current() == went_on.findings.current()
+    assert len(went_on.current()) >= 3
+    assert findings_of_fleet(fleet) == went_on.current()
 
 
 def test_a_graphlet_is_counted_by_one_finding() -> None:
@@ -111,38 +111,8 @@ def test_findings_are_ranked_by_money_then_compute_then_id() -> None:
     for name, hours in {"cheap": 20, "dear": 1, "b": 5, "a": 5}.items():
         found.read(events_of(daily(20, node_ms=hours * HOUR), name))
 
-    assert [each.pipeline for each in found.findings.current()] == ["dear", "cheap", "a", "b"]
-    assert ranked(reversed(found.findings.current())) == found.findings.current()
-
-
-def revisions(found: Found) -> dict[Kind, int]:
-    """The revision of each finding."""
-    return {kind: finding.revision for kind, finding in found.by_kind().items()}
-
-
-def test_a_revision_rises_when_a_finding_changes() -> None:
-    """The id stays; asking again changes nothing."""
-    trainings = daily(22)
-    events = events_of(trainings)
-    first = len(events_of(trainings[:20]))
-    found = Found().read(events[:first])
-    assert revisions(found) == revisions(found) == {Kind.NO_PUSH: 1}
-    name = found.by_kind()[Kind.NO_PUSH].id
-
-    assert revisions(found.read(events[first:])) == {Kind.NO_PUSH: 2}
-    assert found.by_kind()[Kind.NO_PUSH].id == name == "p/finding:no_push"
-
-
-def test_a_finding_that_comes_back_has_a_new_revision() -> None:
-    """Who saw it end would take the old one for a repetition."""
-    found = Found().read(events_of(daily(20)))
-    assert revisions(found) == {Kind.NO_PUSH: 1}
-    late = ran(15, "late", "Pusher", run="r0", reads=["model0"], node_ms=1)
-    found.read(late)
-    assert revisions(found) == {}
-    refused = ran(16, "late", "Pusher", run="r0", writes=[artifact("pushed", pushed=0)], node_ms=1)
-
-    assert revisions(found.read(refused)) == {Kind.NO_PUSH: 2}
+    assert [each.pipeline for each in found.current()] == ["dear", "cheap", "a", "b"]
+    assert ranked(reversed(found.current())) == found.current()
 
 
 def test_pipelines_with_any_characters_in_their_names_have_findings_of_their_own() -> None:
@@ -151,7 +121,7 @@ def test_pipelines_with_any_characters_in_their_names_have_findings_of_their_own
     for name in ("team/ads", "team~1ads", "team"):
         found.read(events_of(daily(20), name))
 
-    assert {each.id for each in found.findings.current()} == {
+    assert {each.id for each in found.current()} == {
         "team~1ads/finding:no_push", "team~01ads/finding:no_push", "team/finding:no_push",
     }  # fmt: skip
 
@@ -161,7 +131,7 @@ def test_what_was_evicted_is_not_looked_at() -> None:
     found = Found().read(events_of([*daily(20), *(Training(24 * day, pushed=True) for day in range(80, 100))]))
 
     assert Kind.NO_PUSH not in found.by_kind()
-    assert all(int(name.rpartition("t")[2]) >= 20 for each in found.findings.current() for name in each.graphlets)
+    assert all(int(name.rpartition("t")[2]) >= 20 for each in found.current() for name in each.graphlets)
 
 
 @pytest.fixture(scope="module")
@@ -172,13 +142,13 @@ def simulated() -> Found:
 
 def test_a_simulated_fleet_has_findings_that_add_up(simulated: Found) -> None:
     """Most of what was wasted is in one of them, and never more than was spent."""
-    found = simulated.findings.current()
+    found = simulated.current()
     ledgers = [simulated.detector.ledger(name) for name in sorted(simulated.detector.pipelines)]
     counted = sum(finding.counted_node_ms for finding in found)
 
     assert {each.kind for each in found} >= {Kind.NO_PUSH, Kind.TRAINS_TOO_OFTEN, Kind.SAME_FAILURE, Kind.UNCHANGED}
     assert 0.5 * sum(each.wasted for each in ledgers) < counted < sum(each.total() for each in ledgers)
-    assert found == simulated.findings.current()
+    assert found == simulated.current()
 
 
 def test_no_act_on_a_simulated_fleet_loses_more_than_the_bound(simulated: Found) -> None:
@@ -188,4 +158,4 @@ def test_no_act_on_a_simulated_fleet_loses_more_than_the_bound(simulated: Found)
         effect, spent = finding.effect, simulated.detector.ledger(finding.pipeline).total()
         return effect.lost * 20 <= effect.pushes and 0 <= effect.node_ms <= spent
 
-    assert all(is_harmless(finding) for finding in simulated.findings.current())
+    assert all(is_harmless(finding) for finding in simulated.current())
