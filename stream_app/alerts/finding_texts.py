@@ -8,9 +8,6 @@ from stream_app.alerts.findings import FindingRecord
 from stream_app.figures.findings_wording import advice, sentence, title
 from stream_app.figures.numbers import cost
 
-#: Trainings behind a finding that a message names, the last ones.
-TRAININGS_MAX = 5
-
 TITLE = (
     "{{ name }}{% if change == 'resolved' %} (resolved){% elif cost_a_month %}: {{ cost_a_month }} a month{% endif %}"
 )
@@ -61,6 +58,6 @@ def finding_values(record: FindingRecord, currency: str, link: str) -> dict[str,
         "cost": cost(record.cost, record.cost_money, currency),
         "cost_a_month": cost(record.cost_a_month, record.money_a_month, currency) if record.cost else "",
         "since": record.since,
-        "trainings": [" ".join(each.split()) for each in record.graphlets[-TRAININGS_MAX:]],
+        "trainings": [" ".join(each.split()) for each in record.graphlets],
         "link": link,
     }

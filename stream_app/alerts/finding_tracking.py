@@ -144,6 +144,25 @@ class FindingTracker:
         self._forget(log_ms - FORGET_MS)
         return records
 
+    def look(self, pipeline: str, now_ms: int, look_at: LookAt) -> list[FindingRecord]:
+        """Looks at one pipeline where it is due and nothing else tells the time: in a recording.
+
+        Parameters
+        ----------
+        pipeline
+            The name of the pipeline.
+        now_ms
+            Its clock, which is the log time too, in ms since 1970 UTC.
+        look_at
+            Looks at it.
+
+        Returns
+        -------
+        list of FindingRecord
+            The changes to announce.
+        """
+        return self.take(pipeline, look_at(pipeline), now_ms, now_ms) if self._waits(pipeline, now_ms) else []
+
     def due(self, clocks: Mapping[str, int], log_ms: int, limit: int = LOOKS_MAX) -> list[str]:
         """The pipelines to look at now.
 
@@ -164,16 +183,18 @@ class FindingTracker:
         oldest_ms = log_ms - self._max_age_ms
         found = []
         for name, clock_ms in clocks.items():
-            known = self._pipelines.get(name)
-            looked_ms = known.looked_ms if known is not None else 0
-            if 0 <= log_ms - looked_ms < self._look_ms:
-                continue
-            if clock_ms >= oldest_ms or (known is not None and known.has_open):
-                found.append((looked_ms, name))
+            known = self._pipelines.get(name, _Pipeline())
+            if self._waits(name, log_ms) and (clock_ms >= oldest_ms or known.has_open):
+                found.append((known.looked_ms, name))
         for name, known in self._pipelines.items():
-            if name not in clocks and known.has_open and not 0 <= log_ms - known.looked_ms < self._look_ms:
+            if name not in clocks and known.has_open and self._waits(name, log_ms):
                 found.append((known.looked_ms, name))
         return [name for _, name in sorted(found)[:limit]]
+
+    def _waits(self, pipeline: str, log_ms: int) -> bool:
+        """Whether the last look at a pipeline is long ago, or in the future: the clock of the log was put back."""
+        known = self._pipelines.get(pipeline)
+        return known is None or not 0 <= log_ms - known.looked_ms < self._look_ms
 
     def take(self, pipeline: str, look: Look | None, clock_ms: int, log_ms: int) -> list[FindingRecord]:
         """Takes in what a look has seen.

@@ -15,6 +15,8 @@ from stream_app.errors import StateError
 from stream_app.figures.findings_wording import Found, FoundEffect
 from stream_app.times import text_to_time, time_to_text
 
+#: Graphlets that a record names, the last ones behind the finding: it has to fit into a row of a topic.
+GRAPHLETS_MAX = 5
 #: The prefix of the types of CloudEvents about findings.
 TYPE = "stream_app.finding."
 
@@ -97,7 +99,7 @@ class FindingRecord:
     trainings, count
         Graphlets of the pipeline that are kept, and those behind the finding.
     graphlets
-        The ids of the last of them.
+        The ids of the last of them, at most `GRAPHLETS_MAX`.
     cost, cost_money, cost_a_month
         Node-seconds, their price (None where it is not known), and node-seconds for 30 days.
     act, parameter, effect
@@ -182,7 +184,7 @@ def record_of(
         last=found.last,
         trainings=found.trainings,
         count=found.count,
-        graphlets=tuple(found.graphlets),
+        graphlets=tuple(found.graphlets[-GRAPHLETS_MAX:]),
         cost=found.cost,
         cost_money=found.cost_money,
         cost_a_month=found.cost_a_month,

@@ -50,6 +50,17 @@ class Attribution:
                 latest = (event.time_ms, text_of(event.properties[name]))
                 known[name] = max(known.get(name, latest), latest)
 
+    def learn(self, pipeline: str, labels: Mapping[str, tuple[int, str]]) -> None:
+        """Takes in what the analysis of a fleet keeps of a pipeline's properties: nothing new to who follows events.
+
+        Parameters
+        ----------
+        pipeline
+            Its name.
+        labels
+            `PipelineAnalysis.labels`.
+        """
+
     def owner(self, pipeline: str) -> str:
         """The owner of a pipeline: the latest that an event named, else that of the list, else ""."""
         labels = {name: value for name, (_, value) in self._properties.get(pipeline, {}).items()}

@@ -52,7 +52,7 @@ DeadLettersFlag = Annotated[
     typer.Option(metavar=_SINK, help="Write messages that are not events, with their places and the reasons."),
 ]
 AlertsFlag = Annotated[
-    str | None, typer.Option(metavar=_SINK, help="Write every change of a flag, a CloudEvent a line.")
+    str | None, typer.Option(metavar=_SINK, help="Write every change of a flag or finding, a CloudEvent a line.")
 ]
 OtlpFlag = Annotated[
     str | None,

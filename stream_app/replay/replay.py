@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from stream_app.alerts.finding_tracking import Look
 from stream_app.analysis.attribution import Attribution
 from stream_app.analysis.figures import Figures, figures
-from stream_app.analysis.findings import figures_of_findings, findings_of_fleet
+from stream_app.analysis.findings import FleetLooks, figures_of_findings, findings_of_fleet
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet_document import fleet_document
 from stream_app.analysis.sums import ReplayStatistics
@@ -81,7 +82,13 @@ class Replay:
         self._writing = writing
         self._attribution = attribution or Attribution()
         self._tracing = tracing
-        self._fleet = self._follow() if findings else None
+        #: None: the figures have no findings.
+        self._fleet: FleetAnalysis | None = None
+        self._looks: FleetLooks | None = None
+        if findings or writing.wants_findings:
+            fleet = self._follow()
+            self._fleet = fleet if findings else None
+            self._looks = FleetLooks(fleet, self._attribution) if writing.wants_findings else None
         self._handlers = Handlers(self._verdict, self._example, self._closed)
 
     def step(self, event: Event) -> list[Output]:
@@ -93,6 +100,9 @@ class Replay:
         self._attribution.follow(event, self.detector.pipelines[event.pipeline])
         if outputs:
             dispatch(outputs, self._learner, self._handlers)
+        if self._looks is not None:
+            now_ms = self.detector.pipelines[event.pipeline].clock.now_ms
+            self._writing.finding(event.pipeline, now_ms, self._look_at)
         return outputs
 
     def tick(self, now_ms: int) -> None:
@@ -124,6 +134,10 @@ class Replay:
         self.statistics.closed(closed)
         if self._tracing is not None:
             self._tracing.closed(closed)
+
+    def _look_at(self, pipeline: str) -> Look:
+        assert self._looks is not None
+        return Look(*self._looks.look_at(pipeline))
 
     def _follow(self) -> FleetAnalysis:
         nodes, rates = self.settings.operators.nodes, self._attribution.rates

@@ -18,10 +18,11 @@ from typing import IO, Any
 
 import orjson
 
-from stream_app.alerts.flags import FlagRecord
-from stream_app.alerts.records import cloud_event
+from stream_app.alerts.finding_tracking import FindingTracker, LookAt
+from stream_app.alerts.records import AlertRecord, cloud_event
 from stream_app.alerts.tracking import FlagTracker
 from stream_app.core.outputs import Example, Verdict
+from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
 from stream_app.sources import DeadLetter
 from stream_app.wire import example_to_dict, graphlet_to_dict, outcome_of, verdict_to_dict
@@ -71,6 +72,7 @@ class SinkWriter:
         self._dead_letters = self._open(sinks.dead_letters)
         self._alerts = self._open(sinks.alerts)
         self._flags = FlagTracker()
+        self._findings = FindingTracker(look_ms=DAY_MS)
         self._graphlets = self._sorted(sinks.graphlets)
         self._outcomes = self._sorted(sinks.outcomes)
 
@@ -103,6 +105,26 @@ class SinkWriter:
         if self._alerts is not None:
             self._alert(self._flags.example(example, example.announced_ms))
 
+    @property
+    def wants_findings(self) -> bool:
+        """Whether `finding` writes anything."""
+        return self._alerts is not None
+
+    def finding(self, pipeline: str, now_ms: int, look_at: LookAt) -> None:
+        """Looks at a pipeline where that is due, and writes the changes of its findings.
+
+        Parameters
+        ----------
+        pipeline
+            Its name.
+        now_ms
+            Its clock, in ms since 1970 UTC.
+        look_at
+            Looks at it.
+        """
+        for record in self._findings.look(pipeline, now_ms, look_at):
+            self._alert(record)
+
     def dead_letter(self, letter: DeadLetter) -> None:
         """Writes a message that is not an event."""
         if self._dead_letters is not None:
@@ -117,7 +139,7 @@ class SinkWriter:
         if self._outcomes is not None and outcome is not None:
             self._outcomes.add(name, _line(outcome))
 
-    def _alert(self, record: FlagRecord | None) -> None:
+    def _alert(self, record: AlertRecord | None) -> None:
         if self._alerts is not None and record is not None:
             self._alerts.write(_line(cloud_event(record)))
 

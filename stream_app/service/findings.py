@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from stream_app.alerts.finding_tracking import FindingTracker, Look
 from stream_app.alerts.findings import FindingRecord
-from stream_app.analysis.findings import look_at
+from stream_app.analysis.findings import FleetLooks
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.state_owners import StateAttribution
 from stream_app.core.detector import Detector
@@ -41,8 +41,7 @@ class Findings:
     def __init__(self, rows: Mapping[bytes, bytes], fleet: FleetAnalysis, settings: EmbeddedSettings) -> None:
         stored = {key[len(FINDINGS) :].decode(): row for key, row in rows.items() if key.startswith(FINDINGS)}
         self._tracker = FindingTracker(stored, settings.flag_age_ms)
-        self._fleet = fleet
-        self._attribution = StateAttribution(settings.rates, settings.owners)
+        self._looks = FleetLooks(fleet, StateAttribution(settings.rates, settings.owners))
 
     def revisions(self, pipeline: str) -> Mapping[str, int]:
         """See `FindingTracker.revisions`."""
@@ -59,18 +58,15 @@ class Findings:
             The time of the tick, in ms since 1970 UTC.
         """
         clocks = {name: pipeline.clock.now_ms for name, pipeline in detector.pipelines.items()}
-        return self._tracker.tick(clocks, log_ms, self._look)
+        return self._tracker.tick(clocks, log_ms, self._look_at)
 
     def take_rows(self, changes: Changes) -> None:
         """Adds the rows that have changed since the last call."""
         changes.rows.update((FINDINGS + name.encode(), row) for name, row in self._tracker.take_rows())
 
-    def _look(self, name: str) -> Look | None:
+    def _look_at(self, name: str) -> Look | None:
         try:
-            analysis = self._fleet.pipeline(name)
-            self._attribution.learn(name, analysis.labels)
-            owner = self._attribution.owner(name)
-            return Look(*look_at(analysis, owner, priced=self._attribution.rates.given))
+            return Look(*self._looks.look_at(name))
         except Exception:  # a defect of a rule must not stop time for the detector
-            log.exception("pipeline %r cannot be looked at for findings", name)
+            log.exception("pipeline %.80r cannot be looked at for findings", name)
             return None

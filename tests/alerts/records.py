@@ -58,6 +58,6 @@ def finding(revision: int = 1, change: Change = Change.RAISED, pipeline: str = "
         pipeline=pipeline,
         owner="ann",
         labels={"team": "ads"},
-        graphlets=tuple(f"{pipeline}/t{number}" for number in range(8)),
+        graphlets=tuple(f"{pipeline}/t{number}" for number in range(3, 8)),
     )
     return replace(made, **changes)  # type: ignore[arg-type]

@@ -102,7 +102,7 @@ class Topics:
         subjects = {v["graphlet"]: v for v in [*values(self.verdicts), *values(self.examples)]}
         found = []
         for _, value, _ in sorted(self.alerts, key=lambda record: record.sent_ms):
-            if value is None:
+            if value is None or value["type"].startswith("stream_app.finding."):
                 continue
             _, kind, change = value["type"].split(".")
             if kind == "flag":

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from stream_app.analysis.findings import FleetLooks
 from stream_app.core.units import HOUR_MS
 from stream_app.service import detector_thread as module
-from stream_app.service import findings
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import Entry, EventLog
 from stream_app.service.settings import EmbeddedSettings
@@ -116,7 +116,7 @@ def test_a_rule_that_fails_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Time passes for the detector, the error is logged, and nothing is announced."""
-    monkeypatch.setattr(findings, "look_at", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(FleetLooks, "look_at", lambda *_: 1 / 0)
     made: list[Embedded] = []
     given = finding_entries()
 
@@ -129,13 +129,13 @@ def test_a_rule_that_fails_stops_nothing(
 def test_a_look_is_taken_once_an_hour_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at each event, nor at each tick."""
     looks: list[str] = []
-    look_at = findings.look_at
+    look_at = FleetLooks.look_at
 
-    def counted(analysis: Any, owner: str, *, priced: bool) -> Any:
-        looks.append(owner)
-        return look_at(analysis, owner, priced=priced)
+    def counted(self: FleetLooks, name: str) -> Any:
+        looks.append(name)
+        return look_at(self, name)
 
-    monkeypatch.setattr(findings, "look_at", counted)
+    monkeypatch.setattr(FleetLooks, "look_at", counted)
     monkeypatch.setattr(module, "_SAVE", 0.05)
     given = finding_entries()
     left(tmp_path / "events.sqlite", given)

@@ -8,7 +8,7 @@ from stream_app.analysis.findings.figures import (
 )
 from stream_app.analysis.findings.fleet_findings import findings_of_fleet, ranked
 from stream_app.analysis.findings.history import History
-from stream_app.analysis.findings.looking import look_at
+from stream_app.analysis.findings.looking import FleetLooks
 from stream_app.analysis.findings.pipeline_findings import PipelineFindings, findings_of
 from stream_app.analysis.findings.values import Act, ActKind, Effect, Finding, Kind
 
@@ -20,12 +20,12 @@ __all__ = [
     "Finding",
     "FindingFigures",
     "FindingsFigures",
+    "FleetLooks",
     "History",
     "Kind",
     "PipelineFindings",
     "figures_of_findings",
     "findings_of",
     "findings_of_fleet",
-    "look_at",
     "ranked",
 ]

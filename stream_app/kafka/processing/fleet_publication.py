@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet.following import FleetSettings
@@ -41,6 +41,8 @@ class FleetPublication:
         Between two publications.
     monotonic
         The clock, in seconds.
+    revisions
+        As of `FleetSnapshots`.
     """
 
     def __init__(
@@ -50,10 +52,11 @@ class FleetPublication:
         settings: FleetSettings,
         seconds: float = PUBLISH_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        revisions: Callable[[str], Mapping[str, int]] = lambda _: {},
     ) -> None:
         self._topic = topic
         self._fleet = fleet
-        self._snapshots = FleetSnapshots(settings)
+        self._snapshots = FleetSnapshots(settings, revisions)
         self._currency = settings.rates.currency if settings.rates.given else None
         self._seconds = seconds
         self._monotonic = monotonic

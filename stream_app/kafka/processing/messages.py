@@ -13,7 +13,7 @@ import orjson
 
 from stream_app import wire
 from stream_app.alerts.flags import Change, FlagRecord
-from stream_app.alerts.records import cloud_event
+from stream_app.alerts.records import AlertRecord, cloud_event
 from stream_app.alerts.tracking import FORGET_MS, MAX_AGE_MS, FlagTracker
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -156,8 +156,20 @@ class OutputEncoder:
         self._counts.raised += record.change is Change.RAISED
         if record.is_end and not record.correction:
             self._counts.flags[record.outcome.value if record.outcome is not None else WITHDRAWN] += 1
-        body = orjson.dumps(cloud_event(record))
-        self._messages.append(Message(self._names.alerts, record.flag.encode(), body, _CLOUD_EVENT))
+        self._messages.append(alert_message(self._names, record))
+
+
+def alert_message(names: Names, record: AlertRecord) -> Message:
+    """The message of the topic of alerts that a change of a flag or finding becomes.
+
+    Parameters
+    ----------
+    names
+        The topics.
+    record
+        The change.
+    """
+    return Message(names.alerts, record.subject.encode(), orjson.dumps(cloud_event(record)), _CLOUD_EVENT)
 
 
 def native_message(event: Event, message: bytes | None = None) -> bytes:

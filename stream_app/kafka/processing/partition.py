@@ -14,7 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 from stream_app.alerts.tracking import MAX_AGE_MS
+from stream_app.analysis.findings import FleetLooks
 from stream_app.analysis.fleet.following import FleetSettings, follow_fleet
+from stream_app.analysis.fleet.state_owners import StateAttribution
 from stream_app.analysis.fleet_record import Origin
 from stream_app.core.detector import Follower
 from stream_app.core.events import Event
@@ -25,6 +27,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
+from stream_app.kafka.processing.finding_alerts import FindingAlerts
 from stream_app.kafka.processing.fleet_publication import PUBLISH_SECONDS, FleetPublication
 from stream_app.kafka.processing.long_outbox import LongOutbox
 from stream_app.kafka.processing.messages import OutputEncoder, Trainer, dead_letter, native_message
@@ -165,9 +168,16 @@ class Partition:
     def _start(self, rows: Mapping[bytes, bytes]) -> None:
         self.detector = self._load({key: value for key, value in rows.items() if not key.startswith(b"\x00")})
         self._fleet = follow_fleet(self.detector, self._fleet_settings, rows)
+        attribution = StateAttribution(self._fleet_settings.rates, self._fleet_settings.owners)
+        looks = FleetLooks(self._fleet, attribution)
+        self._findings = FindingAlerts(self._names, rows, looks, self._flag_age_ms)
         #: What it publishes of its pipelines.
         self.publication = FleetPublication(
-            self._names.analysis, self._fleet, self._fleet_settings, self._fleet_seconds
+            self._names.analysis,
+            self._fleet,
+            self._fleet_settings,
+            self._fleet_seconds,
+            revisions=self._findings.revisions,
         )
         self._long_outbox = LongOutbox(rows)
         self._encoder = OutputEncoder(
@@ -241,6 +251,7 @@ class Partition:
             if time.monotonic() >= end:
                 break
         rows = [*self.detector.take_rows(), *self._fleet.take_rows(), *self._encoder.take_rows()]
+        rows += self._findings.take_rows()
         self._log_ms = records[taken - 1].timestamp
         first, further = self._long_outbox.split(outbox)
         await self.table.commit([*rows, *further], first, records[taken - 1].offset + 1)
@@ -265,7 +276,9 @@ class Partition:
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
             self._encoder.tick(record.timestamp)
-            return self.detector.tick(record.timestamp)
+            outputs = self.detector.tick(record.timestamp)
+            outbox += self._findings.tick(self.detector.pipelines, record.timestamp)
+            return outputs
         kind, reason = DETECTOR_FAILED, self._poison.get(record.offset)
         if reason is None:
             try:
