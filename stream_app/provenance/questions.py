@@ -33,6 +33,9 @@ GRAPHLET, PORTRAITS, FEATURES = "graphlet", "portraits", "features"
 NAMES, FULL_NAME = "names", "full-name"
 LINEAGE, WHY = "lineage", "why"
 
+#: Edges that are looked at to say why: a fraction of a second.
+WHY_EDGES_MAX = 100_000
+
 
 def answer(pipelines: Pipelines, operators: Operators, question: str, parameters: Parameters) -> Any:
     """Answers a question.
@@ -126,7 +129,7 @@ def _lineage(pipelines: Pipelines, operators: Operators, parameters: Parameters)
 
 def _why(pipelines: Pipelines, operators: Operators, parameters: Parameters) -> dict[str, Any]:
     """Why `execution` is in `graphlet`; see `why`."""
-    return why(pipelines, _text(parameters, "execution"), _text(parameters, "graphlet"), operators)
+    return why(pipelines, _text(parameters, "execution"), _text(parameters, "graphlet"), operators, WHY_EDGES_MAX)
 
 
 QUESTIONS: Mapping[str, Callable[[Pipelines, Operators, Parameters], Any]] = {

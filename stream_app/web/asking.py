@@ -19,8 +19,8 @@ from stream_app.web.worker_routes import PREFIX
 
 Answer = TypeVar("Answer")
 
-#: Seconds for which is asked again, and for which one attempt waits.
-DEADLINE_SECONDS, ATTEMPT_SECONDS = 5.0, 3.0
+#: Seconds for which is asked again, and the share of them that one attempt may take.
+DEADLINE_SECONDS, _ATTEMPT = 5.0, 0.6
 #: Seconds between two attempts where the directory does not change.
 _PAUSE_SECONDS = 0.2
 #: Requests at one time, in all and to one worker; bytes of an answer.
@@ -72,10 +72,13 @@ class Asker:
         Who has which partition.
     token
         What workers are shown; None: nothing.
+    seconds
+        For which is asked again where a partition moves.
     """
 
-    def __init__(self, directory: Directory, token: str | None) -> None:
+    def __init__(self, directory: Directory, token: str | None, seconds: float = DEADLINE_SECONDS) -> None:
         self._directory = directory
+        self._seconds = seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         self._session: ClientSession | None = None
 
@@ -96,7 +99,7 @@ class Asker:
         numbers: Collection[int],
         question: str,
         parameters: Mapping[str, Any],
-        seconds: float = DEADLINE_SECONDS,
+        seconds: float | None = None,
     ) -> list[Any]:
         """Asks whoever has some partitions; each answer is about some of them, all together about all.
 
@@ -107,7 +110,7 @@ class Asker:
         question, parameters
             As of `stream_app.provenance.questions.answer`.
         seconds
-            For which is asked again where a partition moves.
+            For which is asked again, where not for as long as always.
 
         Raises
         ------
@@ -132,7 +135,7 @@ class Asker:
                 raise _AwayError(pending)
             return answers
 
-        return await self._until(attempt, seconds)
+        return await self._until(attempt, self._seconds if seconds is None else seconds)
 
     async def ask_peers(
         self,
@@ -175,7 +178,7 @@ class Asker:
             except MessageError as error:
                 raise ProblemError(502, f"a worker is of another release: {error}") from None
 
-        return await self._until(attempt, DEADLINE_SECONDS)
+        return await self._until(attempt, self._seconds)
 
     async def _until(self, attempt: Callable[[float], Awaitable[Answer]], seconds: float) -> Answer:
         """Attempts something, given the seconds that are left, until partitions are where they are asked about."""
@@ -223,7 +226,7 @@ class Asker:
                 f"http://{place.address}{PREFIX}/{question}",
                 data=json.dumps(asked).encode(),
                 headers={"Content-Type": "application/json"},
-                timeout=ClientTimeout(total=max(0.05, min(seconds, ATTEMPT_SECONDS))),
+                timeout=ClientTimeout(total=max(0.05, min(seconds, _ATTEMPT * self._seconds))),
                 allow_redirects=False,
             ) as response:
                 body = await _body(place, response)

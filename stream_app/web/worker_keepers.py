@@ -14,13 +14,17 @@ from stream_app.provenance.nearest import PastStage
 from stream_app.provenance.peers import lineage_over
 from stream_app.provenance.why_over import LookedUp, why_over
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
-from stream_app.web.asking import Asker, Directory
+from stream_app.web.asking import DEADLINE_SECONDS, Asker, Directory
 from stream_app.web.problems import ProblemError
 
 #: Verdicts kept: the latest.
 VERDICTS_MAX = 200_000
 #: Seconds that a list of verdicts waits for workers that say what is alike.
 _FEATURES_SECONDS = 1.0
+#: Nodes that are visited and edges that are looked at for one page, within a pipeline and across pipelines: a question
+#: stops the events of a worker for some 50 ms at most, and one across pipelines describes all that it looks at.
+_WITHIN: Mapping[str, Any] = {"nodes_max": 20_000, "edges_max": 100_000}
+_ACROSS: Mapping[str, Any] = {"nodes_max": 20_000, "edges_max": 20_000}
 #: Verdicts of one question.
 _VERDICTS_EACH = 100
 
@@ -47,11 +51,13 @@ class WorkerKeepers:
         Who has which partition.
     token
         The token that workers ask for; None: none.
+    seconds
+        For which is asked again where a partition moves.
     """
 
-    def __init__(self, directory: WorkerDirectory, token: str | None = None) -> None:
+    def __init__(self, directory: WorkerDirectory, token: str | None = None, seconds: float = DEADLINE_SECONDS) -> None:
         self._directory = directory
-        self._asker = Asker(directory, token)
+        self._asker = Asker(directory, token, seconds)
         self.verdicts = VerdictIndex(limit=VERDICTS_MAX)
 
     async def run(self) -> None:
@@ -106,7 +112,10 @@ class WorkerKeepers:
             found = await self.ask(parsed.pipeline, questions.LINEAGE, ask="find", name=name)
             if found["reading"] == 0:
                 numbers = [self._directory.partition_of(parsed.pipeline)]
-        return await self._asker.ask_peers(numbers, questions.LINEAGE, lambda peers: lineage_over(peers, name, **how))
+        bounds = _ACROSS if how.get("across") else _WITHIN
+        return await self._asker.ask_peers(
+            numbers, questions.LINEAGE, lambda peers: lineage_over(peers, name, **how, **bounds)
+        )
 
     async def why(self, execution: str, graphlet: str) -> dict[str, Any]:
         """Why an execution is in a graphlet."""
@@ -125,9 +134,7 @@ class WorkerKeepers:
             names = ("pipeline", "run", "trainer", "stage", "validator")
             stages = [[verdicts[index][name] for name in names] for index in indices]
             try:
-                [features] = await self._asker.ask(
-                    [number], questions.FEATURES, {"stages": stages}, seconds=_FEATURES_SECONDS
-                )
+                [features] = await self._asker.ask([number], questions.FEATURES, {"stages": stages}, _FEATURES_SECONDS)
             except ProblemError:
                 return
             for index, each in zip(indices, features, strict=True):

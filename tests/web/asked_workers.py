@@ -115,12 +115,12 @@ def place_of(service: Service, state: State) -> Place:
 
 
 @contextmanager
-def beside_workers(fleet: Fleet, workers: int, token: str | None = None) -> Iterator[Service]:
-    """`serve` beside so many workers."""
+def beside_workers(fleet: Fleet, workers: int, token: str | None = None, seconds: float = 20.0) -> Iterator[Service]:
+    """`serve` beside so many workers; it asks again for some seconds."""
     with ExitStack() as stack:
         for number in range(workers):
             stack.enter_context(worker(fleet.state(number, workers), fleet.directory, token))
-        service = stack.enter_context(relayed_service(fleet.directory, token))
+        service = stack.enter_context(relayed_service(fleet.directory, token, seconds))
         for order, verdict in enumerate(fleet.verdicts):
             service.verdicts.add(verdict_to_dict(verdict), order)
         yield service

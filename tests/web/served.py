@@ -196,9 +196,11 @@ class NoDirectory:
 
 
 @contextmanager
-def relayed_service(directory: WorkerDirectory | None = None, token: str | None = None) -> Iterator[Service]:
-    """The service beside the workers of a directory; by default there are none."""
-    keepers, fleet = WorkerKeepers(directory or NoDirectory(), token), PublishedFleet()
+def relayed_service(
+    directory: WorkerDirectory | None = None, token: str | None = None, seconds: float = 20.0
+) -> Iterator[Service]:
+    """The service beside the workers of a directory, by default none; it asks again for some seconds."""
+    keepers, fleet = WorkerKeepers(directory or NoDirectory(), token, seconds), PublishedFleet()
     app = relayed_app(_NoWorkers(), keepers, fleet, SOURCES, make_registry(), None)
     with served(app) as service:
         yield Service(service.host, service.port, verdicts=keepers.verdicts, fleet=fleet)
