@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from stream_app.core.operators import Operators
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.errors import OptionsError
 from stream_app.provenance.elsewhere import Span
-from stream_app.provenance.graph import ARTIFACT, EXECUTION, Entity, Graph, Vertex, version_name
+from stream_app.provenance.graph import ARTIFACT, EXECUTION, Graph, Vertex, version_name
 from stream_app.provenance.lineage import (
     DEPTH_MAX,
     DIRECTIONS,
@@ -21,7 +21,7 @@ from stream_app.provenance.lineage import (
 )
 from stream_app.provenance.names import Target, candidates, kept_in, similar_names, with_run
 from stream_app.provenance.nodes import describe
-from stream_app.provenance.peers.entities import read_target, write_execution, write_version
+from stream_app.provenance.peers.entities import read_target
 from stream_app.provenance.peers.errors import MessageError, MovedError
 from stream_app.provenance.peers.fields import (
     NUMBER,
@@ -36,6 +36,7 @@ from stream_app.provenance.peers.fields import (
     text,
     wrong,
 )
+from stream_app.provenance.peers.found import Found
 from stream_app.provenance.similar import SHOWN
 
 #: Characters of a name: those of the longest full name, each of them escaped, and a margin.
@@ -116,7 +117,7 @@ def _roots(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str, Any
     """The nodes at distance 0; of an artifact the versions in all pipelines."""
     kind, pipeline, id_, writer = target = read_target(asked.get("target"), f"{_AT}.target")
     graph = Graph(pipelines, edges_max=_edges(asked))
-    found = _Found(graph)
+    found = Found(graph)
     if kind == ARTIFACT and writer is None:
         found.add_versions(each for other in graph.namesakes(id_) for each in graph.versions(other, id_))
         return found.message()
@@ -131,7 +132,7 @@ def _roots(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str, Any
 def _executions(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str, Any]) -> dict[str, Any]:
     """The writers of versions, and their readers, also those of versions in other pipelines."""
     graph = Graph(pipelines, edges_max=_edges(asked))
-    found = _Found(graph)
+    found = Found(graph)
     before, after = (
         [_version(pipelines, *each) for each in _list(asked, key, _VERSION)] for key in ("before", "after")
     )
@@ -147,7 +148,7 @@ def _executions(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str
 def _versions(pipelines: Mapping[str, Pipeline], _: Operators, asked: dict[str, Any]) -> dict[str, Any]:
     """The versions that readings in other pipelines read."""
     graph = Graph(pipelines, edges_max=_edges(asked))
-    found = _Found(graph)
+    found = Found(graph)
     readings = _list(asked, "readings", _READING)
     graph.find_namesakes(id_ for _, id_, _ in readings)
     for pipeline, id_, time in readings:
@@ -174,43 +175,6 @@ _ANSWERS = {
     "find": _find, "similar": _similar, "page": _page, "roots": _roots, "executions": _executions,
     "versions": _versions, "nodes": _nodes,
 }  # fmt: skip
-
-
-class _Found:
-    """The executions and versions of an answer, each once."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._edges = graph.edges_left
-        self._executions: list[dict[str, Any]] = []
-        self._places: dict[Entity, int] = {}
-        self._versions: dict[Entity, list[Any]] = {}
-
-    def add_executions(self, vertices: Iterable[Vertex]) -> dict[int, None]:
-        """Adds executions; returns their places in the answer, as a set in order."""
-        places: dict[int, None] = {}
-        for vertex in vertices:
-            place = self._places.get(vertex.entity)
-            if place is None:
-                place = self._places[vertex.entity] = len(self._executions)
-                self._executions.append(write_execution(self._graph, vertex))
-            places[place] = None
-        return places
-
-    def add_versions(self, vertices: Iterable[Vertex]) -> None:
-        """Adds versions."""
-        for vertex in vertices:
-            if vertex.entity not in self._versions:
-                self._versions[vertex.entity] = [vertex.pipeline.name, *write_version(vertex)]
-
-    def message(self) -> dict[str, Any]:
-        """The answer so far."""
-        return {
-            "executions": self._executions,
-            "versions": [*self._versions.values()],
-            "edges": self._edges - self._graph.edges_left,
-            "truncated": self._graph.exhausted,
-        }
 
 
 def _name(asked: dict[str, Any]) -> str:

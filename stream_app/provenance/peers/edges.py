@@ -12,7 +12,7 @@ from stream_app.provenance.peers.entities import RemoteExecution, RemoteVersion
 
 
 class Visited:
-    """What a walk has visited, with the distances in steps."""
+    """What a walk has visited, with the distances in steps, and all executions and versions that it knows of."""
 
     def __init__(self) -> None:
         self.distance: dict[Key, int] = {}
@@ -95,11 +95,11 @@ def _edges(visited: Visited) -> Iterator[tuple[Key, Key]]:
         if execution is None:
             continue
         for time, version in execution.reads:
-            if version.key in distance:
-                yield version.key, key
+            if version in distance:
+                yield version, key
             if time is not None:
-                for other in elsewhere.read(execution.pipeline, version.id, time):
+                for other in elsewhere.read(execution.pipeline, version[2], time):
                     yield other, key
         for version in execution.writes:
-            if version.key in distance:
-                yield key, version.key
+            if version in distance:
+                yield key, version

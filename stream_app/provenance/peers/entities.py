@@ -1,17 +1,17 @@
-"""Executions and versions of artifacts as peers send them to each other: plain values, in lists and objects of JSON.
+"""Executions and versions of artifacts as peers send them to each other, and how they are read.
 
-A version is `[id, writer, since, until]` (see `elsewhere.Span`), a reading is a version with the time of the reading or
-null before it, and an execution is `{"pipeline", "id", "reads": [reading, ...], "writes": [version, ...]}`.
+An answer has a list of versions, each `[pipeline, id, writer, since, until]` (see `elsewhere.Span`), and a list of
+executions, each `{"pipeline", "id", "reads", "times", "writes"}`. What it reads and writes are places in the list of
+versions; the times are those of the readings (see `elsewhere.reading_time`).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stream_app.core.ids import graphlet_id
-from stream_app.core.state.entities import Execution
-from stream_app.provenance.elsewhere import ALWAYS, Span, reading_time, span_of
-from stream_app.provenance.graph import ARTIFACT, EXECUTION, Graph, Key, Vertex, artifact_name, version_name
+from stream_app.provenance.elsewhere import ALWAYS, Span
+from stream_app.provenance.graph import ARTIFACT, EXECUTION, Key, artifact_name, version_name
 from stream_app.provenance.names import KINDS, Target
 from stream_app.provenance.peers.fields import (
     NUMBER,
@@ -22,13 +22,13 @@ from stream_app.provenance.peers.fields import (
     fields,
     listed,
     parts,
+    places,
     text,
     wrong,
 )
 
 _TARGET = Shape("[kind, pipeline, id, writer]", TEXT, TEXT, TEXT, TEXT_OR_NULL)
-_VERSION = Shape("[id, writer, since, until]", TEXT, TEXT, NUMBER, NUMBER_OR_NULL)
-_READING = Shape("[time, id, writer, since, until]", NUMBER_OR_NULL, TEXT, TEXT, NUMBER, NUMBER_OR_NULL)
+_VERSION = Shape("[pipeline, id, writer, since, until]", TEXT, TEXT, TEXT, NUMBER, NUMBER_OR_NULL)
 
 
 class RemoteVersion(NamedTuple):
@@ -76,13 +76,13 @@ class RemoteExecution(NamedTuple):
     reads
         The versions of its pipeline that it reads, each with the time of the reading (see `elsewhere.reading_time`).
     writes
-        The versions that it writes.
+        The versions of its pipeline that it writes.
     """
 
     pipeline: str
     id: str
-    reads: list[tuple[int | None, RemoteVersion]]
-    writes: list[RemoteVersion]
+    reads: list[tuple[int | None, Key]]
+    writes: list[Key]
 
     @property
     def key(self) -> Key:
@@ -93,46 +93,6 @@ class RemoteExecution(NamedTuple):
     def name(self) -> str:
         """Its name, unique over all pipelines."""
         return graphlet_id(self.pipeline, self.id)
-
-
-def write_version(vertex: Vertex) -> list[Any]:
-    """A version as it is sent.
-
-    Parameters
-    ----------
-    vertex
-        The version.
-
-    Returns
-    -------
-    list
-        `[id, writer, since, until]`.
-    """
-    since, until = span_of(vertex.pipeline.artifacts[vertex.id], vertex.writer)
-    return [vertex.id, vertex.writer or "", since, until]
-
-
-def write_execution(graph: Graph, vertex: Vertex) -> dict[str, Any]:
-    """An execution as it is sent.
-
-    Parameters
-    ----------
-    graph
-        Follows its edges, and counts them.
-    vertex
-        The execution.
-
-    Returns
-    -------
-    dict
-        `pipeline`, `id`, `reads` and `writes`; edges beyond the graph's bound are not among them.
-    """
-    pipeline, id_, execution, _ = vertex
-    assert isinstance(execution, Execution)
-    reads = [
-        [reading_time(pipeline.artifacts[each.id], execution), *write_version(each)] for each in graph.before(vertex)
-    ]
-    return {"pipeline": pipeline.name, "id": id_, "reads": reads, "writes": [*map(write_version, graph.after(vertex))]}
 
 
 def read_target(value: object, field: str) -> Target:
@@ -156,15 +116,13 @@ def read_target(value: object, field: str) -> Target:
     return target
 
 
-def read_version(pipeline: str, value: object, field: str) -> RemoteVersion:
+def read_version(value: object, field: str) -> RemoteVersion:
     """A version that was received.
 
     Parameters
     ----------
-    pipeline
-        The name of its pipeline.
     value
-        What `write_version` made.
+        `[pipeline, id, writer, since, until]`.
     field
         Where it is in the message.
 
@@ -178,19 +136,21 @@ def read_version(pipeline: str, value: object, field: str) -> RemoteVersion:
     MessageError
         It is no version.
     """
-    found = parts(value, field, _VERSION)
-    if found[2] < ALWAYS:
+    pipeline, id_, writer, since, until = parts(value, field, _VERSION)
+    if since < ALWAYS:
         raise wrong(field, _VERSION.names)
-    return RemoteVersion(pipeline, found[0], found[1], Span(found[2], found[3]))
+    return RemoteVersion(pipeline, id_, writer, Span(since, until))
 
 
-def read_execution(value: object, field: str) -> RemoteExecution:
+def read_execution(value: object, versions: list[Key], field: str) -> RemoteExecution:
     """An execution that was received; errors as of `read_version`.
 
     Parameters
     ----------
     value
-        What `write_execution` made.
+        An object as above.
+    versions
+        Those of the answer.
     field
         Where it is in the message.
 
@@ -201,9 +161,12 @@ def read_execution(value: object, field: str) -> RemoteExecution:
     """
     found = fields(value, field)
     pipeline = text(found, "pipeline", field)
-    reads: list[tuple[int | None, RemoteVersion]] = []
-    for each in listed(found, "reads", field):
-        time, *version = parts(each, f"{field}.reads[]", _READING)
-        reads.append((time, read_version(pipeline, version, f"{field}.reads[]")))
-    writes = [read_version(pipeline, each, f"{field}.writes[]") for each in listed(found, "writes", field)]
-    return RemoteExecution(pipeline, text(found, "id", field), reads, writes)
+    times = listed(found, "times", field)
+    reads, writes = (
+        [versions[place] for place in places(found, key, field, len(versions))] for key in ("reads", "writes")
+    )
+    if len(times) != len(reads) or not all(each is None or type(each) is int for each in times):
+        raise wrong(f"{field}.times", "a number or null for each element of reads")
+    if any(key[1] != pipeline for key in (*reads, *writes)):
+        raise wrong(f"{field}.reads", "versions of the pipeline of the execution")
+    return RemoteExecution(pipeline, text(found, "id", field), [*zip(times, reads, strict=True)], writes)

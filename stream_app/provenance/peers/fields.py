@@ -70,6 +70,14 @@ def texts(value: dict[str, Any], key: str, at: str, most: int) -> list[str]:
     return found
 
 
+def places(value: dict[str, Any], key: str, at: str, length: int) -> list[int]:
+    """A field that is a list of places in a list of this length."""
+    found = listed(value, key, at)
+    if not all(type(each) is int and 0 <= each < length for each in found):
+        raise wrong(f"{at}.{key}", f"places in a list of {length}")
+    return found
+
+
 class Shape:
     """What a list has first; `names` says what it is."""
 

@@ -12,12 +12,10 @@ from stream_app.provenance.graph import ARTIFACT, Key
 from stream_app.provenance.lineage import BOTH, DOWN, UP
 from stream_app.provenance.names import Target
 from stream_app.provenance.peers.edges import Visited
-from stream_app.provenance.peers.entities import RemoteExecution, RemoteVersion, read_execution, read_version
+from stream_app.provenance.peers.entities import read_execution, read_version
 from stream_app.provenance.peers.errors import MovedError
-from stream_app.provenance.peers.fields import TEXT, Shape, flag, listed, number, parts, wrong
+from stream_app.provenance.peers.fields import flag, listed, number, places
 from stream_app.provenance.peers.rounds import AT, Peers
-
-_OF_PIPELINE = Shape("[pipeline, id, writer, since, until]", TEXT)
 
 
 class _Way:
@@ -64,10 +62,7 @@ class PeerWalk:
         asked = self._peers.everyone(question) if everywhere else {self._peers.owner(target.pipeline): question}
         found: list[Key] = []
         for _, executions, versions in await self._ask(asked):
-            if target.kind == ARTIFACT:
-                found += map(self._keep_version, versions)
-            else:
-                found += map(self._keep_execution, executions)
+            found += versions if target.kind == ARTIFACT else executions
         if not self.truncated and target.kind == ARTIFACT and all(key[1] != target.pipeline for key in found):
             raise MovedError(f"{target.name} is not here, or no longer")
         level = [each for each in found if self._visit(each, 0)]
@@ -89,17 +84,17 @@ class PeerWalk:
     async def _from_executions(self, up: list[Key], down: list[Key]) -> dict[str, list[Key]]:
         """What executions have read, and what others have written."""
         readers = [self.visited.executions[key] for key in up]
-        read = [self._keep_version(version) for each in readers for _, version in each.reads]
-        written = [self._keep_version(each) for key in down for each in self.visited.executions[key].writes]
+        read = [version for each in readers for _, version in each.reads]
+        written = [version for key in down for version in self.visited.executions[key].writes]
         readings = dict.fromkeys(
-            (each.pipeline, version.id, time) for each in readers for time, version in each.reads if time is not None
+            (pipeline, id_, time) for each in readers for time, (_, pipeline, id_, _) in each.reads if time is not None
         )
         if readings:
             if not self._next_round():
                 return {}
             question = {"ask": "versions", "readings": [*map(list, readings)], "edges": self._edges_left}
             for _, _, versions in await self._ask(self._peers.everyone(question)):
-                read += map(self._keep_version, versions)
+                read += versions
         return {UP: read, DOWN: written}
 
     async def _from_versions(self, up: list[Key], down: list[Key]) -> dict[str, list[Key]]:
@@ -117,30 +112,28 @@ class PeerWalk:
             return {}
         found: dict[str, list[Key]] = {UP: [], DOWN: []}
         for answer, executions, _ in await self._ask(questions):
-            keys = [*map(self._keep_execution, executions)]
             for name, field in ((UP, "before"), (DOWN, "after")):
-                for place in listed(answer, field, AT):
-                    if type(place) is not int or not 0 <= place < len(keys):
-                        raise wrong(f"{AT}.{field}", "places in executions")
-                    found[name].append(keys[place])
+                found[name] += [executions[place] for place in places(answer, field, AT, len(executions))]
         return found
 
     def _executions_question(self) -> dict[str, Any]:
         return {"ask": "executions", "before": [], "after": [], "elsewhere": [], "edges": self._edges_left}
 
-    async def _ask(
-        self, questions: dict[int, dict[str, Any]]
-    ) -> list[tuple[dict[str, Any], list[RemoteExecution], list[RemoteVersion]]]:
-        """Asks, and counts edges; the executions and versions of each answer."""
+    async def _ask(self, questions: dict[int, dict[str, Any]]) -> list[tuple[dict[str, Any], list[Key], list[Key]]]:
+        """Asks, counts edges, and keeps the executions and versions of each answer."""
         found = []
         most = self._edges_left
         for peer, answer in await self._peers.ask(questions):
-            executions = [read_execution(each, f"{AT}.executions[]") for each in listed(answer, "executions", AT)]
-            versions = []
-            for each in listed(answer, "versions", AT):
-                [pipeline] = parts(each, f"{AT}.versions[]", _OF_PIPELINE)
-                versions.append(read_version(pipeline, each[1:], f"{AT}.versions[]"))
-            for pipeline in {each.pipeline for each in executions} | {each.pipeline for each in versions}:
+            remote = [read_version(each, f"{AT}.versions[]") for each in listed(answer, "versions", AT)]
+            versions = [each.key for each in remote]
+            for key, version in zip(versions, remote, strict=True):
+                self.visited.versions.setdefault(key, version)
+            executions = []
+            for each in listed(answer, "executions", AT):
+                execution = read_execution(each, versions, f"{AT}.executions[]")
+                executions.append(execution.key)
+                self.visited.executions.setdefault(execution.key, execution)
+            for pipeline in {key[1] for key in (*executions, *versions)}:
                 self._peers.owns(peer, pipeline)
             self._edges_left -= number(answer, "edges", AT, 0, most)
             self.truncated |= flag(answer, "truncated", AT)
@@ -178,13 +171,3 @@ class PeerWalk:
             return False
         distance[key] = step
         return True
-
-    def _keep_execution(self, execution: RemoteExecution) -> Key:
-        key = execution.key
-        self.visited.executions.setdefault(key, execution)
-        return key
-
-    def _keep_version(self, version: RemoteVersion) -> Key:
-        key = version.key
-        self.visited.versions.setdefault(key, version)
-        return key
