@@ -16,7 +16,7 @@ from stream_app.provenance.peers.edges import edges_of
 from stream_app.provenance.peers.fields import listed, wrong
 from stream_app.provenance.peers.finding import find_over
 from stream_app.provenance.peers.rounds import AT, Peer, Peers
-from stream_app.provenance.peers.walk import PeerWalk
+from stream_app.provenance.peers.walk import Bounds, PeerWalk
 
 #: Times that peers are asked for a step of one page; beyond, the answer is truncated.
 ROUNDS_MAX = 1_000
@@ -34,6 +34,7 @@ async def lineage_over(
     nodes_max: int = NODES_MAX,
     edges_max: int = EDGES_MAX,
     rounds_max: int = ROUNDS_MAX,
+    question_edges_max: int = EDGES_MAX,
 ) -> dict[str, Any]:
     """Lists what `lineage` lists, over the pipelines of several processes.
 
@@ -49,8 +50,8 @@ async def lineage_over(
         As of `lineage`; cursors are the same.
     nodes_max, edges_max
         As of `lineage`. The edges of the executions that are visited count, too.
-    rounds_max
-        Times that the peers are asked for a step.
+    rounds_max, question_edges_max
+        Times that the peers are asked for a step; edges that a peer looks at for one question, doing nothing else.
 
     Returns
     -------
@@ -75,31 +76,37 @@ async def lineage_over(
     cursor = cursors.read(question, after) if after is not None else None
     asked = {"id": target.name, "direction": direction, "depth": depth, "across": across}
     if not across:
-        page = {"target": list(target), "direction": direction, "depth": depth, "limit": limit, "after": after}
-        bounds = {"nodes": nodes_max, "edges": edges_max}
-        [(_, found)] = await everyone.ask({everyone.owner(target.pipeline): {"ask": "page", **page, **bounds}})
-        return {**asked, **read_page(found)}
-    walk = PeerWalk(everyone, direction, nodes_max, edges_max, rounds_max)
-    nodes, follows = await _walked(walk, target, 2 * depth, Page(limit, cursor, _in_level))
+        how = {"direction": direction, "depth": depth, "limit": limit, "after": after, "nodes": nodes_max}
+        return {**asked, **await _page(everyone, target, {**how, "edges": min(edges_max, question_edges_max)})}
+    page = Page(limit, cursor, _in_level)
+    walk = PeerWalk(everyone, direction, Bounds(nodes_max, edges_max, rounds_max, question_edges_max))
+    await _fill(page, walk, target, 2 * depth)
     distance = walk.visited.distance
-    edges, omitted = edges_of(nodes, walk.visited)
+    edges, omitted = edges_of(page.nodes, walk.visited)
+    last = page.nodes[-1] if page.follows else None
     return {
         **asked,
-        "nodes": await _described(everyone, nodes, distance),
+        "nodes": await _described(everyone, page.nodes, distance),
         "edges": edges,
         "edges_omitted": omitted,
-        "next": cursors.write(question, Cursor(distance[nodes[-1]], nodes[-1])) if follows else None,
+        "next": cursors.write(question, Cursor(distance[last], last)) if last is not None else None,
         "truncated": walk.truncated,
     }
 
 
-async def _walked(walk: PeerWalk, target: Target, steps: int, page: Page[Key]) -> tuple[list[Key], bool]:
-    """The nodes of a page, and whether more follow."""
+async def _page(peers: Peers, target: Target, how: dict[str, Any]) -> dict[str, Any]:
+    """The whole page, by the peer that has all of it."""
+    question = {"ask": "page", "target": list(target), **how}
+    [(_, found)] = await peers.ask({peers.owner(target.pipeline): question})
+    return read_page(found)
+
+
+async def _fill(page: Page[Key], walk: PeerWalk, target: Target, steps: int) -> None:
+    """Walks until the page is full, or nothing follows."""
     step, level = 0, await walk.start(target)
     while not page.add(step, level) and step < steps and not walk.over:
         step += 1
         level = await walk.advance(step)
-    return page.nodes, page.follows
 
 
 def _in_level(key: Key) -> tuple[str, str, str]:

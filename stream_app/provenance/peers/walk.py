@@ -6,7 +6,7 @@ be read; a step from versions asks the peers that have them, and all peers for r
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from stream_app.provenance.graph import ARTIFACT, Key
 from stream_app.provenance.lineage import BOTH, DOWN, UP
@@ -16,6 +16,23 @@ from stream_app.provenance.peers.entities import read_execution, read_version
 from stream_app.provenance.peers.errors import MovedError
 from stream_app.provenance.peers.fields import flag, listed, number, places
 from stream_app.provenance.peers.rounds import AT, Peers
+
+
+class Bounds(NamedTuple):
+    """What a walk may cost.
+
+    Parameters
+    ----------
+    nodes_max, edges_max, rounds_max
+        Nodes that are visited, edges that peers look at, and times that peers are asked for a step, in all.
+    question_edges_max
+        Edges that a peer looks at for one question.
+    """
+
+    nodes_max: int
+    edges_max: int
+    rounds_max: int
+    question_edges_max: int
 
 
 class _Way:
@@ -35,19 +52,19 @@ class PeerWalk:
         Have the pipelines.
     direction
         `up`, `down` or `both`.
-    nodes_max, edges_max, rounds_max
-        Nodes that are visited, edges that peers look at, and times that peers are asked for a step, in all.
+    bounds
+        What it may cost.
     """
 
-    def __init__(self, peers: Peers, direction: str, nodes_max: int, edges_max: int, rounds_max: int) -> None:
+    def __init__(self, peers: Peers, direction: str, bounds: Bounds) -> None:
         self.visited = Visited()
         #: Whether a bound was reached.
         self.truncated = False
         self._peers = peers
         self._direction = direction
-        self._nodes_max = nodes_max
-        self._edges_left = edges_max
-        self._rounds_left = rounds_max
+        self._bounds = bounds
+        self._edges_left = bounds.edges_max
+        self._rounds_left = bounds.rounds_max
         self._ways: dict[str, _Way] = {}
 
     @property
@@ -55,9 +72,14 @@ class PeerWalk:
         """Whether nothing follows, or nothing more may be visited."""
         return self.truncated or not any(way.frontier for way in self._ways.values())
 
+    @property
+    def _edges(self) -> int:
+        """The edges that a peer may look at for the next question."""
+        return min(self._edges_left, self._bounds.question_edges_max)
+
     async def start(self, target: Target) -> list[Key]:
         """The nodes at distance 0."""
-        question = {"ask": "roots", "target": list(target), "edges": self._edges_left}
+        question = {"ask": "roots", "target": list(target), "edges": self._edges}
         everywhere = target.kind == ARTIFACT and target.writer is None
         asked = self._peers.everyone(question) if everywhere else {self._peers.owner(target.pipeline): question}
         found: list[Key] = []
@@ -92,7 +114,7 @@ class PeerWalk:
         if readings:
             if not self._next_round():
                 return {}
-            question = {"ask": "versions", "readings": [*map(list, readings)], "edges": self._edges_left}
+            question = {"ask": "versions", "readings": [*map(list, readings)], "edges": self._edges}
             for _, _, versions in await self._ask(self._peers.everyone(question)):
                 read += versions
         return {UP: read, DOWN: written}
@@ -117,12 +139,12 @@ class PeerWalk:
         return found
 
     def _executions_question(self) -> dict[str, Any]:
-        return {"ask": "executions", "before": [], "after": [], "elsewhere": [], "edges": self._edges_left}
+        return {"ask": "executions", "before": [], "after": [], "elsewhere": [], "edges": self._edges}
 
     async def _ask(self, questions: dict[int, dict[str, Any]]) -> list[tuple[dict[str, Any], list[Key], list[Key]]]:
         """Asks, counts edges, and keeps the executions and versions of each answer."""
         found = []
-        most = self._edges_left
+        most = self._edges
         for peer, answer in await self._peers.ask(questions):
             remote = [read_version(each, f"{AT}.versions[]") for each in listed(answer, "versions", AT)]
             versions = [each.key for each in remote]
@@ -166,7 +188,7 @@ class PeerWalk:
         distance = self.visited.distance
         if key in distance:
             return False
-        if len(distance) >= self._nodes_max:
+        if len(distance) >= self._bounds.nodes_max:
             self.truncated = True
             return False
         distance[key] = step

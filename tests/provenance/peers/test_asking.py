@@ -145,6 +145,20 @@ def test_the_bound_of_edges_truncates_the_answer(across: bool) -> None:
     assert pages[-1]["nodes"] == asked(detector, name, **how)["nodes"]
 
 
+def test_the_bound_of_a_question_is_not_that_of_the_walk() -> None:
+    """Many small questions may follow each other: no peer is busy for long with one of them."""
+    detector = detector_of(chain(11))
+    questions: list[dict[str, Any]] = []
+    peers = [peer(each, questions) for each in split(detector.pipelines, [number % 3 for number in range(11)], 3)]
+    how: dict[str, Any] = {"across": True, "limit": 1_000}
+
+    assert asked_over(peers, "p005/e5", question_edges_max=20, **how) == asked(detector, "p005/e5", **how)
+    assert {each["edges"] for each in questions if "edges" in each} == {20}
+    assert asked_over(peers, "p005/e5", edges_max=20, **how)["truncated"]
+    assert asked_over(peers, "p005/e5", question_edges_max=3, **how)["truncated"]
+    assert asked_over(peers, "p005/e5", question_edges_max=1)["truncated"]
+
+
 @pytest.mark.parametrize(("direction", "rounds"), [("down", 10), ("up", 20), ("both", 20)])
 def test_the_bound_of_rounds_truncates_the_answer(direction: str, rounds: int) -> None:
     """A walk takes a round a hop down, and another one where versions of other pipelines may be read."""
