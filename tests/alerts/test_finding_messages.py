@@ -27,6 +27,7 @@ from stream_app.alerts.texts import Texts, check_text
 from stream_app.core.ids import finding_id
 from stream_app.core.units import DAY_MS
 from stream_app.errors import StateError
+from stream_app.web.flag_routes import event
 from tests.alerts.records import NOW, finding, record
 
 HOUR = 3_600_000
@@ -147,6 +148,12 @@ def test_the_event_of_a_finding_is_its_own() -> None:
     assert event_of("m", [finding(2, Change.RESOLVED)])["type"] == "stream_app.finding.resolved"
     digest: Any = event_of("m", [finding(), finding(pipeline="q")])
     assert (digest["type"], list(digest["data"])) == ("stream_app.finding.digest", ["findings"])
+
+
+def test_the_stream_tells_findings_from_flags() -> None:
+    """By the name of the event, which clients choose by."""
+    assert event(7, finding()).startswith(b"id: 7\nevent: finding.raised\ndata: {")
+    assert event(8, record()).startswith(b"id: 8\nevent: raised\n")
 
 
 def test_an_alert_fires_while_the_finding_is_open() -> None:

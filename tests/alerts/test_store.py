@@ -18,7 +18,7 @@ from stream_app.alerts.store import KEEP_DAYS, AlertStore
 from stream_app.alerts.subscriptions import make_subscription
 from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
-from tests.alerts.records import NOW, record
+from tests.alerts.records import NOW, finding, record
 
 VAULT = Vault(b"a key for the tests only")
 
@@ -114,9 +114,9 @@ def test_flags_are_numbered_once(store: AlertStore) -> None:
 
 
 def test_the_latest_flags_are_the_last_records(store: AlertStore) -> None:
-    """Newest first; of open ones alone where asked, of one pipeline where asked."""
+    """Newest first; of open ones alone where asked, of one pipeline where asked. Findings are no flags."""
     other = record(flag="q/run:1", pipeline="q")
-    store.append_flags([record(), other, record(flag="p/run:r2"), record(2, Change.WITHDRAWN)], NOW)
+    store.append_flags([record(), other, record(flag="p/run:r2"), record(2, Change.WITHDRAWN), finding()], NOW)
 
     assert [each.id for each in store.latest_flags(10)] == ["p/run:r1#2", "p/run:r2#1", "q/run:1#1"]
     assert [each.id for each in store.latest_flags(10, opened=True)] == ["p/run:r2#1", "q/run:1#1"]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ import orjson
 from kafka import KafkaProducer
 
 from stream_app.kafka.clients.topics import Names
+from stream_app.kafka.processing.partitioner import TICK, partition_of
+from stream_app.service.event_log import Entry
 from tests.broker.cluster import PATIENCE, REPOSITORY, Process
 from tests.broker.scenarios import pipeline
 from tests.support.receiver import flagged_run, history
@@ -28,11 +30,12 @@ from tests.web.served import Service as Client
 Found = TypeVar("Found")
 #: The program, whose detector flags whatever may be flagged.
 PROGRAM = ("-m", "tests.web.steered_service")
+PARTITIONS = 4
 CONFIG = """
 [kafka]
 group = "{group}"
 sources = []
-partitions = 4
+partitions = {partitions}
 replication = 1
 session_seconds = 3
 learning = false
@@ -141,6 +144,17 @@ class Notifying:
             self.producer.send(self.names.events, message, key=pipeline(message))
         self.producer.flush()
 
+    def log(self, entries: Iterable[Entry]) -> None:
+        """Writes events and ticks of pipeline p into the topic of events, with the times of a log."""
+        number = partition_of("p", PARTITIONS)
+        for each in entries:
+            headers = [] if each.message is not None else [(TICK, b"")]
+            message, key = (each.message, b"p") if each.message is not None else (b"", None)
+            self.producer.send(
+                self.names.events, message, key, headers, partition=number, timestamp_ms=each.received_ms
+            )
+        self.producer.flush()
+
     def flag(self, name: str, at_ms: int | None = None) -> str:
         """Has the run of a new pipeline flagged; its flag."""
         now_ms = at_ms if at_ms is not None else time.time_ns() // 1_000_000
@@ -227,7 +241,7 @@ class Notifying:
 @contextmanager
 def notifying(bootstrap: str, folder: Path, prefix: str) -> Iterator[Notifying]:
     """A deployment without processes; its topics are made by the command."""
-    (folder / "settings.toml").write_text(CONFIG.replace("{group}", prefix))
+    (folder / "settings.toml").write_text(CONFIG.replace("{group}", prefix).replace("{partitions}", str(PARTITIONS)))
     (folder / "settings.toml").chmod(0o600)
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
     made = Notifying(bootstrap, folder, Names(prefix, ()), producer)

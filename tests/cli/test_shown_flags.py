@@ -14,7 +14,7 @@ import pytest
 from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord
 from stream_app.alerts.records import record_to_dict
 from stream_app.web.flag_routes import event
-from tests.alerts.records import NOW, record
+from tests.alerts.records import NOW, finding, record
 from tests.support.commands import Run
 from tests.support.served_subscriptions import ServedSubscriptions, served_subscriptions
 
@@ -139,10 +139,13 @@ def test_a_service_that_refuses_is_one_line(run: Run, service: ServedSubscriptio
 
 
 def test_what_is_followed_begins_with_the_latest_flags(run: Run, scripted: Scripted) -> None:
-    """Then each change comes; one that is in the list already is not shown twice."""
+    """Then each change of a flag comes; one that is in the list already is not shown twice."""
     first, second, ended = record(flag="p/run:a"), record(flag="p/run:b"), record(2, Change.RESOLVED, "p/run:a")
     scripted.flags = [second, first]
-    scripted.streams = [(200, BEGIN + event(5, second) + b": nothing new\n\n" + event(6, ended)), END]
+    scripted.streams = [
+        (200, BEGIN + event(5, second) + event(6, finding()) + b": nothing new\n\n" + event(7, ended)),
+        END,
+    ]
 
     ran = run("flags", "--follow")
 

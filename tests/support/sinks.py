@@ -39,7 +39,7 @@ class Attempt:
     #: Whether the signature is right, and a digest of the body.
     verified: bool
     body: str
-    #: The id of the message, and what its event says; "" and 0 of what is no event of a flag.
+    #: The id of the message, and what its event says, of a flag or a finding; "" and 0 of what is neither.
     id: str
     flag: str
     revision: int
@@ -136,7 +136,7 @@ class _Server:
         data = event.get("data", {})
         made = {
             "at": time.time(), "behaviour": behaviour, "name": name, "verified": verified,
-            "body": hashlib.sha256(body).hexdigest(), "id": message, "flag": data.get("flag", ""),
+            "body": hashlib.sha256(body).hexdigest(), "id": message, "flag": event.get("subject", ""),
             "revision": data.get("revision", 0), "change": str(event.get("type", "")).rpartition(".")[2],
         }  # fmt: skip
         self._file.write(json.dumps(made).encode() + b"\n")
