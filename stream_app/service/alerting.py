@@ -168,5 +168,11 @@ class Alerts:
             await asyncio.sleep(_DELETE_SECONDS)
 
     async def _save(self, changes: Changes) -> None:
-        await asyncio.to_thread(self._store.save, changes)
+        # The notifier does not have these changes any more: when it is cancelled they are saved all the same.
+        saving = asyncio.create_task(asyncio.to_thread(self._store.save, changes))
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            await asyncio.wait([saving])
+            raise
         self._on_changes(changes)

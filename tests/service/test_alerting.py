@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -256,3 +258,26 @@ def test_an_owner_who_has_deleted_their_subscription_is_not_subscribed_again(sto
 
     assert asyncio.run(life(FlagOutbox(flags[:1]), 1, deletes=False)) == [name]
     assert asyncio.run(life(FlagOutbox(), 2, deletes=True)) == []
+
+
+def test_changes_that_are_being_saved_when_it_ends_are_saved(store: AlertStore) -> None:
+    """Also where no thread has begun with them yet: a message that was sent would be sent again after the start."""
+    alerts, busy = Alerts(store, FlagOutbox(), clocks=CLOCKS), threading.Event()
+    sink = {"kind": "kafka", "topic": "t"}
+    made = register(make_subscription({"id": "s", "name": "n", "owner": "ann", "sink": sink}), NOW)
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        blocking = loop.run_in_executor(None, busy.wait)
+        alerts.notifier.put(made)
+        saving = asyncio.create_task(alerts.notifier.saved())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        saving.cancel()
+        loop.call_soon(busy.set)
+        await asyncio.gather(saving, blocking, return_exceptions=True)
+        assert saving.cancelled()
+
+    asyncio.run(body())
+    assert [each.subscription.id for each in store.subscriptions()] == ["s"]
