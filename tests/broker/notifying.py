@@ -18,8 +18,7 @@ import orjson
 from kafka import KafkaProducer
 
 from stream_app.kafka.clients.topics import Names
-from stream_app.kafka.processing.partitioner import TICK, partition_of
-from stream_app.service.event_log import Entry
+from stream_app.kafka.state.outbox import Message
 from tests.broker.cluster import PATIENCE, REPOSITORY, Process
 from tests.broker.scenarios import pipeline
 from tests.support.receiver import flagged_run, history
@@ -30,12 +29,11 @@ from tests.web.served import Service as Client
 Found = TypeVar("Found")
 #: The program, whose detector flags whatever may be flagged.
 PROGRAM = ("-m", "tests.web.steered_service")
-PARTITIONS = 4
 CONFIG = """
 [kafka]
 group = "{group}"
 sources = []
-partitions = {partitions}
+partitions = 4
 replication = 1
 session_seconds = 3
 learning = false
@@ -144,15 +142,10 @@ class Notifying:
             self.producer.send(self.names.events, message, key=pipeline(message))
         self.producer.flush()
 
-    def log(self, entries: Iterable[Entry]) -> None:
-        """Writes events and ticks of pipeline p into the topic of events, with the times of a log."""
-        number = partition_of("p", PARTITIONS)
-        for each in entries:
-            headers = [] if each.message is not None else [(TICK, b"")]
-            message, key = (each.message, b"p") if each.message is not None else (b"", None)
-            self.producer.send(
-                self.names.events, message, key, headers, partition=number, timestamp_ms=each.received_ms
-            )
+    def alert(self, messages: Iterable[Message]) -> None:
+        """Writes messages of a worker into the topic of alerts."""
+        for each in messages:
+            self.producer.send(self.names.alerts, each.value, each.key, list(each.headers))
         self.producer.flush()
 
     def flag(self, name: str, at_ms: int | None = None) -> str:
@@ -241,7 +234,7 @@ class Notifying:
 @contextmanager
 def notifying(bootstrap: str, folder: Path, prefix: str) -> Iterator[Notifying]:
     """A deployment without processes; its topics are made by the command."""
-    (folder / "settings.toml").write_text(CONFIG.replace("{group}", prefix).replace("{partitions}", str(PARTITIONS)))
+    (folder / "settings.toml").write_text(CONFIG.replace("{group}", prefix))
     (folder / "settings.toml").chmod(0o600)
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
     made = Notifying(bootstrap, folder, Names(prefix, ()), producer)

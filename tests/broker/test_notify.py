@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from stream_app.core.units import DAY_MS, HOUR_MS
+from stream_app.core.units import DAY_MS
 from tests.broker.broker import Broker
 from tests.broker.deleting import delete_topics
 from tests.broker.notifying import DROPPED, Notifying, notifying, until
-from tests.support.finding_entries import END, finding_entries
+from tests.kafka.processing.test_finding_alerts import LOG, Life
 from tests.support.receipts import missing, wrong
 from tests.support.sinks import Sinks, sinks
 
@@ -119,18 +119,19 @@ def test_flags_that_are_raised_while_no_notifier_runs_are_told_afterwards(
 
 
 def test_a_finding_of_a_worker_reaches_who_asks_for_it(deployment: Notifying, receivers: Sinks) -> None:
-    """Over the topics that flags take, each change once; whoever has no types hears of flags alone."""
+    """What a worker has sent goes the way of flags, each change once; whoever has no types hears of flags alone."""
     first, second = deployment.notifiers
     types = ["finding.raised", "finding.revised", "finding.resolved"]
     deployment.subscribe(first, "found", receivers, types=types, filter={"kind": "no_push"})
     deployment.subscribe(first, "flagged", receivers, filter={"pipeline": "p"})
     path = "/v1/subscriptions/flagged"
     until(lambda: deployment.ask(second, "GET", path).status == 200, "the subscriptions are at the other")
-    begin_ms = time.time_ns() // 1_000_000 - (END + 1) * HOUR_MS
-    entries, middle_ms = finding_entries(begin_ms), begin_ms + 30 * HOUR_MS
-    deployment.log([each for each in entries if each.received_ms < middle_ms])
+    worker = Life()
+    worker.apply(LOG)
+    raised, *later = [each for each in worker.sent if each.topic.endswith("-alerts")]
+    deployment.alert([raised])
     deployment.heard(receivers, ["found"], "raised", flags=["p/finding:no_push"])
-    deployment.log([each for each in entries if each.received_ms >= middle_ms])
+    deployment.alert(later)
     deployment.heard(receivers, ["found"], "resolved", flags=["p/finding:no_push"])
 
     received = [each for each in receivers.attempts() if each.name == "found"]
