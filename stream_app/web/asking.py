@@ -15,7 +15,7 @@ from stream_app.provenance.names import AmbiguousNameError, UnknownNameError
 from stream_app.provenance.peers import MessageError, MovedError, Peer
 from stream_app.web.limits import retry_after
 from stream_app.web.problems import ProblemError
-from stream_app.web.worker_routes import PREFIX
+from stream_app.web.worker_routes import AMBIGUOUS, ANSWER, PREFIX, UNKNOWN
 
 Answer = TypeVar("Answer")
 
@@ -25,8 +25,8 @@ DEADLINE_SECONDS, _ATTEMPT = 5.0, 0.6
 _PAUSE_SECONDS = 0.2
 #: Requests at one time, in all and to one worker; bytes of an answer.
 _REQUESTS, _REQUESTS_EACH, _ANSWER_BYTES = 32, 4, 64 << 20
-#: Characters of a worker's words that are repeated.
-_SHOWN = 500
+#: What a worker answers about what it has not open now, and what others answer that have taken its port.
+_AWAY = (404, 405, 421, 429, 503)
 
 
 class Place(Protocol):
@@ -230,7 +230,7 @@ class Asker:
                 allow_redirects=False,
             ) as response:
                 body = await _body(place, response)
-                if response.status in (421, 429, 503):
+                if response.status in _AWAY:
                     raise _AwayError(numbers)
                 return _read(place, response.status, body)
         except (ClientError, TimeoutError, OSError) as error:
@@ -255,13 +255,13 @@ def _read(place: Place, status: int, body: bytes) -> Any:
     if status in (400, 501):
         raise ProblemError(502, f"the worker at {place.address} does not know this question: it is of another release")
     try:
-        found = orjson.loads(body)
-        if status == 200:
-            return found["answer"]
-        detail = str(found["detail"])[:_SHOWN]
+        found = orjson.loads(body) if status == 200 else {}
+        if found["instance"] == place.instance:
+            if UNKNOWN in found:
+                raise UnknownNameError(str(found[UNKNOWN]))
+            if AMBIGUOUS in found:
+                raise AmbiguousNameError(str(found[AMBIGUOUS]))
+            return found[ANSWER]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        detail = ""
-    errors: Mapping[int, type[Exception]] = {404: UnknownNameError, 409: AmbiguousNameError}
-    if status in errors and detail:
-        raise errors[status](detail)
-    raise ProblemError(502, f"the worker at {place.address} failed on the question, with status {status}")
+        pass
+    raise ProblemError(502, f"what is at {place.address} failed on the question, with status {status}")

@@ -19,8 +19,8 @@ from stream_app.web.problems import ProblemError
 
 #: Verdicts kept: the latest.
 VERDICTS_MAX = 200_000
-#: Seconds that a list of verdicts waits for workers that say what is alike.
-_FEATURES_SECONDS = 1.0
+#: The share of the time of a question for which verdicts wait for workers that say what is alike.
+_FEATURES = 0.2
 #: Nodes that are visited and edges that are looked at for one page, within a pipeline and across pipelines: a question
 #: stops the events of a worker for some 50 ms at most, and one across pipelines describes all that it looks at.
 _WITHIN: Mapping[str, Any] = {"nodes_max": 20_000, "edges_max": 100_000}
@@ -57,6 +57,7 @@ class WorkerKeepers:
 
     def __init__(self, directory: WorkerDirectory, token: str | None = None, seconds: float = DEADLINE_SECONDS) -> None:
         self._directory = directory
+        self._seconds = seconds
         self._asker = Asker(directory, token, seconds)
         self.verdicts = VerdictIndex(limit=VERDICTS_MAX)
 
@@ -134,7 +135,9 @@ class WorkerKeepers:
             names = ("pipeline", "run", "trainer", "stage", "validator")
             stages = [[verdicts[index][name] for name in names] for index in indices]
             try:
-                [features] = await self._asker.ask([number], questions.FEATURES, {"stages": stages}, _FEATURES_SECONDS)
+                [features] = await self._asker.ask(
+                    [number], questions.FEATURES, {"stages": stages}, self._seconds * _FEATURES
+                )
             except ProblemError:
                 return
             for index, each in zip(indices, features, strict=True):

@@ -31,6 +31,8 @@ from stream_app.web.problems import ProblemError
 
 #: How the paths of questions begin.
 PREFIX = "/internal/v1"
+#: What an answer has beside the `instance` of the worker: the answer, or why a name names nothing or several things.
+ANSWER, UNKNOWN, AMBIGUOUS = "answer", "unknown", "ambiguous"
 #: Bytes of a question, and questions that wait for their turn.
 QUESTION_BYTES, WAITING_MAX = 16 << 20, 50
 #: Hosts by which a worker without a token may be asked: a page in a browser of its machine has another.
@@ -114,15 +116,16 @@ class WorkerRoutes:
 
     def _answer(self, question: str, asked: Mapping[str, Any]) -> web.Response:
         pipelines = self._pipelines(asked)
+        found: dict[str, Any] = {"instance": self._state.instance}
         try:
-            found = answer(pipelines, self._state.operators, question, asked["parameters"])
+            found[ANSWER] = answer(pipelines, self._state.operators, question, asked["parameters"])
         except (OptionsError, MessageError) as error:
             raise ProblemError(400, str(error)) from None
         except UnknownNameError as error:
-            raise ProblemError(404, str(error)) from None
+            found[UNKNOWN] = str(error)
         except AmbiguousNameError as error:
-            raise ProblemError(409, str(error)) from None
-        return web.Response(body=orjson.dumps({"answer": found}), content_type=JSON)
+            found[AMBIGUOUS] = str(error)
+        return web.Response(body=orjson.dumps(found), content_type=JSON)
 
     def _pipelines(self, asked: Mapping[str, Any]) -> Mapping[str, Pipeline]:
         """The pipelines of the partitions that are asked; raises ProblemError where one of them is not open here."""

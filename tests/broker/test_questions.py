@@ -15,6 +15,7 @@ from stream_app.kafka.processing.partitioner import partition_of
 from stream_app.provenance.lineage import lineage
 from stream_app.wire import event_to_dict, graphlet_to_dict
 from tests.broker.cluster import Cluster
+from tests.broker.deleting import delete_topics
 from tests.broker.test_relay import relayed, until
 from tests.provenance.two_runs import NEXT, PUSHED
 from tests.web.served import Service
@@ -83,3 +84,15 @@ def test_answers_are_right_while_a_worker_is_killed(cluster: Cluster) -> None:
         until(right, 120)
 
     assert all(detail.startswith("partition ") for detail in away)
+
+
+def test_without_the_directory_workers_work(cluster: Cluster) -> None:
+    """They say what to do, and nobody finds them."""
+    delete_topics(cluster.admin, [cluster.names.directory])
+    worker = cluster.worker()
+    worker.said(f"topic {cluster.names.directory} does not exist: run `stream-app topics apply`, and restart")
+    worker.said("are open")
+    with relayed(cluster) as service:
+        answer = service.get("/v1/graphlets/p/t")
+
+    assert (answer.status, "no worker has told where it answers" in answer.json["detail"]) == (503, True)

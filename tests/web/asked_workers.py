@@ -115,7 +115,7 @@ def place_of(service: Service, state: State) -> Place:
 
 
 @contextmanager
-def beside_workers(fleet: Fleet, workers: int, token: str | None = None, seconds: float = 20.0) -> Iterator[Service]:
+def beside_workers(fleet: Fleet, workers: int, token: str | None = None, seconds: float = 60.0) -> Iterator[Service]:
     """`serve` beside so many workers; it asks again for some seconds."""
     with ExitStack() as stack:
         for number in range(workers):

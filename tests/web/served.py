@@ -197,7 +197,7 @@ class NoDirectory:
 
 @contextmanager
 def relayed_service(
-    directory: WorkerDirectory | None = None, token: str | None = None, seconds: float = 20.0
+    directory: WorkerDirectory | None = None, token: str | None = None, seconds: float = 60.0
 ) -> Iterator[Service]:
     """The service beside the workers of a directory, by default none; it asks again for some seconds."""
     keepers, fleet = WorkerKeepers(directory or NoDirectory(), token, seconds), PublishedFleet()

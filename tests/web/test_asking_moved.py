@@ -107,29 +107,39 @@ def hanging() -> Iterator[Place]:
         yield Place(f"{host}:{port}", "hanging")
 
 
-@pytest.mark.parametrize("way", ["hanging", "refused", "closing", "unknown host"])
+@pytest.mark.parametrize("way", ["hanging", "refused", "closing", "stranger", "unknown host"])
 def test_a_worker_that_is_gone_is_said_to_be(fleet: Fleet, way: str) -> None:
     """Of the other worker's pipelines answers are right meanwhile; what all must be asked cannot be told."""
     number = fleet.directory.partition_of("p")
     with ExitStack() as stack:
-        service = stack.enter_context(beside_workers(fleet, 1, seconds=SOON))
+        service = stack.enter_context(beside_workers(fleet, 1))
         fleet.directory.places[number] = {
             "hanging": lambda: stack.enter_context(hanging()),
             "refused": lambda: Place(f"127.0.0.1:{free_port()}", "gone"),
+            "stranger": lambda: stack.enter_context(stranger()),
             "closing": lambda: stack.enter_context(closing_at_once()),
             "unknown host": lambda: Place("no-such-host.invalid:80", "gone"),
         }[way]()
-        moves = f"partition {number} moves to another worker; ask again"
+        impatient = stack.enter_context(relayed_service(fleet.directory, seconds=SOON))
         for path in (PATH, "/v1/graphlets/r2-train", "/v1/lineage?id=p/r2-train", "/v1/lineage?id=nobody",
                      f"/v1/lineage/why?execution=q/r1-push&graphlet={GRAPHLET}"):  # fmt: skip
-            answer = service.get(path)
-            assert problem(answer) == (503, moves)
+            answer = impatient.get(path)
+            status, words = problem(answer)
+            assert (status, words.endswith(" moves to another worker; ask again")) == (503, True)
             assert answer.headers["Retry-After"] == "1"
 
         assert graphlet_of(service.get("/v1/graphlets/q/r1-train")) == "r1-train"
         assert service.get("/v1/lineage?id=q/r1-push").status == 200
-        verdicts = service.get("/v1/verdicts?limit=1000").json["verdicts"]
-    assert {each["pipeline"] for each in verdicts} == {"p", "q"}
+        impatient.verdicts.add(verdict_record("continue", "r2", "r2-train") | {"time": "2026-03-01T00:00:00Z"})
+        [verdict] = impatient.get("/v1/verdicts?limit=1000").json["verdicts"]
+    assert verdict["trainer"] == "r2-train"
+
+
+@contextmanager
+def stranger() -> Iterator[Place]:
+    """Another service, which has taken the port."""
+    with relayed_service() as other:
+        yield Place(f"{other.host}:{other.port}", "gone")
 
 
 @contextmanager
@@ -161,7 +171,7 @@ def test_a_partition_that_nobody_has_told_of_is_not_known(fleet: Fleet) -> None:
         del fleet.directory.places[number]
         status, words = problem(service.get("/v1/graphlets/r2-train"))
 
-    assert (status, words.partition(":")[0]) == (503, f"no worker has told that it has partition {number}")
+    assert (status, words.endswith("; ask again")) == (503, True)
 
 
 @pytest.mark.parametrize(("known", "shown"), [("a token of the workers", None), ("a token of the workers", "another")])
@@ -205,7 +215,10 @@ def impostor(directory: Directory, status: int, body: bytes, **headers: str) -> 
         (200, b"\xff", "failed on the question"),
         (204, b"", "failed on the question"),
         (302, b"", "failed on the question"),
-        (404, b"not here", "failed on the question"),
+        (200, b'{"answer": null}', "failed on the question"),
+        (200, b'{"answer": null, "instance": "another"}', "failed on the question"),
+        (200, b'{"unknown": "nothing of that name", "instance": "another"}', "failed on the question"),
+        (200, b'{"instance": "impostor"}', "failed on the question"),
         (418, b'{"detail": "teapot"}', "failed on the question"),
         (500, b'{"detail": "a secret"}', "failed on the question"),
         (400, b'{"detail": "expected a question"}', "another release"),

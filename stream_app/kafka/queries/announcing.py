@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the partitions, and after which an entry is written again, in case that of an earlier
 #: owner came after it.
-_CHECK_SECONDS, _AGAIN_SECONDS = 0.2, 30.0
+_CHECK_SECONDS, _AGAIN_SECONDS = 0.2, 10.0
 #: Seconds between two attempts to reach Kafka, that writing an entry may take, and withdrawing.
 _RETRY_SECONDS, _SEND_SECONDS, _WITHDRAW_SECONDS = 5.0, 10.0, 2.0
 

@@ -50,4 +50,4 @@ class OpenPartitions:
     def opened(self) -> Mapping[int, Partition]:
         """The open partitions by number; one that is opened again is another object."""
         assignment = self._assignment()
-        return dict(assignment.partitions) if assignment is not None and assignment.complete else {}
+        return dict(assignment.partitions) if assignment is not None else {}
