@@ -126,6 +126,8 @@ def test_what_was_answered_is_on_disk(tmp_path: Path) -> None:
         ({"sink": {"kind": "kafka", "topic": "t"}}, "sink.kind"),
         ({"filter": {"p_push": {"below": "x"}}}, "filter.p_push.below"),
         ({"filter": {"pipelines": ["p"]}}, "filter.pipelines"),
+        ({"types": ["finding.raised"], "filter": {"any": [{"p_push": {"below": 0.1}}]}}, "filter.any.0.p_push"),
+        ({"filter": {"kind": "no_push"}}, "filter.kind"),
         ({"delivery": {"time_zone": "Mars"}}, "delivery.time_zone"),
         ({"owner": ""}, "owner"),
         ({"id": "a b"}, "id"),
