@@ -54,6 +54,18 @@ def service(tmp_path: Path) -> Iterator[ServedSubscriptions]:
     made.store.close()
 
 
+def test_the_subscription_to_findings_goes_too(service: ServedSubscriptions) -> None:
+    """With its log, and it is not made again."""
+    name = subscription_id(PERSON, findings=True)
+    service.subscriptions.create(EVERYBODY, given(name, types=["finding.raised"]), NOW)
+    asyncio.run(service.subscriptions.saved())
+    service.store.save(Changes(deliveries=[log(name, "m4")]))
+
+    assert forget(service).subscriptions == 3
+    assert service.store.deliveries(name, 10) == []
+    assert service.subscriptions.forgetting.has(PERSON)
+
+
 def forget(service: ServedSubscriptions, who: Principal = ADMIN, owner: str = PERSON) -> Forgotten:
     """Forgets an owner."""
     return asyncio.run(service.subscriptions.forget(who, owner, NOW))

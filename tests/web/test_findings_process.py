@@ -66,6 +66,7 @@ def test_a_finding_is_raised_revised_and_resolved_over_kills(tmp_path: Path) -> 
         with embedded_service(tmp_path / "data" / "events.sqlite", alerts=LOCAL) as service:
             hook.until(lambda arrived: len(arrived) == 3)
             fates(service, 2)
+            figures = service.get("/v1/fleet").json["findings"]["findings"]
         logged(tmp_path, [each for each in entries if each.received_ms >= revised_until])
         with embedded_service(tmp_path / "data" / "events.sqlite", alerts=LOCAL) as service:
             _, again, *others = hook.until(lambda arrived: len(arrived) == 4)
@@ -73,6 +74,7 @@ def test_a_finding_is_raised_revised_and_resolved_over_kills(tmp_path: Path) -> 
 
     assert (again.id, again.body) == (first.id, first.body)
     assert first.id == f"{FINDING}#1@hook"
+    assert [each["revision"] for each in figures if each["id"] == FINDING] == [2]
     assert [each.event["type"] for each in (first, *others)] == [f"stream_app.{each}" for each in TYPES]
     assert [each.event["data"]["revision"] for each in (first, *others)] == [1, 2, 3]
     with closing(connect(tmp_path / "data" / "alerts.sqlite")) as store:
