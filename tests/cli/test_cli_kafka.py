@@ -233,8 +233,9 @@ def test_defaults_are_those_of_the_worker() -> None:
     found = worker_settings(Options())
 
     assert found == WorkerSettings(
-        Connection("localhost:9092"), Names(), Path("stream-app-state"), detector=found.detector, sources=found.sources
-    )
+        Connection("localhost:9092"), Names(), Path("stream-app-state"),
+        detector=found.detector, sources=found.sources, fleet=found.fleet,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

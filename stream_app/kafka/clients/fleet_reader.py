@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 
 from stream_app.analysis.fleet_record import UnreadableRecordError
 from stream_app.analysis.published_fleet import PublishedFleet
-from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.topics import MissingTopicsError, find_seen
 
@@ -48,14 +48,21 @@ class FleetReader:
         self._topic = topic
         self._fleet = fleet
         self._problem = Problem(log)
+        #: Whether the last failure was that Kafka is away, or refuses: whoever reads other topics, too, logs that.
+        self._is_away = False
         self._unreadable = 0
 
     async def run(self) -> None:
         """Reads until cancelled, however long Kafka or the topic are away."""
-        await retry(self._read, self._report, transient=lambda _: True, seconds=_RETRY_SECONDS)
+        await retry(self._read, self._report, transient=self._is_transient, seconds=_RETRY_SECONDS)
+
+    def _is_transient(self, error: Exception) -> bool:
+        self._is_away = isinstance(error, UnreachableError)
+        return True
 
     def _report(self, text: str) -> None:
-        self._problem.report(f"the figures of the fleet cannot be read: {text}" if text else "")
+        if not (text and self._is_away):
+            self._problem.report(f"the figures of the fleet cannot be read: {text}" if text else "")
         self._fleet.tell_problem(text)
 
     async def _read(self) -> NoReturn:

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 
 from stream_app import wire
 from stream_app.errors import StateError
-from stream_app.kafka.clients.connection import Connection
+from stream_app.kafka.clients.connection import Connection, UnreachableError
 from stream_app.kafka.clients.placement import partition_of_key
 from stream_app.kafka.clients.retry import Problem, cause
 from stream_app.kafka.clients.topics import Names, find
@@ -91,6 +91,8 @@ class WorkerDirectory:
                     problem.report("")
                     await read()
                 problem.report(f"topic {topic} does not exist: run `stream-app topics apply`")
+            except UnreachableError:
+                pass  # whoever reads the verdicts logs that
             except Exception as error:  # whatever it is, questions that do not need it are answered
                 problem.report(f"{topic} cannot be read: {cause(error)}")
             await asyncio.sleep(_RETRY_SECONDS)
