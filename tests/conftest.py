@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ MLFLOW_FILES = {
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 
 # The normal run tries the same cases each time; `pytest --hypothesis-profile deep` looks for new ones.
-settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=100)
-settings.register_profile("deep", deadline=None, database=None, max_examples=2000, print_blob=True)
+# How long it takes to make cases says how busy the machine is.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
+settings.register_profile("steady", derandomize=True, max_examples=100, **UNTIMED)
+settings.register_profile("deep", max_examples=2000, print_blob=True, **UNTIMED)
 settings.load_profile("steady")
 
 
