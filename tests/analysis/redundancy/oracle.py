@@ -126,8 +126,17 @@ def figures_of(works: Collection[Work]) -> Figures:
                 tuple(each.execution_id for each in ordered[:5]),
             )
         )
-    groups.sort(key=lambda each: (-each.row.node_ms, each.row.kind, each.row.type, each.original or "", each.examples))
-    rows.sort(key=lambda row: (-row.node_ms, row.kind, row.type))
+    groups.sort(
+        key=lambda each: (
+            -each.row.node_ms,
+            each.row.kind,
+            each.row.type,
+            each.row.group,
+            each.original or "",
+            each.examples,
+        )
+    )
+    rows.sort(key=lambda row: (-row.node_ms, row.kind, row.type, row.group))
     return Figures(tuple(rows), tuple(groups[:20]))
 
 
