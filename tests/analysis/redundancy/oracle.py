@@ -172,14 +172,15 @@ class Remembering:
                 self._readers[operator(each), span].append(each)
             self._forget()
 
-    def sums(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Executions and redundant node-ms by kind and operator."""
+    def sums(self) -> dict[tuple[str, str, str], tuple[int, int]]:
+        """Executions and redundant node-ms by kind, operator and group."""
         parts = [*self.booked, *((each, self._redundant(each)) for each in self.kept.values())]
-        found: dict[tuple[str, str], tuple[int, int]] = {}
+        found: dict[tuple[str, str, str], tuple[int, int]] = {}
         for each, redundant in parts:
             if redundant is not None:
-                executions, node_ms = found.get((redundant[0], each.type), (0, 0))
-                found[redundant[0], each.type] = (executions + 1, node_ms + redundant[1])
+                key = redundant[0], each.type, each.group
+                executions, node_ms = found.get(key, (0, 0))
+                found[key] = (executions + 1, node_ms + redundant[1])
         return found
 
     def _redundant(self, each: Work) -> Redundant | None:

@@ -107,7 +107,7 @@ def test_frozen_executions_stay_in_the_sums_and_are_known_while_a_kept_one_reads
         apply(index, model, step)
 
         rows = index.figures().rows
-        assert {(row.kind, row.type): (row.executions, row.node_ms) for row in rows} == model.sums()
+        assert {(row.kind, row.type, row.group): (row.executions, row.node_ms) for row in rows} == model.sums()
     assert len(index) == len(model.kept)
 
 
