@@ -21,10 +21,10 @@ from stream_app.web.problems import ProblemError
 VERDICTS_MAX = 200_000
 #: The share of the time of a question for which verdicts wait for workers that say what is alike.
 _FEATURES = 0.2
-#: Nodes that are visited and edges that are looked at for one page, within a pipeline and across pipelines: a question
-#: stops the events of a worker for some 50 ms at most, and one across pipelines describes all that it looks at.
+#: Nodes that are visited and edges that are looked at, of a page within a pipeline and a question across them: either
+#: stops the events of a worker for some 50 ms at most, and a question across describes all that it looks at.
 _WITHIN: Mapping[str, Any] = {"nodes_max": 20_000, "edges_max": 100_000}
-_ACROSS: Mapping[str, Any] = {"nodes_max": 20_000, "edges_max": 20_000}
+_ACROSS: Mapping[str, Any] = {"nodes_max": 20_000, "question_edges_max": 20_000}
 #: Verdicts of one question.
 _VERDICTS_EACH = 100
 
