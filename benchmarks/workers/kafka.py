@@ -14,7 +14,8 @@ import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from stream_app.kafka.clients.connection import Connection
-from stream_app.kafka.clients.topics import Names, apply, catalogue
+from stream_app.kafka.clients.topic_catalogue import catalogue
+from stream_app.kafka.clients.topics import Names, apply
 from stream_app.kafka.processing.partitioner import partition_of
 from stream_app.kafka.state.changelog import LogReader
 from stream_app.simulator import Fleet, FleetOptions

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from stream_app.alerts.flags import SOURCE, Change
 from stream_app.core.ids import pipeline_of_finding, verdict_id
 from stream_app.errors import StateError
-from stream_app.figures.findings_wording import Found, FoundEffect
+from stream_app.figures.found import Found, FoundEffect
 from stream_app.times import text_to_time, time_to_text
 
 #: Graphlets that a record names, the last ones behind the finding: it has to fit into a row of a topic.

@@ -3,52 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from stream_app.analysis.findings import ActKind, FindingFigures, Kind
 from stream_app.analysis.summary import FindingLine
+from stream_app.figures.found import Found, FoundEffect
 from stream_app.figures.numbers import count, hours, node_hours, plural
-
-
-class FoundEffect(Protocol):
-    """What is told of an effect; see `EffectFigures`."""
-
-    @property
-    def skipped(self) -> int: ...
-    @property
-    def saved_a_month(self) -> float: ...
-    @property
-    def pushes(self) -> int: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def delayed(self) -> int: ...
-    @property
-    def delay_median(self) -> float | None: ...
-    @property
-    def delay_worst(self) -> float | None: ...
-
-
-class Found(Protocol):
-    """What is told of a finding, be it a figure or a record; see `FindingFigures`."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def since(self) -> str: ...
-    @property
-    def last(self) -> str: ...
-    @property
-    def trainings(self) -> int: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def act(self) -> str: ...
-    @property
-    def parameter(self) -> int | None: ...
-    @property
-    def effect(self) -> FoundEffect: ...
-
 
 #: What is wrong, as a headline.
 TITLES: Mapping[str, str] = {
