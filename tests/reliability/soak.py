@@ -23,7 +23,7 @@ from benchmarks.workers.service import Process as Command
 from stream_app import wire
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Verdict
-from stream_app.web.relayed import VERDICTS_MAX
+from stream_app.web.worker_keepers import VERDICTS_MAX
 from tests.broker.broker import JavaBroker, start_java
 from tests.broker.cluster import Cluster, replay
 from tests.reliability.deployment import fleet
