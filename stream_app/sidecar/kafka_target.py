@@ -51,7 +51,11 @@ class KafkaTarget:
         refused = []
         for index, result in enumerate(results):
             if isinstance(result, MessageSizeTooLargeError):
-                refused.append(Refused(index, f"it is larger than topic {self._topic} takes; see max.message.bytes"))
+                # It is told of all messages of one batch: which of them is too large, each says alone.
+                if len(messages) > 1:
+                    refused += [Refused(index, each.reason) for each in await self.send([messages[index]])]
+                else:
+                    refused.append(Refused(0, f"it is larger than topic {self._topic} takes; see max.message.bytes"))
             elif isinstance(result, BaseException):
                 await self.close()
                 raise self._unavailable(result) from None
