@@ -70,7 +70,7 @@ class Directory:
 
     def __init__(self) -> None:
         self._places: dict[int, Place] = {}
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
         #: Partitions of all workers; 0 while no worker has told.
         self.partitions = 0
 
@@ -79,8 +79,7 @@ class Directory:
         for record in records:
             self._take(record)
         if records:
-            waiting, self._waiting = self._waiting, []
-            for each in waiting:
+            for each in self._waiting:
                 if not each.done():
                     each.set_result(None)
 
@@ -103,5 +102,8 @@ class Directory:
     async def changed(self) -> None:
         """Returns when further records were taken."""
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
-        await waiting
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:  # whoever gives up waiting leaves nothing, however long no record comes
+            self._waiting.discard(waiting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import orjson
 import pytest
@@ -17,6 +18,12 @@ FIRST, SECOND = Place("worker-1:4711", "a"), Place("[::1]:4712", "b")
 def entry(number: int, place: Place) -> Record:
     """The record of a partition."""
     return record(0, write_entry(place, 0, 4), key=b"%d" % number)
+
+
+def tasks_and_futures() -> int:
+    """How many are in memory."""
+    gc.collect()
+    return sum(isinstance(each, asyncio.Future) for each in gc.get_objects())
 
 
 def test_what_is_written_is_read() -> None:
@@ -97,3 +104,20 @@ def test_whoever_waits_is_told_of_changes() -> None:
         return early
 
     assert asyncio.run(body()) == [False, False]
+
+
+def test_whoever_gives_up_waiting_leaves_nothing() -> None:
+    """Each question waits; while nobody writes the directory they would pile up."""
+
+    async def body() -> int:
+        directory = Directory()
+        begun = tasks_and_futures()
+        for _ in range(1_000):
+            waiting = asyncio.ensure_future(directory.changed())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        del waiting
+        return tasks_and_futures() - begun
+
+    assert asyncio.run(body()) < 100
