@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -150,6 +150,14 @@ def load_clocks(pipeline: Pipeline, value: list[Any]) -> None:
     for ledger in (pipeline.frozen_ledger, pipeline.ledger):
         ledger.merge(load_ledger(frozen))
     pipeline.pushes.pushes = [(start_ms, trainer, push_ms) for start_ms, trainer, push_ms in pushes]
+    check_names(trainer for _, trainer, _ in pipeline.pushes.pushes)
+
+
+def check_names(names: Iterable[object]) -> None:
+    """Raises TypeError for a name that is no text: it would become part of a key, and fail when that is written."""
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{str(name)[:80]!r} is no name")
 
 
 def load_ledger(row: dict[str, Any]) -> Ledger:
@@ -195,6 +203,7 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any]) -> Ends:
         inputs, outputs, properties, execution.touched_day, eviction,
         execution.last_ms, input_ms, output_ms, reports,
     ) = row[:19]  # fmt: skip
+    check_names((*inputs, *outputs, *(() if execution.stated_run is None else (execution.stated_run,))))
     # Rows of 0.2.0 end here.
     execution.last_running_ms, spans, ends = row[19:22] if len(row) > 19 else (None, [], [])
     execution.read_ms = dict(zip(inputs, input_ms, strict=True)) or NOTHING
@@ -209,6 +218,7 @@ def load_execution(pipeline: Pipeline, name: str, row: list[Any]) -> Ends:
     execution.properties = load_properties(properties)
     if eviction is not None:
         pushed, policies, (start_ms, trainer), *further = eviction
+        check_names((trainer,))
         execution.eviction = EvictionSummary(pushed, policies, (start_ms, trainer), *further[:6])
     count_stated(pipeline, execution.stated_run, 1)
     return execution, inputs, outputs

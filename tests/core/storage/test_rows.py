@@ -222,6 +222,18 @@ def test_rows_whose_values_settle_nothing_are_refused(field: int, value: object)
         Detector.load(Settings(), rows)
 
 
+@pytest.mark.parametrize(("field", "value"), [(2, 4), (10, [4]), (10, [None]), (11, [4.5]), (11, [["x"]]), (2, True)])
+def test_rows_with_a_name_that_is_no_text_are_refused(field: int, value: object) -> None:
+    """Its run and its artifacts would be loaded, and fail when they are written again."""
+    rows = saved(detector_of(*ran(0, "t", "Trainer", run="r", reads=["x"], writes=["y"])))
+    version, facts = orjson.loads(rows[key("execution", "p", "t")])
+    facts[field] = value
+    rows[key("execution", "p", "t")] = orjson.dumps([version, facts])
+
+    with pytest.raises(StateError, match=r"the rows of pipeline 'p' cannot be read: TypeError: .* is no name"):
+        Detector.load(Settings(), rows)
+
+
 def test_a_row_of_another_version_is_refused() -> None:
     """It says which it has and which this program reads."""
     rows = saved(detector_of(past(1)))
