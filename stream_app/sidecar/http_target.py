@@ -15,12 +15,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from stream_app.errors import OptionsError
 from stream_app.sidecar.answers import GO_ON
 from stream_app.sidecar.forwarding import Refused, TargetUnavailableError
+from stream_app.sidecar.messages import PATHS
 from stream_app.sidecar.spool import Message
 
 log = logging.getLogger(__name__)
 
-#: Format -> where an array of its messages is posted.
-_PATHS = {"openlineage": "/api/v1/lineage/batch", "native": "/v1/events/batch"}
 _QUESTION = "/v1/should-prune"
 #: Seconds that a request with messages, and a question, may take.
 _SECONDS, _QUESTION_SECONDS = 40.0, 5.0
@@ -67,7 +66,7 @@ class HttpTarget:
         refused: list[Refused] = []
         indexed = sorted(enumerate(messages), key=lambda each: each[1].format)
         for format_, group in groupby(indexed, key=lambda each: each[1].format):
-            refused += await self._post(_PATHS[format_], list(group))
+            refused += await self._post(f"{PATHS[format_]}/batch", list(group))
         return refused
 
     async def ask(self, question: Mapping[str, str]) -> dict[str, Any]:

@@ -11,15 +11,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.errors import MalformedEvent
-from stream_app.metrics.probes import PATHS, Probe, Probes
+from stream_app.metrics import probes
+from stream_app.metrics.probes import Probe, Probes
 from stream_app.sidecar.answers import PARAMETERS, Answers
-from stream_app.sidecar.messages import NATIVE, OPENLINEAGE, messages_of
+from stream_app.sidecar.messages import PATHS, messages_of
 from stream_app.sidecar.spool import Message
 
 #: Bytes of a body after decompression, and bodies that are held at one time.
 BODY_BYTES, _BODIES = 8 << 20, 2
 _JSON = "application/json"
-_EVENTS = {"/api/v1/lineage": OPENLINEAGE, "/v1/events": NATIVE}
+_FORMATS = {path: format_ for format_, path in PATHS.items()}
 
 #: Keeps messages, and returns how many of them.
 Store = Callable[[Sequence[Message]], Awaitable[int]]
@@ -54,15 +55,15 @@ class Intake:
     def app(self) -> web.Application:
         """The application."""
         app = web.Application(client_max_size=BODY_BYTES, middlewares=[_local])
-        app.add_routes([web.get(path, self.probe) for path in PATHS])
+        app.add_routes([web.get(path, self.probe) for path in probes.PATHS])
         app.add_routes([web.get("/v1/should-prune", self.should_prune)])
-        for path in _EVENTS:
+        for path in _FORMATS:
             app.add_routes([web.post(path, self.events), web.post(f"{path}/batch", self.events)])
         return app
 
     async def events(self, request: web.Request) -> web.Response:
         """Keeps events. The answer is that of success also where one is dropped: that must not fail a training."""
-        format_ = _EVENTS[request.path.removesuffix("/batch")]
+        format_ = _FORMATS[request.path.removesuffix("/batch")]
         async with self._bodies:
             try:
                 messages = messages_of(await request.read(), format_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -9,7 +10,10 @@ import orjson
 from stream_app.errors import MalformedEvent
 from stream_app.sidecar.spool import Message
 
+#: As of `stream_app.sources`, whose import takes much of the memory that a sidecar may have.
 NATIVE, OPENLINEAGE = "native", "openlineage"
+#: Format -> where its events are posted, here and at the service; `/batch` is appended for arrays of them.
+PATHS: Mapping[str, str] = {OPENLINEAGE: "/api/v1/lineage", NATIVE: "/v1/events"}
 
 
 def message_of(body: bytes, format_: str | None = None) -> Message:

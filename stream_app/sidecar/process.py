@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from stream_app.errors import OptionsError
+from stream_app.runtime.signals import ending
 from stream_app.sidecar.answers import Answers, Ask
 from stream_app.sidecar.forwarding import Forwarder, Target, TargetUnavailableError
 from stream_app.sidecar.intake import Intake
@@ -48,7 +49,7 @@ class SidecarSettings:
     run_log
         Where it is told why a run should stop; None: on standard error.
     port
-        Where it listens on loopback; 0 takes a free one; None: it does not listen.
+        Where it listens on loopback; 0 takes a free one.
     drain_seconds
         Seconds that it goes on delivering once it is told to end.
     """
@@ -57,7 +58,7 @@ class SidecarSettings:
     spool_bytes: int = SPOOL_BYTES
     files: Sequence[Path] = ()
     run_log: Path | None = None
-    port: int | None = PORT
+    port: int = PORT
     drain_seconds: float = DRAIN_SECONDS
 
 
@@ -99,9 +100,7 @@ class Sidecar:
         OptionsError
             The port is taken, the folder is used by another sidecar, or the address of the service is none.
         """
-        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _end, ended, number)
+        ended = ending()
         target, ask = self._connect()
         try:
             self._spool = SpoolThread(Spool(self._settings.folder, self._settings.spool_bytes))
@@ -113,7 +112,7 @@ class Sidecar:
             await target.close()
         return interrupted
 
-    async def _serve(self, target: Target, ask: Ask | None, ended: asyncio.Future[int]) -> bool:
+    async def _serve(self, target: Target, ask: Ask | None, ended: asyncio.Future[signal.Signals]) -> bool:
         settings, measures = self._settings, self._measures
         self._forwarder = Forwarder(self._spool, target, measures.delivered, measures.unreachable)
         answers = Answers(ask, self._stop)
@@ -122,8 +121,7 @@ class Sidecar:
         async with _listening(
             Intake(self._store, answers, measures.registry, lambda: self._spool.fault).app(), settings.port
         ) as url:
-            if url is not None:
-                self._on_listening(url)
+            self._on_listening(url)
             work = [self._forwarder.run(), answers.run(), self._measured(), *(tail.run() for tail in tails)]
             tasks = [asyncio.ensure_future(each) for each in work]
             either: list[asyncio.Future[Any]] = [ended, *tasks]
@@ -179,17 +177,9 @@ class Sidecar:
             await asyncio.sleep(_MEASURE_SECONDS)
 
 
-def _end(ended: asyncio.Future[int], number: int) -> None:
-    if not ended.done():
-        ended.set_result(number)
-
-
 @contextlib.asynccontextmanager
-async def _listening(app: web.Application, port: int | None) -> Any:
-    """Serves an application on loopback, and yields its address; None: it does not listen."""
-    if port is None:
-        yield None
-        return
+async def _listening(app: web.Application, port: int) -> AsyncIterator[str]:
+    """Serves an application on loopback, and yields its address."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=60.0)
     await runner.setup()
     try:

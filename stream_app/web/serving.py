@@ -24,6 +24,7 @@ from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.metrics.fleet import FleetMetrics
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
+from stream_app.runtime.signals import ending
 from stream_app.service.alerting import Alerts
 from stream_app.service.answers import Answers
 from stream_app.service.detector_thread import Embedded, OverloadedError
@@ -247,21 +248,13 @@ async def serve(
     Exception
         The error of what has failed.
     """
-    signals: list[signal.Signals] = []
-    stop = asyncio.Event()
-
-    def end(number: signal.Signals) -> None:
-        signals.append(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    ended = ending()
     async with listening(app, host, port, on_listening):
-        ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), *map(asyncio.wrap_future, failed)]
+        ends: list[asyncio.Future[Any]] = [ended, *map(asyncio.wrap_future, failed)]
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
             each.result()
-        return signal.SIGINT in signals
+        return ended.result() == signal.SIGINT
 
 
 @contextlib.asynccontextmanager
