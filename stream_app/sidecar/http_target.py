@@ -132,7 +132,12 @@ class HttpTarget:
             async with self._session.request(
                 method, self._url + path, allow_redirects=False, timeout=ClientTimeout(total=seconds), **how
             ) as response:
-                return response.status, _document(await response.content.read(_ANSWER_MAX))
+                answer = bytearray()
+                async for piece in response.content.iter_any():
+                    answer += piece
+                    if len(answer) > _ANSWER_MAX:
+                        break
+                return response.status, _document(bytes(answer))
         except (TimeoutError, ClientError, OSError) as error:
             reason = getattr(error, "os_error", None) or error
             number = getattr(reason, "errno", None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
 
 import orjson
 from aiohttp import web
@@ -16,10 +14,12 @@ from stream_app.metrics.probes import Probe, Probes
 from stream_app.sidecar.answers import PARAMETERS, Answers
 from stream_app.sidecar.messages import PATHS, messages_of
 from stream_app.sidecar.spool import Message
+from stream_app.web.bodies import JSON, Bodies
+from stream_app.web.problems import Handler, ProblemError, name_server, problems
 
-#: Bytes of a body after decompression, and bodies that are held at one time.
-BODY_BYTES, _BODIES = 8 << 20, 2
-_JSON = "application/json"
+#: Bytes of a body after decompression, and of all bodies that are held at one time.
+BODY_BYTES, _BODIES_BYTES = 8 << 20, 24 << 20
+_TYPES = (JSON, "application/cloudevents+json", "application/cloudevents-batch+json")
 _FORMATS = {path: format_ for format_, path in PATHS.items()}
 
 #: Keeps messages, and returns how many of them.
@@ -44,7 +44,7 @@ class Intake:
     def __init__(self, store: Store, answers: Answers, registry: CollectorRegistry, ready: Callable[[], str]) -> None:
         self._store = store
         self._answers = answers
-        self._bodies = asyncio.Semaphore(_BODIES)
+        self._bodies = Bodies(_BODIES_BYTES)
 
         def readiness() -> Probe:
             reason = ready()
@@ -54,7 +54,8 @@ class Intake:
 
     def app(self) -> web.Application:
         """The application."""
-        app = web.Application(client_max_size=BODY_BYTES, middlewares=[_local])
+        app = web.Application(middlewares=[problems, _local])
+        app.on_response_prepare.append(name_server)
         app.add_routes([web.get(path, self.probe) for path in probes.PATHS])
         app.add_routes([web.get("/v1/should-prune", self.should_prune)])
         for path in _FORMATS:
@@ -64,13 +65,11 @@ class Intake:
     async def events(self, request: web.Request) -> web.Response:
         """Keeps events. The answer is that of success also where one is dropped: that must not fail a training."""
         format_ = _FORMATS[request.path.removesuffix("/batch")]
-        async with self._bodies:
+        async with self._bodies.read(request, BODY_BYTES, *_TYPES) as body:
             try:
-                messages = messages_of(await request.read(), format_)
-            except web.HTTPRequestEntityTooLarge:
-                return _problem(413, f"expected at most {BODY_BYTES:,} bytes")
+                messages = messages_of(body, format_)
             except MalformedEvent as error:
-                return _problem(422, str(error))
+                raise ProblemError(422, str(error)) from None
             kept = await self._store(messages)
         dropped = len(messages) - kept
         if not request.path.endswith("/batch") and not dropped:
@@ -82,17 +81,17 @@ class Intake:
                 {"index": index, "reason": "dropped: the spool is full"} for index in range(kept, len(messages))
             ],
         }
-        return web.Response(body=orjson.dumps(answer), content_type=_JSON)
+        return web.Response(body=orjson.dumps(answer), content_type=JSON)
 
     async def should_prune(self, request: web.Request) -> web.Response:
         """Whether a run should stop, as far as it is known here."""
         unknown = sorted(set(request.query) - set(PARAMETERS))
         if unknown or not {"run", "execution"} & set(request.query) or not all(request.query.values()):
-            return _problem(
+            raise ProblemError(
                 400, f"expected run or execution, with pipeline or without; there are {', '.join(PARAMETERS)}"
             )
         question = tuple(sorted((name, request.query[name]) for name in request.query))
-        return web.Response(body=orjson.dumps(await self._answers.answer(question)), content_type=_JSON)
+        return web.Response(body=orjson.dumps(await self._answers.answer(question)), content_type=JSON)
 
     async def probe(self, request: web.Request) -> web.Response:
         """Probes and metrics."""
@@ -104,18 +103,15 @@ class Intake:
 
 
 @web.middleware
-async def _local(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Refuses what a page in a browser sends here under another host's name, and words errors as the service does."""
-    if request.url.host not in ("localhost", "127.0.0.1", "::1") or "Origin" in request.headers:
-        return _problem(403, "expected a request of this machine to localhost")
+async def _local(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses what a page in a browser sends here under another host's name."""
+    if not _is_local(request) or "Origin" in request.headers:
+        raise ProblemError(403, "expected a request of this machine to localhost")
+    return await handler(request)
+
+
+def _is_local(request: web.Request) -> bool:
     try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return _problem(error.status, error.reason)
-
-
-def _problem(status: int, detail: str) -> web.Response:
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
+        return request.url.host in ("localhost", "127.0.0.1", "::1")
+    except ValueError:  # the name of a host is none
+        return False

@@ -180,7 +180,7 @@ class Sidecar:
 @contextlib.asynccontextmanager
 async def _listening(app: web.Application, port: int) -> AsyncIterator[str]:
     """Serves an application on loopback, and yields its address."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=60.0)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=2.0, keepalive_timeout=60.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, HOST, port)

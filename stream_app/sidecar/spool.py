@@ -294,21 +294,29 @@ class Spool:
         return 1
 
     def _failed(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            self.close()
+            self._database, self._count = None, 0
+            try:
+                self._database = self._begun_anew(error)
+                self._count = self._stored_count()
+            except (OSError, sqlite3.Error) as another:
+                error = another
+            else:
+                return
         fault = str(error)
         if fault != self.fault:
             log.error("%s cannot be used: %s; events are kept in memory meanwhile", self._path, fault)
         self.fault = fault
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-            self.close()
-            self._database, self._count = None, 0
-            with contextlib.suppress(OSError, sqlite3.Error):
-                self._database = self._begun_anew(error)
-                self._count = self._stored_count()
 
     def _works(self) -> None:
+        """The file has taken something: it takes what is in memory too."""
         if self.fault:
             log.warning("%s can be used again", self._path)
         self.fault = ""
+        if self._memory:
+            kept, self._memory, self._memory_bytes = self._memory, deque(), 0
+            self.put([each.message for each in kept])
 
 
 def _row(message: Message) -> tuple[str, bytes, int]:

@@ -148,7 +148,7 @@ class Tail:
         found = os.fstat(self._file.fileno())
         position = ReadPosition(found.st_dev, found.st_ino, self._position + len(chunk))
         if messages and await self._spool.put(messages, (self._path, position)) < len(messages):
-            self._tell(f"events of {self._path} wait in it: {self._spool.fault}")
+            self._tell(f"events of {self._path} wait in it: {self._spool.fault or 'the spool is begun anew'}")
             return False
         self._position = position.position
         self._tell("")

@@ -14,7 +14,7 @@ from stream_app.metrics.probes import LIVEZ, METRICS, PATHS, READYZ, Probe, Prob
 from stream_app.web import webhooks
 from stream_app.web.limits import Limits
 from stream_app.web.listening import Connection
-from stream_app.web.problems import CLOSE, SERVER, Handler, problem, problems
+from stream_app.web.problems import CLOSE, Handler, name_server, problem, problems
 from stream_app.web.tokens import bearer, rate_limited
 from stream_app.web.traffic import ROUTE, TRAFFIC, Traffic
 
@@ -77,7 +77,7 @@ def make_app(
     ]
     app = web.Application(middlewares=passed)  # type: ignore[arg-type]
     app[TRAFFIC] = traffic
-    app.on_response_prepare.append(_name_server)
+    app.on_response_prepare.append(name_server)
     app.add_routes(_with_slashes([*(web.get(path, answer) for path in PATHS), *routes]))
     return app
 
@@ -104,10 +104,6 @@ def _begun(traffic: Traffic) -> object:
         return response
 
     return begin
-
-
-async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SERVER)
 
 
 async def _continue_later(_: web.Request) -> None:

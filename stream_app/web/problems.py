@@ -56,6 +56,11 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     )
 
 
+async def name_server(_: web.Request, response: web.StreamResponse) -> None:
+    """Names the server in a response, for `Application.on_response_prepare`."""
+    response.headers.update(SERVER)
+
+
 #: Logs a traceback once a minute at most: whoever found how to cause it may repeat it.
 _SELDOM = Buckets(1 / 60, 1)
 

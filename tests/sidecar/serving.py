@@ -15,7 +15,10 @@ from tests.web.served import Service
 @contextmanager
 def serving(app: web.Application) -> Iterator[Service]:
     """Its address while the context lasts."""
-    loop, runner = asyncio.new_event_loop(), web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    loop, runner = (
+        asyncio.new_event_loop(),
+        web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False),
+    )
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 

@@ -157,6 +157,28 @@ def test_what_is_too_large_together_is_sent_in_parts() -> None:
     assert sum(taken) == 399
 
 
+def test_an_answer_in_pieces_is_read_to_its_end() -> None:
+    """A long list of refused events comes in many packets."""
+    reasons = [{"index": index, "reason": "x" * 2_000} for index in range(100)]
+    body = orjson.dumps({"summary": {}, "failed_events": reasons})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for start in range(0, len(body), 5_000):
+            await response.write(body[start : start + 5_000])
+            await asyncio.sleep(0)
+        return response
+
+    async def act(url: str) -> int:
+        target = HttpTarget(url, None)
+        refused = await target.send([LINEAGE] * 100)
+        await target.close()
+        return len(refused)
+
+    assert serving(answer, act) == 100
+
+
 def test_it_pauses_longer_and_longer_and_goes_on(spool: Spool) -> None:
     """A target that is away is not pressed, and its return is noticed."""
     failures = [True] * 4
@@ -208,7 +230,7 @@ def test_a_wrong_address_is_told_at_once(url: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-def serving(answer: Callable[[web.Request], Awaitable[web.Response]], act: Callable[[str], Awaitable[R]]) -> R:
+def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], act: Callable[[str], Awaitable[R]]) -> R:
     """What `act` returns, given the address of a server that answers all requests with `answer`."""
 
     async def body() -> R:

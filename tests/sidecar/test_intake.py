@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import orjson
@@ -14,10 +16,13 @@ from stream_app.sidecar.answers import Answers
 from stream_app.sidecar.intake import BODY_BYTES, Intake
 from stream_app.sidecar.spool import Spool
 from stream_app.sidecar.spool_thread import SpoolThread
+from stream_app.web import bodies
 from tests.sidecar.serving import serving
 from tests.web.served import Service
 
 EVENT = b'{"id":"1"}'
+#: The beginning of a request.
+SLOW = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
 
 
 class Sidecar:
@@ -35,8 +40,8 @@ class Sidecar:
 def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
     spool = Spool(tmp_path / "spool", limit=1 << 20, memory=100)
     on_thread = SpoolThread(spool)
-    intake = Intake(on_thread.put, Answers(None), make_registry(), lambda: spool.fault)
-    with serving(intake.app()) as service:
+    taking = Intake(on_thread.put, Answers(None), make_registry(), lambda: spool.fault)
+    with serving(taking.app()) as service:
         yield Sidecar(service, spool)
     spool.close()
 
@@ -118,11 +123,32 @@ def test_a_page_of_elsewhere_is_refused(sidecar: Sidecar, method: str, path: str
     assert (answer.status, sidecar.kept) == (403, [])
 
 
+@pytest.mark.parametrize("host", ["[evil", "", "a b", "localhost:port", "\xff", "localhost,evil", "x" * 5_000])
+def test_a_host_that_is_none_is_refused(sidecar: Sidecar, host: str) -> None:
+    """Without an error of the server."""
+    answer = sidecar.service.ask("GET", "/livez", None, {"Host": host})
+
+    assert answer.status in (400, 403)
+
+
+def test_senders_that_are_slow_hold_up_no_others(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have some seconds for a body."""
+    monkeypatch.setattr(bodies, "SECONDS", 0.1)
+    with ExitStack() as slow:
+        for _ in range(5):
+            connection = slow.enter_context(closing(socket.create_connection(("127.0.0.1", sidecar.service.port))))
+            connection.sendall(SLOW)
+        answer = sidecar.service.post(EVENT, "/v1/events")
+
+    assert answer.status == 201
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
         ("run=r", 200), ("execution=e", 200), ("run=r&pipeline=p&execution=e", 200), ("", 400), ("pipeline=p", 400),
-        ("run=", 400), ("run=r&pipeline=", 400), ("run=r&unknown=1", 400), ("run=a&run=b", 200),
+        ("run=%FF", 200), ("run=%00", 200), ("run=%ED%A0%80", 200), ("run=", 400),
+        ("run=r&pipeline=", 400), ("run=r&unknown=1", 400), ("run=a&run=b", 200),
     ],
 )  # fmt: skip
 def test_questions(sidecar: Sidecar, query: str, status: int) -> None:
