@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.assembly import attribution_of, settings_of, sources_of
 from stream_app.cli.flags import (
     BudgetFlag,
     ConfigFlag,
@@ -19,12 +18,12 @@ from stream_app.cli.flags import (
     print_json,
     time_of,
 )
-from stream_app.cli.stores import SOURCES_HELP, stores_of
+from stream_app.cli.histories import read_history
+from stream_app.cli.stores import SOURCES_HELP
 from stream_app.errors import OptionsError
 
 if TYPE_CHECKING:
     from stream_app.analysis.figures import Figures
-    from stream_app.options import Options
 
 
 def advise(
@@ -61,16 +60,16 @@ def advise(
     if (canary is None) != (since is None) or (control and canary is None):
         raise OptionsError("--canary and --since go together, --control with them")
     options = load_options(config, mode, budget)
-    found, faults = _replayed(files, format, options, time_of(now), quiet=json, fleet=canary is not None)
+    found = read_history(files, format, options, time_of(now), predicted=canary is None, quiet=json)
     if canary is None:
-        _step(found, json=json)
+        _step(found.figures, json=json)
     else:
         assert since is not None
-        _effect(found, canary, since, control or [], json=json)
-    if faults:
+        _effect(found.figures, canary, since, control or [], json=json)
+    if found.faults:
         from stream_app.replay.reading import InputError
 
-        raise InputError("; ".join(faults))
+        raise InputError("; ".join(found.faults))
 
 
 def _step(found: Figures, *, json: bool) -> None:
@@ -106,39 +105,3 @@ def _effect(found: Figures, canary: str, since: str, control: list[str], *, json
     typer.echo(first)
     for line in rest:
         typer.echo(f"  {line}")
-
-
-def _replayed(
-    files: list[str],
-    format: Format,  # noqa: A002
-    options: Options,
-    now_ms: int | None,
-    *,
-    quiet: bool,
-    fleet: bool,
-) -> tuple[Figures, list[str]]:
-    """The figures of some files and stores, and what is wrong with them."""
-    from stream_app.cli.replay import nothing
-    from stream_app.core.learning.learner import Learner
-    from stream_app.replay.decoding import SeenTypes
-    from stream_app.replay.progress import Progress
-    from stream_app.replay.replay import replay
-    from stream_app.runtime import garbage
-
-    garbage.tune()
-    settings, seen = settings_of(options), SeenTypes(sources_of(options))
-    learner: Learner | None = None if fleet else settings.learner()
-    with Progress(quiet=quiet) as progress:
-        found = replay(
-            files,
-            settings,
-            learner,
-            source=format.value,
-            sources=seen.sources,
-            stores=stores_of(options),
-            now_ms=now_ms,
-            attribution=attribution_of(options),
-            findings=fleet,
-            progress=progress.update,
-        )
-    return found.figures, [*progress.faults, *nothing(found.figures)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_app.cli.assembly import attribution_of, settings_of, sources_of
+from stream_app.cli.assembly import settings_of
 from stream_app.cli.flags import ConfigFlag, Format, FormatFlag, JsonFlag, NowFlag, load_options, print_json, time_of
+from stream_app.cli.histories import read_history
 from stream_app.cli.service_flags import TokenFileFlag, running_service
-from stream_app.cli.stores import SOURCES_HELP, stores_of
+from stream_app.cli.stores import SOURCES_HELP
 from stream_app.cli.tables import table
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ def analyze(
         served = fleet_of(service)
         found, notes = served.document, served.lines()
     else:
-        found, why, faults = _of_files(files, format, config, now, quiet=json)
+        from stream_app.cli.replay import why_of
+
+        options = load_options(config)
+        history = read_history(files, format, options, time_of(now), predicted=False, quiet=json)
+        assert history.figures.fleet is not None
+        found, faults = history.figures.fleet, history.faults
+        why = why_of(history.figures, history.seen, settings_of(options), files)
         notes += [] if why is None else [why]
     if report is not None:
         from stream_app.report.fleet_page import write_fleet_page
@@ -71,42 +77,6 @@ def analyze(
         from stream_app.replay.reading import InputError
 
         raise InputError("; ".join(faults))
-
-
-def _of_files(
-    files: list[str],
-    format: Format,  # noqa: A002
-    config: Path | None,
-    now: str | None,
-    *,
-    quiet: bool,
-) -> tuple[FleetDocument, str | None, list[str]]:
-    """The figures of some files and stores, why there is nothing trained or pushed in them, and what is wrong."""
-    from stream_app.cli.replay import nothing, why_of
-    from stream_app.replay.decoding import SeenTypes
-    from stream_app.replay.progress import Progress
-    from stream_app.replay.replay import replay
-    from stream_app.runtime import garbage
-
-    options = load_options(config)
-    garbage.tune()
-    settings, seen = settings_of(options), SeenTypes(sources_of(options))
-    with Progress(quiet=quiet) as progress:
-        found = replay(
-            files,
-            settings,
-            None,
-            source=format.value,
-            sources=seen.sources,
-            stores=stores_of(options),
-            now_ms=time_of(now),
-            attribution=attribution_of(options),
-            findings=True,
-            progress=progress.update,
-        )
-    fleet = found.figures.fleet
-    assert fleet is not None
-    return fleet, why_of(found.figures, seen, settings, files), [*progress.faults, *nothing(found.figures)]
 
 
 def _show(found: FleetDocument) -> None:
