@@ -35,13 +35,13 @@ def decision_record(pipeline: Pipeline, verdict: Mapping[str, Any]) -> dict[str,
         `flagged_budgets`, by which the policy decided; `stopped`, as of `stops`. None where the stage is not kept any
         more.
     """
-    stage = _stage(pipeline, verdict)
+    stage = predicted_stage(pipeline, *(verdict[name] for name in ("run", "trainer", "stage", "validator")))
     if stage is None:
         return None
     return {
         "version": VERSION,
         "verdict": {name: value for name, value in verdict.items() if name != "nearest"},
-        "features": dict(zip(stage.names, stage.values, strict=True)),
+        "features": features_of(stage),
         "baseline": stage.baseline,
         "examples": examples_of(str(verdict["model"])),
         "guard": stage.guard,
@@ -97,10 +97,32 @@ def stops(pipeline: Pipeline, verdict: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: str(each["execution"]))
 
 
-def _stage(pipeline: Pipeline, verdict: Mapping[str, Any]) -> StagePrediction | None:
-    trainer, run = verdict["trainer"], verdict["run"]
+def predicted_stage(
+    pipeline: Pipeline, run: str | None, trainer: str | None, stage: str, validator: str | None
+) -> StagePrediction | None:
+    """A stage as it was predicted and frozen, while the label may still change.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, which keeps it that long.
+    run, trainer, stage, validator
+        As of a verdict.
+
+    Returns
+    -------
+    StagePrediction or None
+        None where the pipeline does not have the stage any more.
+    """
     subject = pipeline.graphlets.get(trainer) if trainer is not None else pipeline.runs.get(run or "")
     if subject is None or subject.predictions is None:
         return None
-    wanted = verdict["stage"], verdict["validator"]
-    return next((each for each in reversed(subject.predictions.stages) if (each.stage, each.validator) == wanted), None)
+    found = (
+        each for each in reversed(subject.predictions.stages) if (each.stage, each.validator) == (stage, validator)
+    )
+    return next(found, None)
+
+
+def features_of(stage: StagePrediction) -> dict[str, float]:
+    """The features of a stage: name to value."""
+    return dict(zip(stage.names, stage.values, strict=True))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stream_app.core.decisions.verdicts import shared
 from stream_app.core.outputs import NOT_PUSHED, PUSHED, STAGES, Example, StageRecord
 from stream_app.core.state.pipeline import Pipeline
+from stream_app.provenance.decision import features_of, predicted_stage
 from stream_app.times import time_to_text
 
 #: Graphlets found, and features named of each.
@@ -224,14 +225,8 @@ def predicted_features(
     dict or None
         Feature name to value; None where the pipeline does not have the stage any more.
     """
-    subject = None
-    if pipeline is not None:
-        subject = pipeline.graphlets.get(trainer) if trainer is not None else pipeline.runs.get(run or "")
-    if subject is not None and subject.predictions is not None:
-        for predicted in reversed(subject.predictions.stages):
-            if (predicted.stage, predicted.validator) == (stage, validator):
-                return dict(zip(predicted.names, predicted.values, strict=True))
-    return None
+    found = predicted_stage(pipeline, run, trainer, stage, validator) if pipeline is not None else None
+    return features_of(found) if found is not None else None
 
 
 def labelled_features(
