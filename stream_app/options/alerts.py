@@ -27,7 +27,8 @@ class AlertOptions(BaseModel):
     tokens_file: Path | None = None
     #: Networks that sinks may be in although they are not public, such as `10.0.0.0/8`.
     allowed_networks: Annotated[tuple[str, ...], *TABLE] = ()
-    #: How many hours the event time of a verdict may be in the past for a flag to be raised.
+    #: How many hours the event time of a verdict may be in the past for a flag to be raised, and the clock of a
+    #: pipeline for a finding.
     max_age_hours: float = Field(default=1.0, gt=0, le=1_000_000)
     #: The address of a page about a flag or finding, with `{flag}` for its id; messages end with it.
     link: str = Field(default="", max_length=1_000)

@@ -19,8 +19,11 @@ from dataclasses import dataclass
 import orjson
 
 from stream_app import wire
+from stream_app.alerts.finding_alerts import FINDINGS, FindingAlerts
+from stream_app.analysis.findings import FleetLooks
 from stream_app.analysis.fleet.fleet_rows import FLEET
 from stream_app.analysis.fleet.following import follow_fleet
+from stream_app.analysis.fleet.state_owners import StateAttribution
 from stream_app.core.detector import Detector
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -30,7 +33,6 @@ from stream_app.errors import MalformedEvent, StateError
 from stream_app.provenance.nearest import PastStages
 from stream_app.service.availability import Availability
 from stream_app.service.event_log import Accepted, Changes, Entry, EventLog, LogUnavailableError
-from stream_app.service.findings import FINDINGS, Findings
 from stream_app.service.flag_outbox import FLAG, FlagOutbox, Flags
 from stream_app.service.issued_verdicts import IssuedVerdicts
 from stream_app.service.settings import EmbeddedSettings
@@ -136,7 +138,8 @@ class Embedded:
             self._flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
             #: The sums of every pipeline.
             self.fleet = follow_fleet(self.detector, self.settings.fleet, rows)
-            self.findings = Findings(rows, self.fleet, self.settings)
+            looks = FleetLooks(self.fleet, StateAttribution(self.settings.rates, self.settings.owners))
+            self.findings = FindingAlerts(rows, looks.look_at, self.settings.flag_age_ms)
         except StateError as error:
             raise StateError(f"{self._log.path}: {error}") from None
         self._behind = deque(self._log.after(self._changes.applied))
@@ -358,7 +361,7 @@ class Embedded:
         outputs = self.detector.tick(now_ms)
         self._issued.drop_before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms), self._changes)
         self.flags_evicted += self._flags.forget(now_ms)
-        for record in self.findings.tick(self.detector, now_ms):
+        for record in self.findings.tick(self.detector.pipelines, now_ms):
             self._flags.add(record, now_ms, self._changes)
         return outputs
 
@@ -377,7 +380,7 @@ class Embedded:
             changes.rows.update(self.detector.take_rows())
             changes.rows.update(self.fleet.take_rows())
             self._flags.take_rows(changes)
-            self.findings.take_rows(changes)
+            changes.rows.update(self.findings.take_rows())
         changes.flags_done = max(changes.flags_done, self.outbox.take_done())
         try:
             if changes.applied == self._log.applied() and not changes.flags_done:

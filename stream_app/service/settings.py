@@ -20,7 +20,8 @@ class EmbeddedSettings:
     sources: Sources = field(default_factory=lambda: SOURCES)
     #: Seconds between two ticks, with which time passes for pipelines that send no events.
     tick_seconds: float = 60.0
-    #: How far the event time of a verdict may be in the past for a flag to be raised, in ms.
+    #: How far the event time of a verdict may be in the past for a flag to be raised, and the clock of a pipeline for a
+    #: finding, in ms.
     flag_age_ms: int = MAX_AGE_MS
     #: Days for which applied entries are kept.
     keep_days: float = 30.0

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
+from stream_app.alerts.finding_alerts import FindingAlerts
 from stream_app.alerts.tracking import MAX_AGE_MS
 from stream_app.analysis.findings import FleetLooks
 from stream_app.analysis.fleet.following import FleetSettings, follow_fleet
@@ -27,10 +28,9 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.metrics.counts import Counts
-from stream_app.kafka.processing.finding_alerts import FindingAlerts
 from stream_app.kafka.processing.fleet_publication import PUBLISH_SECONDS, FleetPublication
 from stream_app.kafka.processing.long_outbox import LongOutbox
-from stream_app.kafka.processing.messages import OutputEncoder, Trainer, dead_letter, native_message
+from stream_app.kafka.processing.messages import OutputEncoder, Trainer, alert_message, dead_letter, native_message
 from stream_app.kafka.processing.partitioner import FORWARDED, TICK, partition_of
 from stream_app.kafka.processing.tick_key import NO_KEY, TickKey
 from stream_app.kafka.records import Batch, Record
@@ -99,7 +99,8 @@ class Partition:
     tick_key
         Tells which ticks count.
     flag_age_ms
-        How far the event time of a verdict may be behind its log time for a flag to be raised, in ms.
+        How far the event time of a verdict may be behind its log time for a flag to be raised, and the clock of a
+        pipeline for a finding, in ms.
     redaction
         What is not kept of events.
     fleet
@@ -170,7 +171,7 @@ class Partition:
         self._fleet = follow_fleet(self.detector, self._fleet_settings, rows)
         attribution = StateAttribution(self._fleet_settings.rates, self._fleet_settings.owners)
         looks = FleetLooks(self._fleet, attribution)
-        self._findings = FindingAlerts(self._names, rows, looks, self._flag_age_ms)
+        self._findings = FindingAlerts(rows, looks.look_at, self._flag_age_ms)
         #: What it publishes of its pipelines.
         self.publication = FleetPublication(
             self._names.analysis,
@@ -277,7 +278,8 @@ class Partition:
             self.counts.tick_ms = record.timestamp
             self._encoder.tick(record.timestamp)
             outputs = self.detector.tick(record.timestamp)
-            outbox += self._findings.tick(self.detector.pipelines, record.timestamp)
+            found = self._findings.tick(self.detector.pipelines, record.timestamp)
+            outbox += (alert_message(self._names, each) for each in found)
             return outputs
         kind, reason = DETECTOR_FAILED, self._poison.get(record.offset)
         if reason is None:
