@@ -20,7 +20,7 @@ IMPURE_CALLS = {"open", "print", "input", "id", "hash"}
 
 #: A package imports those of its own layer and of the layers before it.
 LAYERS = (
-    ("errors", "extras", "times", "runtime", "client", "owners"),
+    ("errors", "extras", "times", "runtime", "client", "owners", "found"),
     ("core",),
     ("wire", "metrics", "simulator", "sources", "provenance"),
     ("follow", "analysis", "alerts", "figures", "options"),

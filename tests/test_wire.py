@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.alerts.findings import FindingEffect, FindingRecord
+from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord
 from stream_app.alerts.records import cloud_event, record_from_dict
 from stream_app.alerts.sinks.webhook import event_of
@@ -33,6 +33,7 @@ from stream_app.core.outputs import (
     Withdrawal,
 )
 from stream_app.errors import StateError
+from stream_app.found import EffectFigures
 from stream_app.sources.native import decode
 from stream_app.times import time_to_text
 from stream_app.wire import (
@@ -262,7 +263,7 @@ def test_several_records_are_a_digest(records: list[FlagRecord]) -> None:
 
 
 EFFECTS = st.builds(
-    FindingEffect,
+    EffectFigures,
     skipped=st.integers(0, 99), saved=COSTS, saved_money=st.none() | COSTS, saved_a_month=COSTS,
     pushes=st.integers(0, 99), lost=st.integers(0, 99), delayed=st.integers(0, 99), delay_median=st.none() | COSTS,
     delay_worst=st.none() | COSTS,

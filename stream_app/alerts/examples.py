@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from stream_app.alerts.findings import FindingEffect, FindingRecord
+from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord, flag_id
 from stream_app.alerts.records import FINDING_TYPES, AlertRecord, EventType
 from stream_app.core.ids import finding_id
 from stream_app.core.outputs import Reason
 from stream_app.core.units import DAY_MS
+from stream_app.found import EffectFigures
 from stream_app.times import time_to_text
 
 #: A time of records of which nobody sees it.
@@ -46,7 +47,7 @@ def example_finding(now_ms: int) -> FindingRecord:
         Its time in ms since 1970 UTC.
     """
     since, last = time_to_text(now_ms - 20 * DAY_MS), time_to_text(now_ms)
-    effect = FindingEffect(
+    effect = EffectFigures(
         skipped=20, saved=36_000.0, saved_money=20.0, saved_a_month=54_000.0, pushes=10, lost=0, delayed=2,
         delay_median=7_200.0, delay_worst=10_800.0,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from stream_app.alerts.flags import SOURCE, Change
 from stream_app.core.ids import pipeline_of_finding, verdict_id
 from stream_app.errors import StateError
-from stream_app.figures.found import Found, FoundEffect
+from stream_app.found import EffectFigures, Found
 from stream_app.times import text_to_time, time_to_text
 
 #: Graphlets that a record names, the last ones behind the finding: it has to fit into a row of a topic.
@@ -38,44 +38,6 @@ class FiguresOfFinding(Found, Protocol):
     def cost_money(self) -> float | None: ...
     @property
     def cost_a_month(self) -> float: ...
-    @property
-    def effect(self) -> EffectFigures: ...
-
-
-class EffectFigures(FoundEffect, Protocol):
-    """The effect of an act."""
-
-    @property
-    def saved(self) -> float: ...
-    @property
-    def saved_money(self) -> float | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FindingEffect:
-    """What the act would have done.
-
-    Parameters
-    ----------
-    skipped
-        Trainings that it skips.
-    saved, saved_money, saved_a_month
-        Node-seconds, their price (None where it is not known), and node-seconds for 30 days.
-    pushes, lost, delayed
-        Pushes there were, and those that would have been lost or delayed.
-    delay_median, delay_worst
-        Seconds; None where no push is delayed.
-    """
-
-    skipped: int
-    saved: float
-    saved_money: float | None
-    saved_a_month: float
-    pushes: int
-    lost: int
-    delayed: int
-    delay_median: float | None
-    delay_worst: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +89,7 @@ class FindingRecord:
     cost_a_month: float
     act: str
     parameter: int | None
-    effect: FindingEffect
+    effect: EffectFigures
     raised_ms: int
     time_ms: int
 
@@ -171,7 +133,6 @@ def record_of(
     labels, change, revision, raised_ms, time_ms
         As of `FindingRecord`.
     """
-    effect = found.effect
     return FindingRecord(
         finding=found.id,
         revision=revision,
@@ -190,13 +151,10 @@ def record_of(
         cost_a_month=found.cost_a_month,
         act=str(found.act),
         parameter=found.parameter,
-        effect=FindingEffect(
-            effect.skipped, effect.saved, effect.saved_money, effect.saved_a_month, effect.pushes, effect.lost,
-            effect.delayed, effect.delay_median, effect.delay_worst,
-        ),
+        effect=found.effect,
         raised_ms=raised_ms,
         time_ms=time_ms,
-    )  # fmt: skip
+    )
 
 
 #: Fields that are the same in a record and in its JSON form.
@@ -244,7 +202,7 @@ def finding_from_dict(data: Mapping[str, Any]) -> FindingRecord:
             change=Change(data["change"]),
             labels=dict(data["labels"]),
             graphlets=tuple(data["graphlets"]),
-            effect=FindingEffect(**{name: data["effect"][name] for name in FindingEffect.__slots__}),
+            effect=EffectFigures(**{name: data["effect"][name] for name in EffectFigures.__slots__}),
             raised_ms=text_to_time(data["raised"]),
             time_ms=text_to_time(data["time"]),
         )

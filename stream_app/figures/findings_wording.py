@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from stream_app.analysis.findings import ActKind, FindingFigures, Kind
 from stream_app.analysis.summary import FindingLine
-from stream_app.figures.found import Found, FoundEffect
 from stream_app.figures.numbers import count, hours, node_hours, plural
+from stream_app.found import EffectFigures, Found
 
 #: What is wrong, as a headline.
 TITLES: Mapping[str, str] = {
@@ -91,7 +91,7 @@ def act(finding: Found) -> str:
     return ACTS.get(finding.act, finding.act)
 
 
-def effect(found: FoundEffect) -> str:
+def effect(found: EffectFigures) -> str:
     """What an act that skips trainings would have done, such as `412 node-hours a month, no push would have been lost`.
 
     Parameters

@@ -15,10 +15,11 @@ from stream_app.alerts.finding_tracking import LOOKS_MAX, FindingTracker, Look, 
 from stream_app.alerts.findings import FindingRecord, finding_to_dict
 from stream_app.alerts.flags import Change
 from stream_app.alerts.tracking import FORGET_MS
-from stream_app.analysis.findings import ActKind, EffectFigures, FindingFigures, Kind
+from stream_app.analysis.findings import ActKind, FindingFigures, Kind
 from stream_app.core.ids import finding_id
 from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.errors import StateError
+from stream_app.found import EffectFigures
 from stream_app.times import time_to_text
 from tests.alerts.records import NOW, finding
 

@@ -1,11 +1,6 @@
 """Findings: waste and risks that plain rules see in a pipeline's kept graphlets, without a model (docs/findings.md)."""
 
-from stream_app.analysis.findings.figures import (
-    EffectFigures,
-    FindingFigures,
-    FindingsFigures,
-    figures_of_findings,
-)
+from stream_app.analysis.findings.figures import FindingFigures, FindingsFigures, figures_of_findings
 from stream_app.analysis.findings.fleet_findings import findings_of_fleet, ranked
 from stream_app.analysis.findings.history import History
 from stream_app.analysis.findings.looking import FleetLooks
@@ -16,7 +11,6 @@ __all__ = [
     "Act",
     "ActKind",
     "Effect",
-    "EffectFigures",
     "Finding",
     "FindingFigures",
     "FindingsFigures",

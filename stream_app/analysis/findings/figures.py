@@ -7,22 +7,8 @@ from dataclasses import dataclass
 
 from stream_app.analysis.findings.values import ActKind, Effect, Finding, Kind
 from stream_app.analysis.rates import MICROS
+from stream_app.found import EffectFigures
 from stream_app.times import time_to_text
-
-
-@dataclass(frozen=True, slots=True)
-class EffectFigures:
-    """See `Effect`: node-seconds, money (None without a rate card) and seconds."""
-
-    skipped: int
-    saved: float
-    saved_money: float | None
-    saved_a_month: float
-    pushes: int
-    lost: int
-    delayed: int
-    delay_median: float | None
-    delay_worst: float | None
 
 
 @dataclass(frozen=True, slots=True)
