@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from stream_app.alerts.flags import SOURCE, Change
+from stream_app.alerts.flags import Change
 from stream_app.core.ids import pipeline_of_finding, verdict_id
 from stream_app.errors import StateError
 from stream_app.found import EffectFigures, Found
@@ -17,8 +17,6 @@ from stream_app.times import text_to_time, time_to_text
 
 #: Graphlets that a record names, the last ones behind the finding: it has to fit into a row of a topic.
 GRAPHLETS_MAX = 5
-#: The prefix of the types of CloudEvents about findings.
-TYPE = "stream_app.finding."
 
 
 class FiguresOfFinding(Found, Protocol):
@@ -212,20 +210,6 @@ def finding_from_dict(data: Mapping[str, Any]) -> FindingRecord:
     except (TypeError, ValueError, AttributeError) as error:
         raise StateError(f"finding record that cannot be read: {error}") from None
     return record
-
-
-def finding_event(record: FindingRecord) -> dict[str, Any]:
-    """A record as a CloudEvents 1.0 event in structured JSON; `source` and `id` identify it."""
-    return {
-        "specversion": "1.0",
-        "id": record.id,
-        "source": SOURCE,
-        "type": f"{TYPE}{record.change.value}",
-        "subject": record.finding,
-        "time": time_to_text(record.time_ms),
-        "datacontenttype": "application/json",
-        "data": finding_to_dict(record),
-    }
 
 
 def _check(record: FindingRecord) -> None:

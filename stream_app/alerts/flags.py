@@ -16,9 +16,6 @@ from stream_app.core.outputs import Reason, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
-#: The source of all CloudEvents of this project, and the prefix of the types of those about flags.
-SOURCE, TYPE = "stream-app", "stream_app.flag."
-
 
 class Change(StrEnum):
     """What happened to a flag."""
@@ -302,17 +299,3 @@ def graphlet_from_dict(data: Mapping[str, Any]) -> FlaggedGraphlet:
         reasons=tuple(Reason(each["feature"], each["value"], each["effect"]) for each in data["reasons"]),
         verdict=data["verdict"],
     )
-
-
-def flag_event(record: FlagRecord) -> dict[str, Any]:
-    """A record as a CloudEvents 1.0 event in structured JSON; `source` and `id` identify it."""
-    return {
-        "specversion": "1.0",
-        "id": record.id,
-        "source": SOURCE,
-        "type": f"{TYPE}{record.change.value}",
-        "subject": record.flag,
-        "time": time_to_text(record.time_ms),
-        "datacontenttype": "application/json",
-        "data": flag_to_dict(record),
-    }

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from stream_app.alerts.findings import FindingRecord, finding_event, finding_from_dict, finding_to_dict
-from stream_app.alerts.flags import FlagRecord, flag_event, flag_from_dict, flag_to_dict
+from stream_app.alerts.findings import FindingRecord, finding_from_dict, finding_to_dict
+from stream_app.alerts.flags import FlagRecord, flag_from_dict, flag_to_dict
+from stream_app.times import time_to_text
 
 #: A change of a flag or of a finding. Both have `id`, `subject`, `revision`, `change`, `pipeline`, `owner`, `labels`,
 #: `raised_ms`, `time_ms` and `is_end`.
 AlertRecord = FlagRecord | FindingRecord
+#: The source of all CloudEvents of this project, and how their types begin.
+SOURCE, TYPE = "stream-app", "stream_app"
 
 
 class EventType(StrEnum):
@@ -40,6 +43,11 @@ def type_of(record: AlertRecord) -> EventType:
     return EventType(f"finding.{record.change}" if isinstance(record, FindingRecord) else record.change)
 
 
+def noun_of(record: AlertRecord) -> str:
+    """What a record is about: `finding` or `flag`."""
+    return "finding" if isinstance(record, FindingRecord) else "flag"
+
+
 def record_to_dict(record: AlertRecord) -> dict[str, Any]:
     """A record in its JSON form."""
     return finding_to_dict(record) if isinstance(record, FindingRecord) else flag_to_dict(record)
@@ -52,4 +60,13 @@ def record_from_dict(data: Mapping[str, Any]) -> AlertRecord:
 
 def cloud_event(record: AlertRecord) -> dict[str, Any]:
     """A record as a CloudEvents 1.0 event in structured JSON; `source` and `id` identify it."""
-    return finding_event(record) if isinstance(record, FindingRecord) else flag_event(record)
+    return {
+        "specversion": "1.0",
+        "id": record.id,
+        "source": SOURCE,
+        "type": f"{TYPE}.{noun_of(record)}.{record.change.value}",
+        "subject": record.subject,
+        "time": time_to_text(record.time_ms),
+        "datacontenttype": "application/json",
+        "data": record_to_dict(record),
+    }

@@ -10,7 +10,7 @@ from stream_app.alerts import finding_texts
 from stream_app.alerts.examples import example_records
 from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import FlagOutcome, FlagRecord
-from stream_app.alerts.records import FLAG_TYPES, AlertRecord, EventType, type_of
+from stream_app.alerts.records import FLAG_TYPES, AlertRecord, EventType, noun_of, type_of
 from stream_app.alerts.subscriptions import OwnText, SubscriptionError
 from stream_app.alerts.templates import NAMES, TEXT_MAX, TemplateError, compiled, rendered
 from stream_app.core.decisions.policy import ENFORCE
@@ -100,7 +100,7 @@ class Texts:
         written = [self._one(record, own or _NONE) for record in records[:RECORDS_MAX]]
         if len(records) == 1:
             return written[0]
-        noun = "finding" if isinstance(records[0], FindingRecord) else "flag"
+        noun = noun_of(records[0])
         parts = [f"{each.title}\n{each.body}" for each in written]
         if len(records) > RECORDS_MAX:
             parts.append(f"and {plural(len(records) - RECORDS_MAX, f'more {noun}')}")

@@ -10,10 +10,7 @@ from urllib.parse import quote
 
 import orjson
 
-from stream_app.alerts.findings import TYPE as FINDING_TYPE
-from stream_app.alerts.findings import FindingRecord
-from stream_app.alerts.flags import SOURCE, TYPE
-from stream_app.alerts.records import AlertRecord, cloud_event, record_to_dict
+from stream_app.alerts.records import SOURCE, TYPE, AlertRecord, cloud_event, noun_of, record_to_dict
 from stream_app.alerts.signing import headers as signed
 from stream_app.alerts.sinks.http import HttpClient, result_of
 from stream_app.alerts.sinks.sink import Outgoing, Result
@@ -95,13 +92,13 @@ def event_of(message_id: str, records: Sequence[AlertRecord]) -> dict[str, objec
     """
     if len(records) == 1:
         return cloud_event(records[0])
-    prefix, name = (FINDING_TYPE, "findings") if isinstance(records[0], FindingRecord) else (TYPE, "flags")
+    noun = noun_of(records[0])
     return {
         "specversion": "1.0",
         "id": message_id,
         "source": SOURCE,
-        "type": f"{prefix}digest",
+        "type": f"{TYPE}.{noun}.digest",
         "time": time_to_text(max(record.time_ms for record in records)),
         "datacontenttype": "application/json",
-        "data": {name: [record_to_dict(record) for record in records]},
+        "data": {f"{noun}s": [record_to_dict(record) for record in records]},
     }
