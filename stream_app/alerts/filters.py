@@ -178,7 +178,14 @@ class Filter(BaseModel):
 
     def nested(self) -> tuple[Filter, ...]:
         """The filters in it."""
-        return (*(self.all or ()), *(self.any or ()), *((self.not_,) if self.not_ is not None else ()))
+        return tuple(each for _, each in self._nested_at())
+
+    def _nested_at(self) -> Iterable[tuple[str, Filter]]:
+        """The filters in it, each with its place, such as `any.0`."""
+        for name in ("all", "any"):
+            yield from ((f"{name}.{place}", each) for place, each in enumerate(getattr(self, name) or ()))
+        if self.not_ is not None:
+            yield "not", self.not_
 
     def depth(self) -> int:
         """How deep filters are nested in it, itself included."""
@@ -202,10 +209,7 @@ class Filter(BaseModel):
         for name in names:
             if getattr(self, name) is not None:
                 return name
-        lists = [
-            (f"{name}.{place}", each) for name in ("all", "any") for place, each in enumerate(getattr(self, name) or ())
-        ]
-        for where, each in [*lists, *([("not", self.not_)] if self.not_ is not None else [])]:
+        for where, each in self._nested_at():
             found = each.first_of(names)
             if found is not None:
                 return f"{where}.{found}"
