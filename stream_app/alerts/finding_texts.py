@@ -22,16 +22,10 @@ TEXT = (
     "{% if owner %}\nOwner: {{ owner }}.{% endif %}"
     "{% if link %}\n{{ link }}{% endif %}"
 )
-#: The values of flags that findings have not, and those of findings that flags have not.
-ONLY_FLAGS = (
-    "flag", "run", "stage", "p_push", "cost_left", "consequence", "keep", "outcome", "ended", "cause", "budget",
-)  # fmt: skip
-ONLY_FLAGS_LISTS = ("jobs", "reasons")
-ONLY_FINDINGS, ONLY_FINDINGS_LISTS = ("finding", "kind", "what", "act", "cost_a_month", "since"), ("trainings",)
 
 
 def finding_values(record: FindingRecord, currency: str, link: str) -> dict[str, Any]:
-    """What a template may name of a finding, by name.
+    """What a finding has of what a template may name, by name.
 
     Parameters
     ----------
@@ -44,8 +38,6 @@ def finding_values(record: FindingRecord, currency: str, link: str) -> dict[str,
     """
     words = title(record)
     return {
-        **dict.fromkeys(ONLY_FLAGS, ""),
-        **{name: [] for name in ONLY_FLAGS_LISTS},
         "finding": record.finding,
         "kind": record.kind,
         "change": record.change.value,

@@ -27,6 +27,8 @@ NAMES = (
     "cost_left", "consequence", "keep", "outcome", "ended", "cause", "budget", "link", "finding", "kind", "what", "act",
     "cost_a_month", "since", "trainings",
 )  # fmt: skip
+#: Those of them that are lists.
+LISTS = ("jobs", "reasons", "trainings")
 FILTERS = ("capitalize", "default", "first", "join", "last", "length", "lower", "round", "title", "trim", "upper")
 
 #: What a template may do: characters that it handles, and how many of them a pass through a loop counts for.

@@ -12,7 +12,7 @@ from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import FlagOutcome, FlagRecord
 from stream_app.alerts.records import FLAG_TYPES, AlertRecord, EventType, noun_of, type_of
 from stream_app.alerts.subscriptions import OwnText, SubscriptionError
-from stream_app.alerts.templates import NAMES, TEXT_MAX, TemplateError, compiled, rendered
+from stream_app.alerts.templates import LISTS, NAMES, TEXT_MAX, TemplateError, compiled, rendered
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.figures.numbers import budget_name, cost, percent, plural
 from stream_app.figures.wording import CAUSES, GUARDS, reason_name
@@ -136,21 +136,19 @@ class Texts:
         Returns
         -------
         dict
-            `templates.NAMES`: texts, but for `labels` (name to text) and `reasons`, `jobs` and `trainings` (lists of
-            texts). What the record has not is empty.
+            `templates.NAMES`: texts, but for `labels` (name to text) and those of `templates.LISTS` (lists of texts).
+            What the record has not is empty.
         """
         link = self._link.replace("{flag}", record.subject) if self._link else ""
         if isinstance(record, FindingRecord):
             values = finding_texts.finding_values(record, self._currency, link)
         else:
             values = self._flag_values(record, link)
-        return {name: _short(values[name]) for name in NAMES}
+        return {name: _short(values.get(name, [] if name in LISTS else "")) for name in NAMES}
 
     def _flag_values(self, record: FlagRecord, link: str) -> dict[str, Any]:
         first = record.graphlets[0] if record.graphlets else None
         return {
-            **dict.fromkeys(finding_texts.ONLY_FINDINGS, ""),
-            **{name: [] for name in finding_texts.ONLY_FINDINGS_LISTS},
             "flag": record.flag,
             "change": record.change.value,
             "pipeline": record.pipeline,
