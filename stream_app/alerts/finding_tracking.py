@@ -61,13 +61,16 @@ class _Finding:
     """A finding, as it is stored."""
 
     revision: int = 0
-    open: bool = False
     #: Looks in a row that said otherwise than `open`.
     looks: int = 0
     #: Log time of the last record.
     announced_ms: int = 0
     #: The last record; None where it is not open.
     last: FindingRecord | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.last is not None
 
 
 @dataclass(slots=True)
@@ -251,13 +254,13 @@ def _changed(
         state.looks = state.looks + 1 if state.open or not is_past else 0
         if state.looks < LOOKS:
             return None
-        state.open, state.looks = not state.open, 0
-        if found is not None:
+        state.looks = 0
+        if state.last is None:
+            assert found is not None
             return record_of(found, labels, Change.RAISED, state.revision + 1, clock_ms, clock_ms)
-        assert state.last is not None
         return replace(state.last, change=Change.RESOLVED, revision=state.revision + 1, time_ms=clock_ms)
     state.looks = 0
-    if found is None or state.last is None or not 0 <= state.announced_ms <= log_ms - REVISE_MS:
+    if found is None or state.last is None or log_ms < state.announced_ms + REVISE_MS:
         return None
     record = record_of(found, labels, Change.REVISED, state.revision + 1, state.last.raised_ms, clock_ms)
     return record if is_news(state.last, record) else None
@@ -304,10 +307,9 @@ def _read(pipeline: str, row: bytes) -> _Pipeline:
         found = _Pipeline(int(stored["looked_ms"]))
         for name, each in stored["findings"].items():
             last = finding_from_dict(each["last"]) if each["last"] is not None else None
-            found.findings[name] = _Finding(
-                int(each["revision"]), bool(each["open"]), int(each["looks"]), int(each["announced_ms"]), last
-            )
-            if (last is not None) != found.findings[name].open:
+            state = _Finding(int(each["revision"]), int(each["looks"]), int(each["announced_ms"]), last)
+            found.findings[name] = state
+            if state.open != bool(each["open"]):
                 raise ValueError(f"finding {name!r} is open without a record, or the other way round")
     except (StateError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"the row of the findings of pipeline {pipeline!r} cannot be read: {error!r}") from None
