@@ -195,9 +195,8 @@ class FindingTracker:
         return [name for _, name in sorted(found)[:limit]]
 
     def _waits(self, pipeline: str, log_ms: int) -> bool:
-        """Whether the last look at a pipeline is long ago, or in the future: the clock of the log was put back."""
         known = self._pipelines.get(pipeline)
-        return known is None or not 0 <= log_ms - known.looked_ms < self._look_ms
+        return known is None or not _is_recent(known.looked_ms, log_ms, self._look_ms)
 
     def take(self, pipeline: str, look: Look | None, clock_ms: int, log_ms: int) -> list[FindingRecord]:
         """Takes in what a look has seen.
@@ -260,10 +259,15 @@ def _changed(
             return record_of(found, labels, Change.RAISED, state.revision + 1, clock_ms, clock_ms)
         return replace(state.last, change=Change.RESOLVED, revision=state.revision + 1, time_ms=clock_ms)
     state.looks = 0
-    if found is None or state.last is None or log_ms < state.announced_ms + REVISE_MS:
+    if found is None or state.last is None or _is_recent(state.announced_ms, log_ms, REVISE_MS):
         return None
     record = record_of(found, labels, Change.REVISED, state.revision + 1, state.last.raised_ms, clock_ms)
     return record if is_news(state.last, record) else None
+
+
+def _is_recent(then_ms: int, log_ms: int, span_ms: int) -> bool:
+    """Whether something was within a span; what is in the future was not: the clock of the log was put back since."""
+    return 0 <= log_ms - then_ms < span_ms
 
 
 def is_news(before: FindingRecord, after: FindingRecord) -> bool:

@@ -121,6 +121,15 @@ def test_a_finding_is_revised_once_a_day_at_most() -> None:
     assert found[1].time_ms - found[0].time_ms == DAY_MS
 
 
+def test_a_clock_of_the_log_that_was_put_back_hides_no_revision() -> None:
+    """The time of the last record, which is in the future then, says nothing."""
+    doubled = (figures(count=40),)
+
+    found = life(Step(1, SEEN), Step(1, SEEN), Step(-24 * 365, doubled), Step(1, doubled))
+
+    assert found == [(1, "raised"), (2, "revised")]
+
+
 def test_money_decides_where_there_is_a_price() -> None:
     """Compute that became cheaper by half is news, also where it is as much."""
     before = finding(cost=100.0, cost_a_month=200.0, cost_money=10.0)
