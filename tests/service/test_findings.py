@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,14 @@ from stream_app.service.event_log import Entry, EventLog
 from stream_app.service.settings import EmbeddedSettings
 from tests.support.builders import T0
 from tests.support.finding_entries import finding_entries
+from tests.support.killed_detector import apply_until_killed
 
 NO_PUSH = "p/finding:no_push"
+
+
+def detector_of(event_log: EventLog) -> Embedded:
+    """A detector on its own."""
+    return Embedded(event_log, EmbeddedSettings())
 
 
 def left(path: Path, given: Sequence[Entry] = (), embedded: list[Embedded] | None = None) -> list[Any]:
@@ -66,36 +69,13 @@ def test_several_lives_make_the_records_of_one(tmp_path: Path, expected: list[An
     assert found == expected
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from stream_app.service.event_log import EventLog
-import tests.service.test_findings as module
-saves = int(sys.argv[2])
-save = EventLog.save
-def counted(self, changes):
-    global saves
-    save(self, changes)
-    saves -= bool(changes.flags)
-    if saves == 0:
-        os.kill(os.getpid(), 9)
-EventLog.save = counted
-module.module._SLICE = module.module._SAVE_FLAGS = 0.0
-log = EventLog(Path(sys.argv[1]))
-embedded = module.Embedded(log, module.EmbeddedSettings())
-embedded.start()
-embedded.failed.result()
-"""
-
-
 def test_a_kill_leaves_one_record_each_word_for_word(tmp_path: Path, expected: list[Any]) -> None:
     """At once after a save, with entries that are not applied yet."""
     path = tmp_path / "events.sqlite"
     event_log = EventLog(path)
     event_log.append(finding_entries())
     event_log.close()
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path), "2"], check=False, timeout=60)
-    assert ended.returncode == -signal.SIGKILL
+    apply_until_killed(__name__, path, 2)
 
     assert left(path) == expected
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +25,7 @@ from stream_app.service.settings import EmbeddedSettings
 from stream_app.web.alert_metrics import measured_alerts
 from stream_app.wire import event_to_dict
 from tests.service.test_detector_thread import accepted
+from tests.support.killed_detector import apply_until_killed
 from tests.support.steered import PERIOD, Steered, whole_run
 
 SETTINGS = EmbeddedSettings(Settings(policy=Policy(mode="enforce", budget=0.2)))
@@ -43,9 +41,10 @@ class Pessimist(Steered):
         """Learns nothing."""
 
 
-def steer() -> None:
-    """Makes this process flag whatever may be flagged."""
+def detector_of(event_log: EventLog) -> Embedded:
+    """A detector in a process of its own, in which it flags whatever may be flagged."""
     Settings.learner = lambda _: Pessimist()  # type: ignore[method-assign, assignment, return-value]
+    return Embedded(event_log, SETTINGS)
 
 
 @pytest.fixture(autouse=True)
@@ -179,29 +178,6 @@ def test_a_failed_save_loses_and_repeats_nothing(
     assert len(calls) > 2
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from stream_app.service.event_log import EventLog
-import tests.service.test_flag_outbox as outbox
-saves = int(sys.argv[2])
-save = EventLog.save
-def counted(self, changes):
-    global saves
-    save(self, changes)
-    saves -= bool(changes.flags)
-    if saves == 0:
-        os.kill(os.getpid(), 9)
-EventLog.save = counted
-outbox.steer()
-outbox.module._SLICE = outbox.module._SAVE_FLAGS = 0.0
-log = EventLog(Path(sys.argv[1]))
-embedded = outbox.Embedded(log, outbox.SETTINGS)
-embedded.start()
-embedded.failed.result()
-"""
-
-
 @pytest.mark.parametrize("saves", [1, 3])
 def test_a_kill_leaves_one_record_each_word_for_word(tmp_path: Path, expected: list[Any], saves: int) -> None:
     """At once after a save, with entries that are not applied yet."""
@@ -209,8 +185,7 @@ def test_a_kill_leaves_one_record_each_word_for_word(tmp_path: Path, expected: l
     event_log = EventLog(path)
     event_log.append(entries())
     event_log.close()
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path), str(saves)], check=False, timeout=60)
-    assert ended.returncode == -signal.SIGKILL
+    apply_until_killed(__name__, path, saves)
     event_log = EventLog(path)
     before = len(event_log.flags())
     event_log.close()
