@@ -20,9 +20,10 @@ from stream_app.analysis.fleet_record import VERSION, FleetRecord, Origin, Unrea
 from stream_app.analysis.fleet_snapshots import FleetSnapshots
 from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.analysis.rates import Rates
-from stream_app.core.detector import Detector
+from stream_app.core.detector import Detector, Settings
 from stream_app.simulator import Fleet, FleetOptions
 from stream_app.sources.native import decode as decode_event
+from tests.support.builders import DAY, MINUTE, ran
 
 ORIGIN = Origin(partition=3, epoch=2, position=70, as_of_ms=1_800_000_000_000)
 SETTINGS = FleetSettings(rates=Rates(2.5, "EUR"))
@@ -56,6 +57,28 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert {name: decode(encode(record)[0]) for name, record in RECORDS.items()} == RECORDS
     assert RECORD.known.findings
     assert RECORD.known.snapshot.redundancy.groups
+
+
+def test_a_span_that_is_read_again_late_is_in_a_record_that_can_be_read() -> None:
+    """A push had paid for it, and left: those that follow pay less, and none less than nothing."""
+    detector = Detector(Settings(horizon_ms=2 * DAY, lateness_ms=DAY, retention_ms=8 * DAY))
+    fleet, snapshots, day = follow_fleet(detector, SETTINGS, {}), FleetSnapshots(SETTINGS), DAY // MINUTE
+    events = ran(0, "ingest", "ExampleGen", run=None, writes=["span"], node_ms=1_000 * MINUTE)
+    for number in range(30):
+        run, start = f"r{number}", number * day
+        events += ran(start + 1, f"t{number}", "Trainer", run=run, writes=[f"m{number}"])
+        events += ran(start + 3, f"p{number}", "Pusher", run=run, reads=[f"m{number}"])
+        events += ran(start + 5, f"s{number}", "StatisticsGen", run=None, reads=["span"])
+    events += ran(30 * day, "late", "Trainer", run="late", reads=["span"])
+    for event in events:
+        detector.step(event)
+    known = snapshots.take(fleet, "p")
+    assert known is not None
+
+    record = FleetRecord(known, ORIGIN, "EUR")
+
+    assert decode(encode(record)[0]) == record
+    assert min(each.node_ms for each in fleet.pipeline("p").pushes.values()) == 0
 
 
 def _later(**changed: Any) -> bytes:

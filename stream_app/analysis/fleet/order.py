@@ -39,7 +39,8 @@ class Since:
     Attributes
     ----------
     node_ms, micros
-        Compute, and what it costs.
+        Compute, and what it costs. They are below 0 where pushes have paid for an execution that joined a graphlet
+        afterwards, which has it in its share: what they paid too much is taken off the cost of the next ones.
     tries
         Graphlets that were not pushed.
     """
@@ -52,6 +53,16 @@ class Since:
         """Adds compute."""
         self.node_ms += node_ms
         self.micros += micros
+
+    @property
+    def to_pay(self) -> Since:
+        """What a push pays now: never less than nothing."""
+        return Since(max(0, self.node_ms), max(0, self.micros), self.tries)
+
+    @property
+    def paid_too_much(self) -> Since:
+        """What is left once a push has paid."""
+        return Since(min(0, self.node_ms), min(0, self.micros))
 
 
 class GraphletOrder:
@@ -144,8 +155,8 @@ class GraphletOrder:
         for facts in self:
             spend(since, facts, self.shares.get(facts.trainer) or share_of(facts), alone)
             if facts.outcome == PUSHED:
-                found.append(cost_of(facts, since, intervals.get(facts.trainer)))
-                since = Since()
+                found.append(cost_of(facts, since.to_pay, intervals.get(facts.trainer)))
+                since = since.paid_too_much
         for _, node_ms, micros in alone:
             since.add(node_ms, micros)
         return found, since
@@ -188,8 +199,8 @@ class GraphletOrder:
             share = self.shares.pop(trainer, None) or share_of(facts)  # of more than `ORDER_MAX`, some are still kept
             spend(self.since, facts, share, alone)
             if facts.outcome == PUSHED:
-                cost = cost_of(facts, self.since, intervals.get(trainer))
-                self.since = Since()
+                cost = cost_of(facts, self.since.to_pay, intervals.get(trainer))
+                self.since = self.since.paid_too_much
                 self.left_pushes = sorted([*self.left_pushes, facts.time_ms or 0])[-LEFT_PUSHES_MAX:]
             yield facts, cost
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stream_app.analysis.fleet.cells import Cell, Key, merged
 from stream_app.analysis.fleet.order import Since
@@ -21,8 +21,10 @@ class PipelineSnapshot:
         The name of the pipeline.
     now_ms
         Its clock, in ms since 1970 UTC.
-    cells, first_ms, last_ms, since, labels
+    cells, first_ms, last_ms, labels
         As of `PipelineAnalysis`.
+    since
+        What was spent since its last push.
     redundancy
         Its redundant work.
     wasted_ms
@@ -60,7 +62,7 @@ def snapshot_of(analysis: PipelineAnalysis) -> PipelineSnapshot:
         cells={key: merged((cell,)) for key, cell in analysis.cells.items()},
         first_ms=analysis.first_ms,
         last_ms=analysis.last_ms,
-        since=replace(analysis.since),
+        since=analysis.since.to_pay,
         redundancy=analysis.redundancy.figures(),
         labels=dict(analysis.labels),
         wasted_ms=pipeline.ledger.wasted,

@@ -368,3 +368,22 @@ def test_what_runs_on_in_no_graphlet_counts_once(spent: Alone | None, total: int
     costs, since = order.push_costs(lambda _: Spent(1, 0))
 
     assert sum(left) + sum(each.node_ms for each in costs) + since.node_ms == total
+
+
+def test_no_push_costs_less_than_nothing() -> None:
+    """What pushes have paid for an execution that joins a graphlet later is taken off the next ones."""
+    order = GraphletOrder()
+    order.put_alone("span", (0, 100, 7))
+    for number in range(6):
+        order.put(graphlet(f"t{number}", 10 + number, 20 + number))
+    for trainer in ("t0", "t1", "t2"):
+        order.closed[trainer], order.shares[trainer] = None, Spent(30, 2)
+    left = [cost for _, cost in order.leaving(never)]
+    order.put_alone("span", None)  # it joins the graphlet of t5
+    shares = {"t5": Spent(130, 9)}
+    costs, since = order.push_costs(lambda facts: shares.get(facts.trainer, Spent(30, 2)))
+
+    paid = [(each.node_ms, each.micros) for each in (*left, *costs) if each is not None]
+    assert sum(node_ms for node_ms, _ in paid) == 5 * 30 + 130
+    assert paid == [(130, 9), (30, 2), (0, 0), (0, 0), (0, 0), (120, 8)]
+    assert since == Since()
