@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_app.sidecar.forwarding import TargetUnavailableError
+
+log = logging.getLogger(__name__)
 
 #: Parameters of a question.
 PARAMETERS = ("run", "pipeline", "execution")
@@ -63,8 +66,8 @@ class Answers:
         self._clock = clock
         self._known: OrderedDict[Question, _Known] = OrderedDict()
         self._stops: OrderedDict[str, None] = OrderedDict()
-        #: Why the service does not answer; "" when it did.
-        self.fault = ""
+        #: Why the service did not answer last; "" when it did.
+        self._fault = ""
 
     async def answer(self, question: Question) -> Mapping[str, Any]:
         """The answer that is known; for a question that is asked for the first time, that of the service.
@@ -89,7 +92,7 @@ class Answers:
                 async with asyncio.timeout(FIRST_SECONDS):
                     await self._refresh(question, known)
             except TimeoutError:
-                self.fault = "it did not answer in time"
+                self._tell("the service does not answer in time")
         known.asked = now
         self._known.move_to_end(question, last=True)
         return known.answer if now - known.at <= VALID_SECONDS else GO_ON
@@ -116,9 +119,9 @@ class Answers:
         try:
             answer = await self._ask(dict(question))
         except TargetUnavailableError as error:
-            self.fault = str(error)
+            self._tell(str(error))
             return False
-        self.fault = ""
+        self._tell("")
         known.answer, known.at = answer, self._clock()
         verdict = answer.get("verdict")
         if answer["prune"] and isinstance(verdict, str) and verdict not in self._stops:
@@ -127,3 +130,10 @@ class Answers:
                 self._stops.popitem(last=False)
             self._on_stop(dict(question), answer)
         return True
+
+    def _tell(self, fault: str) -> None:
+        if fault and not self._fault:
+            log.warning("%s; whether runs should stop is not known meanwhile, and they go on", fault)
+        elif self._fault and not fault:
+            log.info("the service answers again whether runs should stop")
+        self._fault = fault

@@ -107,6 +107,20 @@ def test_without_a_service_the_run_goes_on(bench: Bench) -> None:
     assert (never, soon, late) == (False, True, False)
 
 
+def test_a_service_that_does_not_answer_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """And its return, too."""
+    caplog.set_level("INFO")
+    bench.detector.answer = None
+    bench.prunes()
+    bench.refresh()
+    bench.refresh()
+    away = caplog.text.count("cannot reach it; whether runs should stop is not known meanwhile")
+    bench.detector.answer = dict(GO_ON)
+    bench.refresh()
+
+    assert (away, caplog.text.count("the service answers again")) == (1, 1)
+
+
 def test_without_an_address_every_run_goes_on() -> None:
     nobody = Answers(None)
 
