@@ -76,6 +76,11 @@ def pipelines_with(pipelines: Pipelines, trainer: str) -> list[str]:
     return sorted(each.name for each in pipelines.values() if trainer in each.graphlets)
 
 
+def stage_of(verdict: Mapping[str, Any]) -> list[str | None]:
+    """An element of `stages` of the question for features, from the JSON form of a verdict."""
+    return [verdict[name] for name in ("pipeline", "run", "trainer", "stage", "validator")]
+
+
 def _graphlet(pipelines: Pipelines, operators: Operators, parameters: Parameters) -> dict[str, Any] | None:
     """The description of graphlet `id`, or None."""
     found = _found(pipelines, _text(parameters, "id"))
@@ -95,7 +100,7 @@ def _portraits(
 
 
 def _features(pipelines: Pipelines, _: Operators, parameters: Parameters) -> list[dict[str, float] | None]:
-    """The features of each of `stages`: the pipeline, run, trainer, stage and validator of a verdict."""
+    """The features of each of `stages`; see `stage_of`."""
     stages = parameters.get("stages")
     if not isinstance(stages, list):
         raise OptionsError("stages: expected a list")

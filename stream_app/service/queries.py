@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.provenance.lineage import lineage
-from stream_app.provenance.nearest import PastStage, predicted_features
-from stream_app.provenance.questions import answer, pipelines_of, pipelines_with
+from stream_app.provenance.nearest import PastStage
+from stream_app.provenance.questions import FEATURES, answer, pipelines_of, pipelines_with, stage_of
 from stream_app.provenance.why import why
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
@@ -58,8 +58,7 @@ class EmbeddedKeeper:
 
     async def ask(self, pipeline: str, question: str, **parameters: Any) -> Any:  # noqa: ARG002
         """The answer; errors as of `stream_app.provenance.questions.answer`."""
-        operators = self._embedded.settings.detector.operators
-        return await self._locked(lambda: answer(self._embedded.detector.pipelines, operators, question, parameters))
+        return await self._answer(question, parameters)
 
     async def lineage(self, name: str, how: Mapping[str, Any]) -> dict[str, Any]:
         """The lineage of a name; errors as of `stream_app.provenance.lineage.lineage`."""
@@ -73,21 +72,17 @@ class EmbeddedKeeper:
 
     async def features(self, verdicts: Sequence[VerdictRecord]) -> list[dict[str, float] | None]:
         """For each verdict the features of its stage, while its label may still change; None where not known."""
-
-        def find() -> list[dict[str, float] | None]:
-            pipelines = self._embedded.detector.pipelines
-            return [
-                predicted_features(
-                    pipelines.get(each["pipeline"]), each["run"], each["trainer"], each["stage"], each["validator"]
-                )
-                for each in verdicts
-            ]
-
-        return await self._locked(find)
+        stages = [stage_of(each) for each in verdicts]
+        found: list[dict[str, float] | None] = await self._answer(FEATURES, {"stages": stages})
+        return found
 
     async def past(self, groups: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[PastStage]]:
         """The labelled stages of pipelines and stages."""
         return await self._locked(lambda: {group: self._embedded.past.of(*group) for group in groups})
+
+    async def _answer(self, question: str, parameters: Mapping[str, Any]) -> Any:
+        operators = self._embedded.settings.detector.operators
+        return await self._locked(lambda: answer(self._embedded.detector.pipelines, operators, question, parameters))
 
     async def _locked(self, find: Callable[[], Answer]) -> Answer:
         def ask() -> Answer:

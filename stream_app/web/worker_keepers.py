@@ -15,6 +15,7 @@ from stream_app.provenance.peers import lineage_over
 from stream_app.provenance.why_over import LookedUp, why_over
 from stream_app.service.verdict_index import VerdictIndex, VerdictRecord
 from stream_app.web.asking import DEADLINE_SECONDS, Asker, Directory
+from stream_app.web.limits import retry_after
 from stream_app.web.problems import ProblemError
 
 #: Verdicts kept: the latest.
@@ -132,8 +133,7 @@ class WorkerKeepers:
         found: list[Mapping[str, float] | None] = [None] * len(verdicts)
 
         async def ask(number: int, indices: Sequence[int]) -> None:
-            names = ("pipeline", "run", "trainer", "stage", "validator")
-            stages = [[verdicts[index][name] for name in names] for index in indices]
+            stages = [questions.stage_of(verdicts[index]) for index in indices]
             try:
                 [features] = await self._asker.ask(
                     [number], questions.FEATURES, {"stages": stages}, self._seconds * _FEATURES
@@ -158,7 +158,7 @@ class WorkerKeepers:
     def _find_workers(self) -> None:
         """Raises ProblemError where no worker has told where it answers."""
         if not self._directory.partitions:
-            raise ProblemError(503, "no worker has told where it answers questions; ask again", {"Retry-After": "1"})
+            raise ProblemError(503, "no worker has told where it answers questions; ask again", retry_after(1))
 
 
 class _Named:
