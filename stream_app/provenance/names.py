@@ -7,7 +7,7 @@ names nothing, ids are taken as they are, without escapes, and without a pipelin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id
@@ -103,7 +103,7 @@ def find(pipelines: Mapping[str, Pipeline], name: str) -> Target:
     found = candidates(pipelines, name)
     if not found.targets:
         raise unknown(name, similar_names(pipelines, name))
-    return with_run(pipelines, _only(name, found))
+    return with_run(pipelines, only(name, found))
 
 
 def candidates(pipelines: Mapping[str, Pipeline], name: str, kinds: tuple[str, ...] = KINDS) -> Candidates:
@@ -111,10 +111,8 @@ def candidates(pipelines: Mapping[str, Pipeline], name: str, kinds: tuple[str, .
 
     Parameters
     ----------
-    pipelines
-        Pipelines by name.
-    name
-        The full name, or an id as it is.
+    pipelines, name
+        As of `find`.
     kinds
         What it may be.
 
@@ -128,6 +126,49 @@ def candidates(pipelines: Mapping[str, Pipeline], name: str, kinds: tuple[str, .
         if targets:
             return Candidates(reading, len(targets), targets)
     return Candidates(NOT_FOUND, 0, [])
+
+
+def all_candidates(found: Iterable[Candidates]) -> Candidates:
+    """All that a name may name in several processes.
+
+    Parameters
+    ----------
+    found
+        What `candidates` found in each of them.
+
+    Returns
+    -------
+    Candidates
+        Those by the first reading by which the name names anything in one of them.
+    """
+    everywhere = list(found)
+    reading = min((each.reading for each in everywhere), default=NOT_FOUND)
+    first = [each for each in everywhere if each.reading == reading]
+    targets = sorted((target for each in first for target in each.targets), key=_place)
+    return Candidates(reading, sum(each.number for each in first), targets)
+
+
+def _place(target: Target) -> tuple[str, str, str, str]:
+    """The order of targets, some of which may be versions."""
+    return target.kind, target.pipeline, target.id, target.writer or ""
+
+
+def pipeline_in(name: str) -> str | None:
+    """The pipeline that a full name is of; None for a name that has none in it.
+
+    Parameters
+    ----------
+    name
+        The full name, or an id as it is, which may look like one.
+
+    Examples
+    --------
+    >>> pipeline_in("team~1ads/artifact:span-7"), pipeline_in("span-7")
+    ('team/ads', None)
+    """
+    first, slash, _ = name.partition("/")
+    parsed = parse_graphlet_id(f"{first}{slash}")
+    return parsed.pipeline if parsed is not None else None
 
 
 def with_run(pipelines: Mapping[str, Pipeline], target: Target) -> Target:
@@ -172,10 +213,8 @@ def similar_names(pipelines: Mapping[str, Pipeline], name: str) -> Similar:
 
     Parameters
     ----------
-    pipelines
-        Pipelines by name.
-    name
-        What was asked for.
+    pipelines, name
+        As of `find`.
 
     Returns
     -------
@@ -235,11 +274,9 @@ def find_execution(pipelines: Mapping[str, Pipeline], name: str) -> tuple[Pipeli
 
 def find_graphlet(pipelines: Mapping[str, Pipeline], name: str) -> tuple[Pipeline, Graphlet | Run]:
     """Finds a graphlet by its id or its trainer's, or the run of a provisional one; errors as of `find`."""
-    parsed = parse_graphlet_id(name)
-    if parsed is not None and parsed.pipeline in pipelines and parsed.run is not None:
-        pipeline = pipelines[parsed.pipeline]
-        if parsed.run in pipeline.runs:
-            return pipeline, pipeline.runs[parsed.run]
+    run = run_of_graphlet(pipelines, name)
+    if run is not None:
+        return pipelines[run.pipeline], pipelines[run.pipeline].runs[run.id]
     target = _find_execution(pipelines, name)
     if target is not None:
         pipeline = pipelines[target.pipeline]
@@ -253,13 +290,21 @@ def find_graphlet(pipelines: Mapping[str, Pipeline], name: str) -> tuple[Pipelin
     raise UnknownNameError(message("graphlet", name, similar(name, names)))
 
 
+def run_of_graphlet(pipelines: Mapping[str, Pipeline], name: str) -> Target | None:
+    """The run of a provisional graphlet; None where there is none of this id."""
+    parsed = parse_graphlet_id(name)
+    if parsed is None or parsed.run is None or parsed.pipeline not in pipelines:
+        return None
+    return _of_kind(pipelines[parsed.pipeline], RUN_KIND, parsed.run)
+
+
 def _find_execution(pipelines: Mapping[str, Pipeline], name: str) -> Target | None:
     """The one execution that a name names."""
     found = candidates(pipelines, name, (EXECUTION,))
-    return _only(name, found) if found.targets else None
+    return only(name, found) if found.targets else None
 
 
-def _only(name: str, found: Candidates) -> Target:
+def only(name: str, found: Candidates) -> Target:
     """The one candidate; raises AmbiguousNameError for several."""
     if found.number > 1:
         raise ambiguous(name, found)
@@ -334,11 +379,6 @@ def _has_version(pipeline: Pipeline, artifact_id: str, writer: str) -> bool:
 
 
 def _names(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
-    makers: tuple[tuple[str, Callable[[str, str], str]], ...] = (
-        ("executions", graphlet_id),
-        ("artifacts", artifact_name),
-        ("runs", run_graphlet_id),
-    )
     for pipeline in pipelines.values():
-        for kept, make in makers:
-            yield from (make(pipeline.name, id_) for id_ in getattr(pipeline, kept))
+        for kind, ids in kept_in(pipeline).items():
+            yield from (Target(kind, pipeline.name, id_).name for id_ in ids)

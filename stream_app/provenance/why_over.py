@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stream_app.core.ids import graphlet_id, parse_graphlet_id
+from stream_app.core.ids import graphlet_id
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.provenance.graph import EXECUTION
-from stream_app.provenance.names import RUN_KIND, Candidates, Target, UnknownNameError, ambiguous, candidates
+from stream_app.provenance.names import (
+    Candidates,
+    Target,
+    UnknownNameError,
+    all_candidates,
+    candidates,
+    only,
+    pipeline_in,
+    run_of_graphlet,
+)
 from stream_app.provenance.similar import SHOWN, Similar, merged, message, similar
 from stream_app.provenance.why import in_other_pipeline
 
@@ -37,31 +46,28 @@ class LookedUp(NamedTuple):
 
     Parameters
     ----------
-    reading
-        How the name was read, the first way in which it names anything.
-    number
-        How many things it names.
-    targets
-        The first of them.
+    candidates
+        What it may name: the first three. The reading is 0 for the id of a provisional graphlet, and for others one
+        more than that of `names.candidates`.
     similar
         Similar names; None where it names something.
     """
 
-    reading: int
-    number: int
-    targets: list[Target]
+    candidates: Candidates
     similar: Similar | None
 
     def to_json(self) -> list[Any]:
         """A JSON array of its fields."""
+        reading, number, targets = self.candidates
         near = list(self.similar) if self.similar is not None else None
-        return [self.reading, self.number, [list(each) for each in self.targets], near]
+        return [reading, number, [list(each) for each in targets], near]
 
     @classmethod
     def from_json(cls, record: Sequence[Any]) -> LookedUp:
         """What a JSON array of its fields says."""
         reading, number, targets, near = record
-        return cls(reading, number, [Target(*each) for each in targets], Similar(*near) if near is not None else None)
+        found = Candidates(reading, number, [Target(*each) for each in targets])
+        return cls(found, Similar(*near) if near is not None else None)
 
 
 def look_up(pipelines: Mapping[str, Pipeline], name: str, wanted: str) -> LookedUp:
@@ -76,15 +82,16 @@ def look_up(pipelines: Mapping[str, Pipeline], name: str, wanted: str) -> Looked
     wanted
         One of `WANTED`.
     """
-    run = _run_of_graphlet(pipelines, name) if wanted == GRAPHLET else None
+    run = run_of_graphlet(pipelines, name) if wanted == GRAPHLET else None
     if run is not None:
-        return LookedUp(0, 1, [run], None)
-    found = candidates(pipelines, name, (EXECUTION,))
-    if found.targets:
-        return LookedUp(1 + found.reading, found.number, found.targets[:SHOWN], None)
+        return LookedUp(Candidates(0, 1, [run]), None)
+    reading, number, targets = candidates(pipelines, name, (EXECUTION,))
+    found = Candidates(1 + reading, number, targets[:SHOWN])
+    if number:
+        return LookedUp(found, None)
     kept = [(each.name, each.executions if wanted == EXECUTION else each.graphlets) for each in pipelines.values()]
     names = (graphlet_id(pipeline, id_) for pipeline, ids in kept for id_ in ids)
-    return LookedUp(1 + found.reading, 0, [], similar(name, names))
+    return LookedUp(found, similar(name, names))
 
 
 async def why_over(asked: Asked, execution: str, graphlet: str) -> dict[str, Any]:
@@ -108,32 +115,15 @@ async def why_over(asked: Asked, execution: str, graphlet: str) -> dict[str, Any
 
 async def _find(asked: Asked, name: str, wanted: str) -> tuple[str, str]:
     """The pipeline of what a name names, and a name by which it is found there."""
-    parsed = parse_graphlet_id(f"{name.partition('/')[0]}/")
-    if parsed is not None and "/" in name:
-        [kept] = await asked.look_up(name, wanted, parsed.pipeline)
-        if kept.reading <= _FULL_NAME:
-            return kept.targets[0].pipeline, name
-    target = _only(await asked.look_up(name, wanted), name, wanted)
-    return target.pipeline, target.name
-
-
-def _only(found: Sequence[LookedUp], name: str, wanted: str) -> Target:
-    """The one thing that a name names everywhere; raises UnknownNameError or AmbiguousNameError."""
-    reading = min(each.reading for each in found)
-    first = [each for each in found if each.reading == reading]
-    number, targets = sum(each.number for each in first), sorted(one for each in first for one in each.targets)
-    if not number:
+    pipeline = pipeline_in(name)
+    if pipeline is not None:
+        [kept] = await asked.look_up(name, wanted, pipeline)
+        if kept.candidates.reading <= _FULL_NAME:
+            return kept.candidates.targets[0].pipeline, name
+    found = await asked.look_up(name, wanted)
+    everywhere = all_candidates(each.candidates for each in found)
+    if not everywhere.number:
         near = merged(name, [each.similar for each in found if each.similar is not None])
         raise UnknownNameError(message(wanted, name, near))
-    if number > 1:
-        raise ambiguous(name, Candidates(reading, number, targets))
-    return targets[0]
-
-
-def _run_of_graphlet(pipelines: Mapping[str, Pipeline], name: str) -> Target | None:
-    """The run of a provisional graphlet."""
-    parsed = parse_graphlet_id(name)
-    if parsed is None or parsed.run is None or parsed.pipeline not in pipelines:
-        return None
-    kept = parsed.run in pipelines[parsed.pipeline].runs
-    return Target(RUN_KIND, parsed.pipeline, parsed.run) if kept else None
+    target = only(name, everywhere)
+    return target.pipeline, target.name

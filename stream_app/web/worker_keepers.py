@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from stream_app.core.decisions.policy import ENFORCE
-from stream_app.core.ids import parse_graphlet_id
 from stream_app.core.outputs import PRUNE
 from stream_app.provenance import questions
+from stream_app.provenance.names import pipeline_in
 from stream_app.provenance.nearest import PastStage
 from stream_app.provenance.peers import lineage_over
 from stream_app.provenance.why_over import LookedUp, why_over
@@ -109,11 +109,11 @@ class WorkerKeepers:
         """The lineage of a name: of a full name its worker is asked, of others and across pipelines all are."""
         self._find_workers()
         numbers: Collection[int] = range(self._directory.partitions)
-        parsed = parse_graphlet_id(f"{name.partition('/')[0]}/")
-        if parsed is not None and "/" in name and not how.get("across"):
-            found = await self.ask(parsed.pipeline, questions.LINEAGE, ask="find", name=name)
+        pipeline = pipeline_in(name)
+        if pipeline is not None and not how.get("across"):
+            found = await self.ask(pipeline, questions.LINEAGE, ask="find", name=name)
             if found["reading"] == 0:
-                numbers = [self._directory.partition_of(parsed.pipeline)]
+                numbers = [self._directory.partition_of(pipeline)]
         bounds = _ACROSS if how.get("across") else _WITHIN
         return await self._asker.ask_peers(
             numbers, questions.LINEAGE, lambda peers: lineage_over(peers, name, **how, **bounds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from stream_app.provenance.names import NOT_FOUND, Candidates, Target, ambiguous, unknown
+from stream_app.provenance.names import NOT_FOUND, Candidates, Target, all_candidates, ambiguous, unknown
 from stream_app.provenance.peers.answering import NAME_MAX
 from stream_app.provenance.peers.entities import read_target
 from stream_app.provenance.peers.errors import MovedError
@@ -33,17 +33,15 @@ async def find_over(peers: Peers, name: str) -> Target:
     if len(name) <= NAME_MAX and _is_utf8(name):  # otherwise it names nothing
         answers = await peers.ask(peers.everyone({"ask": "find", "name": name}))
         found = [(peer, *_read(answer)) for peer, answer in answers]
-    reading = min(each.reading for _, each, _ in found) if found else NOT_FOUND
-    if reading == NOT_FOUND:
+    everywhere = all_candidates(each for _, each, _ in found)
+    if not everywhere.number:
         raise unknown(name, await _similar(peers, name))
-    having = [each for each in found if each[1].reading == reading]
-    targets = sorted((target for _, each, _ in having for target in each.targets), key=_place)
-    for one, other in pairwise(targets):
+    for one, other in pairwise(everywhere.targets):
         if one == other:
             raise MovedError(f"pipeline {one.pipeline} moves from one process to another")
-    [(peer, _, only), *others] = having
+    [(peer, _, only), *others] = [each for each in found if each[1].reading == everywhere.reading]
     if only is None or others:
-        raise ambiguous(name, Candidates(reading, sum(each.number for _, each, _ in having), targets))
+        raise ambiguous(name, everywhere)
     peers.owns(peer, only.pipeline)
     return only
 
@@ -67,11 +65,6 @@ async def _similar(peers: Peers, name: str) -> Similar:
         for _, answer in await peers.ask(peers.everyone({"ask": "similar", "name": wanted}))
     ]
     return merged(wanted, found)
-
-
-def _place(target: Target) -> tuple[str, str, str, str]:
-    """The order of targets, some of which may be versions."""
-    return target.kind, target.pipeline, target.id, target.writer or ""
 
 
 def _is_utf8(name: str) -> bool:
