@@ -22,7 +22,7 @@ IMPURE_CALLS = {"open", "print", "input", "id", "hash"}
 LAYERS = (
     ("errors", "extras", "times", "runtime", "client", "owners", "found"),
     ("core",),
-    ("wire", "metrics", "simulator", "sources", "provenance"),
+    ("wire", "metrics", "simulator", "sources", "provenance", "acting"),
     ("follow", "analysis", "alerts", "figures", "options"),
     ("service", "kafka", "replay"),
     ("report", "web", "sidecar"),

@@ -183,11 +183,11 @@ class _Names:
         return sum(len(graphlets) for pipelines in self._of.values() for graphlets in pipelines.values())
 
 
-def deciding(verdicts: list[VerdictRecord], trainer: str | None) -> VerdictRecord | None:
-    """The verdict that decides whether a run stops; None while there is none.
+def deciding(verdicts: list[VerdictRecord], trainer: str | None) -> list[VerdictRecord]:
+    """The verdicts that decide whether a run stops, of which the last is the latest.
 
     For a trainer its own verdict decides, or that of its run while it has none. A run stops only if all of its trainers
-    are flagged, or the run itself while it has none, so a verdict that lets one of them continue decides.
+    are flagged, or the run itself while it has none, so a verdict that lets one of them continue decides alone.
 
     Parameters
     ----------
@@ -195,6 +195,11 @@ def deciding(verdicts: list[VerdictRecord], trainer: str | None) -> VerdictRecor
         Those on the run and its trainers, in the order in which they were issued.
     trainer
         The trainer that may stop; None: the whole run.
+
+    Returns
+    -------
+    list
+        One that lets it continue, or all of those that flag it; none while there is none.
     """
     on_run = [verdict for verdict in verdicts if verdict["trainer"] is None]
     on_trainers = [verdict for verdict in verdicts if verdict["trainer"] is not None]
@@ -202,4 +207,4 @@ def deciding(verdicts: list[VerdictRecord], trainer: str | None) -> VerdictRecor
         on_trainers = [verdict for verdict in on_trainers if verdict["trainer"] == trainer]
     candidates = on_trainers or on_run
     continuing = [verdict for verdict in candidates if verdict["decision"] != PRUNE]
-    return next(reversed(continuing or candidates), None)
+    return continuing[-1:] or candidates

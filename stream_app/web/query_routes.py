@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from stream_app.acting.gate import Gate
 from stream_app.core.ids import graphlet_id
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
 from stream_app.service.answers import Answers
@@ -18,6 +19,10 @@ from stream_app.wire import graphlet_to_dict, outcome_of
 #: Verdicts in one response, by default and at most.
 LIMIT, LIMIT_MAX = 100, 1_000
 _DECISIONS = (CONTINUE, WARN, PRUNE)
+#: Whether a run should stop of which nothing is known.
+NOT_KNOWN: Mapping[str, Any] = {
+    "known": False, "decision": None, "p_push": None, "why": [], "prune": False, "why_not": None, "verdict": None,
+}  # fmt: skip
 
 
 class QueryRoutes:
@@ -27,10 +32,13 @@ class QueryRoutes:
     ----------
     answers
         Answers the questions.
+    gate
+        Decides whether a flagged run may be stopped now; None: one with a kill switch that is on.
     """
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, gate: Gate | None = None) -> None:
         self._answers = answers
+        self._gate = gate or Gate()
 
     def routes(self) -> list[web.RouteDef]:
         """The routes. The id of a graphlet contains slashes; that of its trainer alone will do if it is unique."""
@@ -118,29 +126,37 @@ class QueryRoutes:
         empty = [name for name, value in query.items() if not value]
         if empty:
             raise ProblemError(400, f"{empty[0]}: expected a text that is not empty")
-        found = await self._deciding(query.get("run"), query.get("pipeline"), query.get("execution"))
-        if found is None:
-            return _json({"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None})
+        verdicts = await self._deciding(query.get("run"), query.get("pipeline"), query.get("execution"))
+        if not verdicts:
+            return _json(NOT_KNOWN)
+        found = verdicts[-1]
+        is_flagged = found["decision"] == PRUNE
+        enforces = all(map(self._answers.enforces, verdicts))
+        refusal = self._gate.refusal(verdicts, enforces) if is_flagged else None
         return _json(
             {
                 "known": True,
                 "decision": found["decision"],
                 "p_push": found["p_push"],
                 "why": found["reasons"],
-                "prune": found["decision"] == PRUNE and self._answers.enforces(found),
+                "prune": is_flagged and refusal is None,
+                "why_not": refusal.to_dict() if refusal is not None else None,
                 "verdict": found["id"],
             }
         )
 
-    async def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> VerdictRecord | None:
-        """The verdict that decides; raises ProblemError for an ambiguous query."""
+    async def _deciding(self, run: str | None, pipeline: str | None, execution: str | None) -> list[VerdictRecord]:
+        """The verdicts that decide; raises ProblemError for an ambiguous query."""
         index = self._answers.verdicts
         if run is None:
             if execution is None:
                 raise ProblemError(400, "run: missing; expected run, or execution")
             if pipeline is not None:
-                return index.get(graphlet_id(pipeline, execution))
-            return index.get(_of_trainer(execution, await self._answers.pipelines_of_trainer(execution)))
+                name = graphlet_id(pipeline, execution)
+            else:
+                name = _of_trainer(execution, await self._answers.pipelines_of_trainer(execution))
+            found = index.get(name)
+            return [found] if found is not None else []
         verdicts = index.of_run(run, pipeline)
         # A trainer without a run may know no other id than its own.
         alone = [verdict for verdict in index.of_trainer(run, pipeline) if verdict["run"] is None]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.alerts.calendar import digest_end_ms, due_ms, moment_ms, quiet_end_ms
+from stream_app.acting.hours import moment_ms
+from stream_app.alerts.calendar import digest_end_ms, due_ms, quiet_end_ms
 from stream_app.alerts.subscriptions import Delivery, QuietHours
 
 MINUTE = 60_000

@@ -15,14 +15,15 @@ from stream_app.service.settings import EmbeddedSettings
 from tests.web.served import Service, embedded_service, relayed_service, verdict_record
 from tests.web.test_http import applied
 
-UNKNOWN = {"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None}
+UNKNOWN = {"known": False, "decision": None, "p_push": None, "why": [], "prune": False, "why_not": None,
+           "verdict": None}  # fmt: skip
 
 
 def answer(decision: str, verdict: str, prune: bool) -> dict[str, Any]:
     """The whole answer where a verdict decides."""
     return {
         "known": True, "decision": decision, "p_push": 0.25, "why": ["no push for long"],
-        "prune": prune, "verdict": verdict,
+        "prune": prune, "why_not": None, "verdict": verdict,
     }  # fmt: skip
 
 
@@ -142,7 +143,10 @@ def test_an_embedded_detector_stops_a_run_only_in_enforce(tmp_path: Path) -> Non
         with embedded_service(tmp_path / mode, settings) as service:
             service.verdicts.add(verdict_record("prune", "r"))
 
-            assert asked(service, "pipeline=p&run=r") == answer("prune", "p/run:r#1", prune)
+            found = asked(service, "pipeline=p&run=r")
+            why_not = found.pop("why_not")
+            assert {**found, "why_not": None} == answer("prune", "p/run:r#1", prune)
+            assert why_not == (None if prune else {"reason": "observe", "detail": "flags are not enforced"})
 
 
 def test_beside_workers_the_policy_of_the_verdict_counts() -> None:
@@ -151,7 +155,8 @@ def test_beside_workers_the_policy_of_the_verdict_counts() -> None:
         service.verdicts.add(verdict_record("prune", "a", mode="observe"))
         service.verdicts.add(verdict_record("prune", "b", mode="enforce"))
 
-        assert asked(service, "pipeline=p&run=a") == answer("prune", "p/run:a#1", False)
+        why_not = {"reason": "observe", "detail": "its flag was raised in the mode observe"}
+        assert asked(service, "pipeline=p&run=a") == answer("prune", "p/run:a#1", False) | {"why_not": why_not}
         assert asked(service, "pipeline=p&run=b") == answer("prune", "p/run:b#1", True)
 
 
@@ -171,3 +176,23 @@ def test_a_run_of_two_pipelines_is_ambiguous_before_both_have_a_verdict(tmp_path
         assert service.get("/v1/should-prune?run=r").status == 409
         assert asked(service, "run=r&pipeline=p")["prune"] is True
         assert asked(service, "run=r&pipeline=q") == UNKNOWN
+
+
+def test_the_ladder_of_each_flagged_training_must_allow_a_stop(service: Service) -> None:
+    """Their verdicts say from when; an earlier release's say nothing, and nothing is waited for."""
+    act = {"last": "act", "warn_again": None, "stop_from": "2026-03-01T00:00:00.000Z", "exempt_hours": ""}
+    service.verdicts.add(verdict_record("prune", "r", "first"))
+    service.verdicts.add(verdict_record("prune", "r", "second") | {"ladder": act})
+    assert asked(service, "pipeline=p&run=r")["prune"] is True
+
+    service.verdicts.add(verdict_record("prune", "r", "first") | {"ladder": {**act, "last": "warn", "stop_from": None}})
+    found = asked(service, "pipeline=p&run=r")
+    assert (found["prune"], found["why_not"]["reason"]) == (False, "warned_only")
+    assert asked(service, "pipeline=p&run=r&execution=second")["prune"] is True
+
+    service.verdicts.add(
+        verdict_record("prune", "r", "first") | {"ladder": {**act, "stop_from": "2126-03-01T00:00:00Z"}}
+    )
+    found = asked(service, "pipeline=p&run=r")
+    assert (found["prune"], found["why_not"]["reason"]) == (False, "too_early")
+    assert asked(service, "pipeline=p&execution=first")["prune"] is False
