@@ -106,6 +106,7 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
         "revision": verdict.revision,
         "time": time_to_text(verdict.time_ms),
         "job": verdict.job,
+        "ladder": _ladder_to_dict(verdict),
     }
 
 
@@ -332,6 +333,17 @@ def _artifact_to_dict(artifact: ArtifactRef) -> dict[str, Any]:
     if artifact.properties:
         native["properties"] = artifact.properties
     return native
+
+
+def _ladder_to_dict(verdict: Verdict) -> dict[str, Any] | None:
+    if not verdict.ladder:
+        return None
+    return {
+        "last": verdict.ladder,
+        "warn_again": time_to_text(verdict.warn_again_ms) if verdict.warn_again_ms is not None else None,
+        "stop_from": time_to_text(verdict.stop_ms) if verdict.stop_ms is not None else None,
+        "exempt_hours": verdict.exempt_hours,
+    }
 
 
 def _stage_to_dict(stage: StageRecord) -> dict[str, Any]:

@@ -31,7 +31,7 @@ LAYERS = (
 )
 #: The same within the core.
 CORE_LAYERS = (
-    ("events", "outputs", "operators", "properties", "ids", "units"),
+    ("events", "outputs", "operators", "properties", "ids", "units", "ladder", "acts"),
     ("state",),
     ("graphlets",),
     ("features", "outcomes"),

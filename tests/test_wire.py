@@ -16,6 +16,7 @@ from stream_app.alerts.records import cloud_event, record_from_dict
 from stream_app.alerts.sinks.webhook import event_of
 from stream_app.core.events import STATES, ArtifactRef, Event
 from stream_app.core.ids import graphlet_id, run_graphlet_id
+from stream_app.core.ladder import Step
 from stream_app.core.operators import GROUPS
 from stream_app.core.outputs import (
     NOT_PUSHED,
@@ -170,7 +171,8 @@ def test_a_verdict_fits_its_schema(verdict: Verdict) -> None:
 
     validator("verdict").validate(document)
     # Owner and labels are for flag records.
-    names = _names(Verdict, {"time_ms": "time", "mode": "policy", "budget": "policy"}) - {"owner", "labels"}
+    ladder = dict.fromkeys(("ladder", "warn_again_ms", "stop_ms", "exempt_hours"), "ladder")
+    names = _names(Verdict, {"time_ms": "time", "mode": "policy", "budget": "policy", **ladder}) - {"owner", "labels"}
     assert {"version", "id"} | names == set(document)
     assert f"{verdict.graphlet}#{verdict.revision}" == document["id"]
 
@@ -228,6 +230,8 @@ FLAGGED = st.builds(
     graphlet=NAMES, trainer=MAYBE, job=MAYBE, stage=st.sampled_from(STAGES), p_push=CHANCES,
     threshold=st.none() | FINITE, score=FINITE, model=NAMES, cost=COSTS, cost_left=COSTS,
     reasons=st.lists(st.builds(Reason, NAMES, FINITE, FINITE), max_size=2).map(tuple), verdict=NAMES,
+    ladder=st.sampled_from(Step).map(str), warn_again_ms=st.none() | TIMES, stop_ms=st.none() | TIMES,
+    exempt_hours=NAMES,
 )  # fmt: skip
 FLAGS = st.builds(
     FlagRecord,
@@ -249,7 +253,7 @@ def test_a_flag_record_is_a_cloud_event_and_comes_back_as_it_went(record: FlagRe
     assert record_from_dict(data) == record
     names = _names(FlagRecord, {"raised_ms": "raised", "time_ms": "time", "mode": "policy", "budget": "policy"})
     assert names <= set(document["data"])
-    assert names | {"id", "p_push", "cost", "cost_left"} == set(document["data"])
+    assert names | {"id", "p_push", "cost", "cost_left", "ladder"} == set(document["data"])
 
 
 @given(st.lists(FLAGS, min_size=2, max_size=4))

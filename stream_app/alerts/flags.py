@@ -6,15 +6,19 @@ any run has a flag of its own. A flag changes by records, whose revision rises; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from stream_app.core.ids import run_graphlet_id, verdict_id
+from stream_app.core.ladder import Step
 from stream_app.core.outputs import Reason, Verdict
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
+
+#: The steps of the ladder in order; "" where it is not known.
+_STEPS = ("", *map(str, Step))
 
 
 class Change(StrEnum):
@@ -50,6 +54,8 @@ class FlaggedGraphlet:
         The features that moved `p_push` most.
     verdict
         The id of the verdict.
+    ladder, warn_again_ms, stop_ms, exempt_hours
+        As of the verdict.
     """
 
     graphlet: str
@@ -64,6 +70,10 @@ class FlaggedGraphlet:
     cost_left: float
     reasons: tuple[Reason, ...]
     verdict: str
+    ladder: str = ""
+    warn_again_ms: int | None = None
+    stop_ms: int | None = None
+    exempt_hours: str = ""
 
     @classmethod
     def of(cls, verdict: Verdict) -> FlaggedGraphlet:
@@ -81,6 +91,10 @@ class FlaggedGraphlet:
             cost_left=verdict.cost_left,
             reasons=tuple(verdict.reasons),
             verdict=verdict.id,
+            ladder=verdict.ladder,
+            warn_again_ms=verdict.warn_again_ms,
+            stop_ms=verdict.stop_ms,
+            exempt_hours=verdict.exempt_hours,
         )
 
 
@@ -160,6 +174,26 @@ class FlagRecord:
         return sum(each.cost_left for each in self.graphlets)
 
     @property
+    def ladder(self) -> str:
+        """The last step of the ladder, of several graphlets the first in order; "" where it is not known."""
+        return min((each.ladder for each in self.graphlets), key=_STEPS.index, default="")
+
+    @property
+    def warn_again_ms(self) -> int | None:
+        """When the owner is warned again, of several graphlets the latest time; None: there is no second warning."""
+        return _latest(each.warn_again_ms for each in self.graphlets)
+
+    @property
+    def stop_ms(self) -> int | None:
+        """From when the run may be stopped: once all of its flagged graphlets may be; None: never."""
+        return _latest(each.stop_ms for each in self.graphlets)
+
+    @property
+    def exempt_hours(self) -> str:
+        """The hours in which the run is not stopped, as of the first graphlet that has any."""
+        return next((each.exempt_hours for each in self.graphlets if each.exempt_hours), "")
+
+    @property
     def is_end(self) -> bool:
         """Whether the flag is not open any more."""
         return self.change in (Change.WITHDRAWN, Change.RESOLVED)
@@ -201,6 +235,7 @@ def flag_to_dict(record: FlagRecord) -> dict[str, Any]:
         "p_push": record.p_push,
         "cost": record.cost,
         "cost_left": record.cost_left,
+        "ladder": _ladder_to_dict(record),
         "policy": {"mode": record.mode, "budget": record.budget},
         "raised": time_to_text(record.raised_ms),
         "time": time_to_text(record.time_ms),
@@ -288,7 +323,40 @@ def graphlet_to_dict(each: FlaggedGraphlet) -> dict[str, Any]:
             {"feature": reason.feature, "value": reason.value, "effect": reason.effect} for reason in each.reasons
         ],
         "verdict": each.verdict,
+        "ladder": _ladder_to_dict(each),
     }
+
+
+def _latest(times: Iterable[int | None]) -> int | None:
+    """The latest time; None where one of them never comes, or there are none."""
+    found = list(times)
+    known = [each for each in found if each is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _ladder_to_dict(flagged: FlaggedGraphlet | FlagRecord) -> dict[str, Any] | None:
+    if not flagged.ladder:
+        return None
+    return {
+        "last": flagged.ladder,
+        "warn_again": time_to_text(flagged.warn_again_ms) if flagged.warn_again_ms is not None else None,
+        "stop_from": time_to_text(flagged.stop_ms) if flagged.stop_ms is not None else None,
+        "exempt_hours": flagged.exempt_hours,
+    }
+
+
+def _ladder_from_dict(data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields of a ladder; of one that is not known nothing may be stopped."""
+    if data is None:
+        return {}
+    last = str(data["last"])
+    times = {
+        name: text_to_time(data[key]) if data[key] is not None else None
+        for name, key in (("warn_again_ms", "warn_again"), ("stop_ms", "stop_from"))
+    }
+    if last not in _STEPS:
+        return {"ladder": str(Step.OBSERVE)}
+    return {"ladder": last, **times, "exempt_hours": str(data["exempt_hours"])}
 
 
 def graphlet_from_dict(data: Mapping[str, Any]) -> FlaggedGraphlet:
@@ -298,4 +366,5 @@ def graphlet_from_dict(data: Mapping[str, Any]) -> FlaggedGraphlet:
         **{name: data[name] for name in names},
         reasons=tuple(Reason(each["feature"], each["value"], each["effect"]) for each in data["reasons"]),
         verdict=data["verdict"],
+        **_ladder_from_dict(data.get("ladder")),
     )

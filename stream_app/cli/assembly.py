@@ -142,7 +142,12 @@ def settings_of(options: Options) -> Settings:
     chosen, owners = options.detector, read_owners(options.owners)
     return Settings(
         operators=operators_of(options),
-        policy=Policy(mode=chosen.mode, budget=chosen.budget, salt=chosen.salt),
+        policy=Policy(
+            mode=chosen.mode,
+            budget=chosen.budget,
+            salt=chosen.salt,
+            ladders=tuple(each.rule() for each in chosen.ladders),
+        ),
         horizon_ms=chosen.horizon_days * DAY_MS,
         retention_ms=chosen.retention_days * DAY_MS,
         lateness_ms=chosen.lateness_days * DAY_MS,

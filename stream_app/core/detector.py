@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from stream_app.core.acts import is_act, only_words
 from stream_app.core.decisions import stages
-from stream_app.core.decisions.verdicts import address, predict
+from stream_app.core.decisions.revising import revise
+from stream_app.core.decisions.verdicts import predict
 from stream_app.core.events import Event
 from stream_app.core.graphlets.description import describe
 from stream_app.core.graphlets.updating import apply
@@ -93,6 +95,8 @@ class Detector:
             The verdicts, examples and closed graphlets that follow from the event, in order.
         """
         pipeline = self._pipeline(event.pipeline)
+        if is_act(event):
+            return self._act(pipeline, event)
         logged_ms = event.time_ms if log_ms is None else log_ms
         before_ms = pipeline.clock.now_ms
         clock_ms = pipeline.clock.record_event(event.time_ms, logged_ms, event.execution_id, self.settings.leap_ms)
@@ -115,6 +119,18 @@ class Detector:
             error.add_note(failure_note(pipeline, event))
             raise
         return outputs
+
+    def _act(self, pipeline: Pipeline, event: Event) -> list[Output]:
+        """Applies an act of a person. It moves no clock: it says nothing about how far the pipeline's events are."""
+        if self.keep_rows:
+            self._touched[pipeline] = None
+        if event.time_ms < pipeline.clock.cutoff_ms and event.execution_id not in pipeline.executions:
+            self.dropped += 1
+            return []
+        act, changed_facts = apply(pipeline, only_words(event), self.settings.operators)
+        if not changed_facts or self.learner is None:
+            return []
+        return list(revise(pipeline, act, self.settings.policy, self.settings.owner_of, event.time_ms))
 
     def follow(self, follower: Follower) -> None:
         """Has a follower called from now on.
@@ -226,8 +242,17 @@ class Detector:
             if execution is not None:
                 for stage in stages.reached(pipeline, execution):
                     now_ms = event_ms if 0 <= pipeline.clock.now_ms - event_ms <= LAG_MS else pipeline.clock.now_ms
-                    verdict = predict(pipeline, stage, self.learner, settings.policy, settings.operators, now_ms)
-                    outputs.append(address(verdict, pipeline, stage.subject, settings.owner_of))
+                    outputs.append(
+                        predict(
+                            pipeline,
+                            stage,
+                            self.learner,
+                            settings.policy,
+                            settings.operators,
+                            now_ms,
+                            settings.owner_of,
+                        )
+                    )
                     if isinstance(stage.subject, Run):
                         labels.schedule_check(pipeline, stage.subject, settings.limits)
                 labels.advance_check(pipeline, execution, settings.limits)

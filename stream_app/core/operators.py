@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 INGEST, ANALYSIS, PREPROCESS, TUNE, TRAIN = "ingest", "analysis", "preprocess", "tune", "train"
 VALIDATE, DEPLOY, RUN, CUSTOM = "validate", "deploy", "run", "custom"
 GROUPS = (INGEST, ANALYSIS, PREPROCESS, TUNE, TRAIN, VALIDATE, DEPLOY, RUN, CUSTOM)
+#: The group of acts of people (`core.acts`). They are no operators of a pipeline, and no type is mapped to this group.
+ACT = "act"
 
 #: TFX components and the system types of ML Metadata. A Tuner is not a trainer: as one it would end the up set of the
 #: trainer that follows it.

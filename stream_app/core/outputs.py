@@ -127,6 +127,14 @@ class Verdict:
         The owner of the run; "" when it is not known, or nothing is flagged.
     labels
         Texts among the properties of the run and the trainer; empty when nothing is flagged.
+    ladder
+        The last step of the ladder that the flag climbs; "" when nothing is flagged.
+    warn_again_ms
+        Event time at which the owner is warned again; None: no second warning, or nothing is flagged.
+    stop_ms
+        Event time from which the run may be stopped; None: never, as always outside of `enforce`.
+    exempt_hours
+        Hours in which no run is stopped, as of `stream_app.core.ladder.Ladder`.
     """
 
     graphlet: str
@@ -155,6 +163,10 @@ class Verdict:
     job: str | None = None
     owner: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    ladder: str = ""
+    warn_again_ms: int | None = None
+    stop_ms: int | None = None
+    exempt_hours: str = ""
 
     @property
     def id(self) -> str:

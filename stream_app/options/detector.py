@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from stream_app.core.ladder import Ladder, LadderRule, Step
+from stream_app.core.units import HOUR_MS
 from stream_app.options.values import FROZEN, TABLE, Group, Share
 
 #: The share of would-be pushes that may be flagged, by mode.
@@ -21,6 +23,34 @@ class OperatorOptions(BaseModel):
     groups: Annotated[dict[str, Group], *TABLE] = Field(default_factory=dict)
     #: Execution type to its number of nodes, for executions whose sender reports no cost.
     nodes: Annotated[dict[str, Annotated[float, Field(gt=0)]], *TABLE] = Field(default_factory=dict)
+
+
+class LadderOptions(BaseModel):
+    """What a flag of some runs leads to; see `stream_app.core.ladder`."""
+
+    model_config = FROZEN
+
+    #: Conditions with wildcards; all that are given must hold.
+    pipeline: str = Field(default="*", min_length=1)
+    owner: str = Field(default="*", min_length=1)
+    labels: dict[str, str] = Field(default_factory=dict)
+    #: The last step, and hours between two steps.
+    last: Literal["observe", "warn", "warn_twice", "act"] = "act"
+    between_hours: float = Field(default=0.0, ge=0, le=720)
+    #: Conditions such as `tier=prod*`, and hours such as `22:00-06:00 Europe/Berlin`, for which no run is stopped.
+    exempt_labels: tuple[str, ...] = ()
+    exempt_hours: str = ""
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> LadderOptions:
+        self.rule()
+        return self
+
+    def rule(self) -> LadderRule:
+        """The rule."""
+        between_ms = round(self.between_hours * HOUR_MS)
+        ladder = Ladder(Step(self.last), between_ms, self.exempt_labels, self.exempt_hours)
+        return LadderRule(ladder, self.pipeline, self.owner, self.labels)
 
 
 class DetectorOptions(BaseModel):
@@ -41,6 +71,9 @@ class DetectorOptions(BaseModel):
     lost_hours: float = Field(default=6.0, gt=0, le=8760)
     #: Days after a trainer's start at which a graphlet without an outcome has expired.
     horizon_days: int = Field(default=14, ge=1, le=365)
+
+    #: What flags lead to; the first rule that holds for a run.
+    ladders: Annotated[tuple[LadderOptions, ...], *TABLE] = ()
 
     @model_validator(mode="after")
     def _check_horizon(self) -> DetectorOptions:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from stream_app.core.events import CACHED, COMPLETE, FAILED
-from stream_app.core.operators import RUN, Operators
+from stream_app.core.operators import ACT, RUN, Operators
 from stream_app.core.outputs import OPEN, Verdict
 from stream_app.core.state.entities import Execution, Run
 from stream_app.core.state.pipeline import Pipeline
@@ -146,7 +146,7 @@ def spans_of(pipeline: Pipeline, verdicts: Mapping[str, Sequence[Verdict]], oper
         if run.executions:
             yield _of_run(pipeline, run, verdicts.get(run.graphlet_id(pipeline.name), ()))
     for execution in sorted(pipeline.executions.values(), key=Execution.sort_key):
-        if not _is_run(execution):
+        if execution.group != ACT and not _is_run(execution):
             graphlet = execution.graphlet.id if execution.graphlet is not None else ""
             yield _of_execution(pipeline, execution, verdicts.get(graphlet, ()), operators)
 

@@ -19,6 +19,7 @@ from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent
 from stream_app.service.event_log import Accepted
 from stream_app.sources import NATIVE, NOTHING, OPENLINEAGE, Decode, Redaction, Sources
+from stream_app.sources.acts import no_act
 from stream_app.sources.strict_json import check_structure, parse_batch
 from stream_app.web.bodies import JSON, Bodies
 from stream_app.web.intake import Intake, store
@@ -145,7 +146,7 @@ class EventRoutes:
         return accepted, faults
 
     def _decoded(self, message: bytes) -> Accepted:
-        event = self._decode(message, time.time_ns() // 1_000_000 + DAY_MS)
+        event = no_act(self._decode(message, time.time_ns() // 1_000_000 + DAY_MS))
         if self._redaction and event is not None:
             return Accepted(orjson.dumps(event_to_dict(event)), event, NATIVE)
         return Accepted(message, event, self._format)

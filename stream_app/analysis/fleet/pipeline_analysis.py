@@ -34,7 +34,7 @@ from stream_app.analysis.fleet.places import (
 from stream_app.analysis.fleet.shares import Shares
 from stream_app.analysis.fleet.works import Works
 from stream_app.analysis.rates import text_of, week_of_time
-from stream_app.core.operators import RUN
+from stream_app.core.operators import ACT, RUN
 from stream_app.core.state.entities import Execution, Graphlet
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.work_list import Changed
@@ -194,6 +194,8 @@ class PipelineAnalysis:
             self._shares.put(execution, known)
 
     def _take_execution(self, execution: Execution) -> None:
+        if execution.group == ACT:  # of a person, not of the pipeline
+            return
         if self.first_ms is None or execution.first_ms < self.first_ms:
             self.first_ms = execution.first_ms
         if self.last_ms is None or execution.last_ms > self.last_ms:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from stream_app.core.events import CACHED, COMPLETE, Scalar
 from stream_app.core.features.extraction import warm_start
-from stream_app.core.operators import ANALYSIS, DEPLOY, PREPROCESS, RUN, TRAIN, TUNE, VALIDATE
+from stream_app.core.operators import ACT, ANALYSIS, DEPLOY, PREPROCESS, RUN, TRAIN, TUNE, VALIDATE
 from stream_app.core.properties import LABEL_UNKNOWN, PRUNED_BY, SKIPPED_TASKS
 from stream_app.core.state.entities import Artifact, Execution, Version
 from stream_app.core.state.pipeline import Pipeline
@@ -153,7 +153,7 @@ def work_of(pipeline: Pipeline, execution: Execution, node_ms: int, micros: int 
     Work or None
         None for an execution that did no work of its own: it ended CACHED, or it is a run.
     """
-    if execution.group == RUN or execution.end_state == CACHED:
+    if execution.group in (RUN, ACT) or execution.end_state == CACHED:
         return None
     inputs, spans, unknown, reads_cache = _inputs(pipeline, execution)
     code = execution.value_of(_CODE_VERSION)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream_app.core.ladder import LadderRule
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN, Guard, Withdrawal
 from stream_app.core.state.history import HISTORY_LENGTH, History
@@ -45,12 +47,15 @@ class Policy:
         counts valid.
     salt
         Salt of the hash that draws the holdout; another salt draws other runs.
+    ladders
+        What flags lead to; the first rule that holds for a run.
     """
 
     mode: str = OBSERVE
     budget: float = 0.05
     budgets: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
     salt: str = ""
+    ladders: tuple[LadderRule, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "budgets", tuple(dict.fromkeys((*self.budgets, self.budget))))
@@ -125,6 +130,8 @@ class Question:
     #: The run, or the trainer that is in no run, for which the holdout is drawn.
     subject: str
     now_ms: int
+    #: Whether a flagged run would be stopped; it is asked only where the stage is flagged.
+    may_act: Callable[[], bool] = lambda: True
 
 
 def decide(policy: Policy, learner: Learner, history: History, question: Question) -> Decision:
@@ -146,7 +153,7 @@ def decide(policy: Policy, learner: Learner, history: History, question: Questio
     withdrawn = why_withdrawn(learner, policy, question, threshold) if question.was_flagged else None
     if policy.active in flagged or (question.was_flagged and withdrawn is None):
         decision.decision = PRUNE
-        if policy.mode == ENFORCE:
+        if policy.mode == ENFORCE and question.may_act():  # nothing is held out where nothing is stopped
             hold_out(decision, policy, question)
     elif question.was_flagged:
         decision.withdrawn = withdrawn

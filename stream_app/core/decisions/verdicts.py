@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from array import array
 
+from stream_app.core.decisions.climbing import address, ladder
 from stream_app.core.decisions.policy import Decision, Policy, Question, decide, guard, score_of
 from stream_app.core.decisions.stages import Reached
 from stream_app.core.features import extraction
-from stream_app.core.features.ownership import OwnerOf, find_owner, labels_of
+from stream_app.core.features.ownership import OwnerOf, job_of
+from stream_app.core.ladder import Step
 from stream_app.core.learning.feature_space import BASELINE
 from stream_app.core.learning.learner import Learner
 from stream_app.core.learning.model import Prediction
 from stream_app.core.operators import Operators
 from stream_app.core.outputs import PRUNE, Reason, Verdict
-from stream_app.core.properties import JOB, is_true
-from stream_app.core.state.entities import Execution, Run, Subject
+from stream_app.core.properties import is_true
+from stream_app.core.state.acts_on import word_on
+from stream_app.core.state.entities import Run, Subject
 from stream_app.core.state.history import STARTED_MAX, History, Snapshot
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import StagePrediction
@@ -24,8 +27,9 @@ REASONS = 3
 
 
 def predict(
-    pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int
-) -> Verdict:
+    pipeline: Pipeline, reached: Reached, learner: Learner, policy: Policy, operators: Operators, now_ms: int,
+    owner_of: OwnerOf | None = None,
+) -> Verdict:  # fmt: skip
     """Predicts a stage, freezes what was known and predicted, and makes the verdict.
 
     Parameters
@@ -43,6 +47,8 @@ def predict(
     now_ms
         The time of the prediction in ms since 1970 UTC: the event's time, or the pipeline's clock where the event came
         late. Everything that had happened by then is known and used.
+    owner_of
+        Finds the owner of a run whose executions report none.
 
     Returns
     -------
@@ -57,74 +63,81 @@ def predict(
     cost_left = history.costs[stage].mean if stage in history.costs else 0.0
     score = score_of(prediction.p, cost_left)
     run, trainer = pipeline.run_of(subject), subject.trainer
-    guarded = guard(history, now_ms, is_kept(subject, run), now.cost, cost_left)
+    guarded = guard(history, now_ms, is_kept(pipeline, subject, run), now.cost, cost_left)
     inherited = run.predictions if run is not None and trainer is not None else None
     predictions = subject.predict(inherited, pipeline.changes)
-    question = Question(stage, score, guarded, predictions.decision == PRUNE, pipeline.name, now.subject, now_ms)
+    question = Question(
+        stage, score, guarded, predictions.decision == PRUNE, pipeline.name, now.subject, now_ms,
+        lambda: ladder(pipeline, subject, policy, owner_of).last is Step.ACT,
+    )  # fmt: skip
     decision = decide(policy, learner, history, question)
     record_start(history, now)
     stage_prediction = freeze(reached, found, prediction, baseline, score, now, cost_left, decision, policy)
     predictions.add(stage_prediction, decision.flagged)
     values = {**found, BASELINE: baseline}
+    reasons = [Reason(name, values.get(name), effect) for name, effect in prediction.reasons(REASONS)]
+    verdict = verdict_of(pipeline, subject, stage_prediction, decision, policy, learner.version, reasons, now_ms)
+    return address(verdict, pipeline, subject, policy, owner_of)
+
+
+def verdict_of(
+    pipeline: Pipeline, subject: Subject, stage: StagePrediction, decision: Decision, policy: Policy, model: str,
+    reasons: list[Reason], time_ms: int,
+) -> Verdict:  # fmt: skip
+    """The verdict on a subject with what was predicted at a stage.
+
+    Parameters
+    ----------
+    pipeline, subject
+        The subject and its pipeline.
+    stage
+        The stage, frozen.
+    decision
+        What is decided now.
+    policy
+        Its mode and budget.
+    model, reasons, time_ms
+        As of the verdict.
+
+    Returns
+    -------
+    Verdict
+        With the revision that the subject's predictions have.
+    """
+    trainer, predictions = subject.trainer, subject.predictions
+    assert predictions is not None
     return Verdict(
         graphlet=subject.graphlet_id(pipeline.name),
         pipeline=pipeline.name,
         run=subject.run_id,
         trainer=trainer.id if trainer is not None else None,
-        stage=stage,
-        validator=reached.validator,
-        p_push=prediction.p,
+        stage=stage.stage,
+        validator=stage.validator,
+        p_push=stage.p,
         decision=decision.decision,
         threshold=decision.threshold,
-        score=score,
-        cost=now.cost,
-        cost_left=cost_left,
-        reasons=[Reason(name, values.get(name), effect) for name, effect in prediction.reasons(REASONS)],
+        score=stage.score,
+        cost=stage.cost,
+        cost_left=stage.cost_left,
+        reasons=reasons,
         held_back=decision.held_back,
         withdrawn=decision.withdrawn,
         pushes_missing=decision.pushes_missing,
-        model=learner.version,
+        model=model,
         mode=policy.mode,
         budget=policy.budget,
         holdout=decision.holdout,
         propensity=decision.propensity,
         revision=predictions.revision,
-        time_ms=now_ms,
-        job=job_of(trainer, run),
+        time_ms=time_ms,
+        job=job_of(trainer, pipeline.run_of(subject)),
     )
 
 
-def address(verdict: Verdict, pipeline: Pipeline, subject: Subject, owner_of: OwnerOf | None) -> Verdict:
-    """Adds owner and labels to the verdict on what is flagged, by which people are told.
-
-    Parameters
-    ----------
-    verdict
-        The verdict, which is changed.
-    pipeline, subject
-        Its pipeline and its subject.
-    owner_of
-        Finds the owner of a run whose executions report none.
-
-    Returns
-    -------
-    Verdict
-        The verdict.
-    """
-    if verdict.decision == PRUNE:
-        verdict.owner = find_owner(pipeline, subject, owner_of)
-        verdict.labels = labels_of(pipeline, subject)
-    return verdict
-
-
-def job_of(trainer: Execution | None, run: Run | None) -> str | None:
-    """The name of a trainer's job; while there is no trainer, of its run's."""
-    executions = (trainer,) if trainer is not None else run.run_executions if run is not None else ()
-    return next((str(job) for each in executions if (job := each.value_of(JOB)) is not None), None)
-
-
-def is_kept(subject: Subject, run: Run | None) -> bool:
-    """Whether an execution of the subject, or of its run, is tagged `keep`."""
+def is_kept(pipeline: Pipeline, subject: Subject, run: Run | None) -> bool:
+    """Whether somebody has said that the run goes on, or an execution of the subject or of its run is tagged `keep`."""
+    if word_on(pipeline, subject):
+        return True
     own = run.run_executions if run is not None else ()
     return any(is_true(e.value_of("keep") or False) for e in (*subject.own_executions(), *own))
 

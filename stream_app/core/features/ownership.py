@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from stream_app.core.features.extraction import RESERVED, text_property
 from stream_app.core.properties import JOB, MAP_INDEX, SKIPPED_TASKS, TASK
-from stream_app.core.state.entities import Execution, Subject
+from stream_app.core.state.entities import Execution, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 
 #: Pipeline and properties -> owner, "" where it is not known.
@@ -72,3 +72,9 @@ def _executions(pipeline: Pipeline, subject: Subject) -> list[Execution]:
     own = subject.own_executions()
     further = [each for each in (run.run_executions if run is not None else ()) if each not in own]
     return sorted([*further, *own], key=Execution.sort_key) if further else own
+
+
+def job_of(trainer: Execution | None, run: Run | None) -> str | None:
+    """The name of a trainer's job; while there is no trainer, of its run's."""
+    executions = (trainer,) if trainer is not None else run.run_executions if run is not None else ()
+    return next((str(job) for each in executions if (job := each.value_of(JOB)) is not None), None)

@@ -2,12 +2,14 @@
 
 An execution that another one names as its run is a run, whatever its type: sources that know a run only as a job of its
 own send no type for it. It is then of group run, in its own run. A type with a known group holds where the execution
-reads or writes artifacts, as a training does whose trials name it as their run.
+reads or writes artifacts, as a training does whose trials name it as their run. An act is told by its id, and is in no
+run.
 """
 
 from __future__ import annotations
 
-from stream_app.core.operators import CUSTOM, RUN, Operators
+from stream_app.core.acts import is_act_id
+from stream_app.core.operators import ACT, CUSTOM, RUN, Operators
 from stream_app.core.state.entities import Execution
 from stream_app.core.state.pipeline import Pipeline
 
@@ -31,6 +33,8 @@ def role_of(pipeline: Pipeline, execution: Execution, operators: Operators) -> t
     run : str or None
         The run's id; None when it is in no run.
     """
+    if is_act_id(execution.id):
+        return ACT, None
     group = operators.group(execution.type)
     has_artifacts = bool(execution.read_ms or execution.write_ms)
     if group != RUN and (group == CUSTOM or not has_artifacts) and is_named(pipeline, execution):

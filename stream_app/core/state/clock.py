@@ -117,6 +117,8 @@ class Clock:
 
     def at_tick(self, log_ms: int) -> int:
         """The event time at a tick: the last event's time plus the log time passed since."""
+        if not self.last_event_ms:  # there were acts of people alone
+            return self.now_ms
         return self.last_event_ms + max(0, log_ms - self.last_log_ms)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Shared by all records without flags. Never changed.
 NO_FLAGS: dict[Any, Any] = {}
@@ -33,10 +33,33 @@ class StagePrediction:
     propensity: float
 
 
+class OpenFlag(NamedTuple):
+    """What the last verdict of an open flag says, for a verdict that an act revises.
+
+    Attributes
+    ----------
+    since_ms
+        Event time of the flag's first verdict.
+    threshold, model, reasons
+        As of the verdict; each reason as feature, value and effect.
+    ladder, warn_again_ms, stop_ms, exempt_hours
+        As of the verdict.
+    """
+
+    since_ms: int
+    threshold: float | None = None
+    model: str = ""
+    reasons: tuple[tuple[str, float | None, float], ...] = ()
+    ladder: str = ""
+    warn_again_ms: int | None = None
+    stop_ms: int | None = None
+    exempt_hours: str = ""
+
+
 class PredictionRecord:
     """The predicted stages of a run or a trainer, and the flags that followed."""
 
-    __slots__ = ("avoided_booked", "decision", "first_ms", "flag_ms", "propensity", "revision", "stages")
+    __slots__ = ("avoided_booked", "decision", "first_ms", "flag_ms", "open_flag", "propensity", "revision", "stages")
 
     def __init__(self) -> None:
         self.stages: tuple[StagePrediction, ...] = ()
@@ -51,6 +74,8 @@ class PredictionRecord:
         self.propensity = 1.0
         #: Whether the compute avoided by its prune is booked.
         self.avoided_booked = False
+        #: The flag that is open; None where none is.
+        self.open_flag: OpenFlag | None = None
 
     def add(self, prediction: StagePrediction, flagged: list[int]) -> None:
         """Adds a stage; `flagged` has the indices of the budgets whose policies flag it."""

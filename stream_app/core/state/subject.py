@@ -70,6 +70,7 @@ class SubjectOf(Generic[E]):
             if inherited is not None:
                 self.predictions.decision = inherited.decision
                 self.predictions.propensity = inherited.propensity
+                self.predictions.open_flag = inherited.open_flag
         return self.predictions
 
     def announce(self, kind: str, changes: Changes) -> str:

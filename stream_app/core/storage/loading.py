@@ -33,7 +33,7 @@ from stream_app.core.state.eviction import EvictionSummary
 from stream_app.core.state.history import History, Snapshot, Spread
 from stream_app.core.state.ledger import Ledger
 from stream_app.core.state.pipeline import Pipeline
-from stream_app.core.state.predictions import PredictionRecord, StagePrediction
+from stream_app.core.state.predictions import OpenFlag, PredictionRecord, StagePrediction
 from stream_app.core.storage.rows import ARTIFACT, EXECUTION, GRAPHLET, HISTORY, PIPELINE, RUN, VERSION
 from stream_app.core.storage.upgrade import Row, renamed, renamed_entries, upgrade
 from stream_app.errors import StateError
@@ -282,6 +282,9 @@ def load_predictions(row: list[Any] | None) -> PredictionRecord | None:
     record = PredictionRecord()
     record.revision, record.decision, record.first_ms, flags, record.propensity, record.avoided_booked, stages = row[:7]
     record.flag_ms = {int(policy): time_ms for policy, time_ms in flags.items()}
+    if len(row) > 7 and row[7] is not None:  # later than 0.2.0
+        flag = OpenFlag(*row[7][:8])
+        record.open_flag = flag._replace(reasons=tuple((name, value, effect) for name, value, effect in flag.reasons))
     for stage in stages:
         prediction = StagePrediction()
         for name in StagePrediction.__slots__:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stream_app.core.acts import POLICY
 from stream_app.core.graphlets.membership import clear
 from stream_app.core.graphlets.roles import count_stated
 from stream_app.core.graphlets.updating import take_out
@@ -62,6 +63,8 @@ def evict(pipeline: Pipeline, graphlets: Iterable[Graphlet]) -> None:
     # Executions of group run last: whether they stay depends on what else of their runs does.
     untouched = [execution for execution in pipeline.executions.values() if execution.touched_day < cutoff_day]
     for execution in sorted(untouched, key=lambda execution: execution.group == RUN):
+        if execution.id == POLICY:  # it holds until another one replaces it
+            continue
         if not execution.members_of and execution.graphlet is None:
             if execution.group == RUN and others_of_run(pipeline, execution):
                 continue

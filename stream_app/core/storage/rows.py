@@ -130,6 +130,7 @@ def predictions_row(predictions: PredictionRecord | None) -> list[Any] | None:
         predictions.propensity,
         predictions.avoided_booked,
         [prediction_row(prediction) for prediction in predictions.stages],
+        None if predictions.open_flag is None else list(predictions.open_flag),
     ]
 
 

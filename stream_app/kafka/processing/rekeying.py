@@ -20,6 +20,7 @@ from stream_app.kafka.records import FORMAT, Batch, Record
 from stream_app.kafka.state.outbox import Message
 from stream_app.metrics.catalogue import MALFORMED
 from stream_app.sources import NATIVE, SOURCES, Sources, detect
+from stream_app.sources.acts import no_act
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def rekeyed(record: Record, names: Names, sources: Sources = SOURCES, counts: Co
     given = next((value.decode(errors="replace") for name, value in record.headers if name == FORMAT and value), "")
     form = given if given in sources else detect(message)
     try:
-        event = sources[form](message, record.timestamp + FUTURE_MS)
+        event = no_act(sources[form](message, record.timestamp + FUTURE_MS))
         if event is None:
             return None
         native = native_message(event, message if form == NATIVE and not sources.redaction else None)
