@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from stream_app.alerts.clocks import Clocks
+from stream_app.alerts.composing import composed
 from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
@@ -301,7 +302,7 @@ class Notifier:
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
         began = self._clocks.now()
         try:
-            outgoing = self._outgoing(mailbox, message)
+            outgoing = composed(self._texts, mailbox, message)
             result = await self._sink(name).send(outgoing)
         except Exception as error:  # a defect of a sink must not stop the others
             log.exception("the sink of subscription %s failed", name)
@@ -318,11 +319,6 @@ class Notifier:
         self._dirty[name] = None
         self._reschedule(name)
         self._wake.set()
-
-    def _outgoing(self, mailbox: Mailbox, message: Message) -> Outgoing:
-        name = mailbox.subscription.id
-        text = self._texts.of(message.records, mailbox.subscription.text)
-        return Outgoing(f"{message.id}@{name}", tuple(message.records), text, dict(mailbox.thread))
 
     def _sink(self, name: str) -> Sink:
         found = self._sinks.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 
 from stream_app.errors import OptionsError
 
@@ -28,6 +29,11 @@ class Vault:
         if len(key.strip()) < 16:
             raise OptionsError("alerts.key: the key should have at least 16 bytes")
         self._fernet = Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.strip()).digest()))
+        self._key = key.strip()
+
+    def derived(self, purpose: bytes) -> bytes:
+        """A key of 32 bytes for another purpose, from which neither this one nor that of a third follows."""
+        return hmac.new(self._key, b"stream-app " + purpose, hashlib.sha256).digest()
 
     def encrypt(self, text: str) -> str:
         """The text, encrypted and authenticated."""

@@ -24,12 +24,16 @@ class AlertSettings:
     price_of: PriceOf = lambda _: None
     currency: str = "USD"
     link: str = ""
+    #: Where people reach the service, for links by which they act; "": messages have none.
+    public_url: str = ""
     #: Whoever is subscribed to the flags of their own runs; None: nobody is.
     owners: Owners | None = None
     #: How owners are reached whose subscription fails.
     contacts: Owners = field(default_factory=Owners)
     #: The token of a bot of Slack for these.
     slack_token: str | None = field(default=None, repr=False)
+    #: What Slack signs the clicks on buttons with; None: messages have no buttons.
+    slack_signing_secret: str | None = field(default=None, repr=False)
 
     def money_of(self, record: AlertRecord, node_seconds: float) -> float | None:
         """The price of compute of a run; None where it is not known.

@@ -68,7 +68,7 @@ class AlertStore:
 
     def __init__(self, path: Path, vault: Vault) -> None:
         self.path = path
-        self._vault = vault
+        self.vault = vault
         self._lock = threading.Lock()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
@@ -210,7 +210,7 @@ class AlertStore:
         OptionsError
             Their secrets were encrypted with another key.
         """
-        return [from_row(row, self._vault) for (row,) in self._read("SELECT row FROM subscriptions ORDER BY id")]
+        return [from_row(row, self.vault) for (row,) in self._read("SELECT row FROM subscriptions ORDER BY id")]
 
     def rows(self) -> Mapping[bytes, bytes]:
         """The rows of all mailboxes."""
@@ -338,7 +338,7 @@ class AlertStore:
                 if name.startswith(OWNED):
                     db.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (name,))
             else:
-                row = (name, registered.subscription.owner, to_row(registered, self._vault))
+                row = (name, registered.subscription.owner, to_row(registered, self.vault))
                 db.execute("INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?)", row)
         db.executemany("INSERT INTO audit (time_ms, who, what, subject, request) VALUES (?, ?, ?, ?, ?)", changes.audit)
         if changes.cursor is not None:

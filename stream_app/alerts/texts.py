@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from stream_app.alerts import finding_texts
 from stream_app.alerts.examples import example_records
 from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import FlagOutcome, FlagRecord
+from stream_app.alerts.links import LinksOf
 from stream_app.alerts.records import FLAG_TYPES, AlertRecord, EventType, noun_of, type_of
 from stream_app.alerts.subscriptions import OwnText, SubscriptionError
 from stream_app.alerts.templates import LISTS, NAMES, TEXT_MAX, TemplateError, compiled, rendered
@@ -41,6 +43,8 @@ TEXT = (
     "{% endif %}"
     "{% if owner %}\nOwner: {{ owner }}.{% endif %}"
     "{% if link %}\n{{ link }}{% endif %}"
+    "{% if keep_link %}\nKeep it: {{ keep_link }}\nProlong it by a day: {{ prolong_link }}"
+    "\nThe flag is wrong: {{ wrong_link }}{% endif %}"
 )
 
 
@@ -74,14 +78,32 @@ class Texts:
         The currency's code of ISO 4217.
     link
         The address of a page about a flag or finding, with `{flag}` for its id; "" for none.
+    links_of
+        Makes the links by which people act.
     """
 
-    def __init__(self, money_of: MoneyOf = lambda _, __: None, currency: str = "USD", link: str = "") -> None:
+    def __init__(
+        self,
+        money_of: MoneyOf = lambda _, __: None,
+        currency: str = "USD",
+        link: str = "",
+        links_of: LinksOf = lambda *_: {},
+    ) -> None:
         self._money_of = money_of
         self._currency = currency
         self._link = link
+        self._links_of = links_of
 
-    def of(self, records: Sequence[AlertRecord], own: OwnText | None = None) -> Text:
+    def links(self, records: Sequence[AlertRecord], subscription: str) -> dict[str, Mapping[str, str]]:
+        """The links of a message of a subscription, by the id of the record and the name of the act."""
+        return {each.id: found for each in records if (found := self._links_of(each, subscription))}
+
+    def of(
+        self,
+        records: Sequence[AlertRecord],
+        own: OwnText | None = None,
+        links: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> Text:
         """The text of a message.
 
         Parameters
@@ -90,6 +112,8 @@ class Texts:
             The records of the message, one or more.
         own
             The templates of the subscription; None: it has none.
+        links
+            The links by which people act, by the id of the record and the name of the act.
 
         Returns
         -------
@@ -97,21 +121,21 @@ class Texts:
             Of one record its title and text; of several their number, and each title with its text. Where a template
             of the subscription fails or writes nothing, the text is the default, and `fault` says why.
         """
-        written = [self._one(record, own or _NONE) for record in records[:RECORDS_MAX]]
+        written = [self._one(record, own or _NONE, links.get(record.id, {})) for record in records[:RECORDS_MAX]]
         if len(records) == 1:
             return written[0]
         noun = noun_of(records[0])
-        parts = [f"{each.title}\n{each.body}" for each in written]
-        if len(records) > RECORDS_MAX:
-            parts.append(f"and {plural(len(records) - RECORDS_MAX, f'more {noun}')}")
+        parts = _whole([f"{each.title}\n{each.body}" for each in written])
+        if len(records) > len(parts):
+            parts.append(f"and {plural(len(records) - len(parts), f'more {noun}')}")
         pipelines = sorted({record.pipeline for record in records})
         where = pipelines[0] if len(pipelines) == 1 else plural(len(pipelines), "pipeline")
         title = _line(f"{plural(len(records), noun)} of {where}")
         fault = next((each.fault for each in written if each.fault), "")
         return Text(title, _bounded("\n\n".join(parts)), fault)
 
-    def _one(self, record: AlertRecord, own: OwnText) -> Text:
-        values = self.values(record)
+    def _one(self, record: AlertRecord, own: OwnText, links: Mapping[str, str]) -> Text:
+        values = self.values(record, links)
         made, faults = {}, []
         defaults = (TITLE, TEXT)
         if isinstance(record, FindingRecord):
@@ -125,13 +149,15 @@ class Texts:
             made[name] = made.get(name) or rendered(default, values)
         return Text(_line(made["title"]), _bounded(made["body"]), "; ".join(faults))
 
-    def values(self, record: AlertRecord) -> dict[str, Any]:
+    def values(self, record: AlertRecord, links: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
         """What a template may name, by name.
 
         Parameters
         ----------
         record
             The record.
+        links
+            The links by which people act, by the name of the act.
 
         Returns
         -------
@@ -143,7 +169,7 @@ class Texts:
         if isinstance(record, FindingRecord):
             values = finding_texts.finding_values(record, self._currency, link)
         else:
-            values = self._flag_values(record, link)
+            values = self._flag_values(record, link) | {f"{act}_link": url for act, url in links.items()}
         return {name: _short(values.get(name, [] if name in LISTS else "")) for name in NAMES}
 
     def _flag_values(self, record: FlagRecord, link: str) -> dict[str, Any]:
@@ -205,7 +231,7 @@ def check_text(own: OwnText | None, types: Collection[EventType] = FLAG_TYPES) -
             if type_of(record) not in types:
                 continue
             try:
-                length = len(rendered(template, texts.values(record)).strip())
+                length = len(rendered(template, texts.values(record, _EXAMPLE_LINKS)).strip())
             except TemplateError as error:
                 raise SubscriptionError(f"text.{name}", f"{error} (tried with {what})") from None
             if length > most:
@@ -257,6 +283,18 @@ def _bounded(text: str) -> str:
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
 
 
+def _whole(parts: Sequence[str]) -> list[str]:
+    """The first parts, of which none is cut; the first one in any case."""
+    found: list[str] = []
+    length = 0
+    for part in parts:
+        length += len(part) + 2
+        if found and length > TEXT_MAX - _MORE:
+            break
+        found.append(part)
+    return found
+
+
 def _short(value: Any) -> Any:
     """A value that is short, so that no template makes much of it."""
     if isinstance(value, list):
@@ -267,3 +305,6 @@ def _short(value: Any) -> Any:
 
 
 _NONE = OwnText()
+#: Characters of the line with the number of records that a text does not tell.
+_MORE = 100
+_EXAMPLE_LINKS = {act: f"https://example.com/v1/act?link={act}" for act in ("keep", "prolong", "wrong")}

@@ -61,6 +61,10 @@ def alerts_of(options: Options) -> AlertSettings:
         owners=owners if chosen.owners else None,
         contacts=owners,
         slack_token=read_secret(chosen.slack_token, chosen.slack_token_file, "alerts.slack_token"),
+        public_url=chosen.public_url,
+        slack_signing_secret=read_secret(
+            chosen.slack_signing_secret, chosen.slack_signing_secret_file, "alerts.slack_signing_secret"
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
@@ -32,6 +33,9 @@ class AlertOptions(BaseModel):
     max_age_hours: float = Field(default=1.0, gt=0, le=1_000_000)
     #: The address of a page about a flag or finding, with `{flag}` for its id; messages end with it.
     link: str = Field(default="", max_length=1_000)
+    #: Where people reach this service (beside workers a notifier), such as `https://stream-app.example.com`: messages
+    #: then have signed links by which they act.
+    public_url: str = Field(default="", max_length=500)
     #: Whether everybody in the file of owners is subscribed to the flags of their runs, and once a week to findings.
     owners: bool = False
     #: The mail server; without a host no e-mail is sent.
@@ -46,12 +50,25 @@ class AlertOptions(BaseModel):
     #: The token of a bot of Slack, for owners whose address is a channel, as it is or in a file.
     slack_token: SecretStr | None = None
     slack_token_file: Path | None = None
+    #: What Slack signs the clicks on buttons with, as it is or in a file: messages of a bot then have buttons.
+    slack_signing_secret: SecretStr | None = Field(default=None, min_length=16)
+    slack_signing_secret_file: Path | None = None
 
     @field_validator("allowed_networks")
     @classmethod
     def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         for each in given:
             ip_network(each)
+        return given
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, given: str) -> str:
+        if given:
+            parts = urlsplit(given)
+            plain = not (parts.query or parts.fragment or parts.username)
+            if parts.scheme not in ("http", "https") or not parts.hostname or not plain or not given.isprintable():
+                raise ValueError("expected an address such as https://stream-app.example.com")
         return given
 
     @model_validator(mode="after")

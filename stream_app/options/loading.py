@@ -128,8 +128,8 @@ _KNOWN = [
 
 #: Options whose values no message repeats.
 _SECRET = {
-    "alerts.key", "alerts.mail_password", "alerts.slack_token", "kafka.checkpoint_key", "kafka.password",
-    "queries.token", "serve.mlflow_webhook_secret", "serve.token",
+    "alerts.key", "alerts.mail_password", "alerts.slack_signing_secret", "alerts.slack_token",
+    "kafka.checkpoint_key", "kafka.password", "queries.token", "serve.mlflow_webhook_secret", "serve.token",
 }  # fmt: skip
 #: Variables that commands read that ask the service: its address and a token.
 _CLIENT = {f"{_PREFIX}URL", f"{_PREFIX}TOKEN"}

@@ -24,8 +24,8 @@ from tests.reliability.seeds import Seeds
 
 #: Settings that hold secrets.
 SECRETS = (
-    "alerts.key", "alerts.mail_password", "alerts.slack_token", "kafka.checkpoint_key", "kafka.password",
-    "serve.mlflow_webhook_secret", "serve.token",
+    "alerts.key", "alerts.mail_password", "alerts.slack_signing_secret", "alerts.slack_token",
+    "kafka.checkpoint_key", "kafka.password", "serve.mlflow_webhook_secret", "serve.token",
 )  # fmt: skip
 #: Values that are wrong, in TOML; `{}` is the secret.
 WRONG = ('["{}"]', '{{a = "{}"}}', '"{}', '"{}" "{}"', '"{}"\n{key} = "{}"', "'''{}", '"\\q{}"', '"{}\\u0000"')

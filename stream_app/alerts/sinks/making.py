@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from stream_app.alerts.links import without_links
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.sinks.alertmanager import Alertmanager
 from stream_app.alerts.sinks.apprise import Apprise
@@ -41,6 +42,8 @@ class SinkMaker:
         Appends a record to a topic; None: there is no Kafka.
     now
         The clock, in seconds since 1970 UTC.
+    buttons
+        Whether messages of a bot of Slack have buttons.
     """
 
     def __init__(
@@ -49,11 +52,14 @@ class SinkMaker:
         mail: MailServer | None = None,
         append: Append | None = None,
         now: Callable[[], float] = time.time,
+        *,
+        buttons: bool = False,
     ) -> None:
         self._http = http
         self._mail = mail
         self._append = append
         self._now = now
+        self._buttons = buttons
 
     def check(self, subscription: Subscription) -> None:
         """Checks that this process can reach the kind of a sink.
@@ -87,7 +93,7 @@ class SinkMaker:
             case SlackSink(webhook_url=url) if url is not None:
                 return IncomingWebhook(self._http, url.get_secret_value(), self._now)
             case SlackSink(token=token, channel=channel) if token is not None:
-                return Bot(self._http, token.get_secret_value(), channel or "", self._now)
+                return Bot(self._http, token.get_secret_value(), channel or "", self._now, buttons=self._buttons)
             case AlertmanagerSink():
                 return Alertmanager(self._http, sink.url, self._now)
             case EmailSink() if self._mail is not None:
@@ -111,7 +117,7 @@ class SinkMaker:
 
 
 class Discreet:
-    """Hides the secrets of a subscription in what its sink answers: sinks may quote what they were sent."""
+    """Hides the secrets of a subscription, and links, in what its sink answers: sinks may quote what they were sent."""
 
     def __init__(self, sink: Sink, registered: Registered) -> None:
         self.sink = sink
@@ -120,7 +126,8 @@ class Discreet:
     async def send(self, message: Outgoing) -> Result:
         """Sends a message; see `Sink.send`."""
         result = await self.sink.send(message)
-        return replace(result, reason=self._registered.without_secrets(result.reason)) if result.reason else result
+        reason = without_links(self._registered.without_secrets(result.reason))
+        return replace(result, reason=reason) if result.reason else result
 
 
 class _Missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from stream_app.alerts.records import AlertRecord
@@ -27,12 +27,15 @@ class Outgoing:
         The message in words.
     thread
         What the sink has kept of earlier messages, by flag or finding: such as the id of a message in a chat.
+    links
+        The links by which people act, by the id of the record and the name of the act.
     """
 
     id: str
     records: Sequence[AlertRecord]
     text: Text
     thread: Mapping[str, str]
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,21 @@ https://docs.slack.dev/reference/methods/chat.update
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
+from stream_app.alerts.links import LinkAct, token_of
 from stream_app.alerts.sinks.http import Answer, HttpClient, result_of
 from stream_app.alerts.sinks.sink import Outgoing, Result, cleaned
 from stream_app.alerts.texts import Text
 
 API = "https://slack.com/api"
+#: What links and buttons are called, by the name of the act, and how the ids of the actions of buttons begin.
+BUTTONS = {LinkAct.KEEP.value: "Keep", LinkAct.PROLONG.value: "Prolong 1 day", LinkAct.WRONG.value: "Wrong"}
+ACTION = "stream_app_"
 #: Characters of a header and of a section.
 _HEADER_MAX, _SECTION_MAX = 150, 3_000
 #: Errors after which no message will ever be taken.
@@ -47,7 +52,7 @@ class IncomingWebhook:
 
     async def send(self, message: Outgoing) -> Result:
         """Posts a message; see `Sink.send`."""
-        answer = await self._http.post(self._url, orjson.dumps(content(message.text)), _JSON)
+        answer = await self._http.post(self._url, orjson.dumps(content(message.text, message.links)), _JSON)
         result = result_of(answer, self._now())
         if isinstance(answer, Answer) and answer.status in (403, 404) and cleaned(answer.body) in _GONE_WEBHOOK:
             return Result(result.reason, gone=True)
@@ -67,27 +72,58 @@ class Bot:
         The clock, in seconds since 1970 UTC.
     api
         The address of Slack's API.
+    buttons
+        Whether messages have buttons, whose clicks Slack sends to the service.
     """
 
     def __init__(
-        self, http: HttpClient, token: str, channel: str, now: Callable[[], float] = time.time, api: str = API
+        self,
+        http: HttpClient,
+        token: str,
+        channel: str,
+        now: Callable[[], float] = time.time,
+        api: str = API,
+        *,
+        buttons: bool = False,
     ) -> None:
         self._http = http
         self._headers = {**_JSON, "Authorization": f"Bearer {token}"}
         self._channel = channel
         self._now = now
         self._api = api
+        self._buttons = buttons
 
     async def send(self, message: Outgoing) -> Result:
         """Posts a message, or edits the one of its flag or finding; see `Sink.send`."""
         subject = message.records[0].subject if len(message.records) == 1 else None
         channel, _, stamp = message.thread.get(subject or "", "").partition(" ")
+        made = content(message.text, message.links, buttons=self._buttons)
         if stamp:
-            result = await self._call("chat.update", {"channel": channel, "ts": stamp, **content(message.text)})
+            result = await self._call("chat.update", {"channel": channel, "ts": stamp, **made})
             if result.reason not in ("Slack: message_not_found", "Slack: cant_update_message"):
                 return result
-        posted = {"channel": self._channel, **content(message.text)}
-        return await self._call("chat.postMessage", posted, subject)
+        return await self._call("chat.postMessage", {"channel": self._channel, **made}, subject)
+
+    async def acted(self, channel: str, stamp: str, message: Mapping[str, Any], note: str) -> Result:
+        """Replaces the buttons of a message by a note.
+
+        Parameters
+        ----------
+        channel, stamp
+            Of the message.
+        message
+            The message as Slack shows it.
+        note
+            What was done, as plain text.
+        """
+        blocks = [each for each in message.get("blocks", ()) if each.get("type") not in ("actions", "context")]
+        context = {"type": "context", "elements": [{"type": "plain_text", "text": note[:_SECTION_MAX], "emoji": False}]}
+        body = {"channel": channel, "ts": stamp, "text": str(message.get("text", "")), "blocks": [*blocks, context]}
+        return await self._call("chat.update", body)
+
+    async def tell(self, channel: str, user: str, note: str) -> Result:
+        """Shows a note to one user in a channel."""
+        return await self._call("chat.postEphemeral", {"channel": channel, "user": user, "text": _escaped(note)})
 
     async def _call(self, method: str, body: dict[str, Any], subject: str | None = None) -> Result:
         answer = await self._http.post(f"{self._api}/{method}", orjson.dumps(body), self._headers)
@@ -104,20 +140,44 @@ class Bot:
         return Result(thread={subject: f"{channel} {stamp}"} if subject is not None and stamp else None)
 
 
-def content(text: Text) -> dict[str, Any]:
+def content(
+    text: Text, links: Mapping[str, Mapping[str, str]] = MappingProxyType({}), *, buttons: bool = False
+) -> dict[str, Any]:
     """A text as Slack's blocks, with the plain text for notifications.
 
     Parameters
     ----------
     text
         The text.
+    links
+        The links in it by which people act, by the id of the record and the name of the act: they are shown as words.
+    buttons
+        Whether a message about one flag has a button for each of them.
     """
     header = {"type": "header", "text": {"type": "plain_text", "text": text.title[:_HEADER_MAX], "emoji": False}}
     body = _escaped(text.body)
+    for found in links.values():
+        for act, link in found.items():
+            body = body.replace(_escaped(link), f"<{_escaped(link)}|{BUTTONS[act]}>")
     sections = [
         {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}} for part in _parts(body)
     ]
-    return {"text": _escaped(text.title), "blocks": [header, *sections], "unfurl_links": False}
+    blocks = [header, *sections, *([_actions(*links.values())] if buttons and len(links) == 1 else ())]
+    return {"text": _escaped(text.title), "blocks": blocks, "unfurl_links": False}
+
+
+def _actions(links: Mapping[str, str]) -> dict[str, Any]:
+    """A button for each link, whose value is the signed token in it."""
+    elements = [
+        {
+            "type": "button",
+            "action_id": f"{ACTION}{act}",
+            "text": {"type": "plain_text", "text": BUTTONS[act], "emoji": False},
+            "value": token_of(link),
+        }
+        for act, link in links.items()
+    ]
+    return {"type": "actions", "elements": elements}
 
 
 def _escaped(text: str) -> str:

@@ -6,6 +6,8 @@ import hashlib
 import string
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -54,7 +56,7 @@ class Webhook:
 
     async def send(self, message: Outgoing) -> Result:
         """Posts a message; see `Sink.send`."""
-        body = orjson.dumps(event_of(message.id, message.records))
+        body = orjson.dumps(event_of(message.id, message.records, message.links))
         now = self._now()
         headers = {**self._headers, **_CONTENT, **signed(self._keys, header_id(message.id), int(now), body)}
         return result_of(await self._http.post(self._url, body, headers), now)
@@ -80,7 +82,9 @@ def header_id(message_id: str) -> str:
     return f"{quoted[: _ID_MAX - 65]}~{digest}"
 
 
-def event_of(message_id: str, records: Sequence[AlertRecord]) -> dict[str, object]:
+def event_of(
+    message_id: str, records: Sequence[AlertRecord], links: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> dict[str, Any]:
     """The CloudEvent of a message: that of its record, or a digest of several.
 
     Parameters
@@ -89,9 +93,13 @@ def event_of(message_id: str, records: Sequence[AlertRecord]) -> dict[str, objec
         The id of the message, which is that of the event of a digest.
     records
         Its records: of flags, or of findings.
+    links
+        The links by which people act, by the id of the record and the name of the act: each record has its own as the
+        field `links`.
     """
     if len(records) == 1:
-        return cloud_event(records[0])
+        made = cloud_event(records[0])
+        return {**made, "data": _linked(made["data"], links)}
     noun = noun_of(records[0])
     return {
         "specversion": "1.0",
@@ -100,5 +108,10 @@ def event_of(message_id: str, records: Sequence[AlertRecord]) -> dict[str, objec
         "type": f"{TYPE}.{noun}.digest",
         "time": time_to_text(max(record.time_ms for record in records)),
         "datacontenttype": "application/json",
-        "data": {f"{noun}s": [record_to_dict(record) for record in records]},
+        "data": {f"{noun}s": [_linked(record_to_dict(record), links) for record in records]},
     }
+
+
+def _linked(record: dict[str, Any], links: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    found = links.get(record["id"])
+    return {**record, "links": dict(found)} if found else record
