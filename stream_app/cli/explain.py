@@ -23,6 +23,7 @@ from stream_app.cli.flags import (
 from stream_app.cli.stores import SOURCES_HELP, stores_of
 
 if TYPE_CHECKING:
+    from stream_app.core.events import Event
     from stream_app.core.outputs import StageRecord, Verdict
     from stream_app.provenance.nearest import Neighbour
     from stream_app.replay.explain import Explanation
@@ -176,13 +177,30 @@ def _names(explanation: Explanation) -> dict[str, str]:
 
 
 def _events(explanation: Explanation) -> list[str]:
+    from stream_app.core.acts import is_act
     from stream_app.times import time_to_text
 
     names = _names(explanation)
     return [
-        f"  {time_to_text(event.time_ms)}  {event.execution_type:<18} {event.state:<9} {names[event.execution_id]}"
+        f"  {time_to_text(event.time_ms)}  "
+        + (_act(event) if is_act(event) else f"{event.execution_type:<18} {event.state:<9} {names[event.execution_id]}")
         for event in explanation.events
     ] or ["  none"]
+
+
+def _act(act: Event) -> str:
+    """Who decided what about the run, and why."""
+    from stream_app.core.acts import BY, REASON, UNTIL, VALUE
+    from stream_app.core.properties import is_true
+    from stream_app.times import time_to_text
+
+    word = act.execution_id.partition("/")[0].partition(".")[2].lower()
+    until, value = act.properties.get(UNTIL), act.properties.get(VALUE)
+    if isinstance(until, int | float):
+        word += f" until {time_to_text(int(until))}"
+    elif value is not None and not is_true(value):
+        word += " taken back"
+    return f"{word} by {act.properties.get(BY, 'somebody')}: {act.properties.get(REASON) or 'no reason given'}"
 
 
 def _verdict(verdict: Verdict, stage: StageRecord | None) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from stream_app.acting.hours import parse_hours
 from stream_app.core.ladder import Ladder, LadderRule, Step
 from stream_app.core.units import HOUR_MS
 from stream_app.options.values import FROZEN, TABLE, Group, Share
@@ -44,6 +45,8 @@ class LadderOptions(BaseModel):
     @model_validator(mode="after")
     def _is_a_rule(self) -> LadderOptions:
         self.rule()
+        if self.exempt_hours:
+            parse_hours(self.exempt_hours)
         return self
 
     def rule(self) -> LadderRule:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from stream_app.analysis.emptiness import why_nothing
+from stream_app.core.acts import is_act
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import ArtifactRef, Event
 from stream_app.core.operators import CUSTOM, DEPLOY, RUN, TRAIN, Operators
@@ -88,6 +89,8 @@ class Checked:
     dropped: int = 0
     #: Parts of events that are not read, such as facets with NaN, which were dropped because they are malformed.
     parts_dropped: int = 0
+    #: Acts of people, which are no events of a pipeline.
+    acts: int = 0
     pipelines: int = 0
     first: str | None = None
     last: str | None = None
@@ -210,6 +213,10 @@ class _Check:
         found.duplicates += self._duplicates.add(message)
         if event is None:
             found.ignored += 1
+            return
+        if is_act(event):  # of a person, not of the pipeline
+            found.acts += 1
+            self.outputs(self.detector.step(event))
             return
         found.events += 1
         found.parts_dropped += event.dropped
@@ -367,6 +374,8 @@ def _notes(found: Checked, without_run: int, unversioned: int) -> list[str]:
     if found.parts_dropped:
         dropped = _agree(found.parts_dropped, "part", "of an event was", "of events were")
         lines.append(f"{dropped} malformed or too large, and not read")
+    if found.acts:
+        lines.append(_agree(found.acts, "act", "of a person is", "of people are") + " no event of a pipeline")
     if found.dropped:
         lines.append(
             _agree(found.dropped, "event", "came too late: it touches", "came too late: they touch")

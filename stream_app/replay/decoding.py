@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from stream_app.core.acts import is_act
 from stream_app.core.events import Event
 from stream_app.errors import MalformedEvent
 from stream_app.sources import SOURCES, Decode, Sources, detect
@@ -114,7 +115,7 @@ class SeenTypes:
     def _counted(self, source: Decode) -> Decode:
         def decoded(message: bytes, latest_ms: int | None) -> Event | None:
             event = source(message, latest_ms)
-            if event is not None:
+            if event is not None and not is_act(event):
                 name = event.execution_type
                 if name in self.types or len(self.types) < _TYPES_MAX:
                     self.types[name] += 1

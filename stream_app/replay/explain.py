@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stream_app.analysis.emptiness import why_nothing
+from stream_app.core.acts import ActOn, is_act
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -159,8 +160,13 @@ def _of_trainer(execution: str, events: Iterable[Event], settings: Settings) -> 
 
 
 def _belongs(event: Event, explanation: Explanation, run: str | None, settings: Settings) -> bool:
-    """Whether an event is of a member, or of the run itself; without a trainer, of anything in the run."""
+    """Whether an event is of a member, the run itself, or an act on it; without a trainer, of anything in the run."""
     record = explanation.record
+    if is_act(event):
+        trainer = record["trainer"] if record is not None and run is None else None
+        return (run, trainer) != (None, None) and event.execution_id.endswith(
+            f"/{ActOn(event.pipeline, run, trainer).key}"
+        )
     of_run = event.run is not None and event.run == run
     if of_run and (record is None or settings.operators.group(event.execution_type) == RUN):
         return True

@@ -18,6 +18,7 @@ from stream_app.analysis.findings import FleetLooks, figures_of_findings, findin
 from stream_app.analysis.fleet.fleet_analysis import FleetAnalysis
 from stream_app.analysis.fleet_document import fleet_document
 from stream_app.analysis.sums import ReplayStatistics
+from stream_app.core.acts import is_act
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.dispatch import Handlers, dispatch
 from stream_app.core.events import Event
@@ -94,10 +95,11 @@ class Replay:
     def step(self, event: Event) -> list[Output]:
         """Applies an event; returns the outputs of the detector."""
         outputs = self.detector.step(event)
-        # A sender whose clock is far ahead does not prolong the period of the report.
-        self.statistics.parts_dropped += event.dropped
-        self.statistics.event(min(event.time_ms, self.detector.pipelines[event.pipeline].clock.now_ms))
-        self._attribution.follow(event, self.detector.pipelines[event.pipeline])
+        if not is_act(event):
+            # A sender whose clock is far ahead does not prolong the period of the report.
+            self.statistics.parts_dropped += event.dropped
+            self.statistics.event(min(event.time_ms, self.detector.pipelines[event.pipeline].clock.now_ms))
+            self._attribution.follow(event, self.detector.pipelines[event.pipeline])
         if outputs:
             dispatch(outputs, self._learner, self._handlers)
         if self._looks is not None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from stream_app.core import acts
+from stream_app.core.acts import ActOn
 from stream_app.wire import event_to_dict
 from tests.provenance.two_runs import events
 from tests.support.commands import Ran
@@ -91,3 +93,25 @@ def test_a_run_has_no_difference(explain: Explain) -> None:
 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "stream-app: p/run:r1: a run has no difference; give the graphlet of one of its trainers\n"
+
+
+def test_who_decided_what_about_the_run_is_among_its_events(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """In words, and not what was decided about others."""
+    on, when = ActOn("p", run="r2"), max(event.time_ms for event in events())
+    words = [
+        acts.keep(on, "alice", "needed", when),
+        acts.wrong(on, "bob", "", when, value=False),
+        acts.prolong(on, 1_900_000_000_000, "carol", "one more epoch", when),
+        acts.keep(ActOn("p", run="r1"), "mallory", "of another run", when),
+        acts.keep(ActOn("q", run="r2"), "mallory", "of another pipeline", when),
+    ]
+    write_lines(tmp_path / "events.jsonl", [orjson.dumps(event_to_dict(each)) for each in (*events(), *words)])
+
+    ran = run("explain", "p/r2-train", "events.jsonl")
+    for line in (
+        "keep by alice: needed\n",
+        "wrong taken back by bob: no reason given\n",
+        "prolong until 2030-03-17T17:46:40.000Z by carol: one more epoch\n",
+    ):
+        assert line in ran.out
+    assert "mallory" not in ran.out

@@ -223,6 +223,16 @@ def test_a_policy_that_cannot_be_read_stops_nothing(properties: dict[str, str | 
     assert (last(watched).ladder, last(watched).stop_ms) == (Step.OBSERVE, None)
 
 
+def test_a_flag_that_is_prolonged_after_a_restart_says_what_it_said() -> None:
+    """Threshold, model and the time of the flag are part of the state."""
+    watched = flagged()
+    before = last(watched)
+    watched = watched.restarted().feed(acts.prolong(RUN, AT_MS + DAY, "alice", "", AT_MS + MINUTE))
+
+    changed = {"stop_ms": AT_MS + DAY, "revision": 2, "time_ms": AT_MS + MINUTE}
+    assert last(watched) == replace(before, **changed)
+
+
 # Acts are events of no run
 
 

@@ -14,10 +14,14 @@ import pytest
 
 from stream_app.cli.assembly import openlineage_rules_of, settings_of, sources_of
 from stream_app.cli.stores import stores_of
+from stream_app.core import acts
+from stream_app.core.acts import ActOn
 from stream_app.options import Options, load
 from stream_app.replay import survey
 from stream_app.replay.check import Checked, check
 from stream_app.replay.rule_guesses import merged
+from stream_app.report.checked import lines_of
+from stream_app.wire import event_to_dict
 from tests.sources.mlmd_store import StoreWriter
 from tests.support.recorded import fleet_lines, write_lines
 
@@ -645,3 +649,12 @@ class TestRules:
         assert any("in no context" in warning for warning in first.warnings)
         assert first.rules == '[mlmd]\npipeline = "churn"\n'
         assert (found.pipelines, found.graph.graphlets) == (1, 1)
+
+
+def test_acts_of_people_are_no_events_of_a_pipeline(tmp_path: Path) -> None:
+    """They are counted by themselves: their types need no operator group."""
+    word = event_to_dict(acts.keep(ActOn("p", run="r1"), "alice", "needed", 1_772_323_200_000))
+    found = checked(tmp_path, [native(0, "t", "Trainer", "RUNNING"), word, native(2, "t", "Trainer")])
+
+    assert (found.events, found.acts, list(found.types)) == (2, 1, ["train"])
+    assert "note: 1 act of a person is no event of a pipeline" in list(lines_of(found))

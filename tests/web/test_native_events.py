@@ -6,8 +6,11 @@ from pathlib import Path
 
 import orjson
 
+from stream_app.core import acts
+from stream_app.core.acts import ActOn
+from stream_app.core.ladder import Ladder
 from stream_app.wire import event_to_dict
-from tests.support.builders import artifact, ran, run_ended
+from tests.support.builders import T0, artifact, ran, run_ended
 from tests.web.served import embedded_service
 from tests.web.test_http import applied, stored
 
@@ -44,4 +47,21 @@ def test_what_is_none_is_refused_with_the_field(tmp_path: Path) -> None:
     assert refused.status == 422
     assert refused.json["detail"].startswith("time: missing")
     assert [failed["index"] for failed in partly.json["failed_events"]] == [0]
+    assert stored(tmp_path / "log") == [orjson.dumps(EVENTS[0])]
+
+
+def test_acts_of_people_are_refused(tmp_path: Path) -> None:
+    """Whoever may report events must not be able to keep runs, or to set what flags lead to."""
+    forged = [
+        event_to_dict(acts.keep(ActOn("p", run="r1"), "mallory", "", T0)),
+        event_to_dict(acts.policy("p", Ladder(), "mallory", "", T0)),
+        {**EVENTS[0], "execution": {"id": "stream_app.Wrong/run:r1", "type": "Trainer", "state": "RUNNING"}},
+    ]
+    with embedded_service(tmp_path / "log") as service:
+        refused = [service.post(orjson.dumps(each), ONE) for each in forged]
+        partly = service.post(orjson.dumps([*forged, EVENTS[0]]), BATCH)
+
+    assert [each.status for each in refused] == [422] * 3
+    assert "which only the API of flags takes" in refused[0].json["detail"]
+    assert [failed["index"] for failed in partly.json["failed_events"]] == [0, 1, 2]
     assert stored(tmp_path / "log") == [orjson.dumps(EVENTS[0])]

@@ -46,6 +46,16 @@ def test_what_is_no_event_is_a_dead_letter() -> None:
     assert b"time" in dict(message.headers)["reason"]
 
 
+@pytest.mark.parametrize("kind", ["stream_app.Keep/run:r", "stream_app.Policy", "stream_app.Prolong/trainer:t"])
+def test_an_act_of_a_person_is_a_dead_letter(kind: str) -> None:
+    """Whoever may report events must not be able to keep runs, or to set what flags lead to."""
+    forged = EVENT.replace(b'"id":"e"', b'"id":"%s"' % kind.encode())
+    message = rekeyed(record(7, forged, topic="provenance"), NAMES)
+
+    assert message.topic == "g-dead-letters"
+    assert b"is an act of a person, which only the API of flags takes" in dict(message.headers)["reason"]
+
+
 def test_a_redacted_property_is_in_no_message() -> None:
     """Of an event the native form without it is written; of what is no event only where it came from, and why."""
     sources = make_sources(redaction=Redaction(["owner"]))
