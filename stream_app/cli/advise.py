@@ -74,15 +74,18 @@ def advise(
 
 def _step(found: Figures, *, json: bool) -> None:
     from stream_app.analysis.rollout import advise as next_advice
-    from stream_app.figures.rollout_wording import evidence_lines, next_step
+    from stream_app.figures.rollout_wording import evidence_lines, next_step, settings_of
 
     advice, currency = next_advice(found), found.rates.currency
     if json:
-        print_json({"next": next_step(advice, currency), "advice": advice})
+        print_json({"next": next_step(advice, currency), "advice": advice, "settings": settings_of(advice)})
         return
     typer.echo(next_step(advice, currency))
     for line in evidence_lines(advice, currency):
         typer.echo(f"  {line}")
+    settings = settings_of(advice)
+    if settings:
+        typer.echo(f"\nsettings for it, with an hour before each step (docs/acting.md):\n\n{settings}", nl=False)
 
 
 def _effect(found: Figures, canary: str, since: str, control: list[str], *, json: bool) -> None:

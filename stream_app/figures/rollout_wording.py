@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator
 
 from stream_app.analysis.canary import CanaryEffect
@@ -68,6 +70,28 @@ def evidence_lines(found: Advice, currency: str) -> Iterator[str]:
             f"{each.pipeline}: {saved} a month; {plural(each.labelled, 'graphlet')}, "
             f"{plural(each.pushes, 'push')}, none of them flagged"
         )
+
+
+def settings_of(found: Advice) -> str:
+    """The settings by which an advice to act is followed: those pipelines climb the ladder to its end, all others not.
+
+    Parameters
+    ----------
+    found
+        The advice.
+
+    Returns
+    -------
+    str
+        In TOML; "" for another advice.
+    """
+    if found.step is not Step.ACT:
+        return ""
+    lines = ["[detector]", 'mode = "enforce"', f"budget = {found.evidence.budget:g}"]
+    for each in found.pipelines:
+        condition = json.dumps(re.sub(r"([*?\[])", r"[\1]", each.pipeline), ensure_ascii=False)
+        lines += ["", "[[detector.ladders]]", f"pipeline = {condition}", 'last = "act"', "between_hours = 1"]
+    return "\n".join([*lines, "", "[[detector.ladders]]", 'last = "warn"', ""])
 
 
 def canary_lines(found: CanaryEffect) -> Iterator[str]:

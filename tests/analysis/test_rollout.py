@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,9 @@ from stream_app.analysis.figures import Figures, Prunable, VerdictCount
 from stream_app.analysis.intervals import Estimate
 from stream_app.analysis.rollout import LABELLED_MIN, PIPELINES_MAX, Step, a_month, advise
 from stream_app.analysis.summary import Because
-from stream_app.figures.rollout_wording import evidence_lines, next_step
+from stream_app.cli.assembly import settings_of as settings_of_detector
+from stream_app.figures.rollout_wording import evidence_lines, next_step, settings_of
+from stream_app.options import load
 from tests.analysis.test_summary import failed, found_in
 
 GOOD: dict[str, object] = {
@@ -125,6 +128,22 @@ def test_pipelines_whose_pushes_were_never_flagged_come_first() -> None:
         evidence_lines(found, "EUR")
     )
     assert (early.step, len(many.pipelines)) == (Step.WARN, PIPELINES_MAX)
+
+
+def test_an_advice_to_act_has_the_settings_for_it(tmp_path: Path) -> None:
+    """By which these pipelines, and no others, are acted on; any name is taken as it is."""
+    names = ("a", "rank-[x]*", 'quo"te')
+    path = tmp_path / "settings.toml"
+    path.write_text(settings_of(advise(figures(names=tuple(prunable(each) for each in names)))))
+    policy = settings_of_detector(load(path)).policy
+
+    def last(pipeline: str) -> str:
+        return next(rule.ladder.last for rule in policy.ladders if rule.holds(pipeline, "", {}))
+
+    assert (policy.mode, policy.budget) == ("enforce", 0.05)
+    assert [last(each) for each in names] == ["act"] * 3
+    assert [last(each) for each in ("b", "rank-x", "rank-[x]y")] == ["warn"] * 3
+    assert settings_of(advise(figures())) == ""
 
 
 def test_who_stops_runs_already_goes_on() -> None:
