@@ -53,6 +53,8 @@ class Changes:
         Entries of the audit log.
     cursor
         The number of the last flag record that the mailboxes have; None: as before.
+    switch
+        What the kill switch switches off, in JSON; None: as before.
     """
 
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -60,9 +62,11 @@ class Changes:
     subscriptions: dict[str, Registered | None] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     cursor: int | None = None
+    switch: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.deliveries or self.subscriptions or self.audit or self.cursor is not None)
+        fields = (self.rows, self.deliveries, self.subscriptions, self.audit)
+        return any(fields) or self.cursor is not None or self.switch is not None
 
 
 def merged(first: Changes, second: Changes) -> Changes:
@@ -73,6 +77,7 @@ def merged(first: Changes, second: Changes) -> Changes:
         subscriptions={**first.subscriptions, **second.subscriptions},
         audit=[*first.audit, *second.audit],
         cursor=second.cursor if second.cursor is not None else first.cursor,
+        switch=second.switch if second.switch is not None else first.switch,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.records import AlertRecord
@@ -34,6 +35,8 @@ class AlertSettings:
     slack_token: str | None = field(default=None, repr=False)
     #: What Slack signs the clicks on buttons with; None: messages have no buttons.
     slack_signing_secret: str | None = field(default=None, repr=False)
+    #: A file whose presence switches acting off; None: there is none.
+    off_file: Path | None = None
 
     def money_of(self, record: AlertRecord, node_seconds: float) -> float | None:
         """The price of compute of a run; None where it is not known.

@@ -221,6 +221,11 @@ class AlertStore:
         found = self._read("SELECT value FROM meta WHERE name = 'cursor'")
         return int(found[0][0]) if found else 0
 
+    def switch(self) -> str:
+        """What the kill switch switches off, in JSON; "" where it was never turned. Raises AlertStoreError."""
+        found = self._read("SELECT value FROM meta WHERE name = 'acting'")
+        return str(found[0][0]) if found else ""
+
     def flags_after(self, number: int, limit: int = 1_000) -> list[tuple[int, int, AlertRecord]]:
         """Flag records in order: number, log time in ms since 1970 UTC, and record."""
         select = "SELECT number, logged_ms, record FROM flags WHERE number > ? ORDER BY number LIMIT ?"
@@ -343,6 +348,8 @@ class AlertStore:
         db.executemany("INSERT INTO audit (time_ms, who, what, subject, request) VALUES (?, ?, ?, ?, ?)", changes.audit)
         if changes.cursor is not None:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (str(changes.cursor),))
+        if changes.switch is not None:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('acting', ?)", (changes.switch,))
 
     def _read(self, select: str, *values: object) -> list[Any]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream_app.cli.flags import need
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from stream_app.alerts.settings import AlertSettings
     from stream_app.alerts.sinks.email import MailServer
     from stream_app.options import AlertOptions, Options
+
+#: The file in the folder of a service that switches acting off.
+OFF_FILE = "acting-off"
 
 
 def tokens_of(options: Options) -> Tokens:
@@ -36,8 +40,15 @@ def tokens_of(options: Options) -> Tokens:
     return Tokens(found)
 
 
-def alerts_of(options: Options) -> AlertSettings:
+def alerts_of(options: Options, folder: Path | None = None) -> AlertSettings:
     """The settings of alerts.
+
+    Parameters
+    ----------
+    options
+        The options.
+    folder
+        The folder of the process, where the file is looked for that switches acting off if no other is set.
 
     Raises
     ------
@@ -51,6 +62,9 @@ def alerts_of(options: Options) -> AlertSettings:
     chosen = options.alerts
     key = read_secret(chosen.key, chosen.key_file, "alerts.key")
     owners = read_owners(options.owners)
+    off_file = options.acting.off_file
+    if off_file is None and folder is not None:
+        off_file = folder / OFF_FILE
     return AlertSettings(
         key=key.encode() if key is not None else None,
         mail=mail_server_of(chosen),
@@ -65,6 +79,7 @@ def alerts_of(options: Options) -> AlertSettings:
         slack_signing_secret=read_secret(
             chosen.slack_signing_secret, chosen.slack_signing_secret_file, "alerts.slack_signing_secret"
         ),
+        off_file=off_file,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, cast
 import typer
 
 from stream_app.cli import (
+    acting,
     advise,
     analyze,
     check,
@@ -71,6 +72,7 @@ subscriptions.subscriptions.command()(subscription_sync.sync)
 subscriptions.subscriptions.command()(forget_owner.forget_owner)
 app.add_typer(subscriptions.subscriptions, name="subscriptions")
 app.add_typer(deliveries.deliveries, name="deliveries")
+app.add_typer(acting.acting, name="acting")
 app.add_typer(tokens.tokens, name="tokens")
 app.command("verify-webhook")(verify_webhook.verify_webhook)
 app.command("verify-decision")(verify_decision.verify_decision)

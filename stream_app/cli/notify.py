@@ -119,7 +119,8 @@ def settings_of(options: Options) -> NotifierSettings:
     from stream_app.errors import OptionsError
     from stream_app.kafka.process.notifier import NotifierSettings
 
-    alerts, chosen = alerts_of(options), options.kafka
+    chosen = options.kafka
+    alerts = alerts_of(options, chosen.folder)
     if alerts.key is None:
         raise OptionsError(
             "alerts.key: set it, or alerts.key_file, to the same value for all notifiers: it encrypts the secrets of "

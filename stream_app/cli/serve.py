@@ -80,8 +80,9 @@ def serve(
             raise OptionsError("--data is of no use with --bootstrap-servers: the workers keep the state")
         end(interrupted=relay(config, bootstrap_servers, address, chosen, tokens))
         return
+    folder = data if data is not None else Path("stream-app-data")
     interrupted = serve_embedded(
-        (data if data is not None else Path("stream-app-data")) / "events.sqlite",
+        folder / "events.sqlite",
         embedded_of(options),
         address,
         chosen,
@@ -89,7 +90,7 @@ def serve(
         webhooks_of(options),
         listening,
         limits_of(options.serve),
-        alerts_of(options),
+        alerts_of(options, folder),
     )
     end(interrupted=interrupted)
 

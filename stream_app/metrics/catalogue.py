@@ -21,6 +21,7 @@ from stream_app.core.outputs import (
     Cause,
 )
 from stream_app.core.state.ledger import NOT_KNOWN, PENDING, UNATTRIBUTED, USEFUL, WASTED
+from stream_app.metrics.acting_catalogue import ACTING
 from stream_app.metrics.alert_catalogue import ALERTS
 from stream_app.metrics.fleet_catalogue import FLEET
 from stream_app.metrics.metric import Label, Metric, Process
@@ -50,7 +51,7 @@ WITHDRAWN, OVERRIDDEN, EVICTED = "withdrawn", "overridden", "evicted"
 #: Why a tick is ignored: it bears no signature, a wrong one, or its time is not that at which it was appended.
 UNSIGNED, FORGED, STALE = TICK_FAULTS = ("unsigned", "forged", "stale")
 #: Methods of HTTP that are told apart; all others, and paths that are no route, count as one.
-HTTP_METHODS, HTTP_OTHER = ("GET", "HEAD", "POST", "PATCH", "DELETE"), "other"
+HTTP_METHODS, HTTP_OTHER = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), "other"
 LEVELS = ("info", "warning", "error", "critical")
 #: The value of `budget` for the bound of what any policy could have flagged.
 HINDSIGHT_BUDGET = "hindsight"
@@ -367,6 +368,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
     "Fleet": FLEET,
     "Sidecar": SIDECAR,
     "Alerts": ALERTS,
+    "Acting": ACTING,
     "Labels": _LABELS,
     "Value": _VALUE,
     "Quality": _QUALITY,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from stream_app.errors import OptionsError
+from stream_app.options.acting import ActingOptions
 from stream_app.options.alerts import AlertOptions
 from stream_app.options.detector import DetectorOptions, OperatorOptions, RateOptions
 from stream_app.options.owners import OwnersOptions
@@ -45,6 +46,7 @@ class Options(BaseModel):
     openlineage: OpenLineageOptions = OpenLineageOptions()
     serve: ServeOptions = ServeOptions()
     alerts: AlertOptions = AlertOptions()
+    acting: ActingOptions = ActingOptions()
     kafka: KafkaOptions = KafkaOptions()
     queries: QueriesOptions = QueriesOptions()
 

@@ -13,6 +13,7 @@ import orjson
 from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.guard import AddressGuard
+from stream_app.alerts.kill_switch import KillSwitch
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import default_subscription
@@ -27,6 +28,7 @@ from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.alerts.texts import Texts
 from stream_app.alerts.warner import WarningSender
 from stream_app.service.flag_outbox import FlagOutbox
+from stream_app.service.stored_switch import StoredSwitch
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Alerts:
         self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt, send_warning)
         self.notifier.load(store.subscriptions(), store.rows())
         self.subscriptions = SubscriptionService(self.notifier, store, texts, chosen.price_of, sinks.check)
+        self.kill_switch = KillSwitch(StoredSwitch(store, chosen.off_file))
         self.feed = FlagFeed(store)
         self._owners = OwnerSubscriptions(chosen, store.deleted)
         self._cursor = store.cursor()

@@ -9,11 +9,13 @@ from typing import Any
 
 import orjson
 
+from stream_app.acting.switch import PATTERN_MAX
 from stream_app.alerts.filters import TEXTS
 from stream_app.alerts.flags import Change, FlagOutcome
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import HIDDEN
 from stream_app.alerts.subscriptions import Subscription
+from stream_app.web.acting_routes import REASON_MAX
 from stream_app.web.flag_routes import AUDIT, EVENT_STREAM, FLAGS, STREAM
 from stream_app.web.openapi_parts import (
     COUNT,
@@ -35,6 +37,7 @@ from stream_app.web.openapi_parts import (
     ref,
 )
 from stream_app.web.subscription_routes import KEY_MAX, MERGE_PATCH, ONE, OWNER, PATH
+from stream_app.web.tokens import ACTING
 
 
 def document() -> Json:
@@ -62,7 +65,14 @@ def document() -> Json:
 
 
 def _paths() -> Json:
-    return {**_subscription_paths(), **_action_paths(), **_delivery_paths(), **_flag_paths(), **_owner_paths()}
+    return {
+        **_subscription_paths(),
+        **_action_paths(),
+        **_delivery_paths(),
+        **_flag_paths(),
+        **_owner_paths(),
+        **_acting_paths(),
+    }
 
 
 def _subscription_paths() -> Json:
@@ -198,6 +208,24 @@ def _owner_paths() -> Json:
     }  # fmt: skip
 
 
+def _acting_paths() -> Json:
+    turned = {"acting": {"type": "boolean"}, "pipeline": _text_of(PATTERN_MAX), "reason": _text_of(REASON_MAX)}
+    return {
+        ACTING: {
+            "get": operation("showActing", "Shows for which pipelines no run is stopped.", {"200": ref("Acting")}),
+            "put": operation(
+                "turnActing",
+                "Switches acting off, or for administrators on again, for the fleet or for pipelines.",
+                {"200": ref("Acting")}, [], object_of(turned, "acting", "reason"), more=("409",),
+            ),
+        }
+    }  # fmt: skip
+
+
+def _text_of(most: int) -> Json:
+    return {"type": "string", "minLength": 1, "maxLength": most}
+
+
 def _schemas() -> Json:
     made = Subscription.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     models: Json = made.pop("$defs")
@@ -242,6 +270,16 @@ def _schemas() -> Json:
         "AuditEntry": object_of(
             {"time": TIME, "who": TEXT, "what": TEXT, "subscription": TEXT},
             "time", "who", "what", "subscription",
+        ),
+        "Acting": object_of(
+            {
+                "acting": {"type": "boolean"}, "off": {"type": "array", "items": ref("ActingOff")},
+                "detail": {"type": ["string", "null"]},
+            },
+            "acting", "off", "detail",
+        ),
+        "ActingOff": object_of(
+            {"pipeline": TEXT, "by": TEXT, "reason": TEXT, "since": TIME}, "pipeline", "by", "reason", "since"
         ),
         "Flag": flag_schema(),
     }  # fmt: skip

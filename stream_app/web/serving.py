@@ -14,6 +14,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.acting.gate import Gate
+from stream_app.acting.switch import Switch
 from stream_app.alerts.access import Tokens
 from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.opening import open_store
@@ -21,6 +23,7 @@ from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.analysis.fleet_answer import fleet_sums
 from stream_app.analysis.published_fleet import PublishedFleet
+from stream_app.metrics.acting import ActingMetrics
 from stream_app.metrics.fleet import FleetMetrics
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
@@ -34,6 +37,7 @@ from stream_app.service.queries import EmbeddedKeeper
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
 from stream_app.sources.mlflow import Deliveries
+from stream_app.web.acting_routes import ActingRoutes
 from stream_app.web.alert_metrics import MeasuredAlerts, measured_alerts
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
@@ -184,7 +188,9 @@ def embedded_app(
         await asyncio.wrap_future(written)
 
     answers = Answers(EmbeddedKeeper(embedded))
-    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(answers).routes()]
+    switch = alerts.kill_switch.switch if alerts is not None else Switch()
+    gate = Gate(switch, on_refusal=ActingMetrics(registry, switch).refused)
+    routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(answers, gate).routes()]
     fleet = FleetQueries(
         embedded.settings,
         lambda: embedded.fleet,
@@ -200,6 +206,7 @@ def embedded_app(
         return make_app(routes, lambda: embedded.unavailable_reason, registry, tokens, limits)
     flags = FlagRoutes(alerts.subscriptions, alerts.feed)
     routes += [*SubscriptionRoutes(alerts.subscriptions).routes(), *flags.routes()]
+    routes += ActingRoutes(alerts.kill_switch).routes()
     app = make_app(routes, lambda: embedded.unavailable_reason or alerts.unavailable_reason, registry, tokens, limits)
     app.on_shutdown.append(flags.closing)
     app.cleanup_ctx.append(_running(alerts))
