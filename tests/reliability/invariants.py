@@ -20,7 +20,7 @@ from stream_app import wire
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.operators import Operators
-from stream_app.core.outputs import PRUNE, Example, Verdict
+from stream_app.core.outputs import PRUNE, Example, Guard, Verdict
 from stream_app.kafka.state.changelog import POSITION
 from stream_app.sources import native
 from tests.broker.chaos import figure
@@ -87,7 +87,7 @@ async def check_dead_letters(cluster: Cluster, bad: Sequence[bytes]) -> None:
 async def check_words(cluster: Cluster, messages: Iterable[bytes], model: Learner) -> dict[str, int]:
     """I1 and I2: every verdict and example of a replay was sent, in its words, and nothing else.
 
-    Returns: how many verdicts and alerts were sent, and how often one was sent again.
+    Returns: how many verdicts and alerts were sent, how often one was sent again, and how many flags a word withdrew.
     """
     outputs = replay(messages, model)[1]
     verdicts = await cluster.read(cluster.names.verdicts, SOURCE_PARTITIONS)
@@ -96,7 +96,9 @@ async def check_words(cluster: Cluster, messages: Iterable[bytes], model: Learne
     same("I1: verdict", found, {o.id: wire.verdict_to_dict(o) for o in outputs if isinstance(o, Verdict)})
     same("I1: example", labels, {o.id: wire.example_to_dict(o) for o in outputs if isinstance(o, Example)})
     sent = len(verdicts) + len(examples)
-    return {"sent": sent, "sent_again": sent - len(found) - len(labels), "flags": await check_flags(cluster)}
+    kept = sum(verdict["withdrawn"] == Guard.KEEP for verdict in found.values())
+    again = sent - len(found) - len(labels)
+    return {"sent": sent, "sent_again": again, "kept": kept, "flags": await check_flags(cluster)}
 
 
 async def check_flags(cluster: Cluster) -> int:

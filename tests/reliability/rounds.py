@@ -14,6 +14,7 @@ from stream_app.core.learning.learner import Learner
 from tests.broker.cluster import PATIENCE, Cluster, Process
 from tests.broker.scenarios import SOURCE_PARTITIONS, keyed, pipeline
 from tests.broker.test_learning import checkpoint_of, trained_model
+from tests.reliability.acts import with_acts
 from tests.reliability.deployment import broker, deployment, fleet
 from tests.reliability.invariants import (
     check_dead_letters,
@@ -87,7 +88,8 @@ async def one(
 ) -> tuple[list[dict[str, float]], dict[str, int]]:
     """A round: what each fault did, and what was sent."""
     chance = random.Random(seed)
-    messages = fleet(plan.events, seed)
+    # Acts come on the events topic only.
+    messages = with_acts(fleet(plan.events, seed), seed, lambda message: hash_of(message) != 0)
     bad = [b'{"time": %d, "nothing": "else' % number for number in range(BAD)]
     expected = await asyncio.to_thread(expected_state, messages)
     for _ in range(plan.workers):
