@@ -15,6 +15,7 @@ from stream_app.alerts.flags import Change, FlagOutcome
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import HIDDEN
 from stream_app.alerts.subscriptions import Subscription
+from stream_app.core.ladder import Step
 from stream_app.web.acting_routes import REASON_MAX
 from stream_app.web.flag_routes import AUDIT, EVENT_STREAM, FLAGS, STREAM
 from stream_app.web.openapi_parts import (
@@ -294,6 +295,7 @@ def flag_schema() -> Json:
         "graphlet": TEXT, "trainer": nullable, "job": nullable, "stage": TEXT, "p_push": SHARE,
         "threshold": {"type": ["number", "null"]}, "score": {"type": "number"}, "model": TEXT, "cost": amount,
         "cost_left": amount, "reasons": {"type": "array", "items": reason}, "verdict": TEXT,
+        "ladder": _ladder_schema(),
     }  # fmt: skip
     flag: Json = {
         "id": TEXT, "flag": TEXT, "revision": NUMBER, "change": {"enum": [str(each) for each in Change]},
@@ -303,9 +305,18 @@ def flag_schema() -> Json:
         "p_push": SHARE, "cost": amount, "cost_left": amount,
         "policy": object_of({"mode": {"enum": ["observe", "enforce"]}, "budget": SHARE}, "mode", "budget"),
         "raised": TIME, "time": TIME, "outcome": {"enum": [*(str(each) for each in FlagOutcome), None]},
-        "cause": nullable, "correction": {"type": "boolean"},
+        "cause": nullable, "correction": {"type": "boolean"}, "ladder": _ladder_schema(),
     }  # fmt: skip
     return object_of(flag, *flag)
+
+
+def _ladder_schema() -> Json:
+    """What a flag leads to; null where that is not known."""
+    at: Json = {"type": ["string", "null"], "format": "date-time"}
+    ladder: Json = {
+        "last": {"enum": [str(each) for each in Step]}, "warn_again": at, "stop_from": at, "exempt_hours": TEXT
+    }  # fmt: skip
+    return {"anyOf": [object_of(ladder, *ladder), {"type": "null"}]}
 
 
 def _accept_texts(model: Json) -> None:
