@@ -85,7 +85,7 @@ def _step(found: Figures, *, json: bool) -> None:
         typer.echo(f"  {line}")
     settings = settings_of(advice)
     if settings:
-        typer.echo(f"\nsettings for it, with an hour before each step (docs/acting.md):\n\n{settings}", nl=False)
+        typer.echo(f"\nsettings for it, with six minutes before each step (docs/acting.md):\n\n{settings}", nl=False)
 
 
 def _effect(found: Figures, canary: str, since: str, control: list[str], *, json: bool) -> None:

@@ -90,7 +90,7 @@ def settings_of(found: Advice) -> str:
     lines = ["[detector]", 'mode = "enforce"', f"budget = {found.evidence.budget:g}"]
     for each in found.pipelines:
         condition = json.dumps(re.sub(r"([*?\[])", r"[\1]", each.pipeline), ensure_ascii=False)
-        lines += ["", "[[detector.ladders]]", f"pipeline = {condition}", 'last = "act"', "between_hours = 1"]
+        lines += ["", "[[detector.ladders]]", f"pipeline = {condition}", 'last = "act"', "between_hours = 0.1"]
     return "\n".join([*lines, "", "[[detector.ladders]]", 'last = "warn"', ""])
 
 
