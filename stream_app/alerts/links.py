@@ -14,14 +14,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from stream_app.alerts.flag_acts import FlagAct
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.records import AlertRecord
 from stream_app.core.units import DAY_MS
 
 #: Where links lead to, below the address of the service, and the parameter with the token.
 PATH, PARAMETER = "/v1/act", "link"
+#: What the key of links is derived for, from that of alerts.
+LINKS = b"links"
 #: For how long a link is good, in ms.
 EXPIRES_MS = 7 * DAY_MS
 #: Characters of a link: chats and mail clients cut longer ones, and a button of Slack holds no more.
@@ -32,14 +34,6 @@ _VERSION = 1
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{32}\Z")
 #: A token within a text, or the beginning of one.
 _QUOTED = re.compile(rf"({PARAMETER}(?:=|%3[Dd]|\\u003d))[A-Za-z0-9_.%-]+")
-
-
-class LinkAct(StrEnum):
-    """What a link does."""
-
-    KEEP = "keep"
-    PROLONG = "prolong"
-    WRONG = "wrong"
 
 
 class LinkError(ValueError):
@@ -65,7 +59,7 @@ class ActLink:
     """
 
     flag: str
-    act: LinkAct
+    act: FlagAct
     subscription: str
     expires_ms: int
     nonce: str
@@ -122,7 +116,7 @@ class LinkKey:
             version, flag, act, subscription, expires, nonce = json.loads(body)
             if version != _VERSION:
                 raise ValueError(f"version {version}")
-            return ActLink(flag, LinkAct(act), subscription, expires * 1000, nonce)
+            return ActLink(flag, FlagAct(act), subscription, expires * 1000, nonce)
         except (ValueError, TypeError) as error:  # signed by another release
             raise LinkError("another release has made it") from error
 
@@ -172,7 +166,7 @@ class ActLinks:
             return {}
         expires_ms = self._now_ms() + EXPIRES_MS
         made = {}
-        for act in LinkAct:
+        for act in FlagAct:
             nonce = self.key.nonce(record.id, subscription, act)
             token = self.key.token(ActLink(record.flag, act, subscription, expires_ms, nonce))
             made[act.value] = f"{self._address}{PATH}?{PARAMETER}={token}"

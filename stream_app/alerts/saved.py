@@ -6,9 +6,11 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from stream_app.alerts.messages import LogEntry
+import orjson
+
+from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.errors import StreamAppError
@@ -79,6 +81,19 @@ def merged(first: Changes, second: Changes) -> Changes:
         cursor=second.cursor if second.cursor is not None else first.cursor,
         switch=second.switch if second.switch is not None else first.switch,
     )
+
+
+def delivery_row(entry: LogEntry) -> tuple[str, str, int, int, str, str]:
+    """An entry of the delivery log as the columns of its row."""
+    records = orjson.dumps(entry.records).decode()
+    return entry.message, str(entry.fate), entry.time_ms, entry.attempt, entry.reason, records
+
+
+def delivery_of(row: tuple[Any, ...]) -> Delivery:
+    """The delivery of a row, whose columns are its number, its subscription and those of its entry."""
+    number, subscription, message, fate, time_ms, attempt, reason, records = row
+    entry = LogEntry(message, Fate(fate), time_ms, attempt, reason, tuple(orjson.loads(records)))
+    return Delivery(number, subscription, entry)
 
 
 def erased(name: str) -> str:

@@ -12,11 +12,20 @@ import orjson
 
 from stream_app.alerts.filters import matcher
 from stream_app.alerts.flags import FlagRecord
-from stream_app.alerts.messages import Fate, LogEntry
+from stream_app.alerts.messages import Fate
 from stream_app.alerts.ownership import PREFIX as OWNED
 from stream_app.alerts.records import AlertRecord, record_from_dict, record_to_dict
 from stream_app.alerts.registered import Registered, from_row, to_row
-from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, Delivery, LogPage, erased
+from stream_app.alerts.saved import (
+    AlertStoreError,
+    AuditEntry,
+    Changes,
+    Delivery,
+    LogPage,
+    delivery_of,
+    delivery_row,
+    erased,
+)
 from stream_app.alerts.secrets import Vault
 from stream_app.core.units import DAY_MS
 from stream_app.errors import OptionsError
@@ -47,6 +56,7 @@ CREATE TABLE IF NOT EXISTS audit (
   subject TEXT NOT NULL, request TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS deleted (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used_links (nonce TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -153,7 +163,7 @@ class AlertStore:
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?3"
                 " AND subscription = ?2 AND fate = ?4 AND time_ms = ?5 AND attempt = ?6)",
                 [
-                    (each.number, each.subscription, *_delivery_row(each.entry))
+                    (each.number, each.subscription, *delivery_row(each.entry))
                     for each in page.deliveries
                     if not gone or erased(each.subscription) not in gone
                 ],
@@ -255,6 +265,12 @@ class AlertStore:
                     break
         return found
 
+    def flag(self, name: str) -> FlagRecord | None:
+        """The last record of a flag by its id; None where there is none."""
+        rows = self._read("SELECT record FROM flags WHERE flag = ? ORDER BY number DESC LIMIT 1", name)
+        record = _record(rows[0][0]) if rows else None
+        return record if isinstance(record, FlagRecord) else None
+
     def records(self, ids: Iterable[str]) -> list[AlertRecord]:
         """Flag records by their ids; those that are no longer kept are missing."""
         found = []
@@ -288,13 +304,13 @@ class AlertStore:
             "ORDER BY number DESC LIMIT ?"
         )
         rows = self._read(select, subscription, before or 1 << 62, since_ms, *chosen, limit)
-        return [_delivery(row) for row in rows]
+        return [delivery_of(row) for row in rows]
 
     def delivery(self, number: int) -> Delivery | None:
         """An entry of the delivery log by its number; None where there is none."""
         select = "SELECT number, subscription, message, fate, time_ms, attempt, reason, records FROM deliveries"
         rows = self._read(f"{select} WHERE number = ?", number)
-        return _delivery(rows[0]) if rows else None
+        return delivery_of(rows[0]) if rows else None
 
     def audit(self, limit: int) -> list[AuditEntry]:
         """The last entries of the audit log, newest first."""
@@ -310,15 +326,13 @@ class AlertStore:
         rows = self._read(select, since_ms, f"{identity} ", f"{identity}!")
         return AuditEntry(*rows[0]) if rows else None
 
-    def erase(self, change: Callable[[sqlite3.Connection], None]) -> None:
-        """Makes a change, all or none of it; what it deletes is in no file of the store afterwards.
-
-        Raises
-        ------
-        AlertStoreError
-            It cannot be written.
-        """
+    def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Makes a change, all or none of it; raises AlertStoreError where it cannot be written."""
         self._transact(lambda: change(self._db))
+
+    def erase(self, change: Callable[[sqlite3.Connection], None]) -> None:
+        """Makes a change as `change` does; what it deletes is in no file of the store afterwards."""
+        self.change(change)
         self._read("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def deleted(self) -> set[str]:
@@ -335,7 +349,7 @@ class AlertStore:
         db.executemany(
             "INSERT INTO deliveries (subscription, message, fate, time_ms, attempt, reason, records)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(name, *_delivery_row(each)) for name, each in changes.deliveries],
+            [(name, *delivery_row(each)) for name, each in changes.deliveries],
         )
         for name, registered in changes.subscriptions.items():
             if registered is None:
@@ -373,14 +387,3 @@ class AlertStore:
 
 def _record(row: bytes) -> AlertRecord:
     return record_from_dict(orjson.loads(row))
-
-
-def _delivery_row(entry: LogEntry) -> tuple[str, str, int, int, str, str]:
-    records = orjson.dumps(entry.records).decode()
-    return entry.message, str(entry.fate), entry.time_ms, entry.attempt, entry.reason, records
-
-
-def _delivery(row: tuple[Any, ...]) -> Delivery:
-    number, subscription, message, fate, time_ms, attempt, reason, records = row
-    entry = LogEntry(message, Fate(fate), time_ms, attempt, reason, tuple(orjson.loads(records)))
-    return Delivery(number, subscription, entry)

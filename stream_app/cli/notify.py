@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from stream_app.alerts.access import Tokens
-    from stream_app.alerts.feed import FlagFeed
-    from stream_app.alerts.subscription_service import SubscriptionService
+    from stream_app.alerts.served import ServedAlerts
     from stream_app.kafka.process.notifier import NotifierSettings
     from stream_app.options import Options
 
@@ -84,7 +83,7 @@ def notify(
 
 def api_of(
     options: Options, registry: CollectorRegistry, tokens: Tokens
-) -> Callable[[SubscriptionService, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]:
+) -> Callable[[ServedAlerts], AbstractAsyncContextManager[None]]:
     """Serves the API of a notifier.
 
     Parameters
@@ -99,10 +98,8 @@ def api_of(
     from stream_app.cli.serve import listening as announce
     from stream_app.web.serving import listening, notifier_app
 
-    def serve(
-        subscriptions: SubscriptionService, feed: FlagFeed, reason: Callable[[], str]
-    ) -> AbstractAsyncContextManager[None]:
-        app = notifier_app(subscriptions, feed, reason, registry, tokens, limits_of(options.serve))
+    def serve(served: ServedAlerts) -> AbstractAsyncContextManager[None]:
+        app = notifier_app(served, registry, tokens, limits_of(options.serve))
         return listening(app, options.serve.host, options.serve.port, announce)
 
     return serve

@@ -10,10 +10,14 @@ from concurrent.futures import Future
 
 import orjson
 
+from stream_app.alerts.act_service import ActService
 from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.feed import FlagFeed
+from stream_app.alerts.flag_acts import WriteEvents
 from stream_app.alerts.guard import AddressGuard
 from stream_app.alerts.kill_switch import KillSwitch
+from stream_app.alerts.link_uses import StoredUses
+from stream_app.alerts.links import LINKS, ActLinks, LinkKey
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import default_subscription
@@ -23,6 +27,7 @@ from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
+from stream_app.alerts.slack_bots import SlackBots
 from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.alerts.texts import Texts
@@ -78,8 +83,11 @@ class Alerts:
         self._on_changes, self._on_record = on_changes, on_record
         self._clocks = clocks or Clocks()
         self._http = HttpClient(AddressGuard(chosen.allowed_networks))
-        sinks = SinkMaker(self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0)
-        texts = Texts(chosen.money_of, chosen.currency, chosen.link)
+        buttons = chosen.slack_signing_secret is not None
+        sinks = SinkMaker(self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0, buttons=buttons)
+        self._link_key = LinkKey(store.vault.derived(LINKS))
+        links = ActLinks(self._link_key, chosen.public_url, self._clocks.now_ms)
+        texts = Texts(chosen.money_of, chosen.currency, chosen.link, links.of)
         send_warning = WarningSender(
             sinks, lambda owner: default_subscription(owner, chosen.contacts, chosen.slack_token), on_warning
         )
@@ -88,6 +96,8 @@ class Alerts:
         self.subscriptions = SubscriptionService(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.kill_switch = KillSwitch(StoredSwitch(store, chosen.off_file))
         self.feed = FlagFeed(store)
+        self.slack_signing_secret = chosen.slack_signing_secret
+        self.slack_bots = SlackBots(self.notifier, self._http)
         self._owners = OwnerSubscriptions(chosen, store.deleted)
         self._cursor = store.cursor()
         self._wake = asyncio.Event()
@@ -99,6 +109,17 @@ class Alerts:
     def unavailable_reason(self) -> str:
         """Why records cannot be stored or messages sent now; "" when they can."""
         return self._reason or self.notifier.unavailable_reason
+
+    def acts(self, write: WriteEvents) -> ActService:
+        """What lets people act on flags.
+
+        Parameters
+        ----------
+        write
+            Stores the events of acts.
+        """
+        now_ms = self._clocks.now_ms
+        return ActService(self.notifier, self._store, write, self._link_key, StoredUses(self._store, now_ms), now_ms)
 
     async def run(self) -> None:
         """Stores records and sends messages until cancelled; attempts under way are then finished."""

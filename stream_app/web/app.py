@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.alerts import links
 from stream_app.alerts.access import Tokens
 from stream_app.metrics.catalogue import HTTP_OTHER
 from stream_app.metrics.probes import LIVEZ, METRICS, PATHS, READYZ, Probe, Probes
-from stream_app.web import webhooks
+from stream_app.web import slack_routes, webhooks
 from stream_app.web.limits import Limits
 from stream_app.web.listening import Connection
 from stream_app.web.problems import CLOSE, Handler, name_server, problem, problems
@@ -20,8 +21,8 @@ from stream_app.web.traffic import ROUTE, TRAFFIC, Traffic
 
 #: Probes, which are always answered.
 PROBE_PATHS = (LIVEZ, READYZ)
-#: Paths that need no token: probes, and deliveries that are signed instead.
-OPEN = (*PROBE_PATHS, webhooks.PATH)
+#: Paths that need no token: probes, and deliveries, links and clicks that are signed instead.
+OPEN = (*PROBE_PATHS, webhooks.PATH, links.PATH, slack_routes.PATH)
 _NO_CONNECTIONS = "no_connections"
 
 

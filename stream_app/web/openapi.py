@@ -18,6 +18,7 @@ from stream_app.alerts.subscriptions import Subscription
 from stream_app.core.ladder import Step
 from stream_app.web.acting_routes import REASON_MAX
 from stream_app.web.flag_routes import AUDIT, EVENT_STREAM, FLAGS, STREAM
+from stream_app.web.openapi_acts import act_paths, act_schemas
 from stream_app.web.openapi_parts import (
     COUNT,
     ID,
@@ -73,6 +74,7 @@ def _paths() -> Json:
         **_flag_paths(),
         **_owner_paths(),
         **_acting_paths(),
+        **act_paths(),
     }
 
 
@@ -283,6 +285,7 @@ def _schemas() -> Json:
             {"pipeline": TEXT, "by": TEXT, "reason": TEXT, "since": TIME}, "pipeline", "by", "reason", "since"
         ),
         "Flag": flag_schema(),
+        **act_schemas(),
     }  # fmt: skip
 
 

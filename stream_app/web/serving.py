@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,9 @@ from prometheus_client import CollectorRegistry
 from stream_app.acting.gate import Gate
 from stream_app.acting.switch import Switch
 from stream_app.alerts.access import Tokens
-from stream_app.alerts.feed import FlagFeed
 from stream_app.alerts.opening import open_store
+from stream_app.alerts.served import ServedAlerts
 from stream_app.alerts.settings import AlertSettings
-from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.analysis.fleet_answer import fleet_sums
 from stream_app.analysis.published_fleet import PublishedFleet
 from stream_app.metrics.acting import ActingMetrics
@@ -28,10 +28,11 @@ from stream_app.metrics.fleet import FleetMetrics
 from stream_app.metrics.outputs import Metrics
 from stream_app.metrics.registry import make_registry
 from stream_app.runtime.signals import ending
+from stream_app.service.act_writer import act_writer, store_messages
 from stream_app.service.alerting import Alerts
 from stream_app.service.answers import Answers
-from stream_app.service.detector_thread import Embedded, OverloadedError
-from stream_app.service.event_log import Accepted, EventLog, LogUnavailableError
+from stream_app.service.detector_thread import Embedded
+from stream_app.service.event_log import EventLog
 from stream_app.service.fleet import FleetQueries
 from stream_app.service.queries import EmbeddedKeeper
 from stream_app.service.settings import EmbeddedSettings
@@ -46,6 +47,7 @@ from stream_app.web.fleet_routes import FleetRoutes
 from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
+from stream_app.web.people_routes import PeopleRoutes
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.relayed import MEASURE_SECONDS, Workers, relayed_app
 from stream_app.web.subscription_routes import SubscriptionRoutes
@@ -180,13 +182,7 @@ def embedded_app(
 ) -> web.Application:
     """The application of an embedded detector, which runs `alerts` while it runs itself."""
 
-    async def intake(messages: Sequence[Accepted]) -> None:
-        try:
-            written = embedded.submit(messages)
-        except OverloadedError:
-            raise LogUnavailableError(embedded.unavailable_reason or "too many messages are waiting") from None
-        await asyncio.wrap_future(written)
-
+    intake = functools.partial(store_messages, embedded)
     answers = Answers(EmbeddedKeeper(embedded))
     switch = alerts.kill_switch.switch if alerts is not None else Switch()
     gate = Gate(switch, on_refusal=ActingMetrics(registry, switch).refused)
@@ -205,10 +201,11 @@ def embedded_app(
     if alerts is None:
         return make_app(routes, lambda: embedded.unavailable_reason, registry, tokens, limits)
     flags = FlagRoutes(alerts.subscriptions, alerts.feed)
-    routes += [*SubscriptionRoutes(alerts.subscriptions).routes(), *flags.routes()]
+    people = PeopleRoutes(alerts.acts(act_writer(embedded)), alerts.slack_bots, alerts.slack_signing_secret)
+    routes += [*SubscriptionRoutes(alerts.subscriptions).routes(), *flags.routes(), *people.routes()]
     routes += ActingRoutes(alerts.kill_switch).routes()
     app = make_app(routes, lambda: embedded.unavailable_reason or alerts.unavailable_reason, registry, tokens, limits)
-    app.on_shutdown.append(flags.closing)
+    app.on_shutdown.extend((flags.closing, people.closing))
     app.cleanup_ctx.append(_running(alerts))
     return app
 
@@ -296,33 +293,24 @@ async def listening(
 
 
 def notifier_app(
-    subscriptions: SubscriptionService,
-    feed: FlagFeed,
-    unavailable_reason: Callable[[], str],
-    registry: CollectorRegistry,
-    tokens: Tokens | None,
-    limits: Limits | None = None,
+    served: ServedAlerts, registry: CollectorRegistry, tokens: Tokens | None, limits: Limits | None = None
 ) -> web.Application:
-    """The application of a notifier: subscriptions and flags.
+    """The application of a notifier: subscriptions, flags, and what people decide about these.
 
     Parameters
     ----------
-    subscriptions
-        Makes and changes subscriptions.
-    feed
-        Follows flags.
-    unavailable_reason
-        Returns why requests cannot be served now; "" when they can.
+    served
+        What it serves.
     registry
         The metrics that it exports.
     tokens, limits
         As of `serve_embedded`.
     """
-    flags = FlagRoutes(subscriptions, feed)
-    app = make_app(
-        [*SubscriptionRoutes(subscriptions).routes(), *flags.routes()], unavailable_reason, registry, tokens, limits
-    )
-    app.on_shutdown.append(flags.closing)
+    flags = FlagRoutes(served.subscriptions, served.feed)
+    people = PeopleRoutes(served.acts, served.slack_bots, served.slack_signing_secret)
+    routes = [*SubscriptionRoutes(served.subscriptions).routes(), *flags.routes(), *people.routes()]
+    app = make_app(routes, served.unavailable_reason, registry, tokens, limits)
+    app.on_shutdown.extend((flags.closing, people.closing))
     return app
 
 

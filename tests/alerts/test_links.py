@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.alerts.flag_acts import FlagAct
 from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.links import (
     EXPIRES_MS,
     LINK_MAX,
     ActLink,
     ActLinks,
-    LinkAct,
     LinkError,
     LinkKey,
     token_of,
@@ -37,7 +37,7 @@ from tests.alerts.records import NOW, finding, record
 from tests.test_schemas import validator
 
 KEY = LinkKey(Vault(b"a key for the tests only").derived(b"links"))
-LINK = ActLink("p/run:r1", LinkAct.KEEP, "ads", NOW + EXPIRES_MS, "ab12")
+LINK = ActLink("p/run:r1", FlagAct.KEEP, "ads", NOW + EXPIRES_MS, "ab12")
 LINKS = ActLinks(KEY, "https://s.example/base/", lambda: NOW)
 TEXTS = Texts(links_of=LINKS.of)
 #: How bytes stand in a token.
@@ -50,8 +50,8 @@ def signed_parts(token: str) -> tuple[bytes, str]:
     return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), signature
 
 
-@given(st.text(max_size=300), st.sampled_from(LinkAct), st.text(max_size=100), st.text(max_size=30))
-def test_a_link_says_what_was_signed(flag: str, act: LinkAct, subscription: str, nonce: str) -> None:
+@given(st.text(max_size=300), st.sampled_from(FlagAct), st.text(max_size=100), st.text(max_size=30))
+def test_a_link_says_what_was_signed(flag: str, act: FlagAct, subscription: str, nonce: str) -> None:
     """Whatever flags and subscriptions are called."""
     link = ActLink(flag, act, subscription, NOW, nonce)
     token = KEY.token(link)
@@ -89,7 +89,7 @@ def test_no_changed_character_passes(data: st.DataObject) -> None:
         LinkKey(Vault(b"a key for the tests only").derived(b"else")).token(LINK),
         KEY.token(LINK).partition(".")[0] + "." + KEY.token(replace(LINK, flag="q/run:r1")).partition(".")[2],
         KEY.token(replace(LINK, expires_ms=NOW)).partition(".")[0] + "." + KEY.token(LINK).partition(".")[2],
-        KEY.token(replace(LINK, act=LinkAct.WRONG)).partition(".")[0] + "." + KEY.token(LINK).partition(".")[2],
+        KEY.token(replace(LINK, act=FlagAct.WRONG)).partition(".")[0] + "." + KEY.token(LINK).partition(".")[2],
     ],
 )
 def test_what_is_forged_is_no_link(forged: str) -> None:

@@ -142,7 +142,7 @@ def embedded_service(
     """The embedded service over a log; `token` may do everything."""
     event_log = EventLog(path, allow_pages)
     embedded = Embedded(event_log, settings)
-    store = open_store(path.parent) if alerts is not None else None
+    store = open_store(path.parent, alerts.key) if alerts is not None else None
     sending = Alerts(store, embedded.outbox, alerts) if store is not None else None
     embedded.start()
     try:

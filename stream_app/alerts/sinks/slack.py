@@ -15,14 +15,15 @@ from typing import Any
 
 import orjson
 
-from stream_app.alerts.links import LinkAct, token_of
+from stream_app.alerts.flag_acts import FlagAct
+from stream_app.alerts.links import token_of
 from stream_app.alerts.sinks.http import Answer, HttpClient, result_of
 from stream_app.alerts.sinks.sink import Outgoing, Result, cleaned
 from stream_app.alerts.texts import Text
 
 API = "https://slack.com/api"
 #: What links and buttons are called, by the name of the act, and how the ids of the actions of buttons begin.
-BUTTONS = {LinkAct.KEEP.value: "Keep", LinkAct.PROLONG.value: "Prolong 1 day", LinkAct.WRONG.value: "Wrong"}
+BUTTONS = {FlagAct.KEEP.value: "Keep", FlagAct.PROLONG.value: "Prolong 1 day", FlagAct.WRONG.value: "Wrong"}
 ACTION = "stream_app_"
 #: Characters of a header and of a section.
 _HEADER_MAX, _SECTION_MAX = 150, 3_000

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from functools import partial
 
 from stream_app.alerts.forgetting import Erasure, mark_of
 from stream_app.alerts.notifier import SinkOf
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
-from stream_app.alerts.saved import AlertStoreError, AuditEntry
+from stream_app.alerts.saved import AuditEntry
 from stream_app.alerts.sinks.sink import Outgoing, Result
 from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.deliveries import Again, delivery_of
-from stream_app.kafka.alerting.in_time import in_time
+from stream_app.kafka.alerting.in_time import taken
 from stream_app.kafka.alerting.log_entries import audit_message, erasure_message
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.clients.producer import Send
-from stream_app.kafka.clients.retry import is_transient
 from stream_app.kafka.clients.topics import Names
 from stream_app.kafka.state.outbox import Message
 
@@ -79,7 +77,7 @@ class NotifierGroup:
         # Nothing else runs between a change and this line, so these are the changes of one request.
         pending, self._pending = self._pending, []
         for change in pending:
-            async with _taken():
+            async with taken():
                 await change()
 
     async def test(self, registered: Registered, message: Outgoing) -> Result:
@@ -125,21 +123,9 @@ class GroupLogs:
         """
         self._alert_log.waiting[erasure.pseudonym] = erasure
         try:
-            async with _taken():
+            async with taken():
                 await self._subscriptions.forget(mark_of(erasure.owner), erasure.names)
                 await self._send([erasure_message(self._topic, erasure)])
                 await self._alert_log.log.read_to_end()
         finally:
             del self._alert_log.waiting[erasure.pseudonym]
-
-
-@contextlib.asynccontextmanager
-async def _taken() -> AsyncIterator[None]:
-    """Raises AlertStoreError where Kafka is away, at once or after some time."""
-    try:
-        async with in_time():
-            yield
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        raise AlertStoreError(f"Kafka does not take the change: {error}") from None

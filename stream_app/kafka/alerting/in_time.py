@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from stream_app.alerts.saved import AlertStoreError
+from stream_app.kafka.clients.retry import is_transient
 
 #: Seconds that a change may take.
 SECONDS = 10.0
@@ -26,3 +27,15 @@ async def in_time() -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise AlertStoreError(f"Kafka has not taken the change within {SECONDS:g} s; it may yet") from None
+
+
+@contextlib.asynccontextmanager
+async def taken() -> AsyncIterator[None]:
+    """Raises AlertStoreError where Kafka is away, at once or after some time."""
+    try:
+        async with in_time():
+            yield
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise AlertStoreError(f"Kafka does not take the change: {error}") from None

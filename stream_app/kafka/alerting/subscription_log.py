@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.alerting.in_time import in_time
+from stream_app.kafka.alerting.used_links import UsedLinks
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem, retry
 from stream_app.kafka.clients.whole_log import WholeLog
@@ -82,6 +84,8 @@ class SubscriptionLog:
         self._pending: set[bytes] = set()
         self._refused: set[bytes] = set()
         self._key_is_known = False
+        #: The links that were used, which the topic has too.
+        self.links = UsedLinks(self._append_read, lambda: time.time_ns() // 1_000_000)
 
     async def check_key(self) -> None:
         """Sees to it that all notifiers have the same key.
@@ -147,6 +151,11 @@ class SubscriptionLog:
         appended = await self._producer.send(self._topic, value, name.encode(), partition=0, headers=headers)
         return int((await appended).offset)
 
+    async def _append_read(self, name: str, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
+        offset = await self._append(name, value, headers)
+        await self.log.reached(offset + 1)
+        return offset
+
     async def _take(self, records: Sequence[Record], _: int) -> None:
         for record in records:
             self._apply(record)
@@ -155,6 +164,8 @@ class SubscriptionLog:
         name = (record.key or b"").decode(errors="replace")
         if name == _KEY:
             self._take_key(record)
+            return
+        if self.links.take(record):
             return
         confirms = _confirms(record)
         if confirms is not None and self._counts_at.get(name, -1) > confirms:

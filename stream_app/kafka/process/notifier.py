@@ -14,10 +14,12 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
+from stream_app.alerts.act_service import ActService
 from stream_app.alerts.clocks import Clocks
-from stream_app.alerts.feed import FlagFeed
+from stream_app.alerts.flag_acts import WriteEvents
 from stream_app.alerts.forgetting import Forgetting
 from stream_app.alerts.guard import AddressGuard
+from stream_app.alerts.links import LINKS, ActLinks, LinkKey
 from stream_app.alerts.matching import Matcher
 from stream_app.alerts.notifier import Notifier, Save
 from stream_app.alerts.opening import open_store
@@ -27,11 +29,13 @@ from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.secrets import Vault
+from stream_app.alerts.served import ServedAlerts
 from stream_app.alerts.settings import AlertSettings
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.kafka import Append
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
+from stream_app.alerts.slack_bots import SlackBots
 from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.alerts.subscription_service import SubscriptionService
@@ -44,6 +48,7 @@ from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
 from stream_app.kafka.alerting.matching import pass_on
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.clients import topics
+from stream_app.kafka.clients.act_writer import ActWriter
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.flow import notifier_flow
 from stream_app.kafka.clients.group_start import begin_at_end
@@ -59,9 +64,8 @@ from stream_app.kafka.records import Batch
 
 log = logging.getLogger(__name__)
 
-#: Serves the API while its context lasts: given the service of subscriptions, the feed of flags, and a function that
-#: returns why it cannot be served now.
-Serve = Callable[[SubscriptionService, FlagFeed, Callable[[], str]], AbstractAsyncContextManager[None]]
+#: Serves the API while its context lasts.
+Serve = Callable[[ServedAlerts], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class NotifierProcess(GroupProcess):
         self.settings = settings
         self._clocks = Clocks()
         self._matcher = Matcher((), settings.alerts.price_of)
-        self._texts = Texts(settings.alerts.money_of, settings.alerts.currency, settings.alerts.link)
+        self._link_key = LinkKey(Vault(settings.key).derived(LINKS))
+        links = ActLinks(self._link_key, settings.alerts.public_url, self._clocks.now_ms)
+        self._texts = Texts(settings.alerts.money_of, settings.alerts.currency, settings.alerts.link, links.of)
         flow = notifier_flow(settings.names)
         self.monitor = NotifierMonitor(flow, settings.stale_seconds)
         #: Serves the API; set before `run`.
@@ -136,8 +142,10 @@ class NotifierProcess(GroupProcess):
                 self.monitor.producers = (producer, outputs)
                 placement = Placement(names.deliveries, found[names.deliveries_changelog].partitions)
                 send = sender(producer, dict.fromkeys(self._flow.outputs, outputs), placement)
-                sinks = SinkMaker(http, settings.alerts.mail, _appender(outputs))
-                await self._serve_logs(found, producer, outputs, send, sinks, store)
+                buttons = settings.alerts.slack_signing_secret is not None
+                sinks = SinkMaker(http, settings.alerts.mail, _appender(outputs), buttons=buttons)
+                with contextlib.closing(ActWriter(settings.connection, names)) as write:
+                    await self._serve_logs(found, producer, outputs, send, sinks, store, http, write)
 
     async def _serve_logs(
         self,
@@ -147,6 +155,8 @@ class NotifierProcess(GroupProcess):
         send: Send,
         sinks: SinkMaker,
         store: AlertStore,
+        http: HttpClient,
+        write: WriteEvents,
     ) -> None:
         settings, names = self.settings, self.settings.names
         subscriptions = self.monitor.subscriptions = SubscriptionLog(
@@ -191,6 +201,24 @@ class NotifierProcess(GroupProcess):
         async def matched(batch: Batch, owned: Callable[[], bool]) -> None:
             await pass_on(batch, names, self._matcher, subscribe_owner, send, self.monitor.counts, owned)
 
+        make = self._partitions(found, producer, send, sinks, subscriptions)
+        acts = ActService(group, store, write, self._link_key, subscriptions.links, self._clocks.now_ms)
+        bots, secret = SlackBots(group, http), settings.alerts.slack_signing_secret
+        served = ServedAlerts(service, alert_log.feed, acts, bots, secret, self._unavailable_reason)
+        async with self.serve_api(served):
+            await self.serve_partitions(found, make, matched, lambda _: None, self._drain)
+
+    def _partitions(
+        self,
+        found: Mapping[str, Found],
+        producer: AIOKafkaProducer,
+        send: Send,
+        sinks: SinkMaker,
+        subscriptions: SubscriptionLog,
+    ) -> Callable[[int], MailboxPartition]:
+        """Makes the mailboxes of a partition."""
+        names = self.settings.names
+
         def make(number: int) -> MailboxPartition:
             return MailboxPartition(
                 number,
@@ -206,8 +234,7 @@ class NotifierProcess(GroupProcess):
                 self._on_changes,
             )
 
-        async with self.serve_api(service, alert_log.feed, self._unavailable_reason):
-            await self.serve_partitions(found, make, matched, lambda _: None, self._drain)
+        return make
 
     def _notifier(self, save: Save, sinks: SinkMaker, subscriptions: SubscriptionLog) -> Notifier:
         alerts = self.settings.alerts
