@@ -8,9 +8,11 @@ from dataclasses import replace
 from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord, flag_id
 from stream_app.alerts.records import FINDING_TYPES, AlertRecord, EventType
+from stream_app.core.decisions.policy import ENFORCE
 from stream_app.core.ids import finding_id
+from stream_app.core.ladder import Step
 from stream_app.core.outputs import Reason
-from stream_app.core.units import DAY_MS
+from stream_app.core.units import DAY_MS, HOUR_MS
 from stream_app.found import EffectFigures
 from stream_app.times import time_to_text
 
@@ -84,15 +86,17 @@ def example_records() -> Iterator[tuple[str, AlertRecord]]:
     changes = [
         ("raised", raised),
         ("revised", replace(raised, revision=2, change=Change.REVISED)),
+        ("reminded", replace(_climbing(raised), revision=2, change=Change.REMINDED)),
+        ("due", replace(_climbing(raised), revision=3, change=Change.DUE)),
         ("withdrawn", replace(raised, revision=2, change=Change.WITHDRAWN, cause="recovered")),
     ]
     for outcome in FlagOutcome:
         cause = "run_ended" if outcome is FlagOutcome.NOT_PUSHED else None
         ended = replace(raised, revision=2, change=Change.RESOLVED, outcome=outcome, cause=cause)
         changes.append((f"resolved: {outcome.value}", ended))
-    (graphlet,) = raised.graphlets
     for name, record in changes:
         yield f"a flag that is {name}", replace(record, owner="ann")
+        (graphlet,) = record.graphlets
         bare = replace(graphlet, trainer=None, threshold=None, reasons=())
         yield (
             f"a flag that is {name}, of a training without run, owner and reasons",
@@ -108,3 +112,19 @@ def example_records() -> Iterator[tuple[str, AlertRecord]]:
                 changed, owner="", labels={}, kind="silent", cost=0.0, cost_money=None, cost_a_month=0.0, act="look"
             ),
         )
+
+
+def _climbing(raised: FlagRecord) -> FlagRecord:
+    """The flag as one whose run is stopped two hours after it was raised."""
+    start_ms = raised.raised_ms
+    graphlets = (
+        replace(
+            each,
+            ladder=str(Step.ACT),
+            warn_again_ms=start_ms + HOUR_MS,
+            stop_ms=start_ms + 2 * HOUR_MS,
+            exempt_hours="22:00-06:00 Europe/Berlin",
+        )
+        for each in raised.graphlets
+    )
+    return replace(raised, mode=ENFORCE, graphlets=tuple(graphlets), time_ms=start_ms + HOUR_MS)

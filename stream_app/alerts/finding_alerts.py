@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from stream_app.alerts.finding_tracking import FindingTracker, Look
 from stream_app.alerts.findings import FiguresOfFinding, FindingRecord
-from stream_app.core.state.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +46,16 @@ class FindingAlerts:
         """See `FindingTracker.revisions`."""
         return self._tracker.revisions(pipeline)
 
-    def tick(self, pipelines: Mapping[str, Pipeline], log_ms: int) -> list[FindingRecord]:
+    def tick(self, clocks: Mapping[str, int], log_ms: int) -> list[FindingRecord]:
         """Looks at the pipelines that are due; see `FindingTracker.tick`.
 
         Parameters
         ----------
-        pipelines
-            Those of the detector, after the tick.
+        clocks
+            Pipeline -> its clock after the tick, in ms since 1970 UTC.
         log_ms
             The log time of the tick, in ms since 1970 UTC.
         """
-        clocks = {name: pipeline.clock.now_ms for name, pipeline in pipelines.items()}
         return self._tracker.tick(clocks, log_ms, self._look)
 
     def take_rows(self) -> list[tuple[bytes, bytes | None]]:

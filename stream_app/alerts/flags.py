@@ -22,10 +22,12 @@ _STEPS = ("", *map(str, Step))
 
 
 class Change(StrEnum):
-    """What happened to a flag."""
+    """What happened to a flag. Reminded: the owner is warned again; due: its run may be stopped from now on."""
 
     RAISED = "raised"
     REVISED = "revised"
+    REMINDED = "reminded"
+    DUE = "due"
     WITHDRAWN = "withdrawn"
     RESOLVED = "resolved"
 
@@ -181,12 +183,12 @@ class FlagRecord:
     @property
     def warn_again_ms(self) -> int | None:
         """When the owner is warned again, of several graphlets the latest time; None: there is no second warning."""
-        return _latest(each.warn_again_ms for each in self.graphlets)
+        return latest_ms(each.warn_again_ms for each in self.graphlets)
 
     @property
     def stop_ms(self) -> int | None:
         """From when the run may be stopped: once all of its flagged graphlets may be; None: never."""
-        return _latest(each.stop_ms for each in self.graphlets)
+        return latest_ms(each.stop_ms for each in self.graphlets)
 
     @property
     def exempt_hours(self) -> str:
@@ -218,6 +220,29 @@ def flag_id(pipeline: str, run: str | None, graphlet: str) -> str:
     ('ads/run:7', 'ads/train-7')
     """
     return run_graphlet_id(pipeline, run) if run is not None else graphlet
+
+
+def latest_ms(times: Iterable[int | None]) -> int | None:
+    """The latest of some times in ms.
+
+    Parameters
+    ----------
+    times
+        The times; None: one that never comes.
+
+    Returns
+    -------
+    int or None
+        None where one of them never comes, or there are none.
+
+    Examples
+    --------
+    >>> latest_ms([3, 7]), latest_ms([3, None]), latest_ms([])
+    (7, None, None)
+    """
+    found = list(times)
+    known = [each for each in found if each is not None]
+    return max(known) if known and len(known) == len(found) else None
 
 
 def flag_to_dict(record: FlagRecord) -> dict[str, Any]:
@@ -325,13 +350,6 @@ def graphlet_to_dict(each: FlaggedGraphlet) -> dict[str, Any]:
         "verdict": each.verdict,
         "ladder": _ladder_to_dict(each),
     }
-
-
-def _latest(times: Iterable[int | None]) -> int | None:
-    """The latest time; None where one of them never comes, or there are none."""
-    found = list(times)
-    known = [each for each in found if each is not None]
-    return max(known) if known and len(known) == len(found) else None
 
 
 def _ladder_to_dict(flagged: FlaggedGraphlet | FlagRecord) -> dict[str, Any] | None:

@@ -8,13 +8,12 @@ and `refused` say what became of it. Every record that is not sent gets an entry
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from stream_app.alerts.calendar import due_ms
 from stream_app.alerts.findings import is_finding
 from stream_app.alerts.flags import Change
 from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message
-from stream_app.alerts.records import AlertRecord, EventType, type_of
+from stream_app.alerts.records import AlertRecord, EventType
 from stream_app.alerts.retries import Breaker, retry_delay
 from stream_app.alerts.subscriptions import State, Subscription
 from stream_app.alerts.warnings import OwnerWarning
@@ -114,16 +113,16 @@ class Mailbox:
         self.changed_flags.add(record.subject)
         if record.is_end:
             self._end(state, record, exact, now_ms)
-        elif state.announced and record.change is Change.REVISED:
-            if exact:
-                self._put([record], now_ms)
-            else:
+        elif not (exact or (state.announced and record.change is Change.REMINDED)):
+            if state.announced or state.held:
+                self._drop_held(state, now_ms, "the filter does not hold any more")
                 self._drop(record.id, now_ms, "the filter does not hold any more")
-        elif exact:
+        elif record.change is Change.DUE:
+            self._send_at_once(state, record, now_ms)
+        elif state.announced and record.change is not Change.RAISED:
+            self._put([record], now_ms)
+        else:
             self._hold(state, record, logged_ms)
-        elif state.held:
-            self._drop_held(state, now_ms, "the filter does not hold any more")
-            self._drop(record.id, now_ms, "the filter does not hold any more")
 
     def advance(self, now_ms: int) -> None:
         """Makes messages of the records that were held long enough."""
@@ -273,21 +272,28 @@ class Mailbox:
     def _end(self, state: FlagState, record: AlertRecord, exact: bool, now_ms: int) -> None:
         attempted, state.announced, state.attempted = state.attempted, False, False
         self._drop_held(state, now_ms, f"{record.change.value} before it was announced")
-        self._drop_unsent(record.subject, now_ms)
-        opens = _opening(record) & set(self.subscription.types)
+        self._drop_unsent(record.subject, now_ms, "its end is known")
+        opens = _OPENING[is_finding(record.subject)] & set(self.subscription.types)
         if attempted or (not opens and exact):
             self._put([record], now_ms)
         else:
             self._drop(record.id, now_ms, "its flag was not announced")
 
-    def _drop_unsent(self, flag: str, now_ms: int) -> None:
+    def _send_at_once(self, state: FlagState, record: AlertRecord, now_ms: int) -> None:
+        """Makes a message of a record that waits for nothing, in the place of what waits of its flag."""
+        self._drop_held(state, now_ms, _replaced_by(record))
+        self._drop_unsent(record.subject, now_ms, _replaced_by(record))
+        state.announced, state.announced_ms = True, now_ms
+        self._add(Message(record.id, [record], now_ms))
+
+    def _drop_unsent(self, flag: str, now_ms: int, reason: str) -> None:
         """Drops what says that a flag is open and has not arrived yet."""
         for message in list(self.messages.values()):
             stale = [each for each in message.records if each.subject == flag and not each.is_end]
             if not stale or message.id == self._sending:
                 continue
             for each in stale:
-                self._drop(each.id, now_ms, "its end is known")
+                self._drop(each.id, now_ms, reason)
             message.records = [each for each in message.records if each not in stale]
             self.changed_messages.add(message.id)
             if not message.records:
@@ -307,8 +313,8 @@ class Mailbox:
             state.ready_ms = max(ready_ms, again_ms)
         # Of several revisions the last tells all.
         for each in state.held:
-            if each.change is Change.REVISED:
-                self._drop(each.id, logged_ms, f"revision {record.revision} replaces it")
+            if each.change is not Change.RAISED:
+                self._drop(each.id, logged_ms, _replaced_by(record))
         state.held = [each for each in state.held if each.change is Change.RAISED] + [record]
         self._holding[record.subject] = None
 
@@ -324,7 +330,7 @@ class Mailbox:
             if found is not None and self._collects(found, now_ms):
                 for each in found.records:
                     if each.subject == record.subject:
-                        self._drop(each.id, now_ms, f"revision {record.revision} replaces it")
+                        self._drop(each.id, now_ms, _replaced_by(record))
                 found.records = [each for each in found.records if each.subject != record.subject] + [record]
                 self.changed_messages.add(found.id)
                 continue
@@ -380,6 +386,12 @@ def _group(subscription: Subscription, record: AlertRecord) -> str | None:
     return f"\0{found}" if found is not None and is_finding(record.subject) else found
 
 
-def _opening(record: AlertRecord) -> set[EventType]:
-    """The types of records that say that what a record is about is open."""
-    return {type_of(replace(record, change=change)) for change in (Change.RAISED, Change.REVISED)}
+def _replaced_by(record: AlertRecord) -> str:
+    return f"revision {record.revision} replaces it"
+
+
+#: The types of records that say that a flag is open, and those that say so of a finding.
+_OPENING: Mapping[bool, frozenset[EventType]] = {
+    False: frozenset((EventType.RAISED, EventType.REVISED, EventType.REMINDED, EventType.DUE)),
+    True: frozenset((EventType.FINDING_RAISED, EventType.FINDING_REVISED)),
+}

@@ -22,6 +22,8 @@ class EventType(StrEnum):
 
     RAISED = "raised"
     REVISED = "revised"
+    REMINDED = "reminded"
+    DUE = "due"
     WITHDRAWN = "withdrawn"
     RESOLVED = "resolved"
     FINDING_RAISED = "finding.raised"
@@ -35,6 +37,8 @@ class EventType(StrEnum):
 
 
 FLAG_TYPES = tuple(each for each in EventType if not each.of_findings)
+#: What a subscription hears of that names no types: `due` is for whoever stops runs.
+DEFAULT_TYPES = tuple(each for each in FLAG_TYPES if each is not EventType.DUE)
 FINDING_TYPES = tuple(each for each in EventType if each.of_findings)
 
 

@@ -11,12 +11,15 @@ from typing import Any
 import orjson
 from pydantic import SecretStr
 
+from stream_app.alerts.records import EventType
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.signing import SignatureError, key_of, make_secret
 from stream_app.alerts.subscriptions import Subscription, SubscriptionError, WebhookSink, make_subscription
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
+#: The format of a stored subscription, and all types of flags that there were before it.
+_FORMAT, _ALL_BEFORE = 2, frozenset((EventType.RAISED, EventType.REVISED, EventType.WITHDRAWN, EventType.RESOLVED))
 #: What is shown in the place of a secret.
 HIDDEN = "**********"
 #: Characters of the shortest part of a secret that is hidden where it is quoted.
@@ -171,6 +174,7 @@ def to_row(registered: Registered, vault: Vault) -> bytes:
     former = registered.former_secret
     return orjson.dumps(
         {
+            "format": _FORMAT,
             "subscription": plain(registered.subscription, vault.encrypt),
             "version": registered.version,
             "created": time_to_text(registered.created_ms),
@@ -202,7 +206,7 @@ def from_row(row: bytes, vault: Vault) -> Registered:
         stored = orjson.loads(row)
         former = stored["former_secret"]
         return Registered(
-            subscription=make_subscription(_decrypted(stored["subscription"], vault)),
+            subscription=make_subscription(_reminded(_decrypted(stored["subscription"], vault), stored)),
             created_ms=text_to_time(stored["created"]),
             updated_ms=text_to_time(stored["updated"]),
             version=_version(stored["version"]),
@@ -211,6 +215,13 @@ def from_row(row: bytes, vault: Vault) -> Registered:
         )
     except (KeyError, TypeError, ValueError, AttributeError, SubscriptionError) as error:
         raise StateError(f"a stored subscription cannot be read: {error!r}") from None
+
+
+def _reminded(subscription: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A subscription of an earlier release that hears of all that flags had then is reminded too."""
+    if stored.get("format") == _FORMAT or not set(subscription["types"]) >= _ALL_BEFORE:
+        return subscription
+    return {**subscription, "types": [*subscription["types"], EventType.REMINDED]}
 
 
 def _version(stored: object) -> int:

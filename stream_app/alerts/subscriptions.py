@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from stream_app.alerts.filters import OF_FINDINGS, OF_FLAGS, Filter
-from stream_app.alerts.records import FLAG_TYPES, EventType
+from stream_app.alerts.records import DEFAULT_TYPES, EventType
 from stream_app.alerts.templates import TEMPLATE_MAX
 from stream_app.errors import StreamAppError
 from stream_app.times import zone_of
@@ -223,7 +223,7 @@ class Subscription(BaseModel):
     owner
         Who subscribed.
     types
-        The changes to hear of: those of flags where not given.
+        The changes to hear of: where not given those of flags, but for `due`.
     filter
         The flags and findings to hear of.
     sink
@@ -244,7 +244,7 @@ class Subscription(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: Text = ""
     owner: Annotated[str, Field(min_length=1, max_length=200)]
-    types: Annotated[tuple[EventType, ...], Field(min_length=1)] = FLAG_TYPES
+    types: Annotated[tuple[EventType, ...], Field(min_length=1)] = DEFAULT_TYPES
     filter: Filter = Filter()
     sink: Sink
     delivery: Delivery = Delivery()

@@ -24,8 +24,8 @@ TEMPLATE_MAX, TEXT_MAX = 4_000, 12_000
 #: The values that a template may name; `Texts.values` gives them.
 NAMES = (
     "flag", "change", "pipeline", "run", "name", "owner", "labels", "stage", "jobs", "p_push", "reasons", "cost",
-    "cost_left", "consequence", "keep", "outcome", "ended", "cause", "budget", "link", "finding", "kind", "what", "act",
-    "cost_a_month", "since", "trainings", "keep_link", "prolong_link", "wrong_link",
+    "cost_left", "consequence", "stop_after", "keep", "outcome", "ended", "cause", "budget", "link", "finding", "kind",
+    "what", "act", "cost_a_month", "since", "trainings", "keep_link", "prolong_link", "wrong_link",
 )  # fmt: skip
 #: Those of them that are lists.
 LISTS = ("jobs", "reasons", "trainings")

@@ -18,11 +18,13 @@ from stream_app.alerts.templates import LISTS, NAMES, TEXT_MAX, TemplateError, c
 from stream_app.core.decisions.policy import ENFORCE
 from stream_app.figures.numbers import budget_name, cost, percent, plural
 from stream_app.figures.wording import CAUSES, GUARDS, reason_name
+from stream_app.times import time_to_text
 
 #: Characters of a title, and of a value that a template may name; entries of a list that it may name.
 TITLE_MAX, VALUE_MAX, LIST_MAX = 300, 2_000, 50
 #: Records that one text tells in full; of the others the number.
 RECORDS_MAX = 20
+_MINUTE_MS = 60_000
 
 #: Prices compute: node-seconds and a record to money, None where no price is known.
 MoneyOf = Callable[[FlagRecord, float], float | None]
@@ -30,6 +32,9 @@ MoneyOf = Callable[[FlagRecord, float], float | None]
 TITLE = (
     "{% if change == 'resolved' %}{{ name }} {{ ended }}"
     "{% elif change == 'withdrawn' %}{{ name }} is no longer flagged"
+    "{% elif change == 'due' %}{{ name }} may be stopped now"
+    "{% elif change == 'reminded' and stop_after %}{{ name }} will be stopped after {{ stop_after }} unless it is kept"
+    "{% elif change == 'reminded' %}Second warning: {{ name }} will probably not be pushed ({{ p_push }} likely)"
     "{% else %}{{ name }} will probably not be pushed ({{ p_push }} likely){% endif %}"
 )
 TEXT = (
@@ -189,6 +194,7 @@ class Texts:
             "cost": self._priced(record, record.cost),
             "cost_left": self._priced(record, record.cost_left),
             "consequence": _consequence(record),
+            "stop_after": time_in_words(record.stop_ms) if record.stop_ms is not None else "",
             "keep": "tag the run, or its training, with the property `keep` = true.",
             "outcome": _outcome(record),
             "ended": _ENDED.get(record.outcome, "") if record.outcome is not None else "",
@@ -245,10 +251,32 @@ def _name(record: FlagRecord) -> str:
     return f"Training {', '.join(names)} of {record.pipeline}"
 
 
+def time_in_words(time_ms: int) -> str:
+    """A time as people read it, to the minute that has begun by then.
+
+    Parameters
+    ----------
+    time_ms
+        In ms since 1970 UTC.
+
+    Examples
+    --------
+    >>> time_in_words(1_772_373_900_001)
+    '2026-03-01 14:06 UTC'
+    """
+    minute = -(-time_ms // _MINUTE_MS) * _MINUTE_MS
+    return f"{time_to_text(minute)[:16].replace('T', ' ')} UTC"
+
+
 def _consequence(record: FlagRecord) -> str:
-    if record.mode == ENFORCE:
-        return "a pipeline that asks whether to go on is told to stop."
-    return "nothing; the detector observes and stops no run."
+    if record.mode != ENFORCE:
+        return "nothing; the detector observes and stops no run."
+    if record.ladder and record.stop_ms is None:
+        return "nothing; the run is warned of, and not stopped."
+    hours = f", but not within {record.exempt_hours}" if record.exempt_hours else ""
+    if record.stop_ms is not None and record.stop_ms > record.time_ms:
+        return f"it is stopped after {time_in_words(record.stop_ms)} unless it is kept{hours}."
+    return f"a pipeline that asks whether to go on is told to stop{hours}."
 
 
 _ENDED: Mapping[FlagOutcome, str] = {

@@ -1,4 +1,4 @@
-"""The life of flags: raised, revised, withdrawn, resolved. Pure, so worker, service and replay track alike.
+"""The life of flags, from raised to resolved. Pure, so worker, service and replay track alike.
 
 A run is flagged while any of its trainers is, or the run itself while no trainer has a verdict. A flag is known from
 its first verdict that prunes until nothing has changed it for long, so its revisions rise and its end is reported once.
@@ -10,24 +10,14 @@ end of such a flag is not reported either.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
-import orjson
-
-from stream_app.alerts.flags import (
-    Change,
-    FlaggedGraphlet,
-    FlagOutcome,
-    FlagRecord,
-    flag_id,
-    graphlet_from_dict,
-    graphlet_to_dict,
-)
-from stream_app.core.ids import graphlet_id, parse_graphlet_id, run_graphlet_id
+from stream_app.alerts.flags import Change, FlaggedGraphlet, FlagOutcome, FlagRecord, flag_id
+from stream_app.alerts.ladder_steps import StepQueue, exempt_end_ms, next_step
+from stream_app.alerts.tracked import TrackedFlag
+from stream_app.core.ids import graphlet_id, run_graphlet_id
 from stream_app.core.outputs import PRUNE, PRUNED, Example, Guard, Verdict
 from stream_app.core.units import DAY_MS, HOUR_MS
-from stream_app.errors import StateError
 
 #: How long a flag is known after its last change, in ms of log time: by then its run has been evicted.
 FORGET_MS = 74 * DAY_MS
@@ -35,35 +25,6 @@ FORGET_MS = 74 * DAY_MS
 MAX_AGE_MS = HOUR_MS
 #: Flagged graphlets that a record names, those with the most compute left first.
 GRAPHLETS_MAX = 20
-
-
-@dataclass(slots=True)
-class _Flag:
-    """A flag, as it is stored."""
-
-    pipeline: str
-    run: str | None
-    revision: int = 0
-    open: bool = False
-    #: Whether its raising was reported; if not, its end is not either.
-    reported: bool = False
-    raised_ms: int = 0
-    mode: str = ""
-    budget: float = 0.0
-    owner: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    outcome: FlagOutcome | None = None
-    #: Log time of its last change.
-    touched_ms: int = 0
-    #: Every graphlet with a verdict since the flag is known; None: it is not flagged.
-    graphlets: dict[str, FlaggedGraphlet | None] = field(default_factory=dict)
-    #: Outcomes of these graphlets, as far as they are known.
-    outcomes: dict[str, FlagOutcome] = field(default_factory=dict)
-
-    def flagged(self) -> list[FlaggedGraphlet]:
-        """The graphlets for which the run is flagged now: trainers decide once one of them has a verdict."""
-        trainers = [name for name in self.graphlets if not _is_run(name)]
-        return [each for name in trainers or self.graphlets if (each := self.graphlets[name]) is not None]
 
 
 class FlagTracker:
@@ -84,10 +45,12 @@ class FlagTracker:
 
     def __init__(self, rows: Mapping[str, bytes] | None = None, max_age_ms: int = MAX_AGE_MS) -> None:
         self._max_age_ms = max_age_ms
-        self._flags: dict[str, _Flag] = {}
+        self._flags: dict[str, TrackedFlag] = {}
         self._changed: dict[str, None] = {}
-        for flag, row in (rows or {}).items():
-            self._flags[flag] = _read(flag, row)
+        self._steps = StepQueue()
+        for name, row in (rows or {}).items():
+            flag = self._flags[name] = TrackedFlag.read(name, row)
+            self._plan(name, flag)
 
     @property
     def open_flags(self) -> int:
@@ -97,7 +60,7 @@ class FlagTracker:
     def take_rows(self) -> list[tuple[str, bytes | None]]:
         """Flag id and row of every flag that has changed since the last call; None: it is forgotten."""
         changed, self._changed = self._changed, {}
-        return [(name, _row(self._flags[name]) if name in self._flags else None) for name in changed]
+        return [(name, self._flags[name].row() if name in self._flags else None) for name in changed]
 
     def verdict(self, verdict: Verdict, log_ms: int) -> FlagRecord | None:
         """Applies a verdict.
@@ -118,8 +81,9 @@ class FlagTracker:
         prunes = verdict.decision == PRUNE
         if not prunes and name not in self._flags:
             return None
-        flag = self._flags.setdefault(name, _Flag(verdict.pipeline, verdict.run))
+        flag = self._flags.setdefault(name, TrackedFlag(verdict.pipeline, verdict.run))
         if flag.open and not prunes and verdict.withdrawn == Guard.NOTHING_LEFT:
+            self._spare(name, flag, verdict.graphlet)
             return None  # the run is not thought better of: there is only nothing left to save, and its end is near
         before = flag.flagged()
         flag.graphlets[verdict.graphlet] = FlaggedGraphlet.of(verdict) if prunes else None
@@ -127,16 +91,18 @@ class FlagTracker:
         flag.labels = {**flag.labels, **verdict.labels}
         flag.mode, flag.budget, flag.touched_ms = verdict.mode, verdict.budget, log_ms
         self._changed[name] = None
-        return self._changed_by(name, flag, before, verdict, log_ms)
+        record = self._changed_by(name, flag, before, verdict, log_ms)
+        self._plan(name, flag)
+        return record
 
     def _changed_by(
-        self, name: str, flag: _Flag, before: list[FlaggedGraphlet], verdict: Verdict, log_ms: int
+        self, name: str, flag: TrackedFlag, before: list[FlaggedGraphlet], verdict: Verdict, log_ms: int
     ) -> FlagRecord | None:
         """The change that a verdict makes, given the graphlets that were flagged before it."""
-        flagged, was_open = flag.flagged(), flag.open
-        undecided = [each for each in flagged if each.graphlet not in flag.outcomes]
+        undecided, was_open = flag.undecided(), flag.open
         if undecided and verdict.decision == PRUNE and not (was_open and flag.reported):
             flag.open, flag.raised_ms, flag.outcome = True, verdict.time_ms, None
+            flag.reminded_ms = flag.due_ms = None
             flag.reported = verdict.time_ms >= log_ms - self._max_age_ms
             return self._record(name, flag, Change.RAISED, undecided, verdict.time_ms)
         if not was_open:
@@ -147,9 +113,9 @@ class FlagTracker:
         if verdict.withdrawn == Guard.KEEP:
             flag.outcome = FlagOutcome.OVERRIDDEN
             return self._record(name, flag, Change.RESOLVED, before, verdict.time_ms)
-        flag.outcome = _resolved(flag)  # of the trainers that had ended before
+        flag.outcome = flag.resolved()  # of the trainers that had ended before
         if flag.outcome is not None:
-            return self._record(name, flag, Change.RESOLVED, flagged, verdict.time_ms)
+            return self._record(name, flag, Change.RESOLVED, flag.flagged(), verdict.time_ms)
         return self._record(name, flag, Change.WITHDRAWN, before, verdict.time_ms, verdict.withdrawn)
 
     def example(self, example: Example, log_ms: int) -> FlagRecord | None:
@@ -175,7 +141,13 @@ class FlagTracker:
         flag.owner = example.owner or flag.owner
         flag.touched_ms = log_ms
         self._changed[name] = None
-        outcome = _resolved(flag)
+        record = self._ended_by(name, flag, example)
+        self._plan(name, flag)
+        return record
+
+    def _ended_by(self, name: str, flag: TrackedFlag, example: Example) -> FlagRecord | None:
+        """The change that an outcome makes."""
+        outcome = flag.resolved()
         ended = not flag.open and flag.outcome in (None, FlagOutcome.OVERRIDDEN)  # withdrawn, or somebody's word
         if outcome is None or outcome == flag.outcome or ended:
             return None
@@ -183,6 +155,63 @@ class FlagTracker:
         flag.open, flag.outcome = False, outcome
         cause = example.cause if outcome in (FlagOutcome.NOT_PUSHED, FlagOutcome.UNKNOWN) else None
         return self._record(name, flag, Change.RESOLVED, flag.flagged(), example.time_ms, cause, correction)
+
+    def tick(self, clocks: Mapping[str, int], log_ms: int) -> list[FlagRecord]:
+        """Takes the steps of ladders whose time has come: second warnings, and runs that may be stopped from now on.
+
+        Parameters
+        ----------
+        clocks
+            Pipeline -> its clock, in ms since 1970 UTC.
+        log_ms
+            Log time in ms since 1970 UTC. A time of a ladder is reached once both have reached it.
+
+        Returns
+        -------
+        list of FlagRecord
+            One of a flag at most, in a fixed order.
+        """
+        found = []
+        for pipeline in self._steps.pipelines(clocks):
+            now_ms = min(clocks[pipeline], log_ms)
+            for name in self._steps.take(pipeline, now_ms):
+                record = self._climb(name, self._flags[name], now_ms, log_ms)
+                if record is not None:
+                    found.append(record)
+        return found
+
+    def _climb(self, name: str, flag: TrackedFlag, now_ms: int, log_ms: int) -> FlagRecord | None:
+        """The step of a ladder whose time has come; None: it is put off, since runs are not stopped at this hour."""
+        step, flagged = next_step(flag), flag.undecided()
+        assert step is not None
+        if step.change is Change.REMINDED:
+            flag.reminded_ms = now_ms
+        else:
+            try:
+                end_ms = exempt_end_ms(flagged, log_ms)
+            except ValueError:
+                return None  # hours that cannot be read: nothing is stopped by them
+            if end_ms is not None:
+                self._steps.put(flag.pipeline, name, end_ms)
+                return None
+            flag.due_ms = step.stop_ms
+        self._changed[name] = None
+        record = self._record(name, flag, step.change, flagged, now_ms)
+        self._plan(name, flag)
+        return record
+
+    def _plan(self, name: str, flag: TrackedFlag) -> None:
+        """Puts the next step of a flag's ladder into the queue."""
+        step = next_step(flag)
+        self._steps.put(flag.pipeline, name, step.at_ms if step is not None else None)
+
+    def _spare(self, name: str, flag: TrackedFlag, graphlet: str) -> None:
+        """Has the ladder of a flagged graphlet end, of which nothing is left to save."""
+        flagged = flag.graphlets.get(graphlet)
+        if flagged is not None and (flagged.warn_again_ms, flagged.stop_ms) != (None, None):
+            flag.graphlets[graphlet] = replace(flagged, warn_again_ms=None, stop_ms=None)
+            self._changed[name] = None
+            self._plan(name, flag)
 
     def forget(self, before_ms: int) -> int:
         """Forgets the flags that nothing has changed since a time, of which nothing is reported.
@@ -202,6 +231,8 @@ class FlagTracker:
         old = [name for name, flag in self._flags.items() if flag.touched_ms < before_ms]
         self._changed.update(dict.fromkeys(old))
         forgotten = [self._flags.pop(name) for name in old]
+        for name, flag in zip(old, forgotten, strict=True):
+            self._steps.put(flag.pipeline, name, None)
         return sum(flag.open and flag.reported for flag in forgotten)
 
     def take_over(self, pipeline: str, run: str | None, trainer: str | None) -> None:
@@ -216,7 +247,7 @@ class FlagTracker:
         """
         graphlet = graphlet_id(pipeline, trainer) if trainer is not None else run_graphlet_id(pipeline, run or "")
         name = flag_id(pipeline, run, graphlet)
-        flag = self._flags.setdefault(name, _Flag(pipeline, run))
+        flag = self._flags.setdefault(name, TrackedFlag(pipeline, run))
         flag.open = flag.reported = True
         unknown = FlaggedGraphlet(graphlet, trainer, None, "", 0.0, None, 0.0, "", 0.0, 0.0, (), "")
         flag.graphlets.setdefault(graphlet, unknown)
@@ -225,7 +256,7 @@ class FlagTracker:
     def _record(
         self,
         name: str,
-        flag: _Flag,
+        flag: TrackedFlag,
         change: Change,
         graphlets: Iterable[FlaggedGraphlet],
         time_ms: int,
@@ -255,63 +286,7 @@ class FlagTracker:
         )
 
 
-def _is_run(graphlet: str) -> bool:
-    """Whether a graphlet is that of a run whose trainer is not known yet."""
-    name = parse_graphlet_id(graphlet)
-    return name is not None and name.trainer is None
-
-
 def _outcome_of(example: Example) -> FlagOutcome:
     if example.pushed is None:
         return FlagOutcome.PRUNED if example.cause == PRUNED else FlagOutcome.UNKNOWN
     return FlagOutcome.PUSHED if example.pushed else FlagOutcome.NOT_PUSHED
-
-
-def _resolved(flag: _Flag) -> FlagOutcome | None:
-    """The outcome of the graphlets that are flagged; None while it is open."""
-    known = [flag.outcomes.get(each.graphlet) for each in flag.flagged()]
-    for outcome in (FlagOutcome.PUSHED, None, FlagOutcome.PRUNED, FlagOutcome.UNKNOWN):
-        if outcome in known:
-            return outcome
-    return FlagOutcome.NOT_PUSHED if known else None
-
-
-def _row(flag: _Flag) -> bytes:
-    return orjson.dumps(
-        {
-            "pipeline": flag.pipeline,
-            "run": flag.run,
-            "revision": flag.revision,
-            "open": flag.open,
-            "reported": flag.reported,
-            "raised_ms": flag.raised_ms,
-            "mode": flag.mode,
-            "budget": flag.budget,
-            "owner": flag.owner,
-            "labels": dict(flag.labels),
-            "outcome": flag.outcome,
-            "touched_ms": flag.touched_ms,
-            "graphlets": {
-                name: graphlet_to_dict(each) if each is not None else None for name, each in flag.graphlets.items()
-            },
-            "outcomes": flag.outcomes,
-        }
-    )
-
-
-def _read(name: str, row: bytes) -> _Flag:
-    try:
-        stored: dict[str, Any] = orjson.loads(row)
-        graphlets = stored.pop("graphlets")
-        outcomes = stored.pop("outcomes")
-        outcome = stored.pop("outcome")
-        return _Flag(
-            **{name: value for name, value in stored.items() if name in _Flag.__slots__},
-            outcome=FlagOutcome(outcome) if outcome is not None else None,
-            graphlets={
-                graphlet: graphlet_from_dict(each) if each is not None else None for graphlet, each in graphlets.items()
-            },
-            outcomes={graphlet: FlagOutcome(each) for graphlet, each in outcomes.items()},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StateError(f"the row of flag {name} cannot be read: {error!r}") from None

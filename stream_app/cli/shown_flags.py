@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from stream_app.cli.service_client import Service
 
 PATH = "/v1/flags"
-_HEADS = ("pipeline", "run", "since", "node-hours left", "p_push", "state")
+_HEADS = ("pipeline", "run", "since", "node-hours left", "p_push", "ladder", "stop from", "state")
+#: Changes of flags that are open, and how they read.
+_OPEN = {"raised": "open", "revised": "open", "reminded": "open: warned again", "due": "open: may be stopped"}
 #: The widths of the columns where flags are followed, for what comes is not known yet.
-_WIDTHS = (24, 24, 17, 15, 6, 0)
+_WIDTHS = (24, 24, 17, 15, 6, 10, 17, 0)
 
 
 def flags(
@@ -97,14 +99,27 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
 
     flagged = record["graphlets"]
     run = record["run"] if record["run"] is not None else next((each["trainer"] or "" for each in flagged), "")
-    since = f"{record['raised'][:16]}Z"
-    return (record["pipeline"], run, since, node_hours(record["cost_left"]), f"{record['p_push']:.3f}", _state(record))
+    ladder = record.get("ladder") or {"last": "", "stop_from": None}
+    return (
+        record["pipeline"],
+        run,
+        _minute(record["raised"]),
+        node_hours(record["cost_left"]),
+        f"{record['p_push']:.3f}",
+        ladder["last"],
+        _minute(ladder["stop_from"]) if ladder["stop_from"] is not None else "",
+        _state(record),
+    )
+
+
+def _minute(time: str) -> str:
+    return f"{time[:16]}Z"
 
 
 def _state(record: dict[str, Any]) -> str:
     """What became of a flag, such as `open` and `resolved: not_pushed (run_ended)`."""
-    if record["change"] in ("raised", "revised"):
-        return "open"
+    if record["change"] in _OPEN:
+        return _OPEN[record["change"]]
     if record["outcome"] is None:
         return f"withdrawn: {record['cause']}"
     cause = f" ({record['cause']})" if record["cause"] is not None else ""

@@ -104,16 +104,19 @@ class Replay:
             dispatch(outputs, self._learner, self._handlers)
         if self._looks is not None:
             now_ms = self.detector.pipelines[event.pipeline].clock.now_ms
+            self._writing.clocks({event.pipeline: now_ms})
             self._writing.finding(event.pipeline, now_ms, self._look_at)
         return outputs
 
     def tick(self, now_ms: int) -> None:
         """Advances every pipeline's clock to a time in ms since 1970 UTC."""
         dispatch(self.detector.tick(now_ms), self._learner, self._handlers)
+        self._writing.clocks({name: pipeline.clock.now_ms for name, pipeline in self.detector.pipelines.items()})
 
     def settle_last(self) -> None:
         """Settles, at the end of the input, the pipelines that went silent while others went on."""
         dispatch(self.detector.settle_last(), self._learner, self._handlers)
+        self._writing.clocks({name: pipeline.clock.now_ms for name, pipeline in self.detector.pipelines.items()})
 
     def refuse(self, letter: DeadLetter) -> None:
         """Writes and counts a message that is not an event."""

@@ -105,6 +105,19 @@ class SinkWriter:
         if self._alerts is not None:
             self._alert(self._flags.example(example, example.announced_ms))
 
+    def clocks(self, clocks: Mapping[str, int]) -> None:
+        """Writes the steps of ladders whose time has come.
+
+        Parameters
+        ----------
+        clocks
+            Pipeline -> its clock, in ms since 1970 UTC.
+        """
+        if self._alerts is not None:
+            for pipeline, now_ms in clocks.items():
+                for record in self._flags.tick({pipeline: now_ms}, now_ms):
+                    self._alert(record)
+
     @property
     def wants_findings(self) -> bool:
         """Whether `finding` writes anything."""

@@ -325,10 +325,9 @@ class Embedded:
     def _step(self, entry: Entry) -> list[Output]:
         self._applying_ms = entry.received_ms
         if entry.message is None:
-            outputs = self._tick(entry.received_ms)
-        else:
-            event = entry.accepted.event if entry.accepted is not None else self._decode(entry, entry.message)
-            outputs = self.detector.step(event, entry.received_ms) if event is not None else []
+            return self._tick(entry.received_ms)
+        event = entry.accepted.event if entry.accepted is not None else self._decode(entry, entry.message)
+        outputs = self.detector.step(event, entry.received_ms) if event is not None else []
         dispatch(outputs, self.learner, self._handlers)
         return outputs
 
@@ -361,7 +360,10 @@ class Embedded:
         outputs = self.detector.tick(now_ms)
         self._issued.drop_before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms), self._changes)
         self.flags_evicted += self._flags.forget(now_ms)
-        for record in self.findings.tick(self.detector.pipelines, now_ms):
+        dispatch(outputs, self.learner, self._handlers)
+        clocks = {name: pipeline.clock.now_ms for name, pipeline in self.detector.pipelines.items()}
+        self._flags.tick(clocks, now_ms, self._changes)
+        for record in self.findings.tick(clocks, now_ms):
             self._flags.add(record, now_ms, self._changes)
         return outputs
 

@@ -63,6 +63,11 @@ class Flags:
         """Applies an outcome; see `FlagTracker.example`."""
         return self.add(self._tracker.example(example, log_ms), log_ms, changes)
 
+    def tick(self, clocks: Mapping[str, int], log_ms: int, changes: Changes) -> None:
+        """Takes the steps of ladders whose time has come; see `FlagTracker.tick`."""
+        for record in self._tracker.tick(clocks, log_ms):
+            self.add(record, log_ms, changes)
+
     def forget(self, log_ms: int) -> int:
         """Forgets flags that nothing has changed for long; returns how many of them were open.
 

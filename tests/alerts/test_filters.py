@@ -14,6 +14,7 @@ from stream_app.alerts.filters import CONDITIONS_MAX, Facts, Filter
 from stream_app.alerts.findings import FindingRecord
 from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.matching import Matcher
+from stream_app.alerts.records import FLAG_TYPES
 from stream_app.alerts.subscriptions import SubscriptionError, make_subscription
 from tests.alerts.records import NOW, finding, record
 
@@ -239,7 +240,9 @@ def test_the_index_finds_exactly_the_filters_that_hold(
     """And, for all but the raising of a flag, those that may have held for an earlier record of the flag."""
     sink = {"kind": "kafka", "topic": "t"}
     made = [
-        make_subscription({"id": f"s{number}", "name": "s", "owner": "ann", "sink": sink, "filter": each})
+        make_subscription(
+            {"id": f"s{number}", "name": "s", "owner": "ann", "sink": sink, "types": FLAG_TYPES, "filter": each}
+        )
         for number, each in enumerate(filters)
     ]
     matcher = Matcher(made, lambda _: price)

@@ -18,7 +18,7 @@ from stream_app.alerts.subscriptions import make_subscription
 from tests.alerts.records import NOW, record
 
 HOLD = 120_000
-RAISED, REVISED, WITHDRAWN, RESOLVED = Change
+RAISED, REVISED, REMINDED, DUE, WITHDRAWN, RESOLVED = Change
 HOUR = 3_600_000
 
 

@@ -7,7 +7,7 @@ import pytest
 from stream_app.alerts import owner_subscriptions
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import subscription_id
-from stream_app.alerts.records import FINDING_TYPES, FLAG_TYPES
+from stream_app.alerts.records import DEFAULT_TYPES, FINDING_TYPES
 from stream_app.alerts.settings import AlertSettings
 from stream_app.owners import OwnerRule, Owners
 from tests.alerts.records import NOW, finding, record
@@ -70,7 +70,7 @@ def test_an_owner_hears_of_findings_once_a_week() -> None:
     assert flags is not None
     assert made is not None
     assert made.subscription.id == subscription_id("ads", findings=True) != flags.subscription.id
-    assert set(flags.subscription.types) == set(FLAG_TYPES)
+    assert set(flags.subscription.types) == set(DEFAULT_TYPES)
     assert set(made.subscription.types) == set(FINDING_TYPES)
     assert made.subscription.delivery.digest == "week"
     assert made.subscription.filter == flags.subscription.filter

@@ -115,7 +115,17 @@ class OutputEncoder:
         dispatch(outputs, None, self._handlers)  # examples are learned from their topic, by all workers alike
         return messages
 
-    def tick(self, log_ms: int) -> None:
+    def tick(self, clocks: Mapping[str, int], log_ms: int) -> list[Message]:
+        """The records of the steps of ladders whose time has come; see `FlagTracker.tick`.
+
+        Parameters
+        ----------
+        clocks, log_ms
+            As they are after a tick, whose outputs were encoded.
+        """
+        return [alert_message(self._names, each) for each in self._tracker.tick(clocks, log_ms)]
+
+    def forget(self, log_ms: int) -> None:
         """Forgets flags that nothing has changed for long; `log_ms` is the log time of a tick."""
         self._counts.flags[EVICTED] += self._tracker.forget(log_ms - FORGET_MS)
 

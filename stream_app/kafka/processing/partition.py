@@ -239,7 +239,6 @@ class Partition:
         for record in records:
             try:
                 found = self._step(record, outbox)
-                outbox += self._encoder.encode(found, record.timestamp)
             except Exception as error:  # a defect of the detector must not stop the partition for ever
                 self._poison[record.offset] = f"the detector failed on it: {type(error).__name__}: {error}"
                 log.exception("the detector failed on offset %d of partition %d", record.offset, self.number)
@@ -264,7 +263,7 @@ class Partition:
         return taken
 
     def _step(self, record: Record, outbox: list[Message]) -> list[Output]:
-        """Applies a record, or puts it into the outbox if it belongs elsewhere."""
+        """Applies a record and puts what follows into the outbox, or the record itself if it belongs elsewhere."""
         began = time.perf_counter()
         headers = dict(record.headers)
         if TICK in headers:
@@ -276,9 +275,12 @@ class Partition:
                 return []
             self.counts.ticks += 1
             self.counts.tick_ms = record.timestamp
-            self._encoder.tick(record.timestamp)
+            self._encoder.forget(record.timestamp)
             outputs = self.detector.tick(record.timestamp)
-            found = self._findings.tick(self.detector.pipelines, record.timestamp)
+            outbox += self._encoder.encode(outputs, record.timestamp)
+            clocks = {name: pipeline.clock.now_ms for name, pipeline in self.detector.pipelines.items()}
+            outbox += self._encoder.tick(clocks, record.timestamp)
+            found = self._findings.tick(clocks, record.timestamp)
             outbox += (alert_message(self._names, each) for each in found)
             return outputs
         kind, reason = DETECTOR_FAILED, self._poison.get(record.offset)
@@ -294,6 +296,7 @@ class Partition:
                 self.counts.states[event.state] += 1
                 self.counts.delay.add((record.timestamp - event.time_ms) / 1000)
                 self.counts.step.add(time.perf_counter() - began)
+                outbox += self._encoder.encode(outputs, record.timestamp)
                 return outputs
             if FORWARDED not in headers:
                 self.counts.forwarded += 1

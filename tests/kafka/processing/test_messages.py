@@ -119,7 +119,7 @@ def test_flags_are_counted_by_what_became_of_them() -> None:
     corrected = replace(EXAMPLE, pushed=True, cause="pushed", label_revision=2)
     encoder.encode([flagged, replace(flagged, revision=2), VERDICT, flagged, EXAMPLE, corrected, other], NOW)
     open_now = encoder.open_flags
-    encoder.tick(NOW + FORGET_MS + 1)
+    encoder.forget(NOW + FORGET_MS + 1)
 
     assert (counts.raised, open_now, encoder.open_flags) == (3, 1, 0)
     assert counts.flags == {
@@ -152,7 +152,7 @@ def test_a_forgotten_flag_leaves_no_row() -> None:
     encoder = OutputEncoder(NAMES, {}, {}, no_run, Counts())
     encoder.encode([replace(VERDICT, decision=PRUNE)], NOW)
     encoder.take_rows()
-    encoder.tick(NOW + FORGET_MS + 1)
+    encoder.forget(NOW + FORGET_MS + 1)
 
     assert [value for _, value in encoder.take_rows()] == [None]
 
