@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_app.alerts.sinks.http import HttpClient
-from stream_app.alerts.sinks.slack import API, Bot
+from stream_app.alerts.sinks.slack import Bot
 from stream_app.alerts.subscribers import Subscribers
 from stream_app.alerts.subscriptions import SlackSink
 
@@ -17,14 +17,11 @@ class SlackBots:
         Has the subscriptions.
     http
         The client.
-    api
-        The address of Slack's API.
     """
 
-    def __init__(self, subscribers: Subscribers, http: HttpClient, api: str = API) -> None:
+    def __init__(self, subscribers: Subscribers, http: HttpClient) -> None:
         self._subscribers = subscribers
         self._http = http
-        self._api = api
 
     def of(self, subscription: str) -> Bot | None:
         """The bot of a subscription by its id; None where it has none."""
@@ -32,4 +29,4 @@ class SlackBots:
         sink = found.subscription.sink if found is not None else None
         if not isinstance(sink, SlackSink) or sink.token is None:
             return None
-        return Bot(self._http, sink.token.get_secret_value(), sink.channel or "", api=self._api)
+        return Bot(self._http, sink.token.get_secret_value(), sink.channel or "")

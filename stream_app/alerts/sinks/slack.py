@@ -72,7 +72,7 @@ class Bot:
     now
         The clock, in seconds since 1970 UTC.
     api
-        The address of Slack's API.
+        The address of Slack's API; None: that of Slack.
     buttons
         Whether messages have buttons, whose clicks Slack sends to the service.
     """
@@ -83,7 +83,7 @@ class Bot:
         token: str,
         channel: str,
         now: Callable[[], float] = time.time,
-        api: str = API,
+        api: str | None = None,
         *,
         buttons: bool = False,
     ) -> None:
@@ -91,7 +91,7 @@ class Bot:
         self._headers = {**_JSON, "Authorization": f"Bearer {token}"}
         self._channel = channel
         self._now = now
-        self._api = api
+        self._api = api if api is not None else API
         self._buttons = buttons
 
     async def send(self, message: Outgoing) -> Result:
