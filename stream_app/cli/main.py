@@ -23,6 +23,7 @@ from stream_app.cli import (
     dlq,
     emit,
     explain,
+    flag_acts,
     follow,
     forget_owner,
     lineage,
@@ -67,7 +68,8 @@ app.command()(notify.notify)
 app.add_typer(topics.topics, name="topics")
 app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")
-app.command()(shown_flags.flags)
+flag_acts.add_to(shown_flags.flags)
+app.add_typer(shown_flags.flags, name="flags")
 subscriptions.subscriptions.command()(subscription_sync.sync)
 subscriptions.subscriptions.command()(forget_owner.forget_owner)
 app.add_typer(subscriptions.subscriptions, name="subscriptions")

@@ -23,7 +23,12 @@ _OPEN = {"raised": "open", "revised": "open", "reminded": "open: warned again", 
 _WIDTHS = (24, 24, 17, 15, 6, 10, 17, 0)
 
 
-def flags(
+flags = typer.Typer(rich_markup_mode="rich")
+
+
+@flags.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
     pipeline: Annotated[
         str | None, typer.Option(metavar="GLOB", help="Only flags of this pipeline.", show_default=False)
     ] = None,
@@ -36,10 +41,12 @@ def flags(
     token_file: TokenFileFlag = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document; one a line with --follow.")] = False,
 ) -> None:
-    """Show the latest flags of a service, or follow them.
+    """Show the latest flags of a service, or follow them; the commands below decide what becomes of one.
 
     [bold]Example:[/]  stream-app flags --open --pipeline 'ads-*'
     """
+    if context.invoked_subcommand is not None:
+        return
     service = service_of(url, token_file)
     if follow:
         _follow(service, pipeline, limit, json=json, opened=opened)

@@ -78,7 +78,7 @@ def test_a_command_of_the_page_exists(words: list[str]) -> None:
     """With its flags."""
     command: Any = typer.main.get_command(app)
     context = click.Context(command)
-    while isinstance(command, click.Group) or hasattr(command, "commands"):
+    while hasattr(command, "commands") and not words[0].startswith("-"):
         command = command.commands[words[0]]
         words = words[1:]
     context = command.make_context("stream-app", list(words))
