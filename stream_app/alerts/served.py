@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from stream_app.alerts.act_service import ActService
 from stream_app.alerts.feed import FlagFeed
+from stream_app.alerts.kill_switch import KillSwitch
 from stream_app.alerts.slack_bots import SlackBots
 from stream_app.alerts.subscription_service import SubscriptionService
 
@@ -23,6 +24,8 @@ class ServedAlerts:
         Follows flags.
     acts
         Lets people act on flags.
+    kill_switch
+        Whether flagged runs may be stopped.
     slack_bots, slack_signing_secret
         Update messages in Slack, and what Slack signs clicks with; None: nobody can click.
     unavailable_reason
@@ -32,6 +35,7 @@ class ServedAlerts:
     subscriptions: SubscriptionService
     feed: FlagFeed
     acts: ActService
+    kill_switch: KillSwitch
     slack_bots: SlackBots
     slack_signing_secret: str | None = field(repr=False)
     unavailable_reason: Callable[[], str]

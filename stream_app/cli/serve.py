@@ -143,6 +143,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
     """
     options = load_kafka_options(config, servers)  # before what needs the packages that it checks
     from stream_app.analysis.published_fleet import PublishedFleet
+    from stream_app.kafka.alerting.switch_log import GroupSwitch
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
     from stream_app.kafka.queries.worker_directory import WorkerDirectory
@@ -156,6 +157,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
     connection, fleet = connection_of(options.kafka), PublishedFleet()
     keepers = WorkerKeepers(WorkerDirectory(connection, names), query_token_of(options.queries))
     workers = Relay(connection, names, keepers.verdicts.add, lost.inc, fleet)
+    switch = GroupSwitch(connection, names, options.acting.off_file)
     return serve_relayed(
         workers,
         keepers,
@@ -168,6 +170,7 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
         listening,
         registry,
         limits_of(options.serve),
+        switch,
     )
 
 

@@ -10,13 +10,18 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from stream_app.acting.gate import Gate
+from stream_app.acting.switch import Switch
 from stream_app.alerts.access import Tokens
+from stream_app.alerts.kill_switch import KillSwitch, SwitchStore
 from stream_app.analysis.fleet_answer import FleetUnavailableError, fleet_sums
 from stream_app.analysis.published_fleet import PublishedFleet
+from stream_app.metrics.acting import ActingMetrics
 from stream_app.metrics.fleet import FleetMetrics, FleetSums
 from stream_app.service.answers import Answers
 from stream_app.service.event_log import Accepted
 from stream_app.sources import NATIVE, Sources
+from stream_app.web.acting_routes import ActingRoutes
 from stream_app.web.app import make_app
 from stream_app.web.event_routes import event_routes
 from stream_app.web.fleet_routes import FleetRoutes
@@ -56,6 +61,13 @@ class Workers(Protocol):
         """Runs until cancelled."""
 
 
+class SharedSwitch(SwitchStore, Protocol):
+    """The kill switch that the processes of a group share."""
+
+    async def run(self) -> None:
+        """Reads it until cancelled."""
+
+
 def _sent(accepted: Accepted, native_only: bool) -> tuple[bytes, str | None, str] | None:
     """What is sent of a message; None where nothing is left, since it describes no execution."""
     event, message = accepted.event, accepted.message
@@ -73,14 +85,16 @@ def relayed_app(
     tokens: Tokens | None,
     webhooks: WebhookSettings | None = None,
     limits: Limits | None = None,
+    shared_switch: SharedSwitch | None = None,
 ) -> web.Application:
-    """The application; it runs `workers` and `keepers`, who are asked, while it runs itself.
+    """The application; it runs `workers`, `keepers`, who are asked, and the switch, while it runs itself.
 
     `fleet` is what the workers publish of their pipelines.
     """
+    runs = [workers, keepers, *([shared_switch] if shared_switch is not None else ())]
 
     async def running(_: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(each.run()) for each in (workers, keepers)]
+        tasks = [asyncio.ensure_future(each.run()) for each in runs]
         yield
         for task in tasks:
             task.cancel()
@@ -103,7 +117,11 @@ def relayed_app(
 
     alerts = [web.route("*", f"{path}{{rest:(/.*)?}}", elsewhere) for path in ALERT_PATHS]
     answers = Answers(keepers)
-    routes = [*event_routes(intake, sources), *QueryRoutes(answers).routes(), *alerts]
+    switch = shared_switch.switch if shared_switch is not None else Switch()
+    gate = Gate(switch, on_refusal=ActingMetrics(registry, switch).refused)
+    routes = [*event_routes(intake, sources), *QueryRoutes(answers, gate).routes(), *alerts]
+    if shared_switch is not None:
+        routes += ActingRoutes(KillSwitch(shared_switch)).routes()
     routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()

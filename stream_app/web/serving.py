@@ -49,7 +49,7 @@ from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
 from stream_app.web.people_routes import PeopleRoutes
 from stream_app.web.query_routes import QueryRoutes
-from stream_app.web.relayed import MEASURE_SECONDS, Workers, relayed_app
+from stream_app.web.relayed import MEASURE_SECONDS, SharedSwitch, Workers, relayed_app
 from stream_app.web.subscription_routes import SubscriptionRoutes
 from stream_app.web.webhooks import Webhooks, WebhookSettings
 from stream_app.web.worker_keepers import WorkerKeepers
@@ -138,6 +138,7 @@ def serve_relayed(
     on_listening: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
     limits: Limits | None = None,
+    switch: SharedSwitch | None = None,
 ) -> bool:
     """Serves in front of workers until SIGTERM or SIGINT.
 
@@ -157,6 +158,8 @@ def serve_relayed(
         The metrics that it exports; None: those of every process.
     limits
         As of `serve_embedded`.
+    switch
+        The kill switch that the processes of the group share; None: there is none.
 
     Returns
     -------
@@ -168,7 +171,7 @@ def serve_relayed(
     OptionsError
         The port cannot be bound.
     """
-    app = relayed_app(workers, keepers, fleet, sources, registry or make_registry(), tokens, webhooks, limits)
+    app = relayed_app(workers, keepers, fleet, sources, registry or make_registry(), tokens, webhooks, limits, switch)
     return asyncio.run(serve(app, host, port, on_listening))
 
 
@@ -309,6 +312,7 @@ def notifier_app(
     flags = FlagRoutes(served.subscriptions, served.feed)
     people = PeopleRoutes(served.acts, served.slack_bots, served.slack_signing_secret)
     routes = [*SubscriptionRoutes(served.subscriptions).routes(), *flags.routes(), *people.routes()]
+    routes += ActingRoutes(served.kill_switch).routes()
     app = make_app(routes, served.unavailable_reason, registry, tokens, limits)
     app.on_shutdown.extend((flags.closing, people.closing))
     return app

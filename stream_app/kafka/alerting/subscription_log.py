@@ -25,6 +25,7 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.alerting.in_time import in_time
+from stream_app.kafka.alerting.switch_log import ACTING
 from stream_app.kafka.alerting.used_links import UsedLinks
 from stream_app.kafka.clients.connection import Connection
 from stream_app.kafka.clients.retry import Problem, retry
@@ -55,6 +56,8 @@ class SubscriptionLog:
         A started producer.
     on_change
         Called with each subscription that has changed; with None where it was deleted.
+    on_acting
+        Called with each record of the kill switch, which is kept in the same topic.
     """
 
     def __init__(
@@ -64,11 +67,13 @@ class SubscriptionLog:
         vault: Vault,
         producer: AIOKafkaProducer,
         on_change: Callable[[str, Registered | None], None],
+        on_acting: Callable[[Record], None] = lambda _: None,
     ) -> None:
         self._topic = topic
         self._vault = vault
         self._producer = producer
         self._on_change = on_change
+        self._on_acting = on_acting
         self.log = WholeLog(connection, topic, self._take)
         self.registered: dict[str, Registered] = {}
         #: Subscriptions of owners that were deleted and are not made again; see `ownership` and `forgetting`.
@@ -166,6 +171,9 @@ class SubscriptionLog:
             self._take_key(record)
             return
         if self.links.take(record):
+            return
+        if name.startswith(ACTING):
+            self._on_acting(record)
             return
         confirms = _confirms(record)
         if confirms is not None and self._counts_at.get(name, -1) > confirms:

@@ -19,6 +19,7 @@ from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.flag_acts import WriteEvents
 from stream_app.alerts.forgetting import Forgetting
 from stream_app.alerts.guard import AddressGuard
+from stream_app.alerts.kill_switch import KillSwitch
 from stream_app.alerts.links import LINKS, ActLinks, LinkKey
 from stream_app.alerts.matching import Matcher
 from stream_app.alerts.notifier import Notifier, Save
@@ -47,6 +48,7 @@ from stream_app.kafka.alerting.group import GroupLogs, NotifierGroup
 from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
 from stream_app.kafka.alerting.matching import pass_on
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
+from stream_app.kafka.alerting.switch_log import SwitchLog
 from stream_app.kafka.clients import topics
 from stream_app.kafka.clients.act_writer import ActWriter
 from stream_app.kafka.clients.connection import Connection
@@ -108,7 +110,8 @@ class NotifierProcess(GroupProcess):
         links = ActLinks(self._link_key, settings.alerts.public_url, self._clocks.now_ms)
         self._texts = Texts(settings.alerts.money_of, settings.alerts.currency, settings.alerts.link, links.of)
         flow = notifier_flow(settings.names)
-        self.monitor = NotifierMonitor(flow, settings.stale_seconds)
+        self._switch_log = SwitchLog(settings.names, settings.alerts.off_file)
+        self.monitor = NotifierMonitor(flow, settings.stale_seconds, self._switch_log.switch)
         #: Serves the API; set before `run`.
         self.serve_api: Serve = lambda *_: contextlib.nullcontext()
         super().__init__(settings, flow, self.monitor, self.monitor.counts)
@@ -160,8 +163,9 @@ class NotifierProcess(GroupProcess):
     ) -> None:
         settings, names = self.settings, self.settings.names
         subscriptions = self.monitor.subscriptions = SubscriptionLog(
-            settings.connection, names.subscriptions, Vault(settings.key), outputs, self._changed
+            settings.connection, names.subscriptions, Vault(settings.key), outputs, self._changed, self._switch_log.take
         )
+        self._switch_log.attach(subscriptions.log, send)
         alert_log = self.monitor.alert_log = AlertLog(
             settings.connection,
             names.alert_log,
@@ -170,7 +174,7 @@ class NotifierProcess(GroupProcess):
             self._clocks.now_ms,
             self.monitor.counts,
         )
-        for work in (subscriptions.log.run(), alert_log.log.run(), alert_log.delete_old()):
+        for work in (subscriptions.log.run(), self._switch_log.watch(), alert_log.log.run(), alert_log.delete_old()):
             self.start(work)
         await self.first(subscriptions.log.read_to_end())
         if not self.is_stopping:
@@ -204,7 +208,8 @@ class NotifierProcess(GroupProcess):
         make = self._partitions(found, producer, send, sinks, subscriptions)
         acts = ActService(group, store, write, self._link_key, subscriptions.links, self._clocks.now_ms)
         bots, secret = SlackBots(group, http), settings.alerts.slack_signing_secret
-        served = ServedAlerts(service, alert_log.feed, acts, bots, secret, self._unavailable_reason)
+        kill_switch = KillSwitch(self._switch_log)
+        served = ServedAlerts(service, alert_log.feed, acts, kill_switch, bots, secret, self._unavailable_reason)
         async with self.serve_api(served):
             await self.serve_partitions(found, make, matched, lambda _: None, self._drain)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream_app.acting.switch import Switch
 from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
@@ -10,6 +11,7 @@ from stream_app.kafka.engine.assignment import Assignment
 from stream_app.kafka.metrics.collectors import GroupMetrics
 from stream_app.kafka.metrics.counts import NotifierCounts
 from stream_app.kafka.process.monitor import Monitor
+from stream_app.metrics.acting import ActingMetrics
 from stream_app.metrics.alerts import AlertMetrics
 from stream_app.metrics.registry import make_registry
 
@@ -23,17 +25,20 @@ class NotifierMonitor(Monitor):
         The topics.
     stale_seconds
         Seconds without an answer of Kafka after which the notifier is not ready.
+    switch
+        The kill switch; None: one that is on.
     """
 
     assignment: Assignment[MailboxPartition] | None
 
-    def __init__(self, flow: Flow, stale_seconds: float = 60.0) -> None:
+    def __init__(self, flow: Flow, stale_seconds: float = 60.0, switch: Switch | None = None) -> None:
         registry = make_registry()
         topics = (*flow.sources, flow.keyed)
         self.counts = NotifierCounts(sources=dict.fromkeys(flow.sources, 0), lost=dict.fromkeys(topics, 0))
         self.subscriptions: SubscriptionLog | None = None
         self.alert_log: AlertLog | None = None
         self.alerts = AlertMetrics(registry)
+        self.acting = ActingMetrics(registry, switch or Switch())
         super().__init__(flow, stale_seconds, registry, self.counts, GroupMetrics(registry, self.counts))
 
     def refresh(self) -> None:
