@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BROKER, MLFLOW = "broker", "mlflow"
 #: Files with tests that use `mlflow_url`.
 MLFLOW_FILES = {
+    "tests/alerts/sinks/hooks/test_mlflow.py",
     "tests/follow/test_docs.py",
     "tests/follow/test_follow.py",
     "tests/sources/test_mlflow.py",

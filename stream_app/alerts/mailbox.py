@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from stream_app.alerts.calendar import due_ms
 from stream_app.alerts.findings import is_finding
 from stream_app.alerts.flags import Change
+from stream_app.alerts.grouping import OPENING, group_of
 from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message
-from stream_app.alerts.records import AlertRecord, EventType
+from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.retries import Breaker, retry_delay
 from stream_app.alerts.subscriptions import State, Subscription
 from stream_app.alerts.warnings import OwnerWarning
@@ -157,7 +158,7 @@ class Mailbox:
         return None
 
     def sent(
-        self, message: Message, now_ms: int, now: float, thread: Mapping[str, str] | None = None, fault: str = ""
+        self, message: Message, now_ms: int, now: float, thread: Mapping[str, str] | None = None, reason: str = ""
     ) -> None:
         """The message has arrived.
 
@@ -169,8 +170,8 @@ class Mailbox:
             As of `take`.
         thread
             What the sink keeps of its flags.
-        fault
-            Why it was sent with the default text; "" where it was not.
+        reason
+            What the log says of it.
         """
         self.thread.update(thread or {})
         for record in message.records:
@@ -178,7 +179,6 @@ class Mailbox:
                 self.thread.pop(record.subject, None)
         self.breaker.record(now, succeeded=True)
         self._arrived()
-        reason = f"sent with the default text; {fault}" if fault else ""
         self._log(message, Fate.SENT, now_ms, message.attempts + 1, reason)
         self._remove(message)
 
@@ -209,6 +209,34 @@ class Mailbox:
             self._remove(message)
             return
         message.due_ms = now_ms + round(delay * 1000)
+        self._sending = None
+        self.changed_messages.add(message.id)
+
+    def dropped(self, message: Message, reason: str, now_ms: int) -> None:
+        """The message is not sent after all, which is no failure of the sink; parameters as of `failed`."""
+        self._log(message, Fate.DROPPED, now_ms, message.attempts, reason)
+        self._remove(message)
+
+    def postponed(
+        self, message: Message, reason: str, due_ms: int, now_ms: int, thread: Mapping[str, str] | None = None
+    ) -> None:
+        """The message is tried again at a time, which is no failure of the sink.
+
+        Parameters
+        ----------
+        message, reason
+            As of `failed`; nothing is logged without a reason.
+        due_ms
+            When, in ms since 1970 UTC.
+        now_ms
+            As of `take`.
+        thread
+            What the sink keeps of its flags.
+        """
+        self.thread.update(thread or {})
+        if reason:
+            self._log(message, Fate.POSTPONED, now_ms, message.attempts, reason)
+        message.due_ms = due_ms
         self._sending = None
         self.changed_messages.add(message.id)
 
@@ -273,7 +301,7 @@ class Mailbox:
         attempted, state.announced, state.attempted = state.attempted, False, False
         self._drop_held(state, now_ms, f"{record.change.value} before it was announced")
         self._drop_unsent(record.subject, now_ms, "its end is known")
-        opens = _OPENING[is_finding(record.subject)] & set(self.subscription.types)
+        opens = OPENING[is_finding(record.subject)] & set(self.subscription.types)
         if attempted or (not opens and exact):
             self._put([record], now_ms)
         else:
@@ -322,7 +350,7 @@ class Mailbox:
         """Puts records into messages of their own, or into the one that collects them."""
         delivery = self.subscription.delivery
         for record in records:
-            group = _group(self.subscription, record)
+            group = group_of(self.subscription, record)
             if group is None:
                 self._add(Message(record.id, [record], due_ms(delivery, now_ms)))
                 continue
@@ -376,22 +404,5 @@ class Mailbox:
         self.log.append(LogEntry(message.id, fate, now_ms, attempt, reason, records))
 
 
-def _group(subscription: Subscription, record: AlertRecord) -> str | None:
-    """The name of what a record is collected with; None: it is sent alone. Flags and findings are not mixed."""
-    delivery = subscription.delivery
-    if delivery.group_by is None:
-        found = "" if delivery.digest is not None or delivery.quiet_hours is not None else None
-    else:
-        found = record.pipeline if delivery.group_by == "pipeline" else record.owner
-    return f"\0{found}" if found is not None and is_finding(record.subject) else found
-
-
 def _replaced_by(record: AlertRecord) -> str:
     return f"revision {record.revision} replaces it"
-
-
-#: The types of records that say that a flag is open, and those that say so of a finding.
-_OPENING: Mapping[bool, frozenset[EventType]] = {
-    False: frozenset((EventType.RAISED, EventType.REVISED, EventType.REMINDED, EventType.DUE)),
-    True: frozenset((EventType.FINDING_RAISED, EventType.FINDING_REVISED)),
-}

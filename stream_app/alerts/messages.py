@@ -16,6 +16,8 @@ class Fate(StrEnum):
     FAILED = "failed"
     #: Not sent: the reason tells why.
     DROPPED = "dropped"
+    #: Tried again later, which is no failure: the reason tells why.
+    POSTPONED = "postponed"
     #: Given up after the last attempt, or since the subscription was disabled.
     DEAD = "dead"
 

@@ -21,6 +21,7 @@ from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, merged
 from stream_app.alerts.schedule import Schedule
+from stream_app.alerts.settling import settle
 from stream_app.alerts.sinks.sink import Outgoing, Result, Sink
 from stream_app.alerts.subscriptions import State
 from stream_app.alerts.texts import Texts
@@ -309,10 +310,7 @@ class Notifier:
             result = Result(f"the sink failed: {type(error).__name__}")
         now_ms, now = self._clocks.now_ms(), self._clocks.now()
         self._on_attempt(mailbox.subscription.sink.kind, result, now - began)
-        if result.succeeded:
-            mailbox.sent(message, now_ms, now, result.thread, outgoing.text.fault)
-        else:
-            mailbox.failed(message, result.reason, now_ms, now, self._clocks.draw(), result.retry_after)
+        settle(mailbox, message, result, outgoing.text.fault, now_ms, now, self._clocks.draw())
         if self.mailboxes.get(name) is not mailbox:
             return  # it was removed meanwhile
         self._disable_if_gone(name, mailbox, result, now_ms)

@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from stream_app.alerts.hook_sinks import HOOKS, HookSink
 from stream_app.alerts.subscriptions import Subscription, SubscriptionError, WebhookSink
+
+#: Sinks that send headers.
+_SENDING = (WebhookSink, *HOOKS)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -32,8 +36,8 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def check_headers(current: Subscription, wanted: Subscription, given: Mapping[str, Any]) -> None:
-    """Refuses to send headers, which are secrets that nobody can read, to another host than they were given for.
+def check_secrets(current: Subscription, wanted: Subscription, given: Mapping[str, Any]) -> None:
+    """Refuses to send secrets that nobody can read, headers and a password, to another host than they were given for.
 
     Parameters
     ----------
@@ -45,17 +49,27 @@ def check_headers(current: Subscription, wanted: Subscription, given: Mapping[st
     Raises
     ------
     SubscriptionError
-        A header of a webhook whose URL leads to another host is not given again.
+        A header, or the password, of a sink whose URL leads to another host is not given again.
     """
     before, after = current.sink, wanted.sink
-    if not isinstance(before, WebhookSink) or not isinstance(after, WebhookSink):
+    if not isinstance(before, _SENDING) or not isinstance(after, _SENDING) or before.kind != after.kind:
         return
-    if urlsplit(before.url)[:2] == urlsplit(after.url)[:2]:
+    if _hosts(after) <= _hosts(before):
         return
-    headers = given.get("sink", {}).get("headers", {})
+    sent = given.get("sink", {})
+    headers = sent.get("headers", {})
     for name, value in after.headers.items():
         if value == before.headers.get(name) and headers.get(name) != value.get_secret_value():
             raise SubscriptionError(f"sink.headers.{name}", "give it again: the URL leads to another host now")
+    password = getattr(after, "password", None)
+    if password is not None and sent.get("password") != password.get_secret_value():
+        raise SubscriptionError("sink.password", "give it again: the URL leads to another host now")
+
+
+def _hosts(sink: WebhookSink | HookSink) -> set[tuple[str, str]]:
+    """Schemes and hosts that a sink sends its headers to."""
+    urls = (sink.url, getattr(sink, "checkpoint_url", None))
+    return {(parts.scheme, parts.netloc) for each in urls if each is not None for parts in (urlsplit(each),)}
 
 
 def unwrapped(value: Any) -> Any:

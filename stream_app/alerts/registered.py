@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from stream_app.alerts.records import EventType
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.signing import SignatureError, key_of, make_secret
-from stream_app.alerts.subscriptions import Subscription, SubscriptionError, WebhookSink, make_subscription
+from stream_app.alerts.subscriptions import SIGNING, Subscription, SubscriptionError, make_subscription
 from stream_app.errors import StateError
 from stream_app.times import text_to_time, time_to_text
 
@@ -59,7 +59,7 @@ class Registered:
     def secrets_at(self, now_ms: int) -> list[str]:
         """The secrets that sign a message at a time; none for a sink that does not sign."""
         sink = self.subscription.sink
-        if not isinstance(sink, WebhookSink) or sink.secret is None:
+        if not isinstance(sink, SIGNING) or sink.secret is None:
             return []
         found = [sink.secret.get_secret_value()]
         if self.former_secret is not None and now_ms < self.former_until_ms:
@@ -102,7 +102,7 @@ class Registered:
             The sink does not sign.
         """
         sink = self.subscription.sink
-        if not isinstance(sink, WebhookSink):
+        if not isinstance(sink, SIGNING):
             raise SubscriptionError("sink", "only a webhook signs its messages")
         fresh = sink.model_copy(update={"secret": SecretStr(make_secret())})
         return replace(
@@ -133,7 +133,7 @@ def register(subscription: Subscription, now_ms: int) -> Registered:
 def with_secret(subscription: Subscription) -> Subscription:
     """The subscription, with a secret where its sink signs; raises SubscriptionError for a secret that cannot sign."""
     sink = subscription.sink
-    if not isinstance(sink, WebhookSink):
+    if not isinstance(sink, SIGNING):
         return subscription
     if sink.secret is None:
         made = sink.model_copy(update={"secret": SecretStr(make_secret())})
@@ -300,4 +300,6 @@ SECRETS: Mapping[Any, tuple[str, ...]] = {
     "webhook": ("secret",),
     "slack": ("webhook_url", "token"),
     "apprise": ("url",),
+    "airflow": ("password",),
+    "stop_webhook": ("secret",),
 }

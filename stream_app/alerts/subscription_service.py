@@ -20,9 +20,10 @@ from stream_app.alerts.examples import example_of
 from stream_app.alerts.filters import Filter
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.forgetting import Forgetting, Forgotten, StoredLogs
+from stream_app.alerts.hook_sinks import HOOKS, armed
 from stream_app.alerts.matching import PriceOf
 from stream_app.alerts.messages import Fate
-from stream_app.alerts.patches import check_headers, merge_patch, unwrapped
+from stream_app.alerts.patches import check_secrets, merge_patch, unwrapped
 from stream_app.alerts.preview import preview
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered, register, restored_secrets, shown, with_secret
@@ -31,12 +32,12 @@ from stream_app.alerts.sinks.sink import Outgoing
 from stream_app.alerts.store import KEEP_DAYS, AlertStore
 from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError, Subscribers
 from stream_app.alerts.subscriptions import (
+    SIGNING,
     AppriseSink,
     KafkaSink,
     State,
     Subscription,
     SubscriptionError,
-    WebhookSink,
     make_subscription,
 )
 from stream_app.alerts.texts import Texts, check_text
@@ -158,7 +159,7 @@ class SubscriptionService:
             raise ConflictError(f"there is a subscription {wanted.id} already")
         self._check_limits(wanted.owner)
         made = register(wanted, now_ms)
-        self._put(who, made, "create", now_ms, request)
+        self._put(who, made, f"create{armed(None, wanted.sink)}", now_ms, request)
         return made, _fresh_secret(wanted, made)
 
     def _made_before(self, request: str, now_ms: int) -> str | None:
@@ -214,7 +215,7 @@ class SubscriptionService:
         plain = current.subscription.model_dump(by_alias=True, exclude_none=True)
         merged = restored_secrets(merge_patch(unwrapped(plain), given), current.subscription)
         wanted = self._allowed(who, make_subscription(merged))
-        check_headers(current.subscription, wanted, given)
+        check_secrets(current.subscription, wanted, given)
         if (wanted.text, wanted.types) != (current.subscription.text, current.subscription.types):
             check_text(wanted.text, wanted.types)
         if wanted.state is State.ACTIVE:
@@ -222,7 +223,7 @@ class SubscriptionService:
         if wanted.owner != current.subscription.owner:
             self._check_limits(wanted.owner)
         made = current.changed(with_secret(wanted), now_ms)
-        self._put(who, made, "change", now_ms)
+        self._put(who, made, f"change{armed(current.subscription.sink, wanted.sink)}", now_ms)
         return made
 
     def delete(self, who: Principal, name: str, now_ms: int) -> None:
@@ -350,7 +351,7 @@ class SubscriptionService:
         self._check(who, Scope.WRITE)
         if not who.owns(wanted.owner):
             raise ForbiddenError("this token may not make subscriptions of this owner")
-        if isinstance(wanted.sink, AppriseSink | KafkaSink) and not who.may(Scope.ADMIN):
+        if isinstance(wanted.sink, (AppriseSink, KafkaSink, *HOOKS)) and not who.may(Scope.ADMIN):
             raise ForbiddenError(f"a sink of kind {wanted.sink.kind} needs a token with the scope admin")
         self._check_sink(wanted)
         return self._restricted(who, wanted)
@@ -390,6 +391,6 @@ def _request_of(who: Principal, key: str, given: Any) -> str:
 
 
 def _fresh_secret(wanted: Subscription, made: Registered) -> str | None:
-    given = isinstance(wanted.sink, WebhookSink) and wanted.sink.secret is not None
+    given = isinstance(wanted.sink, SIGNING) and wanted.sink.secret is not None
     found = made.secrets_at(made.created_ms)
     return found[0] if found and not given else None

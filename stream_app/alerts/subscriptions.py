@@ -5,24 +5,22 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from stream_app.alerts.filters import OF_FINDINGS, OF_FLAGS, Filter
+from stream_app.alerts.hook_sinks import HOOK_KINDS, HOOKS, HookSink, StopWebhookSink
 from stream_app.alerts.records import DEFAULT_TYPES, EventType
+from stream_app.alerts.sink_values import HEADERS_MAX, checked_headers, checked_url
 from stream_app.alerts.templates import TEMPLATE_MAX
 from stream_app.errors import StreamAppError
 from stream_app.times import zone_of
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-#: Bytes of a URL, headers of a webhook, and receivers of an e-mail.
-URL_MAX, HEADERS_MAX, RECEIVERS_MAX = 2_048, 20, 20
-#: Headers that a subscription may set; those of HTTP itself and of the signature are not among them.
-_HEADER = re.compile(r"(?i)(?:authorization|x-[a-z0-9-]{1,60})\Z")
-_VISIBLE = re.compile(r"[\x20-\x7e]*\Z")
+#: Receivers of an e-mail.
+RECEIVERS_MAX = 20
 _ADDRESS = re.compile(r"[^\s@<>,;\"()\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z")
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -72,12 +70,7 @@ class WebhookSink(BaseModel):
     @field_validator("headers")
     @classmethod
     def _headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name, value in headers.items():
-            if not _HEADER.match(name):
-                raise ValueError(f"{name[:60]!r} cannot be set; Authorization and X-... can")
-            if not _VISIBLE.match(value.get_secret_value()) or len(value.get_secret_value()) > 1_000:
-                raise ValueError(f"the value of {name[:60]!r} should be at most 1,000 printable ASCII characters")
-        return headers
+        return checked_headers(headers)
 
 
 class SlackSink(BaseModel):
@@ -148,8 +141,13 @@ class AppriseSink(BaseModel):
 
 
 Sink = Annotated[
-    WebhookSink | SlackSink | EmailSink | AlertmanagerSink | KafkaSink | AppriseSink, Field(discriminator="kind")
+    WebhookSink | SlackSink | EmailSink | AlertmanagerSink | KafkaSink | AppriseSink | HookSink,
+    Field(discriminator="kind"),
 ]
+
+
+#: Sinks that sign what they send.
+SIGNING = (WebhookSink, StopWebhookSink)
 
 
 class QuietHours(BaseModel):
@@ -253,6 +251,16 @@ class Subscription(BaseModel):
     disabled_reason: Text = ""
     managed_by: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$")] = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _hook_defaults(cls, given: Any) -> Any:
+        """A hook hears of what is due, and at once: to wait is what the ladder does."""
+        if not isinstance(given, dict) or not isinstance(sink := given.get("sink"), dict):
+            return given
+        if sink.get("kind") not in HOOK_KINDS:
+            return given
+        return {"types": [EventType.DUE], "delivery": {"min_hold_seconds": 0}, **given}
+
 
 def make_subscription(given: Any) -> Subscription:
     """Makes a subscription of untrusted values.
@@ -275,14 +283,27 @@ def make_subscription(given: Any) -> Subscription:
         made = Subscription.model_validate(given)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        kinds = {"webhook", "slack", "email", "alertmanager", "kafka", "apprise"}
+        kinds = {"webhook", "slack", "email", "alertmanager", "kafka", "apprise", *HOOK_KINDS}
         # pydantic names the kind of the sink as a part of the place.
         steps = [str(step) for index, step in enumerate(fault["loc"]) if not (index == 1 and step in kinds)]
         reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
         reason = {"extra_forbidden": "there is no such field", "missing": "missing"}.get(fault["type"], reason)
         raise SubscriptionError(".".join(steps), f"{reason[0].lower()}{reason[1:]}") from None
     _check_conditions(made)
+    _check_hook(made)
     return made
+
+
+def _check_hook(made: Subscription) -> None:
+    """Refuses a hook that would act late, on something else, or with words that nobody reads."""
+    if not isinstance(made.sink, HOOKS):
+        return
+    if set(made.types) != {EventType.DUE}:
+        raise SubscriptionError("types", f"a hook acts on {EventType.DUE} alone")
+    if made.delivery != Delivery(min_hold_seconds=0):
+        raise SubscriptionError("delivery", "a hook acts at once: the ladder says from when, and in which hours not")
+    if made.text is not None:
+        raise SubscriptionError("text", "a hook sends no text")
 
 
 def _check_conditions(made: Subscription) -> None:
@@ -292,40 +313,3 @@ def _check_conditions(made: Subscription) -> None:
         place = made.filter.first_of(names) if of_findings == {chosen} else None
         if place is not None:
             raise SubscriptionError(f"filter.{place}", f"only {other} have it, and types asks for none of them")
-
-
-def checked_url(url: str) -> str:
-    """Returns a URL of a sink, in ASCII.
-
-    Parameters
-    ----------
-    url
-        An address of HTTP. Whether it may be connected to is checked at each connection.
-
-    Raises
-    ------
-    ValueError
-        It is no such URL, or holds a login or a fragment.
-    """
-    if len(url) > URL_MAX:
-        raise ValueError(f"expected at most {URL_MAX:,} characters")
-    if any(character.isspace() or not character.isprintable() or character == "\\" for character in url):
-        raise ValueError("there are spaces, control characters or backslashes in the URL")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"no URL: {error}") from None
-    if parts.scheme not in ("https", "http"):
-        raise ValueError("expected a URL that begins with https:// or http://")
-    if not host or port == 0:
-        raise ValueError("there is no host in the URL" if not host else "port 0 cannot be connected to")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL may not hold a login; set the header Authorization instead")
-    if parts.fragment:
-        raise ValueError("a URL of a sink has no fragment")
-    try:
-        name = host.encode("idna").decode() if not host.isascii() else host
-    except UnicodeError:
-        raise ValueError(f"{host[:100]!r} is no name of a host") from None
-    return url if host.isascii() else url.replace(parts.netloc, f"{name}:{port}" if port is not None else name, 1)

@@ -14,12 +14,22 @@ ALERTS = (
     ),
     Metric("alert_messages_waiting", "gauge", "Messages that wait to be sent.", processes=_ASKED),
     Metric(
-        "alert_messages_total", "counter", "Attempts that sent or failed, records dropped, and messages given up.",
-        (Label("fate", ("sent", "failed", "dropped", "dead")),), processes=_ASKED,
+        "alert_messages_total", "counter",
+        "Attempts that sent or failed, and records and messages dropped, postponed or given up.",
+        (Label("fate", ("sent", "failed", "dropped", "postponed", "dead")),), processes=_ASKED,
     ),
     Metric(
         "alert_attempt_seconds", "histogram", "Time of an attempt to send a message, by kind of sink.",
-        (Label("sink", ("webhook", "slack", "email", "alertmanager", "kafka", "apprise")),), unit="seconds",
+        (
+            Label(
+                "sink",
+                (
+                    "webhook", "slack", "email", "alertmanager", "kafka", "apprise", "kfp", "airflow", "mlflow",
+                    "stop_webhook",
+                ),
+            ),
+        ),
+        unit="seconds",
         buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0), processes=_ASKED,
     ),
     Metric(

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from stream_app.alerts.flags import Change
-from stream_app.alerts.subscriptions import (
-    HEADERS_MAX,
-    RECEIVERS_MAX,
-    URL_MAX,
-    SubscriptionError,
-    checked_url,
-    make_subscription,
-)
+from stream_app.alerts.sink_values import HEADERS_MAX, URL_MAX, checked_url
+from stream_app.alerts.subscriptions import RECEIVERS_MAX, SubscriptionError, make_subscription
 
 HOOK = {"kind": "webhook", "url": "https://e.org/h"}
 BASE: dict[str, Any] = {"id": "a", "name": "A", "owner": "ads", "sink": HOOK}

@@ -95,11 +95,34 @@ class HttpClient:
         Answer or str
             The answer; or, where there was none, the reason in words.
         """
+        return await self.request("POST", url, body, headers)
+
+    async def request(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], most: int = _ANSWER_BYTES
+    ) -> Answer | str:
+        """Makes a request.
+
+        Parameters
+        ----------
+        method
+            The method.
+        url, body, headers
+            As of `post`; no body where it is empty.
+        most
+            Bytes of the answer that are read.
+
+        Returns
+        -------
+        Answer or str
+            As of `post`.
+        """
         assert self._session is not None, "the client is not open"
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                    read = await _beginning(response)
+                async with self._session.request(
+                    method, url, data=body or None, headers=headers, allow_redirects=False
+                ) as response:
+                    read = await _beginning(response, most)
                     if not response.content.at_eof():
                         response.close()  # the rest is not waited for, so the connection cannot be used again
                     return Answer(response.status, response.headers, read)
@@ -113,10 +136,10 @@ class HttpClient:
             return f"{type(error).__name__}: {cleaned(str(error).encode())}"
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
     read = bytearray()
-    while len(read) < _ANSWER_BYTES:
-        chunk = await response.content.read(_ANSWER_BYTES - len(read))
+    while len(read) < most:
+        chunk = await response.content.read(most - len(read))
         if not chunk:
             break
         read += chunk

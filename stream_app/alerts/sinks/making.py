@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from stream_app.alerts.hook_sinks import HOOKS, AirflowSink, KfpSink, MlflowSink, StopWebhookSink
 from stream_app.alerts.links import without_links
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.sinks.alertmanager import Alertmanager
 from stream_app.alerts.sinks.apprise import Apprise
 from stream_app.alerts.sinks.email import Email, MailServer
+from stream_app.alerts.sinks.hooks.making import RegisteredHook, Stopping
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.kafka import Append, KafkaTopic
 from stream_app.alerts.sinks.sink import Outgoing, Result, Sink
@@ -44,6 +46,8 @@ class SinkMaker:
         The clock, in seconds since 1970 UTC.
     buttons
         Whether messages of a bot of Slack have buttons.
+    stopping
+        What hooks need to stop runs; None: there are no hooks.
     """
 
     def __init__(
@@ -54,12 +58,14 @@ class SinkMaker:
         now: Callable[[], float] = time.time,
         *,
         buttons: bool = False,
+        stopping: Stopping | None = None,
     ) -> None:
         self._http = http
         self._mail = mail
         self._append = append
         self._now = now
         self._buttons = buttons
+        self._stopping = stopping
 
     def check(self, subscription: Subscription) -> None:
         """Checks that this process can reach the kind of a sink.
@@ -102,6 +108,8 @@ class SinkMaker:
                 return KafkaTopic(self._append, sink.topic)
             case AppriseSink():
                 return Apprise(sink.url.get_secret_value())
+            case KfpSink() | AirflowSink() | MlflowSink() | StopWebhookSink() if self._stopping is not None:
+                return RegisteredHook(self._http, registered, self._stopping, self._now)
         raise AssertionError(f"a sink of kind {sink.kind} was not made")
 
     def _missing(self, subscription: Subscription) -> str:
@@ -113,6 +121,8 @@ class SinkMaker:
             return "this service has no Kafka; stream-app notify has, beside workers"
         if isinstance(sink, AppriseSink) and importlib.util.find_spec("apprise") is None:
             return "apprise is not installed; install stream-app[apprise]"
+        if isinstance(sink, HOOKS) and self._stopping is None:
+            return "this service stops no runs"
         return ""
 
 

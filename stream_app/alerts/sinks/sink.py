@@ -52,17 +52,26 @@ class Result:
         Whether the sink says that it will never take a message again.
     thread
         What is to be kept of the message, by flag or finding.
+    dropped
+        Whether the message is not to be sent at all, for the reason: that is no failure of the sink.
+    again_after
+        Seconds after which the message is to be tried again, which is no failure of the sink either; None: it is not.
+    note
+        What the delivery log says of a message that was taken.
     """
 
     reason: str = ""
     retry_after: float | None = None
     gone: bool = False
     thread: Mapping[str, str] | None = None
+    dropped: bool = False
+    again_after: float | None = None
+    note: str = ""
 
     @property
     def succeeded(self) -> bool:
         """Whether the message was taken."""
-        return not self.reason
+        return not self.reason and self.again_after is None
 
 
 class Sink(Protocol):
