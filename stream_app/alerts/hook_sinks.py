@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from stream_app.alerts.sink_values import HEADERS_MAX, checked_headers, checked_url
+from stream_app.core.properties import AIRFLOW_DAG, AIRFLOW_RUN
 
 #: Globs of one hook, and characters of one.
 PIPELINES_MAX, _GLOB_MAX = 100, 500
@@ -56,8 +57,8 @@ class AirflowSink(_Hook):
     username: _Name | None = None
     password: SecretStr | None = None
     #: The labels that have the ids of the DAG and of its run.
-    dag_label: _Name = "airflow_dag_id"
-    run_label: _Name = "airflow_run_id"
+    dag_label: _Name = AIRFLOW_DAG
+    run_label: _Name = AIRFLOW_RUN
     #: The DAGs whose runs it may stop, with wildcards; None: the one that the name of the pipeline ends with.
     dags: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=PIPELINES_MAX)] | None = None
 

@@ -257,7 +257,8 @@ class Subscription(BaseModel):
         """A hook hears of what is due, and at once: to wait is what the ladder does."""
         if not isinstance(given, dict) or not isinstance(sink := given.get("sink"), dict):
             return given
-        if sink.get("kind") not in HOOK_KINDS:
+        kind = sink.get("kind")
+        if not isinstance(kind, str) or kind not in HOOK_KINDS:
             return given
         return {"types": [EventType.DUE], "delivery": {"min_hold_seconds": 0}, **given}
 

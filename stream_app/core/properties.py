@@ -10,6 +10,8 @@ PRUNED_BY = "pruned_by"
 LABEL_UNKNOWN = "label_unknown"
 #: The properties of a task: its job, its name in the run, and its place where one task runs several times in a run.
 JOB, TASK, MAP_INDEX = "job", "task", "map_index"
+#: The ids that Airflow has of a DAG and of its run, which are properties of the run.
+AIRFLOW_DAG, AIRFLOW_RUN = "airflow_dag_id", "airflow_run_id"
 #: The property of a run that lists, separated by commas, the tasks that were skipped although they say COMPLETE.
 SKIPPED_TASKS = "skipped_tasks"
 

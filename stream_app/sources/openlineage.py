@@ -26,7 +26,7 @@ from stream_app.core.events import (
     Properties,
 )
 from stream_app.core.operators import CUSTOM, GROUPS
-from stream_app.core.properties import JOB, MAP_INDEX, PRUNED_BY, SKIPPED_TASKS, TASK
+from stream_app.core.properties import AIRFLOW_DAG, AIRFLOW_RUN, JOB, MAP_INDEX, PRUNED_BY, SKIPPED_TASKS, TASK
 from stream_app.errors import MalformedEvent
 from stream_app.sources.documents import check, read
 from stream_app.sources.native import MAX_ID, MAX_NODE_SECONDS, MAX_PROPERTIES, MAX_TEXT, check_time, wrong
@@ -101,6 +101,7 @@ _FIELDS: dict[str, Any] = {
             "errorMessage": {"message": VALUE},
             **{facet: {} for facet in _OF_AIRFLOW},
             "airflow": {"taskInstance": {"map_index": VALUE}},
+            "airflowDagRun": {"dag": {"dag_id": VALUE}, "dagRun": {"run_id": VALUE}},
             "airflowState": {"tasksState": MAP},
             EXECUTION_FACET: {
                 "operatorGroup": VALUE,
@@ -282,13 +283,19 @@ def _job(document: JsonObject, run_facets: JsonObject, reading: FacetReader) -> 
 
 
 def _add_airflow(facets: JsonObject, here: Place, properties: Properties, reading: FacetReader) -> None:
-    """Adds the names by which Airflow knows a task in its run, and the tasks that a run skipped."""
+    """Adds the names by which Airflow knows a run, or a task in it, and the tasks that a run skipped."""
     if here.task and not here.is_within:
         properties[TASK] = here.task
     if "airflow" in facets:
         index = reading.facet(reading.facet(facets, "airflow"), "taskInstance").get("map_index")
         if type(index) is int and index >= 0:
             properties[MAP_INDEX] = str(index)  # as a number it would count as a metric
+    if "airflowDagRun" in facets:
+        names = reading.facet(facets, "airflowDagRun")
+        for name, holder, key in ((AIRFLOW_DAG, "dag", "dag_id"), (AIRFLOW_RUN, "dagRun", "run_id")):
+            text = reading.text(reading.facet(names, holder), key)
+            if text:
+                properties[name] = clean(text[:MAX_ID])
     if "airflowState" in facets:
         states = reading.facet(reading.facet(facets, "airflowState"), "tasksState")
         skipped = sorted(clean(task) for task, state in states.items() if state == "skipped" and task)

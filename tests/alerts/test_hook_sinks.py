@@ -73,6 +73,8 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"headers": {"Host": "x"}}, {}, "sink.headers"),
     ({"dry_run": "perhaps"}, {}, "sink.dry_run"),
     ({"surprise": 1}, {}, "sink.surprise"),
+    ({"kind": {}}, {}, "sink"),
+    ({"kind": ["kfp"]}, {}, "sink"),
     ({}, {"types": ["raised"]}, "types"),
     ({}, {"types": ["due", "raised"]}, "types"),
     ({}, {"types": []}, "types"),

@@ -71,7 +71,7 @@ class Airflow:
                     "labels with dag_label and run_label"
                 )
         dag, run = record.labels[self._sink.dag_label], record.labels[self._sink.run_label]
-        if not _DAG.match(dag) or not _RUN.match(run):
+        if not _DAG.match(dag) or not _RUN.match(run) or not run.isprintable():
             return f"{dag[:100]!r} and {run[:100]!r} are no ids of a DAG and its run"
         # A label is the word of a pipeline, which must not lead to the runs of another one.
         named = self._may_act_on(dag) if self._may_act_on is not None else dag in _dags(record.pipeline)
