@@ -62,7 +62,8 @@ def test_an_administrator_may_name_the_dags(dags: list[str], stops: bool) -> Non
     "given",
     [
         {}, {"airflow_dag_id": "p"}, labels("p", ""), labels("p", ".."), labels("p", "a/b"), labels("p", "a b"),
-        labels("p", "x" * 251), labels("..", "1"), labels("p/../q", "1"), labels("p?x", "1"), labels("p", "a\\b"), labels("p", "a\x00b"),
+        labels("p", "x" * 251), labels("..", "1"), labels("p/../q", "1"), labels("p?x", "1"), labels("p", "a\\b"),
+        labels("p", "a\x00b"),
     ],
 )  # fmt: skip
 def test_a_run_whose_ids_are_not_known_is_not_looked_for(given: dict[str, str]) -> None:
