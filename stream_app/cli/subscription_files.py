@@ -16,7 +16,7 @@ from stream_app.errors import OptionsError
 #: Files larger than this are none of subscriptions.
 _BYTES_MAX = 16 << 20
 #: Beginnings of fields that hold secrets, which a command line would show to everybody on the machine.
-_SECRET_FIELDS = ("sink.secret", "sink.webhook_url", "sink.token", "sink.headers")
+_SECRET_FIELDS = ("sink.secret", "sink.webhook_url", "sink.token", "sink.password", "sink.headers")
 
 
 def read_document(file: Path) -> Any:

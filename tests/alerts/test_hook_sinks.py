@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,10 @@ from stream_app.alerts.hook_sinks import HOOK_KINDS, armed
 from stream_app.alerts.registered import from_row, plain, register, shown, to_row
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscriptions import SubscriptionError, make_subscription
+from stream_app.cli.subscription_files import read_document
 from tests.alerts.records import NOW
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "hooks"
 
 HOOK = {"kind": "kfp", "url": "https://kfp.example.com", "pipelines": ["ads-*"]}
 #: A hook of each kind, with secrets.
@@ -119,6 +124,34 @@ def test_a_hook_that_may_stop_runs_from_now_on_is_audited() -> None:
     assert [armed(*each) for each in ((None, off), (off, off), (on, on), (other, off), (None, other))] == [""] * 5
     assert {armed(None, on), armed(off, on), armed(other, on)} == {": it stops runs from now on"}
     assert {armed(on, off), armed(on, other)} == {": it stops no runs any more"}
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda file: file.stem)
+def test_an_example_is_a_dry_run_of_its_kind(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `stream-app subscriptions create -f` reads it."""
+    for name in ("AIRFLOW_PASSWORD", "MLFLOW_AUTHORIZATION"):
+        monkeypatch.setenv(name, "swordfish")
+
+    made = make_subscription(read_document(file))
+
+    assert (made.sink.kind, made.sink.dry_run) == (file.stem, True)  # type: ignore[union-attr]
+
+
+def test_there_is_an_example_of_each_kind() -> None:
+    """None is forgotten."""
+    assert {file.stem for file in EXAMPLES.glob("*.toml")} == HOOK_KINDS
+
+
+def test_the_page_has_a_hook_that_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And a row of each kind."""
+    page = (EXAMPLES.parents[1] / "docs" / "acting.md").read_text()
+    (block,) = re.findall(r"```toml\n(# kfp.toml.*?)```", page, re.DOTALL)
+    monkeypatch.setenv("KFP_AUTHORIZATION", "Bearer swordfish")
+    file = tmp_path / "kfp.toml"
+    file.write_text(block)
+
+    assert make_subscription(read_document(file)).sink.kind == "kfp"
+    assert all(f"| `{kind}` |" in page for kind in HOOK_KINDS)
 
 
 def test_the_json_of_a_hook_is_read_again_as_it_was() -> None:
