@@ -213,26 +213,14 @@ class Mailbox:
         self.changed_messages.add(message.id)
 
     def dropped(self, message: Message, reason: str, now_ms: int) -> None:
-        """The message is not sent after all, which is no failure of the sink; parameters as of `failed`."""
+        """The message is not sent after all, which is no failure of the sink."""
         self._log(message, Fate.DROPPED, now_ms, message.attempts, reason)
         self._remove(message)
 
     def postponed(
         self, message: Message, reason: str, due_ms: int, now_ms: int, thread: Mapping[str, str] | None = None
     ) -> None:
-        """The message is tried again at a time, which is no failure of the sink.
-
-        Parameters
-        ----------
-        message, reason
-            As of `failed`; nothing is logged without a reason.
-        due_ms
-            When, in ms since 1970 UTC.
-        now_ms
-            As of `take`.
-        thread
-            What the sink keeps of its flags.
-        """
+        """The message is tried again at `due_ms`, which is no failure of the sink; it is logged if there is a reason."""
         self.thread.update(thread or {})
         if reason:
             self._log(message, Fate.POSTPONED, now_ms, message.attempts, reason)
