@@ -220,7 +220,7 @@ class Mailbox:
     def postponed(
         self, message: Message, reason: str, due_ms: int, now_ms: int, thread: Mapping[str, str] | None = None
     ) -> None:
-        """The message is tried again at `due_ms`, which is no failure of the sink; it is logged if there is a reason."""
+        """The message is tried again at `due_ms`, which is no failure of the sink; a reason is logged."""
         self.thread.update(thread or {})
         if reason:
             self._log(message, Fate.POSTPONED, now_ms, message.attempts, reason)
