@@ -28,6 +28,7 @@ from stream_app.cli import (
     forget_owner,
     lineage,
     notify,
+    policy,
     publish,
     replay,
     serve,
@@ -70,6 +71,7 @@ app.command()(publish.publish)
 app.add_typer(dlq.dlq, name="dlq")
 flag_acts.add_to(shown_flags.flags)
 app.add_typer(shown_flags.flags, name="flags")
+app.add_typer(policy.policy, name="policy")
 subscriptions.subscriptions.command()(subscription_sync.sync)
 subscriptions.subscriptions.command()(forget_owner.forget_owner)
 app.add_typer(subscriptions.subscriptions, name="subscriptions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,10 +145,12 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
     options = load_kafka_options(config, servers)  # before what needs the packages that it checks
     from stream_app.analysis.published_fleet import PublishedFleet
     from stream_app.kafka.alerting.switch_log import GroupSwitch
+    from stream_app.kafka.clients.act_writer import ActWriter
     from stream_app.kafka.clients.logs import quieten
     from stream_app.kafka.clients.relay import Relay
     from stream_app.kafka.queries.worker_directory import WorkerDirectory
     from stream_app.metrics.registry import counter, make_registry
+    from stream_app.service.policies import Policies
     from stream_app.web.serving import serve_relayed
     from stream_app.web.worker_keepers import WorkerKeepers
 
@@ -158,20 +161,22 @@ def relay(config: Path | None, servers: str, host: str, port: int, tokens: Token
     keepers = WorkerKeepers(WorkerDirectory(connection, names), query_token_of(options.queries))
     workers = Relay(connection, names, keepers.verdicts.add, lost.inc, fleet)
     switch = GroupSwitch(connection, names, options.acting.off_file)
-    return serve_relayed(
-        workers,
-        keepers,
-        fleet,
-        sources_of(options),
-        host,
-        port,
-        tokens,
-        webhooks_of(options),
-        listening,
-        registry,
-        limits_of(options.serve),
-        switch,
-    )
+    with contextlib.closing(ActWriter(connection, names)) as write:
+        return serve_relayed(
+            workers,
+            keepers,
+            fleet,
+            sources_of(options),
+            host,
+            port,
+            tokens,
+            webhooks_of(options),
+            listening,
+            registry,
+            limits_of(options.serve),
+            switch,
+            Policies(keepers, write, settings_of(options).policy.ladders),
+        )
 
 
 def listening(url: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from stream_app.core.units import HOUR_MS
+
 
 class Step(StrEnum):
     """The steps of the ladder, in order: each includes those before it."""
@@ -76,6 +78,15 @@ class Ladder:
             if name.strip() in labels and fnmatchcase(labels[name.strip()], value.strip()):
                 return replace(self, last=Step.WARN_TWICE)
         return self
+
+    def to_dict(self) -> dict[str, str | float | list[str]]:
+        """The ladder in its JSON form, with the names of the settings."""
+        return {
+            "last": str(self.last),
+            "between_hours": self.between_ms / HOUR_MS,
+            "exempt_labels": list(self.exempt_labels),
+            "exempt_hours": self.exempt_hours,
+        }
 
     def warn_again_ms(self, since_ms: int) -> int | None:
         """When the second warning is due of a flag raised at `since_ms`; None: there is none."""

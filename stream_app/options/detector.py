@@ -26,6 +26,10 @@ class OperatorOptions(BaseModel):
     nodes: Annotated[dict[str, Annotated[float, Field(gt=0)]], *TABLE] = Field(default_factory=dict)
 
 
+#: Hours between two steps of a ladder.
+BETWEEN_HOURS_MAX = 720
+
+
 class LadderOptions(BaseModel):
     """What a flag of some runs leads to; see `stream_app.core.ladder`."""
 
@@ -37,7 +41,7 @@ class LadderOptions(BaseModel):
     labels: dict[str, str] = Field(default_factory=dict)
     #: The last step, and hours between two steps.
     last: Literal["observe", "warn", "warn_twice", "act"] = "act"
-    between_hours: float = Field(default=0.0, ge=0, le=720)
+    between_hours: float = Field(default=0.0, ge=0, le=BETWEEN_HOURS_MAX)
     #: Conditions such as `tier=prod*`, and hours such as `22:00-06:00 Europe/Berlin`, for which no run is stopped.
     exempt_labels: tuple[str, ...] = ()
     exempt_hours: str = ""

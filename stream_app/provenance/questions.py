@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from stream_app.core.acts import BY, REASON, act_id, ladder_of
+from stream_app.core.acts import POLICY as ACT_POLICY
 from stream_app.core.graphlets.description import describe
 from stream_app.core.ids import graphlet_id, parse_graphlet_id
 from stream_app.core.operators import Operators
@@ -22,6 +24,7 @@ from stream_app.provenance.nearest import predicted_features
 from stream_app.provenance.why import why
 from stream_app.provenance.why_over import GRAPHLET as A_GRAPHLET
 from stream_app.provenance.why_over import WANTED, look_up
+from stream_app.times import time_to_text
 
 #: The parameters of a question.
 Parameters = Mapping[str, Any]
@@ -32,6 +35,7 @@ PIPELINES_OF, PIPELINES_WITH = "pipelines-of", "pipelines-with"
 GRAPHLET, PORTRAITS, FEATURES = "graphlet", "portraits", "features"
 NAMES, FULL_NAME = "names", "full-name"
 LINEAGE, WHY = "lineage", "why"
+POLICY = "policy"
 
 #: Edges that are looked at to say why: a fraction of a second.
 WHY_EDGES_MAX = 100_000
@@ -74,6 +78,22 @@ def pipelines_of(pipelines: Pipelines, run: str) -> list[str]:
 def pipelines_with(pipelines: Pipelines, trainer: str) -> list[str]:
     """The pipelines that have a trainer with this execution id."""
     return sorted(each.name for each in pipelines.values() if trainer in each.graphlets)
+
+
+def policy_of(pipelines: Pipelines, pipeline: str) -> dict[str, Any] | None:
+    """The last act of a person on the ladder of a pipeline: `ladder` (None: it was cleared), `by`, `reason`, `time`."""
+    found = pipelines.get(pipeline)
+    act = found.executions.get(act_id(ACT_POLICY)) if found is not None else None
+    if act is None or not act.properties:
+        return None
+    values = {name: value for name, (_, value) in act.properties.items()}
+    ladder = ladder_of(values)
+    return {
+        "ladder": ladder.to_dict() if ladder is not None else None,
+        "by": str(values.get(BY, "")),
+        "reason": str(values.get(REASON, "")),
+        "time": time_to_text(max(time_ms for time_ms, _ in act.properties.values())),
+    }
 
 
 def stage_of(verdict: Mapping[str, Any]) -> list[str | None]:
@@ -147,6 +167,7 @@ QUESTIONS: Mapping[str, Callable[[Pipelines, Operators, Parameters], Any]] = {
     FULL_NAME: _full_name,
     LINEAGE: _lineage,
     WHY: _why,
+    POLICY: lambda pipelines, _, parameters: policy_of(pipelines, _text(parameters, "name")),
 }
 
 

@@ -18,7 +18,7 @@ from stream_app.alerts.subscriptions import Subscription
 from stream_app.core.ladder import Step
 from stream_app.web.acting_routes import REASON_MAX
 from stream_app.web.flag_routes import AUDIT, EVENT_STREAM, FLAGS, STREAM
-from stream_app.web.openapi_acts import act_paths, act_schemas
+from stream_app.web.openapi_acts import act_paths, act_schemas, policy_paths
 from stream_app.web.openapi_parts import (
     COUNT,
     ID,
@@ -75,6 +75,7 @@ def _paths() -> Json:
         **_owner_paths(),
         **_acting_paths(),
         **act_paths(),
+        **policy_paths(),
     }
 
 

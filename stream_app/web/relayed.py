@@ -20,6 +20,7 @@ from stream_app.metrics.acting import ActingMetrics
 from stream_app.metrics.fleet import FleetMetrics, FleetSums
 from stream_app.service.answers import Answers
 from stream_app.service.event_log import Accepted
+from stream_app.service.policies import Policies
 from stream_app.sources import NATIVE, Sources
 from stream_app.web.acting_routes import ActingRoutes
 from stream_app.web.app import make_app
@@ -27,6 +28,7 @@ from stream_app.web.event_routes import event_routes
 from stream_app.web.fleet_routes import FleetRoutes
 from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
+from stream_app.web.policy_routes import PolicyRoutes
 from stream_app.web.problems import ProblemError
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.tokens import ALERT_PATHS
@@ -86,10 +88,11 @@ def relayed_app(
     webhooks: WebhookSettings | None = None,
     limits: Limits | None = None,
     shared_switch: SharedSwitch | None = None,
+    policies: Policies | None = None,
 ) -> web.Application:
     """The application; it runs `workers`, `keepers`, who are asked, and the switch, while it runs itself.
 
-    `fleet` is what the workers publish of their pipelines.
+    `fleet` is what the workers publish of their pipelines; without `policies` nobody can change these.
     """
     runs = [workers, keepers, *([shared_switch] if shared_switch is not None else ())]
 
@@ -123,6 +126,8 @@ def relayed_app(
     if shared_switch is not None:
         routes += ActingRoutes(KillSwitch(shared_switch)).routes()
     routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes()]
+    if policies is not None:
+        routes += PolicyRoutes(policies).routes()
     if webhooks is not None:
         routes += Webhooks(intake, webhooks).routes()
     FleetMetrics(registry, sums)

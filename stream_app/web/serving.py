@@ -34,6 +34,7 @@ from stream_app.service.answers import Answers
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import EventLog
 from stream_app.service.fleet import FleetQueries
+from stream_app.service.policies import Policies
 from stream_app.service.queries import EmbeddedKeeper
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.sources import Sources
@@ -48,6 +49,7 @@ from stream_app.web.limits import Limits
 from stream_app.web.lineage_routes import LineageRoutes
 from stream_app.web.listening import Listener, bind
 from stream_app.web.people_routes import PeopleRoutes
+from stream_app.web.policy_routes import PolicyRoutes
 from stream_app.web.query_routes import QueryRoutes
 from stream_app.web.relayed import MEASURE_SECONDS, SharedSwitch, Workers, relayed_app
 from stream_app.web.subscription_routes import SubscriptionRoutes
@@ -139,6 +141,7 @@ def serve_relayed(
     registry: CollectorRegistry | None = None,
     limits: Limits | None = None,
     switch: SharedSwitch | None = None,
+    policies: Policies | None = None,
 ) -> bool:
     """Serves in front of workers until SIGTERM or SIGINT.
 
@@ -160,6 +163,8 @@ def serve_relayed(
         As of `serve_embedded`.
     switch
         The kill switch that the processes of the group share; None: there is none.
+    policies
+        Shows and changes the ladders of pipelines; None: nobody can.
 
     Returns
     -------
@@ -171,7 +176,8 @@ def serve_relayed(
     OptionsError
         The port cannot be bound.
     """
-    app = relayed_app(workers, keepers, fleet, sources, registry or make_registry(), tokens, webhooks, limits, switch)
+    given = (registry or make_registry(), tokens, webhooks, limits, switch, policies)
+    app = relayed_app(workers, keepers, fleet, sources, *given)
     return asyncio.run(serve(app, host, port, on_listening))
 
 
@@ -186,7 +192,10 @@ def embedded_app(
     """The application of an embedded detector, which runs `alerts` while it runs itself."""
 
     intake = functools.partial(store_messages, embedded)
-    answers = Answers(EmbeddedKeeper(embedded))
+    keeper, write = EmbeddedKeeper(embedded), act_writer(embedded)
+    answers = Answers(keeper)
+    audit = alerts.notifier.audit if alerts is not None else lambda _: None
+    policies = Policies(keeper, write, embedded.settings.detector.policy.ladders, audit)
     switch = alerts.kill_switch.switch if alerts is not None else Switch()
     gate = Gate(switch, on_refusal=ActingMetrics(registry, switch).refused)
     routes = [*event_routes(intake, embedded.settings.sources), *QueryRoutes(answers, gate).routes()]
@@ -198,13 +207,13 @@ def embedded_app(
         revisions=lambda name: embedded.findings.revisions(name),
     )
     FleetMetrics(registry, lambda: fleet_sums(fleet.answer(MEASURE_SECONDS)))
-    routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes()]
+    routes += [*LineageRoutes(answers).routes(), *FleetRoutes(fleet).routes(), *PolicyRoutes(policies).routes()]
     if webhooks is not None:
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:
         return make_app(routes, lambda: embedded.unavailable_reason, registry, tokens, limits)
     flags = FlagRoutes(alerts.subscriptions, alerts.feed)
-    people = PeopleRoutes(alerts.acts(act_writer(embedded)), alerts.slack_bots, alerts.slack_signing_secret)
+    people = PeopleRoutes(alerts.acts(write), alerts.slack_bots, alerts.slack_signing_secret)
     routes += [*SubscriptionRoutes(alerts.subscriptions).routes(), *flags.routes(), *people.routes()]
     routes += ActingRoutes(alerts.kill_switch).routes()
     app = make_app(routes, lambda: embedded.unavailable_reason or alerts.unavailable_reason, registry, tokens, limits)

@@ -19,6 +19,8 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 ALERT_PATHS = ("/v1/subscriptions", "/v1/flags", "/v1/audit", "/v1/owners")
 #: The path of the kill switch.
 ACTING = "/v1/acting"
+#: How paths of policies begin.
+POLICIES = "/v1/policies"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="stream-app"'}
 #: Failed logins of one address that are answered with 401 at once, and per second after those.
 FAILED_BURST, FAILED_RATE = 60.0, 1.0
@@ -99,7 +101,7 @@ def bearer(tokens: Tokens, limits: Limits, traffic: Traffic, *open_paths: str) -
 
 def _check(who: Principal, request: web.Request) -> None:
     """Raises ProblemError for what a token does not allow; of alerts and the kill switch their services decide that."""
-    if request.path.startswith((*ALERT_PATHS, ACTING)) or request.path.rstrip("/") == METRICS:
+    if request.path.startswith((*ALERT_PATHS, ACTING, POLICIES)) or request.path.rstrip("/") == METRICS:
         return
     if (who.owners or who.pipelines) and not (request.method in ("GET", "HEAD") and not who.pipelines):
         raise ProblemError(403, "this token is bound: it may ask for subscriptions and flags")

@@ -18,6 +18,7 @@ from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
 from stream_app.alerts.settings import AlertSettings
 from stream_app.core.decisions.policy import ENFORCE, Policy
 from stream_app.core.detector import Settings
+from stream_app.core.ladder import LadderRule
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.web.limits import Limits
 from tests.support.receiver import Receiver, flagged_run, history, receiver
@@ -125,11 +126,13 @@ class Flagging:
 
 
 @contextmanager
-def flagging(folder: Path, alerts: AlertSettings = ALERTS, limits: Limits | None = None) -> Iterator[Flagging]:
+def flagging(
+    folder: Path, alerts: AlertSettings = ALERTS, limits: Limits | None = None, ladders: tuple[LadderRule, ...] = ()
+) -> Iterator[Flagging]:
     """The service, in `enforce`."""
     with pytest.MonkeyPatch.context() as patch, receiver() as hook:
         patch.setattr(Settings, "learner", lambda _: Pessimist())
-        settings = EmbeddedSettings(Settings(policy=Policy(mode=ENFORCE, budget=0.05)))
+        settings = EmbeddedSettings(Settings(policy=Policy(mode=ENFORCE, budget=0.05, ladders=ladders)))
         tokens = Tokens(Token(digest_of(token), who) for token, who in WHO.items())
         path = folder / "data" / "events.sqlite"
         with embedded_service(path, settings, alerts=alerts, tokens=tokens, limits=limits) as service:
