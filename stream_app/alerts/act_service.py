@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_app.alerts.access import Principal, Scope
-from stream_app.alerts.flag_acts import Asked, FlagAct, WriteEvents, event_of, refusal
+from stream_app.alerts.flag_acts import Asked, AskedQuiet, FlagAct, WriteEvents, event_of, refusal
 from stream_app.alerts.flags import FlagRecord
+from stream_app.alerts.hook_sinks import HOOKS
 from stream_app.alerts.link_uses import LinkUses
 from stream_app.alerts.links import ActLink, LinkError, LinkKey
+from stream_app.alerts.quiet import KEEP_MS, Quiet, Quiets
 from stream_app.alerts.saved import AlertStoreError, AuditEntry
 from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscribers import ConflictError, ForbiddenError, NotFoundError, Subscribers
@@ -76,6 +78,8 @@ class ActService:
         Signs links.
     uses
         Remembers which links were used.
+    quiets
+        Remembers which flags are quiet.
     now_ms
         The clock, in ms since 1970 UTC.
     """
@@ -87,6 +91,7 @@ class ActService:
         write: WriteEvents,
         key: LinkKey,
         uses: LinkUses,
+        quiets: Quiets,
         now_ms: Callable[[], int],
     ) -> None:
         self._subscribers = subscribers
@@ -94,6 +99,7 @@ class ActService:
         self._write = write
         self._key = key
         self._uses = uses
+        self._quiets = quiets
         self._now_ms = now_ms
 
     async def act(self, who: Principal, flag: str, asked: Asked) -> dict[str, Any]:
@@ -129,6 +135,62 @@ class ActService:
         if reason:
             raise NotFoundError(reason)
         return await self._store_act(record, asked, who.name)
+
+    async def quiet(self, who: Principal, flag: str, asked: AskedQuiet) -> dict[str, Any]:
+        """Lets subscriptions not hear of a flag, for a while or at all; nothing else changes.
+
+        Parameters
+        ----------
+        who, flag
+            As of `act`.
+        asked
+            What is asked.
+
+        Returns
+        -------
+        dict
+            What is stored, with the subscriptions that do not hear of it.
+
+        Raises
+        ------
+        NotFoundError, ForbiddenError, AlertStoreError
+            As of `act`; or there is no such subscription that somebody may change.
+        """
+        record = await asyncio.to_thread(self._store.flag, flag)
+        if record is None or not who.sees(record.pipeline):
+            raise NotFoundError("there is no such flag")
+        reason = refusal(record, FlagAct.PROLONG)
+        if reason:
+            raise NotFoundError(reason)
+        names = self._listeners(who, asked.owner or record.owner, asked.subscription)
+        now_ms = self._now_ms()
+        quiet = Quiet(asked.until_ms, f"{who.name}: {asked.reason}", now_ms + KEEP_MS)
+        word = "mute" if asked.until_ms is None else f"snooze until {time_to_text(asked.until_ms)}"
+        for name in names:
+            await self._quiets.put(name, flag, quiet)
+            self._subscribers.audit(AuditEntry(now_ms, who.name, f"{word} {flag}: {asked.reason}", name))
+        await self._subscribers.saved()
+        until = time_to_text(asked.until_ms) if asked.until_ms is not None else None
+        made = {"flag": flag, "subscriptions": names, "until": until, "by": who.name, "reason": asked.reason}
+        return {**made, "time": time_to_text(now_ms)}
+
+    def _listeners(self, who: Principal, owner: str, subscription: str | None) -> list[str]:
+        """The subscriptions that are not to hear of a flag: hooks are none of them, since they tell nobody anything."""
+        if not who.may(Scope.WRITE):
+            raise ForbiddenError("this needs a token with the scope write")
+        found = {
+            name: each.subscription
+            for name, each in self._subscribers.registered.items()
+            if who.owns(each.subscription.owner) and not isinstance(each.subscription.sink, HOOKS)
+        }
+        if subscription is not None:
+            names = [subscription] if subscription in found else []
+        else:
+            names = sorted(name for name, each in found.items() if each.owner == owner)
+        if not names:
+            whose = f"the id {subscription[:100]}" if subscription is not None else f"the owner {owner[:100]!r}"
+            raise NotFoundError(f"there is no subscription with {whose} that tells people of flags")
+        return names
 
     async def found(self, who: Principal, flag: str) -> FlagRecord:
         """The last record of a flag that somebody may act on; raises as `act` does."""

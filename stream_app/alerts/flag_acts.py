@@ -87,13 +87,7 @@ class Asked:
         """
         later_ms = max(now_ms, record.stop_ms or 0) + self.added_ms
         until_ms = self.until_ms if self.until_ms is not None else later_ms
-        field = "until" if self.until_ms is not None else "hours"
-        if until_ms <= now_ms:
-            raise ActError(field, "expected a time that is still to come")
-        if until_ms > now_ms + PROLONG_MAX_MS:
-            latest = time_to_text(now_ms + PROLONG_MAX_MS)
-            raise ActError(field, f"at most {PROLONG_MAX_MS // DAY_MS} days from now, which is until {latest}")
-        return until_ms
+        return bounded_ms(until_ms, now_ms, "until" if self.until_ms is not None else "hours")
 
 
 def read_asked(act: FlagAct, given: Mapping[str, Any]) -> Asked:
@@ -119,11 +113,78 @@ def read_asked(act: FlagAct, given: Mapping[str, Any]) -> Asked:
         if not isinstance(value, bool):
             raise ActError("value", "expected true, or false to take it back")
         return Asked(act, reason, value)
+    until_ms, added_ms = _read_while(given)
+    return Asked(act, reason, True, until_ms, added_ms)
+
+
+def _read_while(given: Mapping[str, Any]) -> tuple[int | None, int]:
+    """Until when, or None and for how long, in ms; raises ActError."""
     if ("until" in given) == ("hours" in given):
         raise ActError("until", "expected either until, such as 2026-03-01T12:00:00Z, or hours, such as 24")
-    if "until" in given:
-        return Asked(act, reason, until_ms=read_time(given, "until"))
-    return Asked(act, reason, added_ms=read_hours(given))
+    return (read_time(given, "until"), 0) if "until" in given else (None, read_hours(given))
+
+
+def bounded_ms(until_ms: int, now_ms: int, field: str) -> int:
+    """A time that is to come and not too far away, in ms since 1970 UTC; raises ActError of a field."""
+    if until_ms <= now_ms:
+        raise ActError(field, "expected a time that is still to come")
+    if until_ms > now_ms + PROLONG_MAX_MS:
+        latest = time_to_text(now_ms + PROLONG_MAX_MS)
+        raise ActError(field, f"at most {PROLONG_MAX_MS // DAY_MS} days from now, which is until {latest}")
+    return until_ms
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuiet:
+    """That somebody asks not to be told of a flag.
+
+    Parameters
+    ----------
+    reason
+        Why, in one line.
+    until_ms
+        Until when, in ms since 1970 UTC; None: not at all.
+    subscription, owner
+        Who is not told: a subscription by its id, or all of an owner; None: those of the owner of the run.
+    """
+
+    reason: str
+    until_ms: int | None
+    subscription: str | None
+    owner: str | None
+
+
+def read_quiet(given: Mapping[str, Any], now_ms: int, *, mute: bool) -> AskedQuiet:
+    """Reads what somebody asks not to be told of.
+
+    Parameters
+    ----------
+    given
+        The JSON form: `reason`, and perhaps `subscription` or `owner`; unless `mute` also `until` or `hours`.
+    now_ms
+        The time in ms since 1970 UTC.
+    mute
+        Whether for ever.
+
+    Raises
+    ------
+    ActError
+        A field is missing, wrong, or not known.
+    """
+    times = set() if mute else {"until", "hours"}
+    check_fields(given, {"reason", "subscription", "owner", *times})
+    reason, until_ms = read_reason(given), None
+    if not mute:
+        given_ms, added_ms = _read_while(given)
+        field = "until" if given_ms is not None else "hours"
+        until_ms = bounded_ms(given_ms if given_ms is not None else now_ms + added_ms, now_ms, field)
+    names = {name: given.get(name) for name in ("subscription", "owner")}
+    for name, value in names.items():
+        if name in given and not (isinstance(value, str) and value):
+            raise ActError(name, "expected a text that is not empty")
+    if None not in names.values():
+        raise ActError("owner", "expected a subscription, or an owner, not both")
+    return AskedQuiet(reason, until_ms, **names)
 
 
 def check_fields(given: Mapping[str, Any], known: set[str]) -> None:

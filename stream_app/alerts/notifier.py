@@ -17,6 +17,7 @@ from stream_app.alerts.mailbox import Mailbox
 from stream_app.alerts.mailbox_rows import no_rows, restore, subscription_of, take_rows
 from stream_app.alerts.matching import Matcher, PriceOf
 from stream_app.alerts.messages import LogEntry, Message
+from stream_app.alerts.quiet import QuietOf, hold_back
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.saved import AlertStoreError, AuditEntry, Changes, merged
@@ -84,6 +85,8 @@ class Notifier:
         self.matcher = Matcher((), price_of)
         self.registered: dict[str, Registered] = {}
         self.mailboxes: dict[str, Mailbox] = {}
+        #: Tells which flags are quiet; to be set before `run`.
+        self.quiet_of: QuietOf = lambda *_: None
         #: Why nothing can be saved at the moment; "" when it can.
         self.unavailable_reason = ""
         self._sinks: dict[str, Sink] = {}
@@ -301,16 +304,19 @@ class Notifier:
             if not self.unavailable_reason:
                 break
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
-        began = self._clocks.now()
+        began, fault = self._clocks.now(), ""
         try:
-            outgoing = composed(self._texts, mailbox, message)
-            result = await self._sink(name).send(outgoing)
+            result = hold_back(mailbox, message, self.quiet_of, self._clocks.now_ms())
+            if result is None:
+                outgoing = composed(self._texts, mailbox, message)
+                fault = outgoing.text.fault
+                result = await self._sink(name).send(outgoing)
         except Exception as error:  # a defect of a sink must not stop the others
             log.exception("the sink of subscription %s failed", name)
             result = Result(f"the sink failed: {type(error).__name__}")
         now_ms, now = self._clocks.now_ms(), self._clocks.now()
         self._on_attempt(mailbox.subscription.sink.kind, result, now - began)
-        settle(mailbox, message, result, outgoing.text.fault, now_ms, now, self._clocks.draw())
+        settle(mailbox, message, result, fault, now_ms, now, self._clocks.draw())
         if self.mailboxes.get(name) is not mailbox:
             return  # it was removed meanwhile
         self._disable_if_gone(name, mailbox, result, now_ms)

@@ -44,7 +44,7 @@ _Owner = Annotated[
 
 def add_to(flags: typer.Typer) -> None:
     """Adds the commands to `stream-app flags`."""
-    for command in (keep, wrong, prolong):
+    for command in (keep, wrong, prolong, snooze, mute):
         flags.command()(command)
 
 
@@ -100,6 +100,50 @@ def prolong(
     _print(_act(service_of(url, token_file), flag, pipeline, "prolong", body), json=json)
 
 
+def snooze(
+    flag: _Flag,
+    reason: _Reason,
+    hours: _Hours = None,
+    until: _Until = None,
+    subscription: _Subscription = None,
+    owner: _Owner = None,
+    pipeline: _Pipeline = None,
+    url: UrlFlag = DEFAULT_URL,
+    token_file: TokenFileFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Hold the messages about a flag for a while. Nothing else changes: its run may still be stopped.
+
+    [bold]Example:[/]  stream-app flags snooze ads/run:17 --hours 8 --reason 'I look at it tomorrow'
+    """
+    body = {"reason": reason, **_while(hours, until), **_whose(subscription, owner)}
+    _print_quiet(_act(service_of(url, token_file), flag, pipeline, "snooze", body), json=json)
+
+
+def mute(
+    flag: _Flag,
+    reason: _Reason,
+    subscription: _Subscription = None,
+    owner: _Owner = None,
+    pipeline: _Pipeline = None,
+    url: UrlFlag = DEFAULT_URL,
+    token_file: TokenFileFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Send no more messages about a flag. Nothing else changes: its run may still be stopped.
+
+    [bold]Example:[/]  stream-app flags mute ads/run:17 --subscription ads-oncall --reason 'known'
+    """
+    body = {"reason": reason, **_whose(subscription, owner)}
+    _print_quiet(_act(service_of(url, token_file), flag, pipeline, "mute", body), json=json)
+
+
+def _whose(subscription: str | None, owner: str | None) -> dict[str, Any]:
+    if subscription is not None and owner is not None:
+        raise OptionsError("expected --subscription or --owner, not both")
+    return {name: value for name, value in (("subscription", subscription), ("owner", owner)) if value is not None}
+
+
 def _while(hours: float | None, until: str | None) -> dict[str, Any]:
     if (hours is None) == (until is None):
         raise OptionsError("expected either --hours or --until")
@@ -135,3 +179,12 @@ def _print(made: dict[str, Any], *, json: bool) -> None:
     done = {"keep": "kept", "wrong": "called wrong", "prolong": f"prolonged until {made.get('until')}"}
     undone = "" if made.get("value", True) else "no longer "
     typer.echo(f"{made['flag']} is {undone}{done[made['act']]}: {made['reason']} ({made['by']}, {made['time']})")
+
+
+def _print_quiet(made: dict[str, Any], *, json: bool) -> None:
+    if json:
+        print_json(made)
+        return
+    how = f"snoozed until {made['until']}" if made["until"] is not None else "muted"
+    whose = ", ".join(made["subscriptions"])
+    typer.echo(f"{made['flag']} is {how} for {whose}: {made['reason']} ({made['by']}, {made['time']})")

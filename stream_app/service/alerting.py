@@ -21,6 +21,7 @@ from stream_app.alerts.links import LINKS, ActLinks, LinkKey
 from stream_app.alerts.notifier import Notifier
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import default_subscription
+from stream_app.alerts.quiet import StoredQuiets
 from stream_app.alerts.records import AlertRecord, record_from_dict
 from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.settings import AlertSettings
@@ -92,6 +93,8 @@ class Alerts:
             sinks, lambda owner: default_subscription(owner, chosen.contacts, chosen.slack_token), on_warning
         )
         self.notifier = Notifier(self._save, sinks, texts, chosen.price_of, self._clocks, on_attempt, send_warning)
+        self._quiets = StoredQuiets(store, self._clocks.now_ms)
+        self.notifier.quiet_of = self._quiets.of
         self.notifier.load(store.subscriptions(), store.rows())
         self.subscriptions = SubscriptionService(self.notifier, store, texts, chosen.price_of, sinks.check)
         self.kill_switch = KillSwitch(StoredSwitch(store, chosen.off_file))
@@ -119,7 +122,9 @@ class Alerts:
             Stores the events of acts.
         """
         now_ms = self._clocks.now_ms
-        return ActService(self.notifier, self._store, write, self._link_key, StoredUses(self._store, now_ms), now_ms)
+        return ActService(
+            self.notifier, self._store, write, self._link_key, StoredUses(self._store, now_ms), self._quiets, now_ms
+        )
 
     async def run(self) -> None:
         """Stores records and sends messages until cancelled; attempts under way are then finished."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from stream_app.alerts.act_service import ActService, NotStoredError
-from stream_app.alerts.flag_acts import ActError, FlagAct, read_asked
+from stream_app.alerts.flag_acts import ActError, FlagAct, read_asked, read_quiet
 from stream_app.alerts.saved import AlertStoreError
 from stream_app.alerts.subscribers import ForbiddenError, NotFoundError
 from stream_app.web.bodies import Bodies
@@ -52,15 +53,22 @@ class ActRoutes:
     ----------
     acts
         Does what is asked.
+    now_ms
+        The clock, in ms since 1970 UTC.
     """
 
-    def __init__(self, acts: ActService) -> None:
+    def __init__(self, acts: ActService, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._acts = acts
+        self._now_ms = now_ms
         self._bodies = Bodies()
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
-        return [web.post(f"{ONE}/{act.value}", functools.partial(self.act, act=act)) for act in FlagAct]
+        return [
+            *(web.post(f"{ONE}/{act.value}", functools.partial(self.act, act=act)) for act in FlagAct),
+            web.post(f"{ONE}/snooze", functools.partial(self.quiet, mute=False)),
+            web.post(f"{ONE}/mute", functools.partial(self.quiet, mute=True)),
+        ]
 
     async def act(self, request: web.Request, act: FlagAct) -> web.Response:
         """Acts on a flag; answered when that is stored."""
@@ -70,5 +78,16 @@ class ActRoutes:
             async with self._bodies.read(request, BODY_BYTES) as body:
                 asked = read_asked(act, read_object(body))
             return answer(await self._acts.act(request[PRINCIPAL], request.match_info["flag"], asked), 202)
+
+        return await handle(self, request)
+
+    async def quiet(self, request: web.Request, mute: bool) -> web.Response:
+        """Lets subscriptions not hear of a flag; answered when that is stored."""
+
+        @act_problems
+        async def handle(_: object, request: web.Request) -> web.Response:
+            async with self._bodies.read(request, BODY_BYTES) as body:
+                asked = read_quiet(read_object(body), self._now_ms(), mute=mute)
+            return answer(await self._acts.quiet(request[PRINCIPAL], request.match_info["flag"], asked))
 
         return await handle(self, request)

@@ -33,6 +33,15 @@ def act_paths() -> Json:
             ),
         }
         for act in FlagAct
+    } | {
+        f"{FLAGS}/{{flag}}/{what}": {
+            "parameters": [_FLAG],
+            "post": operation(
+                f"{what}Flag", f"Sends subscriptions no messages about a flag {how}. Nothing else changes.",
+                {"200": ref("QuietFlag")}, [], ref(what.capitalize()), more=("404",),
+            ),
+        }
+        for what, how in (("snooze", "for a while"), ("mute", "any more"))
     }  # fmt: skip
 
 
@@ -64,6 +73,12 @@ def act_schemas() -> Json:
         "flag": TEXT, "act": {"enum": [str(each) for each in FlagAct]}, "by": TEXT, "reason": TEXT, "time": TIME,
         "value": {"type": "boolean"}, "until": TIME,
     }  # fmt: skip
+    whose = {"subscription": {**TEXT, "minLength": 1}, "owner": {**TEXT, "minLength": 1}}
+    snooze = object_of({"reason": _REASON, "until": TIME, "hours": _HOURS, **whose}, "reason")
+    quiet: Json = {
+        "flag": TEXT, "subscriptions": {"type": "array", "items": TEXT}, "until": {"type": ["string", "null"]},
+        "by": TEXT, "reason": TEXT, "time": TIME,
+    }  # fmt: skip
     nullable, texts = {"type": ["string", "null"]}, {"type": "array", "items": TEXT}
     ladder: Json = {
         "last": {"enum": [str(each) for each in Step]},
@@ -84,5 +99,8 @@ def act_schemas() -> Json:
         "Policy": object_of(policy, *policy),
         "Word": object_of({"reason": _REASON, "value": _VALUE}, "reason"),
         "Prolong": {**prolong, "oneOf": [{"required": ["until"]}, {"required": ["hours"]}]},
+        "Snooze": {**snooze, "oneOf": [{"required": ["until"]}, {"required": ["hours"]}]},
+        "Mute": object_of({"reason": _REASON, **whose}, "reason"),
+        "QuietFlag": object_of(quiet, *quiet),
         "Act": object_of(made, "flag", "act", "by", "reason", "time"),
     }

@@ -62,6 +62,19 @@ def test_a_time_may_be_given(running: Flagging, run: Run) -> None:
     assert (ran.code, ran.err.strip()) == (1, "stream-app: until: expected a time that is still to come")
 
 
+def test_messages_about_a_flag_are_held_or_stopped(running: Flagging, run: Run) -> None:
+    """Of a subscription, or of all of an owner."""
+    flag = running.flag()
+
+    snoozed = run("flags", "snooze", flag, "--hours", "8", "--reason", "tomorrow", "--subscription", "hook")
+    muted = run("flags", "mute", flag.partition("run:")[2], "--pipeline", "p", "--owner", "ann", "--reason", "known")
+
+    assert snoozed.out.startswith(f"{flag} is snoozed until 20")
+    assert " for hook: tomorrow (root, 20" in snoozed.out
+    assert muted.out.startswith(f"{flag} is muted for hook: known (root, 20")
+    assert running.record(flag)["change"] == "raised"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -77,6 +90,9 @@ def test_a_time_may_be_given(running: Flagging, run: Run) -> None:
         (["prolong", "p/run:none", "--reason", "x", "--hours", "1", "--until", "x"], 2, "either --hours or --until"),
         (["prolong", "p/run:none", "--reason", "x", "--hours", "many"], 2, "invalid value for '--hours'"),
         (["prolong", "p/run:none", "--reason", "x", "--hours", "1000"], 1, "hours: expected a number"),
+        (["snooze", "p/run:none", "--reason", "x"], 2, "either --hours or --until"),
+        (["mute", "p/run:none", "--reason", "x", "--owner", "a", "--subscription", "b"], 2, "not both"),
+        (["mute", "p/run:none", "--reason", "x"], 1, "there is no such flag"),
         (["stop", "p/run:r0"], 2, "no such command 'stop'"),
     ],
 )

@@ -25,6 +25,7 @@ from stream_app.alerts.secrets import Vault
 from stream_app.alerts.subscribers import ConflictError
 from stream_app.errors import OptionsError, StateError
 from stream_app.kafka.alerting.in_time import in_time
+from stream_app.kafka.alerting.quiet_flags import QuietFlags
 from stream_app.kafka.alerting.switch_log import ACTING
 from stream_app.kafka.alerting.used_links import UsedLinks
 from stream_app.kafka.clients.connection import Connection
@@ -89,8 +90,9 @@ class SubscriptionLog:
         self._pending: set[bytes] = set()
         self._refused: set[bytes] = set()
         self._key_is_known = False
-        #: The links that were used, which the topic has too.
-        self.links = UsedLinks(self._append_read, lambda: time.time_ns() // 1_000_000)
+        #: The links that were used, and the flags that are quiet, which the topic has too.
+        self.links = UsedLinks(self._append_read, _now_ms)
+        self.quiet = QuietFlags(self._append_read, _now_ms)
 
     async def check_key(self) -> None:
         """Sees to it that all notifiers have the same key.
@@ -170,7 +172,7 @@ class SubscriptionLog:
         if name == _KEY:
             self._take_key(record)
             return
-        if self.links.take(record):
+        if self.links.take(record) or self.quiet.take(record):
             return
         if name.startswith(ACTING):
             self._on_acting(record)
@@ -276,6 +278,10 @@ class SubscriptionLog:
         except KafkaError as error:
             log.error("subscription %s cannot be confirmed, other notifiers may do it: %r", name, error)
             self._unconfirmed.pop(name, None)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _confirms(record: Record) -> int | None:

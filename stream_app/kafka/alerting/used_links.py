@@ -16,8 +16,8 @@ from stream_app.kafka.records import Record
 PREFIX = "link:"
 #: The header by which a writer finds its own use.
 _USE = "use"
-#: Expired links that are deleted at a time.
-_DELETED_AT_ONCE = 20
+#: Records that nobody needs any more, of which so many are deleted at a time.
+DELETED_AT_ONCE = 20
 
 #: Appends a record to the topic, and returns its offset when this process has read it.
 Append = Callable[[str, bytes | None, list[tuple[str, bytes]]], Awaitable[int]]
@@ -82,5 +82,5 @@ class UsedLinks:
         """Deletes some links that nobody can use any more, whoever has used them."""
         now_ms = self._now_ms()
         expired = [nonce for nonce, each in self._uses.items() if each.expires_ms < now_ms]
-        for nonce in expired[:_DELETED_AT_ONCE]:
+        for nonce in expired[:DELETED_AT_ONCE]:
             await self._append(f"{PREFIX}{nonce}", None, [])

@@ -206,7 +206,9 @@ class NotifierProcess(GroupProcess):
             await pass_on(batch, names, self._matcher, subscribe_owner, send, self.monitor.counts, owned)
 
         make = self._partitions(found, producer, send, sinks, subscriptions)
-        acts = ActService(group, store, write, self._link_key, subscriptions.links, self._clocks.now_ms)
+        acts = ActService(
+            group, store, write, self._link_key, subscriptions.links, subscriptions.quiet, self._clocks.now_ms
+        )
         bots, secret = SlackBots(group, http), settings.alerts.slack_signing_secret
         kill_switch = KillSwitch(self._switch_log)
         served = ServedAlerts(service, alert_log.feed, acts, kill_switch, bots, secret, self._unavailable_reason)
@@ -253,7 +255,9 @@ class NotifierProcess(GroupProcess):
             # The owner's other subscriptions may be in other partitions.
             return await sender(warning, failing, list(subscriptions.registered.values()))
 
-        return Notifier(save, sinks, self._texts, alerts.price_of, self._clocks, self._on_attempt, warn)
+        made = Notifier(save, sinks, self._texts, alerts.price_of, self._clocks, self._on_attempt, warn)
+        made.quiet_of = subscriptions.quiet.of
+        return made
 
     def _changed(self, name: str, registered: Registered | None) -> None:
         if registered is None:
