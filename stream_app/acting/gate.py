@@ -128,7 +128,12 @@ class Gate:
     ) -> None:
         self.switch = switch or Switch()
         self._now_ms = now_ms
-        self.on_refusal = on_refusal
+        self._on_refusal = on_refusal
+
+    def refused(self, reason: NotNow) -> NotNow:
+        """Counts a reason that was found elsewhere, and returns it."""
+        self._on_refusal(reason.why)
+        return reason
 
     def refusal(self, verdicts: Iterable[Mapping[str, Any]], enforces: bool) -> NotNow | None:
         """Why a run must not be stopped now.
@@ -152,6 +157,4 @@ class Gate:
                 break
         if found is None and not enforces:
             found = NotNow(Why.OBSERVE, "flags are not enforced")
-        if found is not None and found.why is not Why.NOT_FLAGGED:
-            self.on_refusal(found.why)
-        return found
+        return self.refused(found) if found is not None else None

@@ -57,6 +57,11 @@ class FlagTracker:
         """Flags that are open and were reported."""
         return sum(flag.open and flag.reported for flag in self._flags.values())
 
+    def is_open(self, flag: str) -> bool:
+        """Whether a flag is open, and was reported."""
+        found = self._flags.get(flag)
+        return found is not None and found.open and found.reported
+
     def take_rows(self) -> list[tuple[str, bytes | None]]:
         """Flag id and row of every flag that has changed since the last call; None: it is forgotten."""
         changed, self._changed = self._changed, {}

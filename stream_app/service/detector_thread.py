@@ -135,7 +135,7 @@ class Embedded:
         self._changes = Changes(self._log.applied())
         try:
             self._issued = IssuedVerdicts(self._log.verdicts(), self._changes)
-            self._flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
+            self.flags = Flags(rows, self._log.last_flag(), self.settings.flag_age_ms)
             #: The sums of every pipeline.
             self.fleet = follow_fleet(self.detector, self.settings.fleet, rows)
             looks = FleetLooks(self.fleet, StateAttribution(self.settings.rates, self.settings.owners))
@@ -152,7 +152,7 @@ class Embedded:
     @property
     def open_flags(self) -> int:
         """Flags that are open."""
-        return self._flags.open_flags
+        return self.flags.open_flags
 
     @property
     def unavailable_reason(self) -> str:
@@ -341,12 +341,12 @@ class Embedded:
 
     def _verdict(self, verdict: Verdict) -> None:
         self._issued.issue(verdict, self._applying_ms, self._changes)
-        self._flags.verdict(verdict, self._applying_ms, self._changes)
+        self.flags.verdict(verdict, self._applying_ms, self._changes)
 
     def _example(self, example: Example) -> None:
         self._changes.examples.append(orjson.dumps(wire.example_to_dict(example)))
         self.past.learn(example)
-        self._flags.example(example, self._applying_ms, self._changes)
+        self.flags.example(example, self._applying_ms, self._changes)
 
     def _closed(self, closed: Closed) -> None:
         self._issued.drop(closed.graphlet["graphlet"], self._changes)
@@ -359,12 +359,12 @@ class Embedded:
         settings = self.settings.detector
         outputs = self.detector.tick(now_ms)
         self._issued.drop_before(now_ms - 2 * (settings.retention_ms + settings.lateness_ms), self._changes)
-        self.flags_evicted += self._flags.forget(now_ms)
+        self.flags_evicted += self.flags.forget(now_ms)
         dispatch(outputs, self.learner, self._handlers)
         clocks = {name: pipeline.clock.now_ms for name, pipeline in self.detector.pipelines.items()}
-        self._flags.tick(clocks, now_ms, self._changes)
+        self.flags.tick(clocks, now_ms, self._changes)
         for record in self.findings.tick(clocks, now_ms):
-            self._flags.add(record, now_ms, self._changes)
+            self.flags.add(record, now_ms, self._changes)
         return outputs
 
     def _delete_old_entries(self) -> bool:
@@ -381,7 +381,7 @@ class Embedded:
         with self.detector_lock:
             changes.rows.update(self.detector.take_rows())
             changes.rows.update(self.fleet.take_rows())
-            self._flags.take_rows(changes)
+            self.flags.take_rows(changes)
             changes.rows.update(self.findings.take_rows())
         changes.flags_done = max(changes.flags_done, self.outbox.take_done())
         try:

@@ -55,6 +55,10 @@ class Flags:
         """Flags that are open."""
         return self._tracker.open_flags
 
+    def is_open(self, flag: str) -> bool:
+        """Whether a flag is open, and was reported."""
+        return self._tracker.is_open(flag)
+
     def verdict(self, verdict: Verdict, log_ms: int, changes: Changes) -> FlagRecord | None:
         """Applies a verdict; see `FlagTracker.verdict`."""
         return self.add(self._tracker.verdict(verdict, log_ms), log_ms, changes)

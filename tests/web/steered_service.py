@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stream_app.cli.main import main
+from stream_app.core.decisions import policy
 from stream_app.core.detector import Settings
 from stream_app.core.learning.learner import Learner
 from stream_app.core.outputs import Example
@@ -21,8 +22,9 @@ class Pessimist(Steered, Learner):
 
 
 def steer() -> None:
-    """Makes all detectors of this process ask it."""
+    """Makes all detectors of this process ask it, and holds no run out: which weeks are held out is chance."""
     Settings.learner = lambda _: Pessimist()  # type: ignore[method-assign, assignment]
+    policy.hold_out = lambda *_: None
 
 
 if __name__ == "__main__":
