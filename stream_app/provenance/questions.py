@@ -167,7 +167,7 @@ QUESTIONS: Mapping[str, Callable[[Pipelines, Operators, Parameters], Any]] = {
     FULL_NAME: _full_name,
     LINEAGE: _lineage,
     WHY: _why,
-    POLICY: lambda pipelines, _, parameters: policy_of(pipelines, _text(parameters, "name")),
+    POLICY: lambda pipelines, _, parameters: policy_of(pipelines, _text(parameters, "of")),
 }
 
 

@@ -80,7 +80,7 @@ class Policies:
         """
         if not who.sees(pipeline):
             raise NotFoundError("there is no such pipeline")
-        act = await self._keepers.ask(pipeline, questions.POLICY, name=pipeline) or {}
+        act = await self._keepers.ask(pipeline, questions.POLICY, of=pipeline) or {}
         ladder = act.get("ladder")
         return {
             "pipeline": pipeline,

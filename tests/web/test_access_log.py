@@ -25,7 +25,7 @@ def send_all(service: Service) -> None:
     service.get("/v1/verdicts/secret/graphlet%0d%1bINFO%20forged")
     for number in range(50):
         service.get(f"/secret-{number}")
-        service.ask(("PURGE", "LINK", "PUT")[number % 3], "/livez")
+        service.ask(("PURGE", "LINK", "COPY")[number % 3], "/livez")
     status(raw(service, b"GET /\x1b[31msecret HTTP/1.1\r\n\r\n"))
 
 

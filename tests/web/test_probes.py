@@ -62,9 +62,11 @@ def test_the_service_exports_what_the_catalogue_says(tmp_path: Path) -> None:
 
 
 def test_beside_workers_only_the_process_is_exported() -> None:
-    """The workers export the rest."""
+    """And whether runs may be stopped, which it answers itself. The workers export the rest."""
     with relayed_service() as service:
         found = scraped(service.get("/metrics").body.decode()).keys()
 
-    assert {name for name in found if not name.startswith("stream_app_http_")} == {"stream_app_build_info"}
+    own = {name for name in found if not name.startswith("stream_app_http_")}
+    acting = {"stream_app_acting_on", "stream_app_acting_off_patterns", "stream_app_stop_refusals_total"}
+    assert own == {"stream_app_build_info", *acting}
     assert "stream_app_http_connections" in found
