@@ -147,6 +147,13 @@ def test_owners_can_be_reached_although_they_are_not_subscribed(tmp_path: Path) 
         ("owners = true", "owners needs mail_host or slack_token"),
         ("mail_port = 0", "alerts.mail_port: "),
         ('mail_sender = "nobody"', "alerts.mail_sender: "),
+        ('public_url = "stream-app.example.com"', "alerts.public_url: expected an address such as https://"),
+        ('public_url = "ftp://example.com"', "alerts.public_url: "),
+        ('public_url = "https://"', "alerts.public_url: "),
+        ('public_url = "https://a:b@example.com"', "alerts.public_url: "),
+        ('public_url = "https://example.com/?a=1"', "alerts.public_url: "),
+        ('public_url = "https://example.com/#a"', "alerts.public_url: "),
+        ('slack_signing_secret = "short"', "alerts.slack_signing_secret: "),
     ],
 )
 def test_a_mistake_in_the_options_is_one_line(tmp_path: Path, text: str, reason: str) -> None:

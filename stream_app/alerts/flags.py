@@ -33,7 +33,7 @@ class Change(StrEnum):
 
 
 class FlagOutcome(StrEnum):
-    """How a flag was resolved. Overridden: its run was tagged `keep`."""
+    """How a flag was resolved. Overridden: somebody has decided that its run goes on, or tagged it `keep`."""
 
     PUSHED = "pushed"
     NOT_PUSHED = "not_pushed"

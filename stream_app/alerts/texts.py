@@ -298,7 +298,7 @@ def _outcome(record: FlagRecord) -> str:
         FlagOutcome.NOT_PUSHED: f"{begin} ran on and was not pushed: {cause}.",
         FlagOutcome.PRUNED: f"{begin} was stopped because of the flag.",
         FlagOutcome.UNKNOWN: f"{begin} ran on; whether it was pushed is not known.",
-        FlagOutcome.OVERRIDDEN: "The flag is over: somebody tagged the run `keep`.",
+        FlagOutcome.OVERRIDDEN: "The flag is over: somebody has decided that the run goes on.",
     }[record.outcome]
 
 

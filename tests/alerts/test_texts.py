@@ -54,7 +54,7 @@ def test_what_is_not_known_is_left_out() -> None:
         (FlagOutcome.NOT_PUSHED, "Run r1 of p was not pushed", "run ended without a push"),
         (FlagOutcome.PRUNED, "Run r1 of p was stopped", "because of the flag"),
         (FlagOutcome.UNKNOWN, "Run r1 of p has ended", "is not known"),
-        (FlagOutcome.OVERRIDDEN, "Run r1 of p is kept", "tagged the run `keep`"),
+        (FlagOutcome.OVERRIDDEN, "Run r1 of p is kept", "has decided that the run goes on"),
     ],
 )
 def test_an_end_says_how(outcome: FlagOutcome, title: str, says: str) -> None:
