@@ -18,6 +18,10 @@ from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
 
+#: How long after a training has failed whose run may be stopped it is not announced, in ms. The orchestrator may report
+#: the end of what was stopped before whoever has stopped it: the model would learn the stop as a failure.
+STOP_MS = 10 * 60_000
+
 
 def schedule(pipeline: Pipeline, changed: Iterable[Graphlet], runs: Iterable[str], limits: Limits) -> None:
     """Schedules the announcement of outcomes that became known.
@@ -77,7 +81,7 @@ def schedule_subject(pipeline: Pipeline, subject: Subject, limits: Limits) -> No
     """Schedules the announcement of an outcome that was not announced, at once or after a grace.
 
     After a run's end a push may come as late as past pushes did; a superseded graphlet, or one whose trainer seems
-    lost or may be tried again, may run as long as pushed ones.
+    lost or may be tried again, may run as long as pushed ones; a failed one may have been stopped.
     The time is set once and stored with the subject, so that a restart keeps it.
     """
     outcome = outcome_of(pipeline, subject, limits)
@@ -88,9 +92,19 @@ def schedule_subject(pipeline: Pipeline, subject: Subject, limits: Limits) -> No
             started_ms = max((trainer.start_ms for trainer in trainers_of(subject)), default=0)
             lead_ms = started_ms + pipeline.history.lead_ms()
             subject.announce_at(max(outcome.time_ms or 0, lead_ms), pipeline.changes)
+        elif outcome.cause == Cause.FAILED and may_be_stopped(pipeline, subject):
+            subject.announce_at((outcome.time_ms or 0) + STOP_MS, pipeline.changes)
         elif outcome.cause == Cause.RUN_ENDED or subject.trainer is None:
             subject.announce_at((outcome.time_ms or 0) + pipeline.history.grace_ms(), pipeline.changes)
     pipeline.timers.add_announcement(subject.announce_at_ms or 0, subject.KIND, subject.name)
+
+
+def may_be_stopped(pipeline: Pipeline, subject: Subject) -> bool:
+    """Whether a flag is open by which whoever stops runs may have stopped this one, and has yet to say so."""
+    run = pipeline.run_of(subject)
+    records = (subject.predictions, run.predictions if run is not None else None)
+    flags = [each.open_flag for each in records if each is not None]
+    return any(flag is not None and flag.stop_ms is not None for flag in flags)
 
 
 def may_be_tried_again(subject: Subject, outcome: Outcome) -> bool:
