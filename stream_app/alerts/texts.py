@@ -154,6 +154,10 @@ class Texts:
             made[name] = made.get(name) or rendered(default, values)
         return Text(_line(made["title"]), _bounded(made["body"]), "; ".join(faults))
 
+    def link_of(self, record: AlertRecord) -> str:
+        """The address of the page about a flag or finding; "" for none."""
+        return self._link.replace("{flag}", record.subject)
+
     def values(self, record: AlertRecord, links: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
         """What a template may name, by name.
 
@@ -170,7 +174,7 @@ class Texts:
             `templates.NAMES`: texts, but for `labels` (name to text) and those of `templates.LISTS` (lists of texts).
             What the record has not is empty.
         """
-        link = self._link.replace("{flag}", record.subject) if self._link else ""
+        link = self.link_of(record)
         if isinstance(record, FindingRecord):
             values = finding_texts.finding_values(record, self._currency, link)
         else:

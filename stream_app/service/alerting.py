@@ -25,10 +25,12 @@ from stream_app.alerts.quiet import StoredQuiets
 from stream_app.alerts.records import AlertRecord, record_from_dict
 from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.sinks.hooks.making import Stopping
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.making import SinkMaker
 from stream_app.alerts.sinks.sink import Result
 from stream_app.alerts.slack_bots import SlackBots
+from stream_app.alerts.stopping import StopCheck
 from stream_app.alerts.store import AlertStore
 from stream_app.alerts.subscription_service import SubscriptionService
 from stream_app.alerts.texts import Texts
@@ -85,10 +87,12 @@ class Alerts:
         self._clocks = clocks or Clocks()
         self._http = HttpClient(AddressGuard(chosen.allowed_networks))
         buttons = chosen.slack_signing_secret is not None
-        sinks = SinkMaker(self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0, buttons=buttons)
+        sinks = self._sinks = SinkMaker(
+            self._http, chosen.mail, now=lambda: self._clocks.now_ms() / 1000.0, buttons=buttons
+        )
         self._link_key = LinkKey(store.vault.derived(LINKS))
         links = ActLinks(self._link_key, chosen.public_url, self._clocks.now_ms)
-        texts = Texts(chosen.money_of, chosen.currency, chosen.link, links.of)
+        texts = self._texts = Texts(chosen.money_of, chosen.currency, chosen.link, links.of)
         send_warning = WarningSender(
             sinks, lambda owner: default_subscription(owner, chosen.contacts, chosen.slack_token), on_warning
         )
@@ -125,6 +129,18 @@ class Alerts:
         return ActService(
             self.notifier, self._store, write, self._link_key, StoredUses(self._store, now_ms), self._quiets, now_ms
         )
+
+    def let_stop(self, check: StopCheck, write: WriteEvents) -> None:
+        """Lets hooks stop runs.
+
+        Parameters
+        ----------
+        check
+            Whether a run may be stopped.
+        write
+            Stores the events of runs that were stopped.
+        """
+        self._sinks.stopping = Stopping(check, write, self._texts.link_of)
 
     async def run(self) -> None:
         """Stores records and sends messages until cancelled; attempts under way are then finished."""

@@ -37,6 +37,7 @@ from stream_app.service.fleet import FleetQueries
 from stream_app.service.policies import Policies
 from stream_app.service.queries import EmbeddedKeeper
 from stream_app.service.settings import EmbeddedSettings
+from stream_app.service.stop_check import EmbeddedStopCheck
 from stream_app.sources import Sources
 from stream_app.sources.mlflow import Deliveries
 from stream_app.web.acting_routes import ActingRoutes
@@ -212,6 +213,8 @@ def embedded_app(
         routes += Webhooks(intake, webhooks, Deliveries(embedded.deliveries)).routes()
     if alerts is None:
         return make_app(routes, lambda: embedded.unavailable_reason, registry, tokens, limits)
+    write = act_writer(embedded)
+    alerts.let_stop(EmbeddedStopCheck(embedded, gate), write)
     flags = FlagRoutes(alerts.subscriptions, alerts.feed)
     people = PeopleRoutes(alerts.acts(write), alerts.slack_bots, alerts.slack_signing_secret)
     routes += [*SubscriptionRoutes(alerts.subscriptions).routes(), *flags.routes(), *people.routes()]

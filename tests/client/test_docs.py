@@ -78,8 +78,7 @@ def test_the_page_names_every_route(tmp_path: Path) -> None:
     text = (DOCS / "serve.md").read_text()
     told = set(re.findall(r"`(?:GET |POST )?(/(?:api|v1|livez|readyz|metrics)[^`?]*)", text.split("Errors are")[0]))
     # Of a service with a store of alerts; tests/web has them.
-    signed = {"/v1/act", "/v1/slack/actions"}
-    alerts = {"/v1/subscriptions", "/v1/flags", "/v1/audit", "/v1/owners", "/v1/acting"} | signed
+    alerts = {"/v1/subscriptions", "/v1/flags", "/v1/audit", "/v1/owners", "/v1/acting"}
     assert alerts <= told
     with embedded_service(tmp_path / "log") as service:
         assert {service.get(path).status for path in told} <= {200, 404, 405, 400}
@@ -89,4 +88,4 @@ def test_the_page_names_every_route(tmp_path: Path) -> None:
         } | {"/v1/pipelines/{pipeline}"}
         for path in told - alerts - graphlets - {"/api/v1/mlflow/webhook"}:
             assert service.get(path).status != 404, path
-    assert len(told) == 26
+    assert len(told) == 23

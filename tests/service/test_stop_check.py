@@ -113,10 +113,7 @@ class Detecting:
         self.embedded.submit(read).result(20)
 
     def act(self, event: Event) -> None:
-        async def write() -> None:
-            await act_writer(self.embedded)([event])
-
-        asyncio.run(write())
+        asyncio.run(act_writer(self.embedded)([event]))
 
     def flag(self, pipeline: str = "p") -> FlagRecord:
         """Flags a run; a record of it, as of a moment ago."""

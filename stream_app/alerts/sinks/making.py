@@ -65,7 +65,8 @@ class SinkMaker:
         self._append = append
         self._now = now
         self._buttons = buttons
-        self._stopping = stopping
+        #: What hooks need to stop runs; None: there are no hooks.
+        self.stopping = stopping
 
     def check(self, subscription: Subscription) -> None:
         """Checks that this process can reach the kind of a sink.
@@ -108,8 +109,8 @@ class SinkMaker:
                 return KafkaTopic(self._append, sink.topic)
             case AppriseSink():
                 return Apprise(sink.url.get_secret_value())
-            case KfpSink() | AirflowSink() | MlflowSink() | StopWebhookSink() if self._stopping is not None:
-                return RegisteredHook(self._http, registered, self._stopping, self._now)
+            case KfpSink() | AirflowSink() | MlflowSink() | StopWebhookSink() if self.stopping is not None:
+                return RegisteredHook(self._http, registered, self.stopping, self._now)
         raise AssertionError(f"a sink of kind {sink.kind} was not made")
 
     def _missing(self, subscription: Subscription) -> str:
@@ -121,7 +122,7 @@ class SinkMaker:
             return "this service has no Kafka; stream-app notify has, beside workers"
         if isinstance(sink, AppriseSink) and importlib.util.find_spec("apprise") is None:
             return "apprise is not installed; install stream-app[apprise]"
-        if isinstance(sink, HOOKS) and self._stopping is None:
+        if isinstance(sink, HOOKS) and self.stopping is None:
             return "this service stops no runs"
         return ""
 

@@ -14,6 +14,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
+from stream_app.acting.gate import Gate
 from stream_app.alerts.act_service import ActService
 from stream_app.alerts.clocks import Clocks
 from stream_app.alerts.flag_acts import WriteEvents
@@ -32,6 +33,7 @@ from stream_app.alerts.saved import AlertStoreError, Changes
 from stream_app.alerts.secrets import Vault
 from stream_app.alerts.served import ServedAlerts
 from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.sinks.hooks.making import Stopping
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.kafka import Append
 from stream_app.alerts.sinks.making import SinkMaker
@@ -47,6 +49,7 @@ from stream_app.kafka.alerting.alert_log import AlertLog
 from stream_app.kafka.alerting.group import GroupLogs, NotifierGroup
 from stream_app.kafka.alerting.mailbox_partition import MailboxPartition
 from stream_app.kafka.alerting.matching import pass_on
+from stream_app.kafka.alerting.stop_check import GroupStopCheck
 from stream_app.kafka.alerting.subscription_log import SubscriptionLog
 from stream_app.kafka.alerting.switch_log import SwitchLog
 from stream_app.kafka.clients import topics
@@ -147,7 +150,11 @@ class NotifierProcess(GroupProcess):
                 send = sender(producer, dict.fromkeys(self._flow.outputs, outputs), placement)
                 buttons = settings.alerts.slack_signing_secret is not None
                 sinks = SinkMaker(http, settings.alerts.mail, _appender(outputs), buttons=buttons)
-                with contextlib.closing(ActWriter(settings.connection, names)) as write:
+                gate = Gate(self._switch_log.switch, on_refusal=self.monitor.acting.refused)
+                check = GroupStopCheck(settings.connection, names, self._switch_log, gate)
+                async with contextlib.AsyncExitStack() as stack:
+                    write = stack.enter_context(contextlib.closing(ActWriter(settings.connection, names)))
+                    sinks.stopping = Stopping(await stack.enter_async_context(check), write, self._texts.link_of)
                     await self._serve_logs(found, producer, outputs, send, sinks, store, http, write)
 
     async def _serve_logs(

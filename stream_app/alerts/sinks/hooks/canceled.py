@@ -11,7 +11,9 @@ BY = "by"
 
 
 def canceled(record: FlagRecord, by: str, time_ms: int) -> list[Event]:
-    """The events of a run that was stopped: one a flagged trainer, or that of the run while its trainer is not known.
+    """The events of a run that was stopped: one a flagged trainer, and that of the run.
+
+    That of the run tells of its other trainers too: those without a verdict, or flagged since, were stopped as well.
 
     Parameters
     ----------
@@ -41,7 +43,9 @@ def canceled(record: FlagRecord, by: str, time_ms: int) -> list[Event]:
             id=f"{record.id}@{by}/{execution}",
         )
 
-    trainers = [event(each.trainer, "Trainer", each) for each in record.graphlets if each.trainer is not None]
-    if trainers or record.run is None:
-        return trainers
-    return [event(record.run, "PipelineRun", each) for each in record.graphlets[:1]]
+    found = {
+        each.trainer: event(each.trainer, "Trainer", each) for each in record.graphlets if each.trainer is not None
+    }
+    if record.run is not None and record.run not in found:
+        found[record.run] = event(record.run, "PipelineRun", record.graphlets[0])
+    return list(found.values())

@@ -9,32 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from stream_app.acting.hours import parse_hours
 from stream_app.alerts.filters import matcher
+from stream_app.alerts.flag_acts import WriteEvents
 from stream_app.alerts.flags import Change, FlagRecord
 from stream_app.alerts.hook_sinks import HookSink
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.sinks.hooks.canceled import canceled
 from stream_app.alerts.sinks.hooks.target import Phase, Place, Seen, Stop, Target
 from stream_app.alerts.sinks.sink import Outgoing, Result, cleaned
-from stream_app.alerts.tracking import GRAPHLETS_MAX
-from stream_app.core.events import Event
+from stream_app.alerts.stopping import StopCheck
 from stream_app.figures.numbers import percent
 
 log = logging.getLogger(__name__)
-
-#: Stores events of the detector; raises where they could not be stored.
-WriteEvents = Callable[[Sequence[Event]], Awaitable[None]]
-
-
-class StopCheck(Protocol):
-    """Says in the last moment whether a run may be stopped."""
-
-    async def refusal(self, record: FlagRecord) -> str:
-        """Why the run of a flag must not be stopped now; "" where it may."""
 
 
 class Hook:
@@ -84,8 +73,8 @@ class Hook:
             return _refused("a hook acts on flag.due alone")
         if not self._may_act_on(record.pipeline):
             return _refused(f"this hook may not act on pipeline {record.pipeline}; see sink.pipelines")
-        if not record.graphlets or len(record.graphlets) >= GRAPHLETS_MAX:
-            return _refused(f"{len(record.graphlets)} trainings are flagged: a record names fewer than {GRAPHLETS_MAX}")
+        if not record.graphlets:
+            return _refused("the record of the flag names nothing that is flagged")
         place = self._target.find(record)
         if isinstance(place, str):
             return _refused(f"the run is not known at {self._target.name}: {place}")

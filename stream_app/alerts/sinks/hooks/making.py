@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream_app.alerts.flag_acts import WriteEvents
 from stream_app.alerts.hook_sinks import AirflowSink, HookSink, KfpSink, MlflowSink, StopWebhookSink
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.registered import Registered
 from stream_app.alerts.sinks.hooks.airflow import Airflow
-from stream_app.alerts.sinks.hooks.hook import Hook, StopCheck, WriteEvents
+from stream_app.alerts.sinks.hooks.hook import Hook
 from stream_app.alerts.sinks.hooks.kfp import Kfp
 from stream_app.alerts.sinks.hooks.mlflow import Mlflow
 from stream_app.alerts.sinks.hooks.stop_webhook import StopWebhook
 from stream_app.alerts.sinks.hooks.target import Target
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.sink import Outgoing, Result
+from stream_app.alerts.stopping import StopCheck
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,22 @@ class Orchestrator:
         """Answers as the real one does."""
         raise NotImplementedError
 
+    def begin(self, run: str, pipeline: str) -> None:
+        """A run of a pipeline begins."""
+        raise NotImplementedError
+
+    def end(self, run: str, pipeline: str, state: str) -> None:
+        """A run ends by itself, COMPLETE or FAILED, unless it was stopped."""
+        raise NotImplementedError
+
+    def is_stopped(self, run: str, pipeline: str) -> bool:
+        """Whether a run was stopped."""
+        raise NotImplementedError
+
+    async def stopped_by(self, request: web.Request) -> str | None:
+        """The run that a request is to stop; None: it stops none."""
+        raise NotImplementedError
+
     def stops(self) -> list[tuple[str, str, Any]]:
         """The requests that change anything."""
         return [each for each in self.requests if each[0] != "GET" and "/auth/" not in each[1]]
@@ -78,6 +94,20 @@ class KfpServer(Orchestrator):
             "experiment_id": "e", "run_id": run, "display_name": "nightly", "storage_state": "AVAILABLE",
             "pipeline_spec": spec, "created_at": "2026-11-26T04:14:07Z", "state": state,
         }  # fmt: skip
+
+    def begin(self, run: str, pipeline: str) -> None:
+        self.add(run, pipeline=pipeline)
+
+    def end(self, run: str, pipeline: str, state: str) -> None:  # noqa: ARG002
+        if not self.is_stopped(run, ""):
+            self.runs[run]["state"] = {"COMPLETE": "SUCCEEDED"}.get(state, state)
+
+    def is_stopped(self, run: str, pipeline: str) -> bool:  # noqa: ARG002
+        return run in self.runs and self.runs[run]["state"] in ("CANCELING", "CANCELED")
+
+    async def stopped_by(self, request: web.Request) -> str | None:
+        name = request.path.rpartition("/")[2]
+        return name.removesuffix(":terminate") if name.endswith(":terminate") else None
 
     def kind(self, request: web.Request) -> str:
         return "stop" if request.path.endswith(":terminate") else "look"
@@ -102,6 +132,21 @@ class AirflowServer(Orchestrator):
         """Adds a run of a DAG."""
         self.runs[f"{dag}/{run}"] = {"dag_id": dag, "dag_run_id": run, "state": state, "note": None}
 
+    def begin(self, run: str, pipeline: str) -> None:
+        self.add(run, dag=pipeline)
+
+    def end(self, run: str, pipeline: str, state: str) -> None:
+        if not self.is_stopped(run, pipeline):
+            self.runs[f"{pipeline}/{run}"]["state"] = {"COMPLETE": "success"}.get(state, "failed")
+
+    def is_stopped(self, run: str, pipeline: str) -> bool:
+        found = self.runs.get(f"{pipeline}/{run}")
+        return found is not None and found["state"] == "failed" and found["note"] is not None
+
+    async def stopped_by(self, request: web.Request) -> str | None:
+        stops = request.method == "PATCH" and (await request.json()).get("state") == "failed"
+        return request.path.split("/")[6] if stops else None
+
     def kind(self, request: web.Request) -> str:
         if request.path == "/auth/token":
             return "login"
@@ -121,3 +166,60 @@ class AirflowServer(Orchestrator):
             return web.json_response({"detail": "extra inputs"}, status=422)
         run.update(body)
         return web.json_response(run)
+
+
+class MlflowServer(Orchestrator):
+    """MLflow: what its tracking server answers to the requests of a hook; a real one is tried elsewhere."""
+
+    def begin(self, run: str, pipeline: str) -> None:  # noqa: ARG002
+        info = {"run_id": run, "status": "RUNNING"}
+        self.runs[run] = {"info": info, "data": {"tags": []}}
+
+    def end(self, run: str, pipeline: str, state: str) -> None:
+        if not self.is_stopped(run, pipeline):
+            self.runs[run]["info"]["status"] = {"COMPLETE": "FINISHED"}.get(state, state)
+
+    def is_stopped(self, run: str, pipeline: str) -> bool:  # noqa: ARG002
+        return run in self.runs and self.runs[run]["info"]["status"] == "KILLED"
+
+    async def stopped_by(self, request: web.Request) -> str | None:
+        return (await request.json())["run_id"] if request.path.endswith("/update") else None
+
+    def kind(self, request: web.Request) -> str:
+        return request.path.rpartition("/")[2]
+
+    async def answer(self, request: web.Request, kind: str) -> web.StreamResponse:
+        body = await request.json() if request.method == "POST" else {}
+        run = self.runs.get(str(body.get("run_id") or request.query.get("run_id")))
+        if run is None:
+            return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404)
+        if kind == "set-tag":
+            run["data"]["tags"].append({"key": body["key"], "value": body["value"]})
+        elif kind == "update":
+            run["info"]["status"] = body["status"]
+        return web.json_response({"run": run} if kind == "get" else {})
+
+
+class StopReceiver(Orchestrator):
+    """The receiver of a webhook that stops runs."""
+
+    def begin(self, run: str, pipeline: str) -> None:
+        self.runs[run] = {"pipeline": pipeline, "stopped": False}
+
+    def end(self, run: str, pipeline: str, state: str) -> None:
+        """It knows of no ends."""
+
+    def is_stopped(self, run: str, pipeline: str) -> bool:  # noqa: ARG002
+        return run in self.runs and self.runs[run]["stopped"]
+
+    async def stopped_by(self, request: web.Request) -> str | None:
+        return str((await request.json())["data"]["run"])
+
+    def kind(self, request: web.Request) -> str:  # noqa: ARG002
+        return "stop"
+
+    async def answer(self, request: web.Request, kind: str) -> web.StreamResponse:  # noqa: ARG002
+        data = (await request.json())["data"]
+        run = self.runs[data["run"]]
+        run["stopped"] = run["stopped"] or run["pipeline"] == data["pipeline"]
+        return web.Response(status=204)

@@ -138,4 +138,4 @@ def test_where_only_the_note_of_version_1_was_written_the_next_attempt_stops_the
     assert (server.runs["p/run-1"]["state"], around.events) == ("running", [])
 
     assert sending(server, around, sink, record)[-1].succeeded
-    assert len(around.events) == 1
+    assert len(around.events) == 2

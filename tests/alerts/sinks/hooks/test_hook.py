@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from stream_app.alerts.flags import Change, FlagRecord
-from stream_app.alerts.tracking import GRAPHLETS_MAX
 from tests.alerts.records import NOW, finding
 from tests.alerts.sinks.hooks.hooks import RUN, Around, due, sending
 from tests.alerts.sinks.hooks.orchestrators import AirflowServer, KfpServer, Orchestrator, hang, status
@@ -48,15 +47,18 @@ def at(request: pytest.FixtureRequest) -> At:
 
 
 def test_a_run_is_stopped_and_reported_as_pruned(at: At) -> None:
-    """Once the orchestrator confirms it: one event a flagged training, which names its verdict and the hook."""
+    """Once the orchestrator confirms it: the flagged training and the run, with the verdict and the hook."""
     result = at.send()[-1]
 
     assert result.succeeded
     assert "stopped run" in result.note
     assert at.run["state"] == at.stopped
-    (event,) = at.around.events
-    assert (event.pipeline, event.run, event.execution_id, event.state) == ("p", at.due.run, "t", "CANCELED")
-    assert event.properties == {"pruned_by": "p/t#1", "by": "hook"}
+    training, run = at.around.events
+    assert (training.execution_id, training.execution_type) == ("t", "Trainer")
+    assert (run.execution_id, run.execution_type) == (at.due.run, "PipelineRun")
+    for each in (training, run):
+        assert (each.pipeline, each.run, each.state) == ("p", at.due.run, "CANCELED")
+        assert each.properties == {"pruned_by": "p/t#1", "by": "hook"}
 
 
 def test_while_no_training_is_known_the_run_itself_is_pruned(at: At) -> None:
@@ -80,6 +82,7 @@ def test_each_flagged_training_is_pruned_for_its_own_verdict(at: At) -> None:
     assert {each.execution_id: each.properties["pruned_by"] for each in at.around.events} == {
         "t": "p/t#1",
         "t2": "p/t2#4",
+        at.due.run: "p/t#1",
     }
     assert len([each for each in at.server.stops() if "setNote" not in each[1]]) == 1
 
@@ -143,11 +146,9 @@ def test_a_hook_acts_on_its_pipelines_alone(at: At, pipelines: list[str]) -> Non
     assert at.server.requests == []
 
 
-def test_a_flag_with_more_trainings_than_a_record_names_is_left_alone(at: At) -> None:
-    """Those that are not named could not be reported as pruned."""
-    many = tuple(replace(at.due.graphlets[0], trainer=f"t{number}") for number in range(GRAPHLETS_MAX))
-
-    assert at.send(replace(at.due, graphlets=many))[-1].dropped
+def test_a_flag_that_names_nothing_is_left_alone(at: At) -> None:
+    """There is no verdict to stop a run for."""
+    assert at.send(replace(at.due, graphlets=()))[-1].dropped
     assert at.server.requests == []
 
 
@@ -197,7 +198,7 @@ def test_where_the_stop_is_known_and_not_stored_the_next_attempt_stores_it(at: A
 
     assert again.succeeded
     assert len(at.server.stops()) == stops
-    assert [each.execution_id for each in at.around.events] == ["t"]
+    assert [each.execution_id for each in at.around.events] == ["t", at.due.run]
 
 
 def again_after(at: At, results: list[Any]) -> Any:
@@ -252,7 +253,7 @@ def test_a_fault_is_a_failure_and_the_next_attempt_succeeds(at: At, step: str, n
     assert at.around.events == []
 
     assert again_after(at, results).succeeded
-    assert len(at.around.events) == 1
+    assert len(at.around.events) == 2
 
 
 OTHER = '{"run_id": "other", "dag_id": "p", "dag_run_id": "other", "state": "FAILED"}'
@@ -302,7 +303,7 @@ def test_a_stop_that_worked_although_it_was_answered_with_an_error_is_reported_b
 
     assert again_after(at, results).succeeded
     assert len(at.server.stops()) == stops
-    assert len(at.around.events) == 1
+    assert len(at.around.events) == 2
 
 
 def test_a_run_that_ends_while_it_is_being_stopped_is_not_reported(at: At) -> None:

@@ -59,7 +59,7 @@ def test_any_2xx_confirms_the_stop() -> None:
         "pipeline": "p", "run": RUN, "trainers": ["t"], "pruned_by": "p/t#1",
     }  # fmt: skip
     assert event["data"]["flag"]["flag"] == due().flag
-    assert [each.properties["pruned_by"] for each in given.events] == ["p/t#1"]
+    assert [each.properties["pruned_by"] for each in given.events] == ["p/t#1"] * 2
 
 
 def test_the_run_is_stopped_after_its_checkpoint() -> None:
@@ -115,7 +115,7 @@ def test_an_attempt_that_failed_is_repeated_under_the_same_id(code: int) -> None
     assert f"HTTP {code}" in failed.reason
     assert sent.succeeded
     assert len({message_id for _, message_id, _ in receiver.received}) == 1
-    assert len(given.events) == 1
+    assert len(given.events) == 2
 
 
 def test_the_body_is_the_same_at_each_attempt() -> None:
