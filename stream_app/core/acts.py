@@ -16,7 +16,7 @@ from stream_app.core.ladder import Ladder, Step
 #: The kinds of acts: their execution types, and the beginnings of their ids.
 KEEP, WRONG, PROLONG, POLICY = "stream_app.Keep", "stream_app.Wrong", "stream_app.Prolong", "stream_app.Policy"
 KINDS = frozenset((KEEP, WRONG, PROLONG, POLICY))
-_PREFIX = "stream_app."
+PREFIX = "stream_app."
 #: Who acted, and why.
 BY, REASON = "by", "reason"
 #: Whether a run is kept, or its flag is wrong; until when it is prolonged, in ms since 1970 UTC.
@@ -79,7 +79,7 @@ def is_act_id(execution_id: str) -> bool:
     >>> is_act_id("stream_app.Keep/run:7"), is_act_id("stream_app.Keeper"), is_act_id("trainer-7")
     (True, False, False)
     """
-    return execution_id.startswith(_PREFIX) and execution_id.partition("/")[0] in KINDS
+    return execution_id.startswith(PREFIX) and execution_id.partition("/")[0] in KINDS
 
 
 def is_act(event: Event) -> bool:

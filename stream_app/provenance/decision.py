@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stream_app.core.properties import PRUNED_BY
+from stream_app.core.acts import BY, KEEP, PREFIX, PROLONG, REASON, UNTIL, VALUE, WRONG
+from stream_app.core.properties import PRUNED_BY, is_true
+from stream_app.core.state.acts_on import acts_on
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import StagePrediction
 from stream_app.times import time_to_text
@@ -32,8 +34,8 @@ def decision_record(pipeline: Pipeline, verdict: Mapping[str, Any]) -> dict[str,
     dict or None
         `verdict`; `features` by name, and the `baseline` (the pipeline's past push rate), as they were frozen;
         `examples`, the number of records of the examples log that the model had learned; `guard` and
-        `flagged_budgets`, by which the policy decided; `stopped`, as of `stops`. None where the stage is not kept any
-        more.
+        `flagged_budgets`, by which the policy decided; and what followed, as of `followed`. None where the stage is not
+        kept any more.
     """
     stage = predicted_stage(pipeline, *(verdict[name] for name in ("run", "trainer", "stage", "validator")))
     if stage is None:
@@ -46,8 +48,63 @@ def decision_record(pipeline: Pipeline, verdict: Mapping[str, Any]) -> dict[str,
         "examples": examples_of(str(verdict["model"])),
         "guard": stage.guard,
         "flagged_budgets": list(stage.flagged),
+        **followed(pipeline, verdict),
+    }
+
+
+def followed(pipeline: Pipeline, verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """What people and hooks have done about a verdict.
+
+    Parameters
+    ----------
+    pipeline
+        Its pipeline.
+    verdict
+        The JSON form of the verdict.
+
+    Returns
+    -------
+    dict
+        `acts`, as of `acts_of`, and `stopped`, as of `stops`.
+    """
+    return {
+        "acts": acts_of(pipeline, verdict["run"], verdict["trainer"]),
         "stopped": stops(pipeline, str(verdict["id"])),
     }
+
+
+def acts_of(pipeline: Pipeline, run: str | None, trainer: str | None) -> list[dict[str, Any]]:
+    """What people have decided about a run, or about a trainer that is in no run.
+
+    Parameters
+    ----------
+    pipeline
+        Its pipeline.
+    run, trainer
+        As of a verdict.
+
+    Returns
+    -------
+    list of dict
+        The last act of each kind: `act`; `by`, `reason` and `time`; `value` of keep and wrong, which is false where
+        they were taken back; `until` of prolong.
+    """
+    subject = pipeline.graphlets.get(trainer) if trainer is not None else pipeline.runs.get(run or "")
+    found = []
+    for act in acts_on(pipeline, subject, KEEP, WRONG, PROLONG) if subject is not None else ():
+        until, value = act.value_of(UNTIL), act.value_of(VALUE)
+        made = {
+            "act": act.type.removeprefix(PREFIX).lower(),
+            "by": act.value_of(BY),
+            "reason": act.value_of(REASON),
+            "time": time_to_text(max(time_ms for time_ms, _ in (act.properties or {}).values())),
+        }
+        if value is not None:
+            made["value"] = is_true(value)
+        if isinstance(until, int | float):
+            made["until"] = time_to_text(int(until))
+        found.append(made)
+    return found
 
 
 def examples_of(model: str) -> int:
@@ -82,7 +139,8 @@ def stops(pipeline: Pipeline, verdict: str) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `execution`, `type`, `run`, and the `time` of the report, in the order of their ids.
+        `execution`, `type`, `run`, who stopped it (`by`; None: the run itself, or it is not known), and the `time` of
+        the report, in the order of their ids.
     """
     found = []
     for execution in pipeline.executions.values():
@@ -91,7 +149,7 @@ def stops(pipeline: Pipeline, verdict: str) -> list[dict[str, Any]]:
             found.append(
                 {
                     "execution": execution.id, "type": execution.type, "run": execution.run,
-                    "time": time_to_text(by[0]),
+                    "by": execution.value_of(BY), "time": time_to_text(by[0]),
                 }
             )  # fmt: skip
     return sorted(found, key=lambda each: str(each["execution"]))

@@ -18,6 +18,7 @@ from stream_app.core.state.entities import Graphlet
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.errors import OptionsError
 from stream_app.provenance import peers
+from stream_app.provenance.decision import decision_record
 from stream_app.provenance.difference import last_pushed_before, portrait
 from stream_app.provenance.names import find_execution, find_graphlet
 from stream_app.provenance.nearest import predicted_features
@@ -35,7 +36,9 @@ PIPELINES_OF, PIPELINES_WITH = "pipelines-of", "pipelines-with"
 GRAPHLET, PORTRAITS, FEATURES = "graphlet", "portraits", "features"
 NAMES, FULL_NAME = "names", "full-name"
 LINEAGE, WHY = "lineage", "why"
-POLICY = "policy"
+POLICY, DECISION = "policy", "decision"
+#: Fields of a verdict by which its record is found.
+_OF_VERDICT = ("id", "pipeline", "stage", "model")
 
 #: Edges that are looked at to say why: a fraction of a second.
 WHY_EDGES_MAX = 100_000
@@ -157,6 +160,18 @@ def _why(pipelines: Pipelines, operators: Operators, parameters: Parameters) -> 
     return why(pipelines, _text(parameters, "execution"), _text(parameters, "graphlet"), operators, WHY_EDGES_MAX)
 
 
+def _decision(pipelines: Pipelines, _: Operators, parameters: Parameters) -> dict[str, Any] | None:
+    """The record of `verdict`, which is given as a whole; see `decision_record`."""
+    verdict = parameters.get("verdict")
+    if not isinstance(verdict, dict) or not all(isinstance(verdict.get(name), str) for name in _OF_VERDICT):
+        raise OptionsError("verdict: expected one in its JSON form")
+    pipeline = pipelines.get(verdict["pipeline"])
+    try:
+        return decision_record(pipeline, verdict) if pipeline is not None else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise OptionsError(f"verdict: {error}") from None
+
+
 QUESTIONS: Mapping[str, Callable[[Pipelines, Operators, Parameters], Any]] = {
     PIPELINES_OF: lambda pipelines, _, parameters: pipelines_of(pipelines, _text(parameters, "run")),
     PIPELINES_WITH: lambda pipelines, _, parameters: pipelines_with(pipelines, _text(parameters, "trainer")),
@@ -167,6 +182,7 @@ QUESTIONS: Mapping[str, Callable[[Pipelines, Operators, Parameters], Any]] = {
     FULL_NAME: _full_name,
     LINEAGE: _lineage,
     WHY: _why,
+    DECISION: _decision,
     POLICY: lambda pipelines, _, parameters: policy_of(pipelines, _text(parameters, "of")),
 }
 

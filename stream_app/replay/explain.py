@@ -24,7 +24,7 @@ from stream_app.core.outputs import Closed, Example, StageRecord, Verdict
 from stream_app.core.storage.story import StoryEntry
 from stream_app.core.units import DAY_MS
 from stream_app.errors import MalformedEvent, OptionsError, StreamAppError
-from stream_app.provenance.decision import decision_record, stops
+from stream_app.provenance.decision import decision_record, followed
 from stream_app.provenance.difference import difference, last_pushed_before, portrait
 from stream_app.provenance.nearest import Comparison, Neighbour, PastStage, PastStages, known_features
 from stream_app.replay.decoding import SeenTypes, decode
@@ -268,8 +268,9 @@ class _Collector:
         )
 
     def _record(self, verdict: str, pipeline: str) -> dict[str, Any]:
-        """The record of a verdict, with what was stopped since."""
-        return {**self._records[verdict], "stopped": stops(self._detector.pipelines[pipeline], verdict)}
+        """The record of a verdict, with what was done since."""
+        record = self._records[verdict]
+        return {**record, **followed(self._detector.pipelines[pipeline], record["verdict"])}
 
     def _nearest(self, verdict: Verdict) -> tuple[Neighbour, ...] | None:
         past, features = self._known[verdict.id]

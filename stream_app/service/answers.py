@@ -151,6 +151,24 @@ class Answers:
             return [None] * len(verdicts)
         return await asyncio.to_thread(_nearest, verdicts, features, past)
 
+    async def decision(self, verdict: VerdictRecord) -> dict[str, Any] | None:
+        """All that a verdict was made of and led to; None where that is not kept any more.
+
+        Parameters
+        ----------
+        verdict
+            The verdict in its JSON form.
+
+        Returns
+        -------
+        dict or None
+            As of `stream_app.provenance.decision.decision_record`.
+        """
+        found: dict[str, Any] | None = await self._keepers.ask(
+            verdict["pipeline"], questions.DECISION, verdict=verdict
+        )  # fmt: skip
+        return found
+
     async def lineage(self, name: str, how: Mapping[str, Any]) -> dict[str, Any]:
         """The lineage of a name; see `Keepers`."""
         return await self._keepers.lineage(name, how)

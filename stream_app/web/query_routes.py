@@ -11,6 +11,7 @@ from aiohttp import web
 from stream_app.acting.gate import Gate
 from stream_app.core.ids import graphlet_id
 from stream_app.core.outputs import CONTINUE, PRUNE, WARN
+from stream_app.errors import OptionsError
 from stream_app.service.answers import Answers
 from stream_app.service.verdict_index import VerdictRecord, deciding
 from stream_app.web.problems import ProblemError
@@ -45,6 +46,7 @@ class QueryRoutes:
         return [
             web.get("/v1/verdicts", self.verdicts),
             web.get("/v1/verdicts/{graphlet:.+}", self.verdict),
+            web.get("/v1/decisions/{verdict:.+}", self.decision),
             web.get("/v1/graphlets/{graphlet:.+}/diff", self.difference),
             web.get("/v1/graphlets/{graphlet:.+}", self.graphlet),
             web.get("/v1/should-prune", self.should_prune),
@@ -80,6 +82,23 @@ class QueryRoutes:
             raise ProblemError(404, "there is no verdict on such a graphlet")
         [answer] = await self._with_nearest([found])
         return _json(answer)
+
+    async def decision(self, request: web.Request) -> web.Response:
+        """All that a verdict was made of, and what was done about it."""
+        name = request.match_info["verdict"]
+        graphlet = name.rpartition("#")[0]
+        verdict = self._answers.verdicts.get(graphlet)
+        if verdict is None:
+            raise _no_record("there is no verdict on such a graphlet; expected an id such as ads/train-1#2")
+        if verdict["id"] != name:
+            raise _no_record(f"the last verdict on this graphlet is {verdict['id'][:200]}, and others are not kept")
+        try:
+            found = await self._answers.decision(verdict)
+        except OptionsError as error:  # it is of an early release
+            raise _no_record(f"there is none of this verdict: {error}") from None
+        if found is None:
+            raise _no_record("what this verdict was made of is not kept any more")
+        return _json(found)
 
     async def _with_nearest(self, verdicts: Sequence[VerdictRecord]) -> list[dict[str, Any]]:
         """The verdicts, each with the past graphlets that are most alike, which are found only when asked for."""
@@ -172,6 +191,10 @@ def _of_trainer(execution: str, pipelines: Collection[str]) -> str:
     if len(pipelines) > 1:
         raise _ambiguous(f"trainer {execution[:80]!r}")
     return "".join(graphlet_id(pipeline, execution) for pipeline in pipelines)
+
+
+def _no_record(why: str) -> ProblemError:
+    return ProblemError(404, f"{why}; stream-app explain --record makes the record of any verdict from the events")
 
 
 def _no_graphlet() -> ProblemError:

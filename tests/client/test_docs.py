@@ -78,14 +78,14 @@ def test_the_page_names_every_route(tmp_path: Path) -> None:
     text = (DOCS / "serve.md").read_text()
     told = set(re.findall(r"`(?:GET |POST )?(/(?:api|v1|livez|readyz|metrics)[^`?]*)", text.split("Errors are")[0]))
     # Of a service with a store of alerts; tests/web has them.
-    alerts = {"/v1/subscriptions", "/v1/flags", "/v1/audit", "/v1/owners", "/v1/acting"}
+    alerts = {"/v1/subscriptions", "/v1/flags", "/v1/audit", "/v1/owners", "/v1/acting", "/v1/act", "/v1/slack/actions"}
     assert alerts <= told
     with embedded_service(tmp_path / "log") as service:
         assert {service.get(path).status for path in told} <= {200, 404, 405, 400}
         # Of these there is none here: no such graphlet or pipeline, no secret.
         graphlets = {
             f"/v1/{path}" for path in ("verdicts/{graphlet}", "graphlets/{graphlet}", "graphlets/{graphlet}/diff")
-        } | {"/v1/pipelines/{pipeline}"}
+        } | {"/v1/pipelines/{pipeline}", "/v1/policies/{pipeline}", "/v1/decisions/{verdict}"}
         for path in told - alerts - graphlets - {"/api/v1/mlflow/webhook"}:
             assert service.get(path).status != 404, path
-    assert len(told) == 23
+    assert len(told) == 27

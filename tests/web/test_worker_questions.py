@@ -63,6 +63,10 @@ WHY = (
     "execution=nobody&graphlet=alone", "execution=alone&graphlet=nobody", "execution=r2-model&graphlet=alone",
     "execution=alone&graphlet=p/run:none", "execution=p/r1-push&graphlet=p/r1-push",
 )  # fmt: skip
+DECISIONS = (
+    *(f"{each}%23{revision}" for each in ("p/r2-train", "alone", "q/r1-train", "z~01/alone") for revision in range(5)),
+    "p/r2-train", "none%231", "p/none%231", "%23", "%231", "p/run:r1%231", "x" * 3_000,
+)  # fmt: skip
 QUESTIONS = (
     *(f"/v1/graphlets/{each}" for each in (*GRAPHLETS, *DIFFERENCES)),
     *(f"/v1/lineage?id={each}" for each in NAMES),
@@ -74,6 +78,7 @@ QUESTIONS = (
     *(f"/v1/lineage/why?{each}" for each in WHY),
     "/v1/verdicts?limit=1000", "/v1/verdicts?pipeline=p", "/v1/verdicts?run=r2", "/v1/verdicts/p/r2-train",
     "/v1/verdicts/alone", "/v1/verdicts/none", "/v1/verdicts/p/run:r1",
+    *(f"/v1/decisions/{each}" for each in DECISIONS),
     "/v1/should-prune?run=r2&pipeline=p", "/v1/should-prune?run=r1", "/v1/should-prune?run=none",
     "/v1/should-prune?execution=alone", "/v1/should-prune?execution=both", "/v1/should-prune?run=going",
 )  # fmt: skip
