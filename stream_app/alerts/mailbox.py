@@ -13,7 +13,7 @@ from stream_app.alerts.calendar import due_ms
 from stream_app.alerts.findings import is_finding
 from stream_app.alerts.flags import Change
 from stream_app.alerts.grouping import OPENING, group_of
-from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message
+from stream_app.alerts.messages import Fate, FlagState, LogEntry, Message, first_due
 from stream_app.alerts.records import AlertRecord
 from stream_app.alerts.retries import Breaker, retry_delay
 from stream_app.alerts.subscriptions import State, Subscription
@@ -147,15 +147,12 @@ class Mailbox:
         """
         if self._sending is not None or self.breaker.wait(now) > 0.0:
             return None
-        blocked: set[str] = set()
-        for message in self.messages.values():
-            if message.due_ms <= now_ms and not blocked & message.subjects:
-                self._sending = message.id
-                self.breaker.attempt(now)
-                self._hear(message)
-                return message
-            blocked |= message.subjects  # the records of a flag keep their order
-        return None
+        message = first_due(self.messages.values(), now_ms)
+        if message is not None:
+            self._sending = message.id
+            self.breaker.attempt(now)
+            self._hear(message)
+        return message
 
     def sent(
         self, message: Message, now_ms: int, now: float, thread: Mapping[str, str] | None = None, reason: str = ""
@@ -273,7 +270,9 @@ class Mailbox:
         """
         times = [self.flags[name].ready_ms for name in self._holding]
         if self._sending is None and self.messages:
-            first = min(message.due_ms for message in self.messages.values())
+            # A message that is due may have to wait for an earlier one of its flag, which is not.
+            waiting = first_due(self.messages.values(), now_ms) is None
+            first = min(each.due_ms for each in self.messages.values() if not waiting or each.due_ms > now_ms)
             times.append(max(first, now_ms + round(1000 * self.breaker.wait(now))))
         return min(times, default=None)
 

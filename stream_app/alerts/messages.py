@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,6 +115,24 @@ class FlagState:
     held: list[AlertRecord] = field(default_factory=list)
     ready_ms: int = 0
     touched_ms: int = 0
+
+
+def first_due(messages: Iterable[Message], now_ms: int) -> Message | None:
+    """The first message that may be sent: the records of a flag keep their order.
+
+    Parameters
+    ----------
+    messages
+        The messages of a mailbox, in their order.
+    now_ms
+        The time in ms since 1970 UTC.
+    """
+    blocked: set[str] = set()
+    for message in messages:
+        if message.due_ms <= now_ms and not blocked & message.subjects:
+            return message
+        blocked |= message.subjects
+    return None
 
 
 def _pipeline_of(subject: str) -> str:

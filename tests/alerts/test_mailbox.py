@@ -372,3 +372,25 @@ def test_every_record_is_sent_or_has_its_reason(
         revisions = [each for message in arrived for each in message.records if each.flag == life.flag]
         assert [each.revision for each in revisions] == sorted({each.revision for each in revisions})
         assert life.flag in tried or not revisions, "an end of what was never announced"
+
+
+@pytest.mark.parametrize("wait", ["failed", "postponed"])
+def test_a_message_that_waits_for_an_earlier_one_of_its_flag_is_not_due(wait: str) -> None:
+    """Whoever asks when there is something to do is not told that it is now, again and again."""
+    box = mailbox(min_hold_seconds=0)
+    box.accept(record(), True, NOW, NOW)
+    box.advance(NOW)
+    first = box.take(NOW, 0.0)
+    assert first is not None
+    if wait == "failed":
+        box.failed(first, "away", NOW, 0.0, 0.5)
+    else:
+        box.postponed(first, "later", NOW + HOUR, NOW)
+    box.accept(record(2, REVISED), True, NOW, NOW)
+
+    assert box.take(NOW, 0.0) is None
+    assert box.next_ms(0.0, NOW) == first.due_ms > NOW
+    box.accept(record(flag="p/run:other"), True, NOW, NOW)
+    box.advance(NOW)
+    assert box.next_ms(0.0, NOW) == NOW
+    assert drain(box, first.due_ms) == [["1 raised"], ["2 revised"], ["1 raised"]]

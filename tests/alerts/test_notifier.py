@@ -114,6 +114,22 @@ def test_each_subscription_gets_its_messages_in_order(bench: Bench) -> None:
     assert bench.sinks["some"].arrived == ["q/run:1#1@some"]
 
 
+def test_a_message_that_waits_for_a_retry_delays_no_other(bench: Bench) -> None:
+    """Nor does the next one of its flag, which must not come first."""
+    bench.notifier.put(subscription("failing"))
+    bench.notifier.put(subscription("quick"))
+    bench.sinks["failing"] = Recorder(lambda _: Result("away"))
+
+    async def body() -> None:
+        bench.flags(record())
+        await bench.until(lambda: bench.notifier.mailboxes["failing"].failing_ms is not None)
+        bench.flags(record(2, Change.REVISED))
+        await bench.until(lambda: len(bench.sinks["quick"].arrived) == 2)
+
+    asyncio.run(body())
+    assert list(bench.notifier.mailboxes["failing"].messages) == ["p/run:r1#1", "p/run:r1#2"]
+
+
 def test_a_sink_that_hangs_delays_no_other(bench: Bench) -> None:
     """Each subscription has its own turn."""
     bench.notifier.put(subscription("slow"))
