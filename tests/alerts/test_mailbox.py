@@ -45,6 +45,35 @@ def dropped(box: Mailbox) -> list[str]:
     return [entry.reason for entry in box.take_log() if entry.fate in (Fate.DROPPED, Fate.DEAD)]
 
 
+def test_a_message_that_its_sink_drops_ends_without_a_failure() -> None:
+    """The log has the reason, and the sink is left as it is."""
+    box = mailbox(types=["due"])
+    box.accept(record(change=Change.DUE), True, NOW, NOW)
+    message = box.take(NOW, 0.0)
+    assert message is not None
+
+    box.dropped(message, "ann keeps it", NOW)
+
+    assert [(each.fate, each.reason, each.attempt) for each in box.take_log()] == [(Fate.DROPPED, "ann keeps it", 0)]
+    assert (box.messages, box.failing_ms, box.breaker.open) == ({}, None, False)
+
+
+def test_a_message_that_its_sink_postpones_is_tried_again_then() -> None:
+    """It counts as no attempt; what the sink keeps is kept, and nothing is logged without a reason."""
+    box = mailbox(types=["due"])
+    box.accept(record(change=Change.DUE), True, NOW, NOW)
+    for attempt, (reason, logged) in enumerate((("", []), ("exempt hours", ["exempt hours"]))):
+        now_ms = NOW + attempt * HOUR
+        message = box.take(now_ms, 0.0)
+        assert message is not None
+        box.postponed(message, reason, now_ms + HOUR, now_ms, {message.records[0].subject: "kept"})
+
+        assert [each.reason for each in box.take_log()] == logged
+        assert box.take(now_ms + HOUR - 1, 0.0) is None
+        assert box.next_ms(0.0, now_ms) == now_ms + HOUR
+        assert (message.attempts, box.failing_ms, box.thread) == (0, None, {message.records[0].subject: "kept"})
+
+
 def test_a_flag_is_announced_when_it_was_held_long_enough() -> None:
     """Not a moment before; its further life is told at once."""
     box = mailbox()

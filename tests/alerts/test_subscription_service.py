@@ -13,6 +13,7 @@ from stream_app.alerts.access import EVERYBODY, Principal, Scope
 from stream_app.alerts.examples import example_record
 from stream_app.alerts.filters import Facts
 from stream_app.alerts.flags import Change
+from stream_app.alerts.hook_sinks import HOOK_KINDS
 from stream_app.alerts.messages import Fate, LogEntry
 from stream_app.alerts.patches import merge_patch
 from stream_app.alerts.registered import HIDDEN, register, shown
@@ -99,13 +100,19 @@ def test_nothing_is_made_for_or_given_to_others(service: ServedSubscriptions) ->
     assert sorted(service.notifier.registered) == ["a", "x"]
 
 
-@pytest.mark.parametrize("sink", [{"kind": "kafka", "topic": "t"}, {"kind": "apprise", "url": "json://e.org"}])
+HOOKS = [{"kind": kind, "url": "https://e.org", "pipelines": ["p"]} for kind in sorted(HOOK_KINDS)]
+
+
+@pytest.mark.parametrize("sink", [{"kind": "kafka", "topic": "t"}, {"kind": "apprise", "url": "json://e.org"}, *HOOKS])
 def test_some_sinks_are_for_administrators(service: ServedSubscriptions, sink: dict[str, Any]) -> None:
     """They reach what the service reaches."""
     with pytest.raises(ForbiddenError, match="scope admin"):
         service.subscriptions.create(ADS, given("b", sink=sink), NOW)
     with pytest.raises(ForbiddenError, match="scope admin"):
-        service.subscriptions.change(ADS, "a", {"sink": {**dict.fromkeys((*HOOK, "secret")), **sink}}, None, NOW)
+        more = {"types": ["due"], "delivery": {"min_hold_seconds": 0}} if sink in HOOKS else {}
+        service.subscriptions.change(
+            ADS, "a", {"sink": {**dict.fromkeys((*HOOK, "secret")), **sink}, **more}, None, NOW
+        )
     service.subscriptions.create(EVERYBODY, given("b", sink=sink), NOW)
 
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from mlflow.entities import Metric, Param, Run, RunData, RunInfo, RunTag
 
+from stream_app.alerts.sinks.hooks.mlflow import TAG
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, NEW, RUNNING, Event
 from stream_app.core.operators import Operators
 from stream_app.errors import StateError
@@ -85,7 +86,8 @@ def test_values_are_final_and_bounded_and_mlflows_own_tags_stay_its_own() -> Non
 
 
 def test_a_pruned_run_says_so() -> None:
-    assert told(run("KILLED", {"pruned_by": "p/t1#2"}))[-1].properties == {"pruned_by": "p/t1#2"}
+    for tag in ("pruned_by", TAG):
+        assert told(run("KILLED", {tag: "p/t1#2"}))[-1].properties == {"pruned_by": "p/t1#2"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stream_app.core.events import CANCELED, COMPLETE, FAILED, NEW, RUNNING, ArtifactRef, Event, Properties
 from stream_app.core.operators import TRAIN
-from stream_app.core.properties import LABEL_UNKNOWN
+from stream_app.core.properties import LABEL_UNKNOWN, PRUNED_BY
 from stream_app.sources.mlflow.roles import Role, has_model, parent_of
 from stream_app.sources.mlflow.rules import Rules
 from stream_app.sources.scalars import name, scalar
@@ -24,6 +24,8 @@ STATES = {"SCHEDULED": NEW, "RUNNING": RUNNING, "FINISHED": COMPLETE, "FAILED": 
 #: Start and end in ms since 1970 UTC.
 Span = tuple[int, int]
 
+#: The tag with which a hook ends a run that it stops.
+PRUNED_TAG = "stream_app.pruned_by"
 _NODE_SECONDS = "node_seconds"
 #: Metrics of the machine, not of the model.
 _SYSTEM = "system/"
@@ -159,7 +161,7 @@ def _properties(run: Run, rules: Rules) -> Properties:
     for key, value in (*run.data.params.items(), *tags.items(), *metrics.items()):
         held = scalar(value)
         if held is not None and key:
-            found[name(rules.properties.get(key, key))] = held
+            found[PRUNED_BY if key == PRUNED_TAG else name(rules.properties.get(key, key))] = held
     return found
 
 

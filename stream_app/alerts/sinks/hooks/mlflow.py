@@ -29,7 +29,7 @@ _PHASES = {
     "FINISHED": Phase.ENDED,
     "FAILED": Phase.ENDED,
 }
-#: The tag that names the verdict.
+#: The tag that names the verdict; `stream_app.sources.mlflow` reads it.
 TAG = "stream_app.pruned_by"
 
 
