@@ -108,11 +108,10 @@ def test_some_sinks_are_for_administrators(service: ServedSubscriptions, sink: d
     """They reach what the service reaches."""
     with pytest.raises(ForbiddenError, match="scope admin"):
         service.subscriptions.create(ADS, given("b", sink=sink), NOW)
+    changed: dict[str, Any] = {"sink": {**dict.fromkeys((*HOOK, "secret")), **sink}}
+    changed |= {"types": ["due"], "delivery": {"min_hold_seconds": 0}} if sink in HOOKS else {}
     with pytest.raises(ForbiddenError, match="scope admin"):
-        more = {"types": ["due"], "delivery": {"min_hold_seconds": 0}} if sink in HOOKS else {}
-        service.subscriptions.change(
-            ADS, "a", {"sink": {**dict.fromkeys((*HOOK, "secret")), **sink}, **more}, None, NOW
-        )
+        service.subscriptions.change(ADS, "a", changed, None, NOW)
     service.subscriptions.create(EVERYBODY, given("b", sink=sink), NOW)
 
 
