@@ -116,11 +116,15 @@ def place_of(service: Service, state: State) -> Place:
 
 @contextmanager
 def beside_workers(fleet: Fleet, workers: int, token: str | None = None, seconds: float = 60.0) -> Iterator[Service]:
-    """`serve` beside so many workers; it asks again for some seconds."""
+    """`serve` beside so many workers; it asks again for some seconds, and they apply what it writes."""
+
+    async def write(events: Sequence[Event]) -> None:
+        fleet.read(events)
+
     with ExitStack() as stack:
         for number in range(workers):
             stack.enter_context(worker(fleet.state(number, workers), fleet.directory, token))
-        service = stack.enter_context(relayed_service(fleet.directory, token, seconds))
+        service = stack.enter_context(relayed_service(fleet.directory, token, seconds, write))
         for order, verdict in enumerate(fleet.verdicts):
             service.verdicts.add(verdict_to_dict(verdict), order)
         yield service

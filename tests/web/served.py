@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from stream_app.alerts.access import Principal, Scope, Token, Tokens, digest_of
+from stream_app.alerts.flag_acts import WriteEvents
 from stream_app.alerts.opening import open_store
 from stream_app.alerts.settings import AlertSettings
 from stream_app.analysis.published_fleet import PublishedFleet
@@ -27,6 +28,7 @@ from stream_app.metrics.registry import make_registry
 from stream_app.service.alerting import Alerts
 from stream_app.service.detector_thread import Embedded
 from stream_app.service.event_log import EventLog
+from stream_app.service.policies import Policies
 from stream_app.service.settings import EmbeddedSettings
 from stream_app.service.verdict_index import VerdictIndex
 from stream_app.sources import SOURCES
@@ -197,11 +199,18 @@ class NoDirectory:
 
 @contextmanager
 def relayed_service(
-    directory: WorkerDirectory | None = None, token: str | None = None, seconds: float = 60.0
+    directory: WorkerDirectory | None = None,
+    token: str | None = None,
+    seconds: float = 60.0,
+    write: WriteEvents | None = None,
 ) -> Iterator[Service]:
-    """The service beside the workers of a directory, by default none; it asks again for some seconds."""
+    """The service beside the workers of a directory, by default none; it asks again for some seconds.
+
+    With `write`, which stores acts, it has policies.
+    """
     keepers, fleet = WorkerKeepers(directory or NoDirectory(), token, seconds), PublishedFleet()
-    app = relayed_app(_NoWorkers(), keepers, fleet, SOURCES, make_registry(), None)
+    policies = Policies(keepers, write, ()) if write is not None else None
+    app = relayed_app(_NoWorkers(), keepers, fleet, SOURCES, make_registry(), None, policies=policies)
     with served(app) as service:
         yield Service(service.host, service.port, verdicts=keepers.verdicts, fleet=fleet)
 

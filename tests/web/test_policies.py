@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import orjson
 import pytest
 
 from stream_app.core.ladder import Ladder, LadderRule, Step
 from stream_app.times import text_to_time
+from tests.support.builders import started
 from tests.support.flagged import Flagging, flagging
+from tests.web.asked_workers import Fleet, beside_workers
 from tests.web.served import Answer
 
 HOUR_MS = 3_600_000
@@ -163,3 +166,28 @@ def test_a_policy_is_cleared_by_administrators_where_the_settings_let_runs_be_st
 def test_a_policy_is_shown_to_whoever_sees_the_pipeline(running: Flagging, token: str, status: int) -> None:
     """And to nobody else."""
     assert shown(running, token=token).status == status
+
+
+def test_beside_workers_the_one_that_has_the_pipeline_is_asked() -> None:
+    """It answers as an embedded detector does, also of pipelines of which nothing is known yet."""
+    fleet = Fleet().read([started(1, "train", "Trainer", run="r", pipeline="team/ads")])
+    with beside_workers(fleet, 2) as service:
+        before = service.get("/v1/policies/team%2Fads").json
+        body = orjson.dumps({"last": "warn_twice", "between_hours": 2, "reason": "a launch"})
+        made = [service.ask("PUT", f"/v1/policies/{name}", body) for name in ("team%2Fads", "new")]
+        after = [service.get(f"/v1/policies/{name}") for name in ("team%2Fads", "new")]
+        cleared = service.ask("DELETE", "/v1/policies/new?reason=over")
+        last = service.get("/v1/policies/new").json
+
+    assert (before["source"], before["ladder"]) == ("settings", None)
+    assert [each.status for each in (*made, *after)] == [200] * 4
+    assert [each.json for each in after] == [each.json for each in made]
+    assert after[0].json["ladder"]["last"] == "warn_twice"
+    assert last == cleared.json
+    assert (last["source"], last["reason"]) == ("settings", "over")
+
+
+def test_a_service_without_workers_says_so() -> None:
+    """503: it can be asked again."""
+    with beside_workers(Fleet(), 0, seconds=0.1) as service:
+        assert service.get("/v1/policies/ads").status == 503
