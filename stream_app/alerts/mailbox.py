@@ -8,6 +8,7 @@ and `refused` say what became of it. Every record that is not sent gets an entry
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 from stream_app.alerts.calendar import due_ms
 from stream_app.alerts.findings import is_finding
@@ -297,14 +298,14 @@ class Mailbox:
     def _send_at_once(self, state: FlagState, record: AlertRecord, now_ms: int) -> None:
         """Makes a message of a record that waits for nothing, in the place of what waits of its flag."""
         self._drop_held(state, now_ms, _replaced_by(record))
-        self._drop_unsent(record.subject, now_ms, _replaced_by(record))
+        self._drop_unsent(record.subject, now_ms, _replaced_by(record), ends=True)
         state.announced, state.announced_ms = True, now_ms
         self._add(Message(record.id, [record], now_ms))
 
-    def _drop_unsent(self, flag: str, now_ms: int, reason: str) -> None:
-        """Drops what says that a flag is open and has not arrived yet."""
+    def _drop_unsent(self, flag: str, now_ms: int, reason: str, *, ends: bool = False) -> None:
+        """Drops what has not arrived yet and says that a flag is open; and with `ends` what says that it was over."""
         for message in list(self.messages.values()):
-            stale = [each for each in message.records if each.subject == flag and not each.is_end]
+            stale = [each for each in message.records if each.subject == flag and (ends or not each.is_end)]
             if not stale or message.id == self._sending:
                 continue
             for each in stale:
@@ -342,7 +343,7 @@ class Mailbox:
                 self._add(Message(record.id, [record], due_ms(delivery, now_ms)))
                 continue
             found = self.messages.get(self._collecting.get(group, ""))
-            if found is not None and self._collects(found, now_ms):
+            if found is not None and self._collects(found, record, now_ms):
                 for each in found.records:
                     if each.subject == record.subject:
                         self._drop(each.id, now_ms, _replaced_by(record))
@@ -354,9 +355,12 @@ class Mailbox:
             self._add(Message(f"{record.id}+", [record], due, group))
             self._collecting[group] = f"{record.id}+"
 
-    def _collects(self, message: Message, now_ms: int) -> bool:
-        """Whether a message still takes records of its group."""
-        return message.attempts == 0 and message.id != self._sending and now_ms < message.due_ms
+    def _collects(self, message: Message, record: AlertRecord, now_ms: int) -> bool:
+        """Whether a message still takes a record of its group, of whose flag no later message waits."""
+        if message.attempts or message.id == self._sending or now_ms >= message.due_ms:
+            return False
+        later = takewhile(lambda each: each is not message, reversed(self.messages.values()))
+        return all(record.subject not in each.subjects for each in later)
 
     def _add(self, message: Message) -> None:
         if len(self.messages) >= MESSAGES_MAX:

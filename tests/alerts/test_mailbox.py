@@ -230,6 +230,45 @@ def test_a_flag_that_fails_does_not_delay_another() -> None:
     assert drain(box, NOW + 5_000) == [["1 raised"], ["2 revised"]]
 
 
+def test_nothing_is_to_do_before_an_earlier_record_of_the_flag() -> None:
+    """A message that waits for another is no reason to look at the mailbox."""
+    box = mailbox(min_hold_seconds=0)
+    box.accept(record(), True, NOW, NOW)
+    box.advance(NOW)
+    message = box.take(NOW, 0.0)
+    assert message is not None
+    box.failed(message, "500", NOW, 0.0, 0.5)
+    box.accept(record(2, REVISED), True, NOW, NOW)
+
+    assert box.take(NOW, 0.0) is None
+    assert box.next_ms(0.0, NOW) == message.due_ms > NOW
+
+
+def test_what_follows_a_run_that_may_be_stopped_is_sent_after_it() -> None:
+    """Also where a digest with other flags was begun before."""
+    box = mailbox(digest="hour", min_hold_seconds=0)
+    box.accept(record(flag="p/run:r2"), True, NOW, NOW)
+    box.advance(NOW)
+    box.accept(record(2, DUE), True, NOW, NOW)
+    box.accept(record(3, REVISED), True, NOW, NOW)
+
+    assert drain(box, NOW) == [["2 due"]]
+    assert drain(box, NOW + HOUR) == [["1 raised"], ["3 revised"]]
+
+
+def test_a_flag_that_was_raised_again_waits_for_no_end_of_the_past() -> None:
+    """Its end waits for a digest, and whoever stops runs cannot."""
+    box = mailbox(digest="week")
+    box.accept(record(), True, NOW, NOW)
+    drain(box, NOW + 8 * 24 * HOUR)
+    now_ms = NOW + 8 * 24 * HOUR
+    box.accept(record(2, WITHDRAWN), True, now_ms, now_ms)
+    box.accept(record(3), True, now_ms, now_ms)
+    box.accept(record(4, DUE), True, now_ms, now_ms)
+
+    assert drain(box, now_ms) == [["4 due"]]
+
+
 def test_one_message_is_sent_at_a_time() -> None:
     """The next waits for what becomes of it."""
     box = mailbox(min_hold_seconds=0)
@@ -290,6 +329,79 @@ def test_messages_of_quiet_hours_come_together_afterwards() -> None:
     assert drain(box, end_ms) == [["1 raised"], ["1 raised"]]
 
 
+def test_a_second_warning_follows_the_announced_flag() -> None:
+    """Also where the filter does not hold any more; whoever did not hear of the flag is not warned a second time."""
+    heard, unheard = mailbox(), mailbox()
+    heard.accept(record(), True, NOW, NOW)
+    drain(heard, NOW + HOLD)
+    for box in (heard, unheard):
+        box.accept(record(2, REMINDED), False, NOW + HOLD, NOW + HOLD)
+
+    assert drain(heard, NOW + HOLD) == [["2 reminded"]]
+    assert drain(unheard, NOW + 2 * HOLD) == []
+
+
+def test_a_second_warning_within_the_hold_is_sent_after_the_first() -> None:
+    """Or whoever reads it does not know of what."""
+    box = mailbox()
+    box.accept(record(), True, NOW, NOW)
+    box.accept(record(2, REMINDED), True, NOW + 1, NOW + 1)
+
+    assert drain(box, NOW + HOLD) == [["1 raised"], ["2 reminded"]]
+
+
+def test_a_second_warning_waits_for_the_digest() -> None:
+    """As all that is for people who want a digest."""
+    box = mailbox(digest="hour", min_hold_seconds=0)
+    box.accept(record(), True, NOW, NOW)
+    box.advance(NOW)
+    box.accept(record(2, REMINDED), True, NOW, NOW)
+
+    assert drain(box, NOW) == []
+    assert drain(box, NOW + HOUR) == [["2 reminded"]]
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        {},
+        {"group_by": "pipeline"},
+        {"digest": "week"},
+        {"quiet_hours": {"start": "00:00", "end": "23:59"}},
+    ],
+)
+@pytest.mark.parametrize("advanced", [True, False])
+def test_a_run_that_may_be_stopped_waits_for_nothing(delivery: dict[str, object], advanced: bool) -> None:
+    """Whatever waits of its flag is replaced, and what waits of others stays."""
+    box = mailbox(**delivery)
+    for flag in ("p/run:r1", "p/run:r2"):
+        box.accept(record(flag=flag), True, NOW, NOW)
+    if advanced and delivery:
+        box.advance(NOW + HOLD)
+    box.accept(record(2, DUE), True, NOW + HOLD - 1, NOW + HOLD - 1)
+    message = box.take(NOW + HOLD - 1, 0.0)
+
+    assert message is not None
+    assert [each.id for each in message.records] == ["p/run:r1#2"]
+    box.sent(message, NOW + HOLD - 1, 0.0)
+    assert dropped(box) == ["revision 2 replaces it"]
+    box.advance(NOW + HOLD)
+    assert [line for found in drain(box, NOW + 8 * 24 * HOUR) for line in found] == ["1 raised"]
+
+
+def test_whoever_stops_runs_hears_of_no_flag_that_does_not_match() -> None:
+    """However often it has matched before."""
+    box = mailbox(types=["due", "withdrawn"])
+    box.accept(record(2, DUE), True, NOW, NOW)
+    assert drain(box, NOW) == [["2 due"]]
+    box.accept(record(3, DUE), False, NOW, NOW)
+    assert drain(box, NOW + HOLD) == []
+    box.accept(record(4, WITHDRAWN), False, NOW, NOW)
+
+    assert drain(box, NOW) == [["4 withdrawn"]]
+    assert dropped(box) == ["the filter does not hold any more"]
+
+
 def test_the_number_of_messages_is_bounded() -> None:
     """The oldest is given up, and the log says so."""
     box = mailbox(min_hold_seconds=0)
@@ -327,7 +439,8 @@ DELIVERIES = st.fixed_dictionaries(
     {"min_hold_seconds": st.sampled_from([0, 120])},
     optional={"group_by": st.sampled_from(["pipeline", "owner"])},
 ) | st.fixed_dictionaries({"digest": st.sampled_from(["hour", "day"])})
-AFTER = {RAISED: [REVISED, WITHDRAWN, RESOLVED], REVISED: [REVISED, WITHDRAWN, RESOLVED]}
+OPEN = (RAISED, REVISED, REMINDED, DUE)
+AFTER = {each: [REVISED, REMINDED, DUE, WITHDRAWN, RESOLVED] for each in OPEN}
 
 
 class Life:
@@ -374,7 +487,7 @@ def test_every_record_is_sent_or_has_its_reason(
 
     for kind, number, yes in steps:
         if kind == "record":
-            made = lives[number].next(data.draw(st.integers(0, 2)))
+            made = lives[number].next(data.draw(st.integers(0, 4)))
             exact = yes or made.is_end
             state = box.flags.get(made.flag)
             if exact or (state is not None and (state.announced or state.held)):

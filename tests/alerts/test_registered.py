@@ -54,6 +54,24 @@ def test_no_secret_is_shown_or_stored_in_the_clear(kind: str) -> None:
     assert from_row(row, VAULT) == made
 
 
+@pytest.mark.parametrize(
+    ("types", "now"),
+    [
+        (["raised", "revised", "withdrawn", "resolved"], ["raised", "revised", "withdrawn", "resolved", "reminded"]),
+        (["raised", "resolved"], ["raised", "resolved"]),
+        (["finding.raised"], ["finding.raised"]),
+    ],
+)
+def test_whoever_heard_of_all_that_flags_had_is_reminded(types: list[str], now: list[str]) -> None:
+    """By what an earlier release stored; one that chose is left as it is, and so is one that chooses now."""
+    made = register(subscription("kafka", types=types), NOW)
+    row = orjson.loads(to_row(made, VAULT))
+    earlier = orjson.dumps({name: value for name, value in row.items() if name != "format"})
+
+    assert list(from_row(earlier, VAULT).subscription.types) == now
+    assert from_row(orjson.dumps(row), VAULT) == made
+
+
 @pytest.mark.parametrize("kind", SINKS)
 def test_what_is_shown_can_be_sent_back(kind: str) -> None:
     """With hidden secrets, which stay what they are."""

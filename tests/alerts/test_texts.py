@@ -7,13 +7,24 @@ from typing import Any
 
 import pytest
 
-from stream_app.alerts.flags import Change, FlagOutcome
+from stream_app.alerts.flags import Change, FlagOutcome, FlagRecord
 from stream_app.alerts.subscriptions import OwnText, SubscriptionError
 from stream_app.alerts.templates import NAMES, TEXT_MAX, compiled
-from stream_app.alerts.texts import LIST_MAX, RECORDS_MAX, TEXT, TITLE, TITLE_MAX, VALUE_MAX, Texts, check_text
+from stream_app.alerts.texts import (
+    LIST_MAX,
+    RECORDS_MAX,
+    TEXT,
+    TITLE,
+    TITLE_MAX,
+    VALUE_MAX,
+    Texts,
+    check_text,
+    time_in_words,
+)
 from stream_app.core.outputs import Reason
+from stream_app.core.units import HOUR_MS
 from stream_app.figures.wording import GUARDS
-from tests.alerts.records import record
+from tests.alerts.records import NOW, record
 
 
 def test_a_raised_flag_says_why_what_it_costs_and_what_to_do() -> None:
@@ -65,6 +76,60 @@ def test_an_end_says_how(outcome: FlagOutcome, title: str, says: str) -> None:
     assert says in text.body
     if outcome is not FlagOutcome.OVERRIDDEN:
         assert "A correction: it" in Texts().of([record(2, Change.RESOLVED, outcome=outcome, correction=True)]).body
+
+
+def climbing(change: Change, **ladder: object) -> FlagRecord:
+    """A record of a flag in `enforce`, whose run is stopped after 22:26 UTC."""
+    given_ = {"ladder": "act", "warn_again_ms": NOW + HOUR_MS, "stop_ms": NOW + 2 * HOUR_MS, **ladder}
+    flagged = replace(record().graphlets[0], **given_)  # type: ignore[arg-type]
+    return record(2, change, mode="enforce", graphlets=(flagged,), time_ms=NOW + HOUR_MS)
+
+
+def test_a_second_warning_says_when_the_run_is_stopped_and_how_it_is_kept() -> None:
+    """To the minute, rounded up: nothing is stopped before what was said."""
+    text = Texts().of([climbing(Change.REMINDED)])
+
+    assert text.title == "Run r1 of p will be stopped after 2026-05-28 22:27 UTC unless it is kept"
+    assert "What will happen: it is stopped after 2026-05-28 22:27 UTC unless it is kept.\n" in text.body
+    assert "To keep it: " in text.body
+    assert time_in_words(NOW + 2 * HOUR_MS) == "2026-05-28 22:27 UTC"
+
+
+@pytest.mark.parametrize(
+    ("change", "ladder", "says"),
+    [
+        (Change.RAISED, {}, "it is stopped after 2026-05-28 22:27 UTC unless it is kept."),
+        (
+            Change.RAISED,
+            {"exempt_hours": "22:00-06:00 UTC"},
+            "it is stopped after 2026-05-28 22:27 UTC unless it is kept, but not within 22:00-06:00 UTC.",
+        ),
+        (Change.RAISED, {"stop_ms": NOW}, "a pipeline that asks whether to go on is told to stop."),
+        (Change.DUE, {"stop_ms": NOW}, "a pipeline that asks whether to go on is told to stop."),
+        (Change.RAISED, {"ladder": "warn", "stop_ms": None}, "nothing; the run is warned of, and not stopped."),
+        (Change.REMINDED, {"ladder": "warn_twice", "stop_ms": None}, "nothing; the run is warned of, and not stopped."),
+        (Change.RAISED, {"ladder": "", "stop_ms": None}, "a pipeline that asks whether to go on is told to stop."),
+    ],
+)
+def test_a_message_says_what_follows(change: Change, ladder: dict[str, object], says: str) -> None:
+    """By the ladder of the run; of a verdict of an earlier release there is none."""
+    (line,) = (each for each in Texts().of([climbing(change, **ladder)]).body.splitlines() if "happen:" in each)
+    assert line == f"What will happen: {says}"
+
+
+@pytest.mark.parametrize(
+    ("made", "title"),
+    [
+        (climbing(Change.DUE), "Run r1 of p may be stopped now"),
+        (
+            climbing(Change.REMINDED, stop_ms=None),
+            "Second warning: Run r1 of p will probably not be pushed (2.0 % likely)",
+        ),
+    ],
+)
+def test_the_steps_of_a_ladder_have_titles_of_their_own(made: FlagRecord, title: str) -> None:
+    """Nobody takes a second warning for the first."""
+    assert Texts().of([made]).title == title
 
 
 @pytest.mark.parametrize("cause", [*GUARDS, "something-new"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,28 @@ def test_flags_are_a_table(run: Run) -> None:
         ["p", "t", "2026-05-28T20:26Z", "10", "0.020", "resolved: pushed"],
         ["ads", "r2", "2026-05-28T20:26Z", "10", "0.020", "withdrawn: recovered"],
         ["ads", "r1", "2026-05-28T20:26Z", "10", "0.020", "open"],
+    ]
+
+
+def test_a_flag_shows_its_ladder_and_the_time_of_the_stop(run: Run, service: ServedSubscriptions) -> None:
+    """As far as it has climbed."""
+    each = replace(record().graphlets[0], ladder="act", warn_again_ms=NOW + 60_000, stop_ms=NOW + 120_000)
+    warned = replace(each, ladder="warn_twice", stop_ms=None)
+    service.store.append_flags(
+        [
+            record(1, Change.RAISED, "p/run:a", graphlets=(each,)),
+            record(2, Change.REMINDED, "p/run:b", graphlets=(warned,)),
+            record(3, Change.DUE, "p/run:c", graphlets=(each,)),
+        ],
+        NOW,
+    )
+    lines = run("flags", "--limit", "3").out.splitlines()
+
+    assert lines[0].split()[-4:] == ["ladder", "stop", "from", "state"]
+    assert [line.split(maxsplit=5)[5] for line in lines[1:]] == [
+        "act         2026-05-28T20:28Z  open: may be stopped",
+        "warn_twice                     open: warned again",
+        "act         2026-05-28T20:28Z  open",
     ]
 
 
