@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stream_app.acting.reasons import NotNow, Why
 from stream_app.sidecar.forwarding import TargetUnavailableError
 
 log = logging.getLogger(__name__)
@@ -18,16 +19,19 @@ log = logging.getLogger(__name__)
 PARAMETERS = ("run", "pipeline", "execution")
 #: The answer where nothing is known: the run goes on.
 GO_ON: Mapping[str, Any] = {
-    "known": False, "decision": None, "p_push": None, "why": [], "prune": False, "verdict": None,
+    "known": False, "decision": None, "p_push": None, "why": [], "prune": False, "why_not": None, "verdict": None,
 }  # fmt: skip
 #: Seconds between two times that a question is asked again, and after which nobody's question is asked any more.
 ASK_SECONDS, FORGET_SECONDS = 10.0, 3_600.0
-#: Seconds for which an answer counts while the service is away: then the run goes on.
-VALID_SECONDS = 300.0
+#: Seconds for which an answer counts while the service is away, and one by which a run should stop: it may have been
+#: withdrawn since, or the kill switch turned. Then the service is asked again, and the run goes on if it is away.
+VALID_SECONDS, STOP_SECONDS = 300.0, 2.0
 #: Seconds that somebody waits for the first answer; clients wait for one second.
 FIRST_SECONDS = 0.7
 #: Questions that are kept.
 QUESTIONS_MAX = 1_000
+
+_UNCONFIRMED = NotNow(Why.UNCONFIRMED, "the service flags it, and does not confirm now that it should stop").to_dict()
 
 Question = tuple[tuple[str, str], ...]
 #: Asks the service; raises TargetUnavailableError.
@@ -88,14 +92,25 @@ class Answers:
             known = self._known[question] = _Known(GO_ON, now, now)
             if len(self._known) > QUESTIONS_MAX:
                 self._known.popitem(last=False)
-            try:
-                async with asyncio.timeout(FIRST_SECONDS):
-                    await self._refresh(question, known)
-            except TimeoutError:
-                self._tell("the service does not answer in time")
+            await self._refresh_now(question, known)
+        elif known.answer["prune"] and now - known.at > STOP_SECONDS:
+            await self._refresh_now(question, known)
         known.asked = now
-        self._known.move_to_end(question, last=True)
-        return known.answer if now - known.at <= VALID_SECONDS else GO_ON
+        if question in self._known:  # others may have taken its place meanwhile
+            self._known.move_to_end(question, last=True)
+        if now - known.at > VALID_SECONDS:
+            return GO_ON
+        if known.answer["prune"] and now - known.at > STOP_SECONDS:
+            return {**known.answer, "prune": False, "why_not": _UNCONFIRMED}
+        return known.answer
+
+    async def _refresh_now(self, question: Question, known: _Known) -> None:
+        """Asks while somebody waits."""
+        try:
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._refresh(question, known)
+        except TimeoutError:
+            self._tell("the service does not answer in time")
 
     async def run(self) -> None:
         """Asks again until cancelled."""

@@ -125,7 +125,7 @@ class Notifying:
         """One request to the API of a notifier."""
         address = re.findall(rb"serving at http://(\S+):(\d+)", notifier.log.read_bytes())[-1]
         given = {**(JSON if body is not None else {}), **(headers or {})}
-        content = orjson.dumps(body) if body is not None else None
+        content = orjson.dumps(body) if not isinstance(body, bytes | None) else body
         return Client(address[0].decode(), int(address[1])).ask(method, path, content, given)
 
     def subscribe(self, notifier: Process, name: str, sinks: Sinks, **more: Any) -> Answer:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from kafka.admin import KafkaAdminClient
 
+from stream_app.alerts.flag_acts import FlagAct
+from stream_app.alerts.links import LINKS, ActLink, LinkKey
+from stream_app.alerts.secrets import Vault
 from stream_app.core.units import DAY_MS
 from tests.broker.broker import Broker
+from tests.broker.cluster import Process
 from tests.broker.deleting import delete_topics
 from tests.broker.notifying import DROPPED, Notifying, notifying, until
 from tests.kafka.processing.test_finding_alerts import LOG, Life
@@ -54,6 +61,42 @@ def test_a_subscription_that_one_made_is_there_at_the_other(deployment: Notifyin
     assert refused == [412, 412]
     assert deployment.ask(first, "DELETE", path).status == 204
     until(lambda: deployment.ask(second, "GET", path).status == 404, "it is gone at the other")
+
+
+def test_what_people_decide_at_a_notifier_reaches_the_worker(deployment: Notifying, receivers: Sinks) -> None:
+    """A link is used once, whichever notifiers are asked at the same time; a word is applied as an event."""
+    first, second = deployment.notifiers
+    deployment.subscribe(first, "people", receivers)
+    flag = deployment.flag("people-decide")
+    deployment.flags.remove(flag)  # its end is not that of the others
+
+    def record(notifier: Process) -> dict[str, Any]:
+        found = deployment.ask(notifier, "GET", "/v1/flags?pipeline=people-decide").json["flags"]
+        return dict(found[0]) if found else {}
+
+    path = "/v1/subscriptions/people"
+    for each in deployment.notifiers:
+        until(lambda each=each: record(each), "the flag is known")
+        until(lambda each=each: deployment.ask(each, "GET", path).status == 200, "the subscription is known")
+    link = ActLink(flag, FlagAct.PROLONG, "people", time.time_ns() // 1_000_000 + 60_000, "once")
+    token = LinkKey(Vault(b"a key for these tests only").derived(LINKS)).token(link)
+    body = urlencode({"link": token, "reason": "it matters"}).encode()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    with ThreadPoolExecutor(4) as pool:
+        asked = [first, second, first, second]
+        statuses = sorted(pool.map(lambda each: deployment.ask(each, "POST", "/v1/act", body, form).status, asked))
+
+    assert statuses == [200, 409, 409, 409]
+    kept = deployment.ask(second, "POST", f"/v1/flags/{flag}/keep", {"reason": "the launch"})
+    assert kept.status == 202, kept.body
+    until(lambda: record(first).get("outcome") == "overridden", "the flag is over")
+
+    def audited() -> bool:
+        entries = deployment.ask(first, "GET", "/v1/audit").json["entries"]
+        return {"prolong: it matters", "keep: the launch"} <= {each["what"] for each in entries}
+
+    until(audited, "both are in the audit log")
+    assert deployment.ask(first, "DELETE", path).status == 204
 
 
 def test_a_month_of_history_tells_nobody_anything(deployment: Notifying, receivers: Sinks) -> None:

@@ -113,7 +113,10 @@ class Detecting:
         self.embedded.submit(read).result(20)
 
     def act(self, event: Event) -> None:
-        asyncio.run(act_writer(self.embedded)([event]))
+        async def write() -> None:
+            await act_writer(self.embedded)([event])
+
+        asyncio.run(write())
 
     def flag(self, pipeline: str = "p") -> FlagRecord:
         """Flags a run; a record of it, as of a moment ago."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stream_app.sidecar import answers
-from stream_app.sidecar.answers import FORGET_SECONDS, GO_ON, QUESTIONS_MAX, VALID_SECONDS, Answers
+from stream_app.sidecar.answers import FORGET_SECONDS, GO_ON, QUESTIONS_MAX, STOP_SECONDS, VALID_SECONDS, Answers
 from stream_app.sidecar.forwarding import TargetUnavailableError
 from stream_app.sidecar.stop_log import StopLog, stop_line
 
@@ -92,19 +92,52 @@ def test_a_flag_that_is_withdrawn_stops_nobody(bench: Bench) -> None:
 
 
 def test_without_a_service_the_run_goes_on(bench: Bench) -> None:
-    """A stop counts for some minutes after its service went away, since it may have been withdrawn since."""
+    """A stop counts for two seconds after its service went away: the kill switch may have been turned since."""
     bench.detector.answer = None
     never = bench.prunes()
     bench.detector.answer = STOP
     bench.refresh()
     bench.detector.answer = None
-    bench.now = VALID_SECONDS
-    bench.refresh()
+    bench.now = STOP_SECONDS
     soon = bench.prunes()
-    bench.now += 1
-    late = bench.prunes()
+    bench.now += 0.1
+    late = asyncio.run(bench.answers.answer(RUN))
+    bench.now = VALID_SECONDS + 1
+    gone = asyncio.run(bench.answers.answer(RUN))
 
-    assert (never, soon, late) == (False, True, False)
+    assert (never, soon, late["prune"], gone) == (False, True, False, GO_ON)
+    assert (late["decision"], late["why_not"]["reason"]) == ("prune", "unconfirmed")
+
+
+def test_a_stop_is_confirmed_before_a_run_is_told(bench: Bench) -> None:
+    """So a kill switch holds here two seconds later at most; what lets a run go on is answered at once."""
+    bench.detector.answer = STOP
+    assert bench.prunes()
+    bench.detector.answer = {**STOP, "prune": False, "why_not": {"reason": "switched_off", "detail": "acting is off"}}
+    bench.now = STOP_SECONDS
+    at_once, asked = bench.prunes(), len(bench.detector.questions)
+    bench.now += 0.1
+    later = asyncio.run(bench.answers.answer(RUN))
+    bench.now += STOP_SECONDS + 1
+    again = bench.prunes()
+
+    assert (at_once, asked, len(bench.detector.questions)) == (True, 1, 2)
+    assert (later["prune"], later["why_not"]["reason"], again) == (False, "switched_off", False)
+
+
+def test_a_service_that_is_slow_to_confirm_stops_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "FIRST_SECONDS", 0.01)
+    bench.detector.answer = STOP
+    assert bench.prunes()
+    bench.now = STOP_SECONDS + 1
+    held = asyncio.Event()
+
+    async def never(_: Mapping[str, str]) -> dict[str, Any]:
+        await held.wait()
+        return STOP
+
+    bench.answers._ask = never
+    assert not bench.prunes()
 
 
 def test_a_service_that_does_not_answer_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
