@@ -15,7 +15,13 @@ from stream_app.alerts.sinks.sink import Result, cleaned
 
 #: Bytes of an answer that are read: a run may come with the whole of its pipeline.
 _ANSWER_BYTES = 4 << 20
-_JSON = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "stream-app"}
+#: Answers are read as they come, so they are not to be compressed.
+_JSON = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "stream-app",
+}
 
 
 class Phase(StrEnum):

@@ -51,7 +51,10 @@ class Orchestrator:
         fault = self.faults.get(kind, [])
         if fault and (answer := await fault.pop(0)(request)) is not None:
             return answer
-        return await self.answer(request, kind)
+        answer = await self.answer(request, kind)
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            answer.enable_compression(web.ContentCoding.gzip)  # as Airflow does where it is asked to
+        return answer
 
     def kind(self, request: web.Request) -> str:
         """`look`, `stop` and so on."""
