@@ -21,6 +21,10 @@ class OwnerRule:
         Condition on the pipeline's properties: name to value.
     team, address
         The team, and an e-mail address, a Slack channel or the like; "" when not given.
+    team_address
+        The address of the team; "" when not given.
+    gone
+        Whether the owner is gone: the team is written to in their place.
 
     Raises
     ------
@@ -33,6 +37,8 @@ class OwnerRule:
     labels: Mapping[str, str] = field(default_factory=dict)
     team: str = ""
     address: str = ""
+    team_address: str = ""
+    gone: bool = False
 
     def __post_init__(self) -> None:
         if not self.owner.strip():
@@ -54,10 +60,13 @@ class Owners:
     ----------
     rules
         The rules.
+    admins
+        The address of whoever is written to where there is nobody else; "" when not given.
     """
 
-    def __init__(self, rules: Iterable[OwnerRule] = ()) -> None:
+    def __init__(self, rules: Iterable[OwnerRule] = (), admins: str = "") -> None:
         self.rules = tuple(rules)
+        self.admins = admins.strip()
         #: The properties that conditions ask for.
         self.label_names = frozenset(name for rule in self.rules for name in rule.labels)
 
@@ -81,3 +90,33 @@ class Owners:
     def contact(self, owner: str) -> OwnerRule | None:
         """The first rule that names an owner, for the team and the address; None when no rule does."""
         return next((rule for rule in self.rules if rule.owner == owner), None)
+
+    def is_gone(self, owner: str) -> bool:
+        """Whether a rule says that an owner is gone."""
+        return any(rule.owner == owner and rule.gone for rule in self.rules)
+
+    def addresses(self, owner: str) -> list[str]:
+        """The addresses at which an owner is written to, the first that can be; "" is nobody.
+
+        Parameters
+        ----------
+        owner
+            The owner; "" where it is not known.
+
+        Returns
+        -------
+        list of str
+            That of the owner, whose name may be one where no rule names them, or that of the team of an owner who is
+            gone; then that of the admins.
+
+        Examples
+        --------
+        >>> Owners([OwnerRule("ann", pipeline="*", team_address="ads@example.com", gone=True)]).addresses("ann")
+        ['ads@example.com']
+        """
+        rules = [rule for rule in self.rules if rule.owner == owner]
+        if self.is_gone(owner):
+            own = next((rule.team_address for rule in rules if rule.team_address), "")
+        else:
+            own = rules[0].address if rules else owner
+        return [each for each in (own.strip(), self.admins) if each]

@@ -122,3 +122,18 @@ def test_rules_stand_in_one_place(tmp_path: Path) -> None:
 
     with pytest.raises(OptionsError, match=r"owners\.(file|rules): rules should not be given beside file"):
         load(path)
+
+
+def test_an_owner_who_is_gone_needs_somebody_else(tmp_path: Path) -> None:
+    """The team of any of their entries, or the admins; the error names the entry."""
+    path, entry = tmp_path / "owners.toml", '[[owners]]\npipeline = "p"\nowner = "ann"\n'
+    path.write_text(f"{entry}\n{entry}gone = true\n")
+    with pytest.raises(OptionsError) as caught:
+        read_owners(OwnersOptions(file=path))
+    assert str(caught.value) == (
+        f"{path}: owners entry 1: 'ann' is gone: team_address, or owners.admins, should be given"
+    )
+
+    assert read_owners(OwnersOptions(file=path, admins="ops@example.com")).addresses("ann") == ["ops@example.com"]
+    path.write_text(f'{entry}team_address = "ads@example.com"\n{entry}gone = true\n')
+    assert read_owners(OwnersOptions(file=path)).addresses("ann") == ["ads@example.com"]

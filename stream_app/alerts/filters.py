@@ -23,9 +23,9 @@ from stream_app.core.units import HOUR_MS
 CONDITIONS_MAX, DEPTH_MAX = 100, 8
 _WILDCARDS = re.compile(r"[*?\[]")
 #: Conditions that ask for texts and for ranges, and those that hold for no finding or for no flag.
-TEXTS = ("pipeline", "owner", "stage", "cause", "kind")
+TEXTS = ("pipeline", "owner", "stage", "cause", "ladder", "kind")
 RANGES = ("p_push", "node_hours_left", "money_left", "node_hours_a_month", "money_a_month", "age_hours")
-OF_FLAGS = ("stage", "cause", "p_push", "node_hours_left", "money_left")
+OF_FLAGS = ("stage", "cause", "ladder", "p_push", "node_hours_left", "money_left")
 OF_FINDINGS = ("kind", "node_hours_a_month", "money_a_month")
 
 #: A text that may have the wildcards of `fnmatch`, case-sensitive.
@@ -47,6 +47,8 @@ class Facts:
         Of a flag the stages of its graphlets.
     cause
         Of a flag as of the record; None where it has none.
+    ladder
+        Of a flag the last step of its ladder; None: it is not known.
     p_push
         Of a flag the probability that some flagged graphlet is pushed.
     node_hours_left, money_left
@@ -63,6 +65,7 @@ class Facts:
     age_hours: float
     stages: frozenset[str] = frozenset()
     cause: str | None = None
+    ladder: str | None = None
     p_push: float | None = None
     node_hours_left: float | None = None
     money_left: float | None = None
@@ -90,6 +93,7 @@ class Facts:
             *about,
             stages=frozenset(each.stage for each in record.graphlets),
             cause=record.outcome.value if record.cause is None and record.outcome is not None else record.cause,
+            ladder=record.ladder or None,
             p_push=record.p_push,
             node_hours_left=node_hours,
             money_left=node_hours * price if price is not None else None,
@@ -128,10 +132,10 @@ class Range(BaseModel):
 class Filter(BaseModel):
     """Conditions on a record, all of which must hold. One without conditions holds always.
 
-    `pipeline`, `owner`, `stage`, `cause` and `kind` list texts of which one must match, `labels` a text for each name.
-    A flag has the stages of all its graphlets. `cause` is why a flag was withdrawn, why a run was not pushed, or the
-    outcome. `kind` is the rule of a finding. Conditions of `OF_FLAGS` hold for no finding, those of `OF_FINDINGS` for
-    no flag.
+    `pipeline`, `owner`, `stage`, `cause`, `ladder` and `kind` list texts of which one must match, `labels` a text for
+    each name. A flag has the stages of all its graphlets. `cause` is why a flag was withdrawn, why a run was not
+    pushed, or the outcome. `kind` is the rule of a finding. Conditions of `OF_FLAGS` hold for no finding, those of
+    `OF_FINDINGS` for no flag.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -141,6 +145,7 @@ class Filter(BaseModel):
     labels: Annotated[dict[str, Globs], Field(max_length=50)] | None = None
     stage: Globs | None = None
     cause: Globs | None = None
+    ladder: Globs | None = None
     p_push: Range | None = None
     node_hours_left: Range | None = None
     money_left: Range | None = None
@@ -244,7 +249,7 @@ class Filter(BaseModel):
     @property
     def _changes(self) -> bool:
         """Whether it has a condition, beside those of nested filters, that may hold now and not later."""
-        return any(getattr(self, name) is not None for name in ("stage", "cause", *RANGES))
+        return any(getattr(self, name) is not None for name in ("stage", "cause", "ladder", *RANGES))
 
     def _fixed_parts(self) -> Iterable[Holds]:
         if self.pipeline is not None:
@@ -266,6 +271,9 @@ class Filter(BaseModel):
         if self.cause is not None:
             cause = matcher(self.cause)
             yield lambda facts: facts.cause is not None and cause(facts.cause)
+        if self.ladder is not None:
+            ladder = matcher(self.ladder)
+            yield lambda facts: facts.ladder is not None and ladder(facts.ladder)
         for name in RANGES:
             bounds = getattr(self, name)
             if bounds is not None:

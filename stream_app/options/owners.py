@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
 
-from stream_app.options.tables import read_tables
+from stream_app.errors import OptionsError
+from stream_app.options.tables import place_of, read_tables
 from stream_app.options.values import FROZEN, TABLE
 from stream_app.owners import OwnerRule, Owners
 
@@ -25,6 +26,9 @@ class OwnerRuleOptions(BaseModel):
     labels: dict[_Text, str] = Field(default_factory=dict)
     team: str = ""
     address: str = ""
+    #: The team's address, which is written to where the owner is gone.
+    team_address: str = ""
+    gone: bool = False
 
     @model_validator(mode="after")
     def _is_a_rule(self) -> OwnerRuleOptions:
@@ -40,6 +44,8 @@ class OwnersOptions(BaseModel):
     #: A file with the rules as tables `[[owners]]`; at most one of the two.
     file: Path | None = None
     rules: Annotated[tuple[OwnerRuleOptions, ...], *TABLE] = ()
+    #: Address of whoever is written to for owners who are gone or cannot be reached, and for flags without an owner.
+    admins: str = ""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> OwnersOptions:
@@ -69,4 +75,10 @@ def read_owners(options: OwnersOptions) -> Owners:
     rules: Iterable[OwnerRuleOptions] = options.rules
     if options.file is not None:
         rules = read_tables("owners.file", options.file, "owners", OwnerRuleOptions)
-    return Owners(OwnerRule(**rule.model_dump()) for rule in rules)
+    owners = Owners((OwnerRule(**rule.model_dump()) for rule in rules), options.admins)
+    for number, rule in enumerate(owners.rules, 1):
+        if owners.is_gone(rule.owner) and not owners.addresses(rule.owner):
+            file = options.file
+            place = place_of(file, "owners", number) if file is not None else f"owners.rules.{number - 1}"
+            raise OptionsError(f"{place}: {rule.owner!r} is gone: team_address, or owners.admins, should be given")
+    return owners

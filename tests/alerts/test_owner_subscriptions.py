@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stream_app.alerts import owner_subscriptions
+from stream_app.alerts.matching import Matcher
 from stream_app.alerts.owner_subscriptions import OwnerSubscriptions
 from stream_app.alerts.ownership import subscription_id
 from stream_app.alerts.records import DEFAULT_TYPES, FINDING_TYPES
 from stream_app.alerts.settings import AlertSettings
+from stream_app.alerts.subscriptions import State, make_subscription
 from stream_app.owners import OwnerRule, Owners
 from tests.alerts.records import NOW, finding, record
 
@@ -73,7 +77,8 @@ def test_an_owner_hears_of_findings_once_a_week() -> None:
     assert set(flags.subscription.types) == set(DEFAULT_TYPES)
     assert set(made.subscription.types) == set(FINDING_TYPES)
     assert made.subscription.delivery.digest == "week"
-    assert made.subscription.filter == flags.subscription.filter
+    assert flags.subscription.filter.all is not None
+    assert made.subscription.filter == flags.subscription.filter.all[0]
     assert made.subscription.sink == flags.subscription.sink
     assert owners.due(finding(owner="ads"), {}, NOW) is None
 
@@ -84,3 +89,81 @@ def test_who_has_deleted_a_subscription_is_not_sent_findings(*, findings: bool) 
     deleted = {subscription_id("ads", findings=findings)}
 
     assert OwnerSubscriptions(SETTINGS, lambda: deleted).due(finding(owner="ads"), {}, NOW) is None
+
+
+ANN = OwnerRule("ann", pipeline="*", address="ann@example.com", team_address="ads@example.com")
+GONE = replace(ANN, gone=True)
+
+
+def receiver(owner: str, *rules: OwnerRule, admins: str = "") -> str | None:
+    """Where the flags of an owner are sent."""
+    made = OwnerSubscriptions(AlertSettings(owners=Owners(rules, admins))).due(record(owner=owner), {}, NOW)
+    return made.subscription.sink.to[0] if made is not None else None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("owner", "rules", "admins", "expected"),
+    [
+        ("ann", [ANN], "ops@example.com", "ann@example.com"),
+        ("ann", [GONE], "ops@example.com", "ads@example.com"),
+        ("ann", [ANN, OwnerRule("ann", pipeline="p", gone=True)], "ops@example.com", "ads@example.com"),
+        ("ann", [replace(GONE, team_address="")], "ops@example.com", "ops@example.com"),
+        ("ann", [replace(GONE, team_address="")], "", None),
+        ("ann", [replace(ANN, address="")], "ops@example.com", "ops@example.com"),
+        ("bob", [ANN], "ops@example.com", "ops@example.com"),
+        ("bob@example.com", [ANN], "ops@example.com", "bob@example.com"),
+        ("", [ANN], "ops@example.com", "ops@example.com"),
+        ("", [ANN], "", None),
+    ],
+)
+def test_somebody_hears_of_the_flags_of_those_who_are_gone(
+    owner: str, rules: list[OwnerRule], admins: str, expected: str | None
+) -> None:
+    """The team, and where it has no address the admins; these also hear of flags that nobody else would hear of."""
+    assert receiver(owner, *rules, admins=admins) == expected
+
+
+def test_admins_hear_of_flags_without_an_owner_alone() -> None:
+    """Not of those of whoever has an address, and of no findings."""
+    owners = OwnerSubscriptions(AlertSettings(owners=Owners([ANN], "ops@example.com")))
+    made = owners.due(record(owner=""), {}, NOW)
+    assert made is not None
+    matcher = Matcher([made.subscription])
+
+    assert owners.due(finding(owner=""), {}, NOW) is None
+    assert [match.exact for match in matcher.match(record(owner=""))] == [True]
+    assert matcher.match(record(owner="ann")) == []
+
+
+def test_a_subscription_of_somebody_who_left_goes_to_the_team() -> None:
+    """Also where it was disabled since nobody read it; once, and not where somebody has made it their own."""
+    owners, gone = Owners([ANN]), OwnerSubscriptions(AlertSettings(owners=Owners([GONE])))
+    made = OwnerSubscriptions(AlertSettings(owners=owners)).due(record(owner="ann"), {}, NOW)
+    assert made is not None
+    dead = made.changed(made.subscription.model_copy(update={"state": State.DISABLED, "disabled_reason": "550"}), NOW)
+    moved = gone.due(record(owner="ann"), {made.subscription.id: dead}, NOW + 1)
+
+    assert moved is not None
+    assert (moved.subscription.sink.to, moved.subscription.state) == (("ads@example.com",), State.ACTIVE)  # type: ignore[union-attr]
+    assert (moved.version, tuple(gone.audit(moved))[2]) == (3, "change")
+    assert gone.due(record(owner="ann"), {made.subscription.id: dead}, NOW + 1) is None
+    own = made.changed(made.subscription.model_copy(update={"description": "mine"}), NOW)
+    again = OwnerSubscriptions(AlertSettings(owners=Owners([GONE])))
+    assert again.due(record(owner="ann"), {made.subscription.id: own}, NOW) is None
+
+
+def test_nobody_is_told_of_a_run_whose_ladder_ends_with_observe() -> None:
+    """But whoever asks for it by the condition `ladder`, and so is everybody who chose the flags themselves."""
+    made = OwnerSubscriptions(SETTINGS).due(record(owner="ads"), {}, NOW)
+    assert made is not None
+    base = {"name": "s", "owner": "ads", "sink": {"kind": "kafka", "topic": "t"}}
+    chosen = [make_subscription({**base, "id": "chosen", "filter": {"ladder": "observe"}})]
+    chosen.append(make_subscription({**base, "id": "all"}))
+    matcher = Matcher([made.subscription, *chosen])
+
+    def heard(ladder: str) -> set[str]:
+        flagged = replace(record().graphlets[0], ladder=ladder)
+        return {match.subscription.id for match in matcher.match(record(owner="ads", graphlets=(flagged,)))}
+
+    assert heard("observe") == {"chosen", "all"}
+    assert heard("warn") == heard("act") == heard("") == {made.subscription.id, "all"}
