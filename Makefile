@@ -7,7 +7,7 @@ BIN := .venv/bin
 RUN := .venv/run.stamp
 DEV := .venv/dev.stamp
 
-.PHONY: demo test quick chaos extras lint types docs check lock clean
+.PHONY: demo test quick chaos extras airflow lint types docs check lock clean
 
 demo: $(RUN)
 	$(BIN)/stream-app demo
@@ -29,6 +29,10 @@ chaos: $(DEV)
 # Every extra, installed into an environment of its own: some minutes.
 extras: $(DEV)
 	$(BIN)/pytest tests/packaging/extras.py -s
+
+# The action hook of Airflow on a real Airflow, in an environment of its own: some five minutes.
+airflow: $(DEV)
+	$(BIN)/python scripts/try_airflow_hook.py
 
 lint: $(DEV)
 	$(BIN)/ruff check .
