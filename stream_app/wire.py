@@ -231,6 +231,7 @@ def example_to_dict(example: Example) -> dict[str, Any]:
         "label_revision": example.label_revision,
         "stages": [_stage_to_dict(stage) for stage in example.stages],
         "inherited": [_stage_to_dict(stage) for stage in example.inherited],
+        "word": example.word,
     }
 
 
@@ -268,6 +269,7 @@ def example_from_dict(record: dict[str, Any]) -> Example:
             label_revision=record["label_revision"],
             stages=[_stage_from_dict(stage) for stage in record["stages"]],
             inherited=[_stage_from_dict(stage) for stage in record["inherited"]],
+            word=str(record.get("word", "")),
         )
     except KeyError as error:
         raise StateError(f"example without the field {error.args[0]!r}") from None

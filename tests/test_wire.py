@@ -117,6 +117,7 @@ EXAMPLES = st.builds(
     label_revision=st.integers(1, 2),
     stages=st.lists(STAGE_RECORDS, max_size=2),
     inherited=st.lists(STAGE_RECORDS, max_size=1),
+    word=st.sampled_from(["", "keep", "wrong"]),
 )
 PROPERTIES = st.dictionaries(
     NAMES, NAMES | st.booleans() | st.integers(-(10**15), 10**15) | st.floats(-1e15, 1e15), max_size=2

@@ -241,6 +241,8 @@ class Example:
     inherited
         For a trainer whose run was predicted before the trainer was known: the stages of the run. Calibration counts
         them; models do not, since the example of the provisional graphlet teaches them.
+    word
+        The word of a person by which the run went on when the outcome was announced: `keep`, `wrong`, or "".
     """
 
     graphlet: str
@@ -255,6 +257,7 @@ class Example:
     label_revision: int
     stages: list[StageRecord]
     inherited: list[StageRecord] = field(default_factory=list)
+    word: str = ""
 
     @property
     def id(self) -> str:

@@ -288,10 +288,18 @@ _VALUE = (
     ),
 )  # fmt: skip
 
+#: Words of people by which a flagged run goes on.
+WORDS = ("keep", "wrong")
+
 _QUALITY = (
     Metric(
         "prequential_outcomes_total", "counter", "Labelled trainers, by what was predicted before and by outcome.",
         (Label("predicted", (PRUNE, CONTINUE)), Label("actual", (PUSHED, NOT_PUSHED))),
+    ),
+    Metric(
+        "flag_words_total", "counter",
+        "Flagged trainers that went on by somebody's word, by the word and by outcome.",
+        (Label("word", WORDS), Label("actual", (PUSHED, NOT_PUSHED))),
     ),
     Metric(
         "prequential_auc", "gauge", "Area under the ROC curve of the predictions, over all labels so far.",

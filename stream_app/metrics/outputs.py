@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from stream_app.core.learning.learner import BUDGETS, Learner
 from stream_app.core.outputs import CONTINUE, NOT_PUSHED, OPEN, PRUNE, PUSHED, Example, Output, StageRecord, Verdict
-from stream_app.metrics.catalogue import BINS, CAUSES, DECISIONS, OUTCOMES
+from stream_app.metrics.catalogue import BINS, CAUSES, DECISIONS, OUTCOMES, WORDS
 from stream_app.metrics.registry import counter, histogram
 from stream_app.metrics.state import DetectorMetrics, LearnerMetrics, Measured
 
@@ -36,6 +36,12 @@ class Metrics:
         self._outcomes = {
             (flagged, pushed): outcomes.labels(PRUNE if flagged else CONTINUE, PUSHED if pushed else NOT_PUSHED)
             for flagged in (True, False)
+            for pushed in (True, False)
+        }
+        words = counter(registry, "flag_words_total")
+        self._words = {
+            (word, pushed): words.labels(word, PUSHED if pushed else NOT_PUSHED)
+            for word in WORDS
             for pushed in (True, False)
         }
         self._corrections = counter(registry, "label_corrections_total")
@@ -80,6 +86,8 @@ class Metrics:
             return
         flagged = any(was_flagged(record) for record in (*example.inherited, *example.stages))
         self._outcomes[flagged, pushed].inc()
+        if flagged and (example.word, pushed) in self._words:
+            self._words[example.word, pushed].inc()
         if pushed:
             self._deployments.inc()
             self._flagged.inc(flagged)

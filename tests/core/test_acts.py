@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from stream_app import wire
 from stream_app.core import acts
 from stream_app.core.acts import ActOn
 from stream_app.core.decisions.policy import ENFORCE, OBSERVE, Policy
 from stream_app.core.detector import Detector, Settings
 from stream_app.core.events import Event
 from stream_app.core.ladder import Ladder, LadderRule, Step
-from stream_app.core.outputs import CONTINUE, PRUNE, WARN, Verdict
-from tests.support.builders import DAY, HOUR, MINUTE, T0, artifact, ended, happened, run_pruned, started
+from stream_app.core.outputs import CONTINUE, PRUNE, WARN, Example, Verdict
+from tests.support.builders import DAY, HOUR, MINUTE, T0, artifact, ended, happened, ran, run_pruned, started
 from tests.support.steered import Steered, past
 from tests.support.watched import Watched
 
@@ -310,3 +311,21 @@ def test_a_stop_stays_a_stop_whatever_the_orchestrator_says_after(state: str, la
 
     assert watched.outcome("tk")[0] == "pruned"
     assert watched.feed(run_pruned(AT + 12, "rk")).outcome("tk")[0] == "pruned"
+
+
+@pytest.mark.parametrize(("act", "word"), [(acts.keep, "keep"), (acts.wrong, "wrong"), (None, "")])
+def test_a_label_has_the_word_by_which_its_run_went_on(act: type[acts.keep] | None, word: str) -> None:
+    """So that quality can tell what people thought of a flag from what became of it."""
+    watched = flagged()
+    if act is not None:
+        watched.feed(act(RUN, "alice", "", AT_MS + MINUTE))
+    watched.feed(ended(AT + 30, "tk", "Trainer", run="rk", writes=[artifact("mk")]))
+    watched.feed(ran(AT + 40, "ps", "Pusher", run="rk", reads=["mk"], node_ms=0))
+    examples = [each for each in watched.outputs if isinstance(each, Example) and each.run == "rk"]
+
+    assert {each.word for each in examples} == {word}
+    assert examples[0].pushed
+    assert wire.example_from_dict(wire.example_to_dict(examples[0])) == examples[0]
+    earlier = wire.example_to_dict(examples[0])
+    del earlier["word"]
+    assert wire.example_from_dict(earlier) == replace(examples[0], word="")

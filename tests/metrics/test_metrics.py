@@ -115,6 +115,19 @@ def test_labels_are_told_by_what_was_said_before(registry: CollectorRegistry, me
     assert [labels("prune", "pushed"), labels("prune", "not_pushed")] == [0, 2]
 
 
+def test_flags_are_told_by_the_word_that_people_had_for_them(registry: CollectorRegistry, metrics: Metrics) -> None:
+    """And by what became of their runs, so that both sides of an argument can be counted."""
+    flagged = replace(EXAMPLE, stages=[replace(RECORD, decision=PRUNE)])
+    wrong, kept = replace(flagged, word="wrong"), replace(flagged, word="keep", pushed=False, cause="failed")
+    metrics.observe([flagged, wrong, kept, kept, replace(EXAMPLE, word="keep"), replace(flagged, word="a new one")])
+
+    assert [
+        registry.get_sample_value("stream_app_flag_words_total", {"word": word, "actual": actual})
+        for word in ("wrong", "keep")
+        for actual in ("pushed", "not_pushed")
+    ] == [1, 0, 0, 2]
+
+
 def test_what_is_ahead_when_flagged_is_told(registry: CollectorRegistry, metrics: Metrics) -> None:
     """Two of three node-seconds; a verdict to go on says nothing of it."""
     metrics.observe([VERDICT, replace(VERDICT, decision=CONTINUE, cost_left=0.0)])

@@ -87,8 +87,9 @@ class Savings:
             self._pruned += self._pipelines.setdefault(example.pipeline, _Pipeline()).prune(example)
             return
         flags = [record for record in example.stages if record.propensity < 1.0]
-        if not flags or any(record.decision == PRUNE for record in flags):
-            # Never flagged, or flagged and continued regardless: that was no draw, so it represents no pruned run.
+        if not flags or example.word or any(record.decision == PRUNE for record in flags):
+            # Never flagged, or flagged and continued regardless, such as by somebody's word: that was no draw, so it
+            # represents no pruned run, of which nobody had said a word.
             return
         self._held_out += 1
         held = self._pipelines.setdefault(example.pipeline, _Pipeline())

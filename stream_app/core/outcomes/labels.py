@@ -14,6 +14,7 @@ from stream_app.core.outcomes.history_update import record_costs, record_flags, 
 from stream_app.core.outcomes.outcomes import Limits, Outcome, run_horizon_ms, run_outcome
 from stream_app.core.outputs import NOT_PUSHED, OPEN, PRUNE, PRUNED, PUSHED, UNKNOWN, Cause, Example, StageRecord
 from stream_app.core.properties import JOB
+from stream_app.core.state.acts_on import word_on
 from stream_app.core.state.entities import Execution, Graphlet, Run, Subject
 from stream_app.core.state.pipeline import Pipeline
 from stream_app.core.state.predictions import PredictionRecord, StagePrediction
@@ -256,6 +257,7 @@ def announce(
         label_revision=subject.label_revision,
         stages=stages,
         inherited=before,
+        word=word_on(pipeline, subject),
     )
 
 

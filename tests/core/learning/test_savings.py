@@ -206,3 +206,18 @@ def test_the_interval_covers_the_truth(seed: int) -> None:
 
     # 95 of 100 expected; fewer than 88 would happen by chance once in 300 times.
     assert covered >= 88
+
+
+@pytest.mark.parametrize("word", ["keep", "wrong"])
+def test_a_run_that_went_on_by_a_word_verifies_nothing(word: str) -> None:
+    """Whoever keeps runs does not draw them: it represents no pruned run, whatever it used."""
+    savings = Savings()
+    savings.add(example(1, None, [record(decision=PRUNE, cost_left=100.0)]))
+    drawn = example(2, False, [record(decision=CONTINUE, propensity=0.5, cost_left=100.0)])
+    savings.add(drawn)
+    before = savings.saved()
+    savings.add(replace(example(3, True, [record(decision=CONTINUE, propensity=0.5, cost_left=1.0)]), word=word))
+    savings.add(replace(example(4, True, [record(decision=PRUNE, cost_left=1.0)]), word=word))
+
+    assert savings.saved() == before
+    assert before.held_out == 1
