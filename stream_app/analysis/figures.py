@@ -56,6 +56,15 @@ class DeadLetters:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagWord:
+    """Flagged graphlets that went on by the word of a person, `keep` or `wrong`, by whether they were pushed."""
+
+    word: str
+    pushed: bool
+    graphlets: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlagTime:
     """Labelled graphlets whose first flag came with this share of the run's compute ahead: from `low` to `high`."""
 
@@ -166,6 +175,8 @@ class Figures:
     summary: Summary
     #: Whether the events say that they were simulated.
     simulated: bool = False
+    #: What people said of flags.
+    flag_words: Sequence[FlagWord] = ()
     #: The fleet, its pipelines, redundant work and findings; None where nobody asked for them.
     fleet: FleetDocument | None = None
 
@@ -207,10 +218,9 @@ def figures(
     fleet = Ledger()
     for ledger in ledgers.values():
         fleet.merge(ledger)
-    rates = attribution.rates
+    rates, first_ms, last_ms = attribution.rates, statistics.first_ms, statistics.last_ms
     priced = {name: attribution.ledgers(detector.pipelines[name]) for name in ledgers}
     owners = {name: attribution.owner(name) for name in ledgers}
-    first_ms, last_ms = statistics.first_ms, statistics.last_ms
     outcomes = statistics.evicted + Counter(kept)
     compute, cost = compute_of(fleet), money_of(ledgers, priced, rates)
     by_budget = tradeoff(statistics, ledgers, fleet, merged(priced) if rates.given else None, seed)
@@ -243,6 +253,7 @@ def figures(
         prunable=prunable(statistics, ledgers, priced if rates.given else None, owners),
         learning=learning_of(statistics),
         savings=savings,
+        flag_words=[FlagWord(*key, number) for key, number in sorted(statistics.words.items()) if number],
         summary=summarise(compute, cost, by_budget, trend, findings, predicted=predicted, enforced=savings is not None),
     )
 

@@ -105,6 +105,9 @@ class ReplayStatistics:
         self.flag_time_bins = [FlagTimeBin() for _ in range(FLAG_TIME_BINS)]
         #: Budget -> event time at which it had its thresholds.
         self.ready_ms: dict[float, int] = {}
+        #: Word of a person and whether the graphlet was pushed -> flagged graphlets that went on by it.
+        self.words: Counter[tuple[str, bool]] = Counter()
+        self._worded: OrderedDict[str, tuple[str, bool]] = OrderedDict()
         self._pruned: OrderedDict[str, None] = OrderedDict()
         #: Graphlet -> the bin and the node-ms of waste that its label counted.
         self._waste: OrderedDict[str, tuple[int, int]] = OrderedDict()
@@ -163,6 +166,7 @@ class ReplayStatistics:
         if example.label_revision > 1 and not was_pruned:
             self._count(sums, example, not example.pushed, bits, -1)
         self._count(sums, example, example.pushed, bits, 1)
+        self._count_word(example, example.pushed, bits)
         self._count_waste(sums, example)
         if example.pushed:
             self._note_ready(example.announced_ms)
@@ -205,6 +209,17 @@ class ReplayStatistics:
             self._waste[example.graphlet] = found
             if len(self._waste) > PRUNED_MAX:
                 self._waste.popitem(last=False)
+
+    def _count_word(self, example: Example, pushed: bool, bits: int) -> None:
+        """Counts the word that somebody had for the flag; a correction takes back what its first label counted."""
+        counted = self._worded.pop(example.graphlet, None)
+        if counted is not None:
+            self.words[counted] -= 1
+        if example.word and example.trainer is not None and bits >> self.policy.active & 1:
+            self.words[example.word, pushed] += 1
+            self._worded[example.graphlet] = (example.word, pushed)
+            if len(self._worded) > PRUNED_MAX:
+                self._worded.popitem(last=False)
 
     def _count_flag(self, example: Example, pushed: bool, sign: int) -> None:
         """Where in its run's compute the first flag came."""

@@ -117,6 +117,11 @@ def flags(found: Figures, active: BudgetFigures) -> list[tuple[str, str]]:
         (name, f"{plural(flagged, 'labelled graphlet')} flagged, among them {missed}"),
         ("", f"pruning them would have saved {saved_words}"),
     ]
+    for word, what in (("wrong", "called wrong"), ("keep", "kept")):
+        said = {each.pushed: each.graphlets for each in found.flag_words if each.word == word}
+        if said:
+            all_of = plural(sum(said.values()), "flagged graphlet")
+            lines.append(("", f"{all_of} {what} by people, {count(said.get(True, 0))} of them pushed after all"))
     if found.savings is not None:
         pruned = found.savings
         estimated = cost(pruned.estimated, pruned.estimated_money, found.rates.currency)

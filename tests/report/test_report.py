@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import re
 from array import array
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
@@ -370,6 +371,21 @@ def test_a_correction_takes_its_first_label_back() -> None:
     assert ours.push_names == theirs.push_names
     assert (ours.labelled, ours.flagged, ours.push_ms, ours.push_flags) == (1, 1, theirs.push_ms, theirs.push_flags)
     assert corrected.flag_time_bins == direct.flag_time_bins
+
+
+def test_words_of_people_are_counted_by_what_became_of_their_runs() -> None:
+    """Of flags in force alone; a late push moves what the negative had counted, whatever was said meanwhile."""
+    statistics = ReplayStatistics(Policy(), Learner())
+    flagged = (0.05,)
+    statistics.example(replace(example(False, 0.3, flagged=flagged, name="p/a"), word="keep"))
+    statistics.example(example(False, 0.3, flagged=flagged, name="p/b"))
+    statistics.example(replace(example(True, 0.3, 2, flagged, "p/b"), word="wrong"))
+    statistics.example(replace(example(False, 0.3, flagged=flagged, name="p/c"), word="wrong"))
+    statistics.example(replace(example(True, 0.3, 2, flagged, "p/c"), word="wrong"))
+    statistics.example(replace(example(True, 0.3, name="p/d"), word="wrong"))
+    statistics.example(example(True, 0.3, flagged=flagged, name="p/e"))
+
+    assert +statistics.words == {("keep", False): 1, ("wrong", True): 2}
 
 
 def test_a_push_taken_back_leaves_the_others() -> None:
