@@ -52,7 +52,7 @@ class Orchestrator:
         if fault and (answer := await fault.pop(0)(request)) is not None:
             return answer
         answer = await self.answer(request, kind)
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if answer.status != 204 and "gzip" in request.headers.get("Accept-Encoding", ""):
             answer.enable_compression(web.ContentCoding.gzip)  # as Airflow does where it is asked to
         return answer
 
