@@ -35,6 +35,8 @@ class Withdrawal(StrEnum):
 
     RECOVERED = "recovered"
     NO_THRESHOLD = "no_threshold"
+    #: In `enforce`: the run was drawn to continue, so that its outcome is seen.
+    HELD_OUT = "held_out"
 
 
 class Cause(StrEnum):

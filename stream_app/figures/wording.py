@@ -43,6 +43,7 @@ GUARDS: Mapping[str, str] = {
     Guard.STOPPED: "flags are stopped: too many of the last pushes had been flagged",
     Withdrawal.RECOVERED: "the score recovered",
     Withdrawal.NO_THRESHOLD: "no threshold at this stage",
+    Withdrawal.HELD_OUT: "drawn to continue, so that its outcome is seen",
 }
 #: What is recommended, at a budget.
 ACTS: Mapping[Act, str] = {

@@ -201,6 +201,8 @@ def hold_out(decision: Decision, policy: Policy, question: Question) -> None:
     if free_week or draw(policy.salt, "run", question.pipeline, question.subject) < chance:
         decision.decision = CONTINUE
         decision.holdout = True
+        if question.was_flagged:
+            decision.withdrawn = Withdrawal.HELD_OUT
 
 
 def draw(*names: str) -> float:

@@ -519,3 +519,12 @@ def test_in_enforce_a_run_is_pruned_or_held_out_and_says_so(watch: Watch) -> Non
     assert {v.propensity for v in first} == {first[0].propensity}
     assert {(v.mode, v.budget) for v in first} == {(ENFORCE, 0.05)}
     assert all((v.decision == CONTINUE) == v.holdout for v in first)
+
+
+def test_a_flag_of_a_run_that_is_held_out_later_is_withdrawn_with_that_reason() -> None:
+    """The chance rises from stage to stage, so a run that was flagged first may be drawn to continue afterwards."""
+    salts = (replace(ENFORCING, salt=str(number)) for number in range(1_000))
+    asked = replace(ASKED, was_flagged=True)
+    drawn = next(found for salt in salts if (found := decided(asked, policy=salt)).holdout)
+
+    assert (drawn.decision, drawn.withdrawn) == (CONTINUE, Withdrawal.HELD_OUT)
