@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import kfp_server_api as kfp
 import pytest
 from aiohttp import web
 
@@ -23,7 +24,6 @@ def at_kfp(**run: Any) -> KfpServer:
 
 def test_the_requests_are_those_of_the_client_of_kubeflow_pipelines() -> None:
     """Method, path and body, as its package makes them; and it reads the answers of the server of these tests."""
-    kfp = pytest.importorskip("kfp_server_api")
     server = at_kfp()
 
     def drive(url: str) -> list[Any]:
@@ -52,8 +52,6 @@ def test_the_requests_are_those_of_the_client_of_kubeflow_pipelines() -> None:
 
 def test_every_state_of_kubeflow_pipelines_is_known() -> None:
     """In each of them the run is stopped, reported or left alone."""
-    kfp = pytest.importorskip("kfp_server_api")
-
     for state in kfp.V2beta1RuntimeState.allowable_values:
         result = sending(at_kfp(state=state), Around(), {"kind": "kfp"})[-1]
         assert result.succeeded == (state in KfpServer.ACTIVE), state
