@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from stream_app.service.policies import Policies
-from stream_app.web.act_routes import BODY_BYTES, act_problems
+from stream_app.web.act_routes import BODY_BYTES
 from stream_app.web.bodies import Bodies
-from stream_app.web.subscription_routes import answer, queried, read_object
+from stream_app.web.subscription_routes import answer, problems_of, queried, read_object
 from stream_app.web.tokens import POLICIES, PRINCIPAL
 
 #: The path of a policy; the name of a pipeline may have slashes in it.
@@ -31,19 +31,19 @@ class PolicyRoutes:
         """The routes."""
         return [web.get(ONE, self.get), web.put(ONE, self.set), web.delete(ONE, self.clear)]
 
-    @act_problems
+    @problems_of
     async def get(self, request: web.Request) -> web.Response:
         """What holds for a pipeline, and who decided it."""
         return answer(await self._policies.get(request[PRINCIPAL], request.match_info["pipeline"]))
 
-    @act_problems
+    @problems_of
     async def set(self, request: web.Request) -> web.Response:
         """Sets the ladder of a pipeline; answered when that is stored."""
         async with self._bodies.read(request, BODY_BYTES) as body:
             given = read_object(body)
         return answer(await self._policies.set(request[PRINCIPAL], request.match_info["pipeline"], given))
 
-    @act_problems
+    @problems_of
     async def clear(self, request: web.Request) -> web.Response:
         """Lets the rules of the settings hold again; answered when that is stored."""
         given = queried(request, "reason")

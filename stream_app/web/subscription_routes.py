@@ -8,12 +8,14 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ParamSpec
 
 import orjson
 from aiohttp import web
 
 from stream_app.alerts.access import Principal
+from stream_app.alerts.act_service import NotStoredError
+from stream_app.alerts.flag_acts import ActError
 from stream_app.alerts.messages import Fate
 from stream_app.alerts.registered import Registered, shown
 from stream_app.alerts.saved import AlertStoreError, Delivery
@@ -37,25 +39,25 @@ LIMIT, LIMIT_MAX = 100, 1_000
 KEY_MAX = 255
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
-_Handle = Callable[[Any, web.Request], Awaitable[web.Response]]
+_Given = ParamSpec("_Given")
 
 
-def problems_of(handle: _Handle) -> _Handle:
-    """Turns errors of the service of subscriptions into problems."""
+def problems_of(handle: Callable[_Given, Awaitable[web.Response]]) -> Callable[_Given, Awaitable[web.Response]]:
+    """Turns errors of the services of subscriptions and of acts into problems."""
 
     @functools.wraps(handle)
-    async def handled(routes: Any, request: web.Request) -> web.Response:
+    async def handled(*given: _Given.args, **named: _Given.kwargs) -> web.Response:
         try:
-            return await handle(routes, request)
+            return await handle(*given, **named)
         except NotFoundError as error:
             raise ProblemError(404, str(error)) from None
         except ForbiddenError as error:
             raise ProblemError(403, str(error)) from None
         except ConflictError as error:
             raise ProblemError(409, str(error)) from None
-        except SubscriptionError as error:
+        except (SubscriptionError, ActError) as error:
             raise ProblemError(422, str(error), field=error.field) from None
-        except AlertStoreError as error:
+        except (AlertStoreError, NotStoredError) as error:
             raise ProblemError(503, str(error), {"Retry-After": "5"}) from None
 
     return handled
