@@ -16,7 +16,7 @@ from urllib.parse import quote
 from stream_app.alerts.filters import matcher
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.hook_sinks import AirflowSink
-from stream_app.alerts.sinks.hooks.target import Api, Phase, Place, Seen, Stop
+from stream_app.alerts.sinks.hooks.target import Orchestrator, Phase, Place, Seen, Stop, accepted
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.sink import Result, cleaned
 
@@ -35,7 +35,7 @@ _NOTE_MAX = 1_000
 _MARK = re.compile(r"\[stream_app\.pruned_by=(.+)\]\Z")
 
 
-class Airflow:
+class Airflow(Orchestrator):
     """The API of Airflow; see `Target`.
 
     Parameters
@@ -52,15 +52,13 @@ class Airflow:
 
     name = "Airflow"
     keeps_mark = True
-    answer_confirms = False
 
     def __init__(
         self, http: HttpClient, sink: AirflowSink, headers: Mapping[str, str], now: Callable[[], float]
     ) -> None:
-        self._api = Api(http, sink.url, headers)
+        super().__init__(http, sink.url, headers, now)
         self._sink = sink
         self._may_act_on = matcher(sink.dags) if sink.dags is not None else None
-        self._now = now
 
     def find(self, record: FlagRecord) -> Place | str:
         """Two labels have the ids of the DAG and of its run; see `Target.find`."""
@@ -96,24 +94,15 @@ class Airflow:
         mark = _MARK.search(str(run.get("note") or "").rstrip())
         return Seen(_PHASES[state], state, mark[1] if mark is not None else "")
 
-    async def prepare(self, place: Place, stop: Stop) -> Result:  # noqa: ARG002
-        """There is nothing to prepare; see `Target.prepare`."""
-        return Result()
-
     async def stop(self, place: Place, stop: Stop) -> Result:
         """Writes the note, and marks the run as failed; see `Target.stop`. Version 1 does it in two requests."""
         mark = f"[stream_app.pruned_by={stop.verdict}]"
         note = f"{stop.note[: _NOTE_MAX - len(mark) - 1]}\n{mark}"
         if self._sink.api == "v2":
-            return self._done(place, await self._call("PATCH", place, {"state": "failed", "note": note}))
+            return accepted(place, await self._call("PATCH", place, {"state": "failed", "note": note}))
         # The note comes first: a run that is failed without it would count as one that failed by itself.
-        noted = self._done(place, await self._call("PATCH", place, {"note": note}, "/setNote"))
-        return self._done(place, await self._call("PATCH", place, {"state": "failed"})) if noted.succeeded else noted
-
-    def _done(self, place: Place, found: tuple[int, dict[str, Any]] | Result) -> Result:
-        if isinstance(found, Result):
-            return found
-        return Result() if found[0] != 404 else Result(f"there is no run {place} any more")
+        noted = accepted(place, await self._call("PATCH", place, {"note": note}, "/setNote"))
+        return accepted(place, await self._call("PATCH", place, {"state": "failed"})) if noted.succeeded else noted
 
     async def _call(
         self, method: str, place: Place, body: object = None, end: str = ""

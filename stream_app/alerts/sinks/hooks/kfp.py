@@ -13,7 +13,7 @@ from typing import Any
 
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.hook_sinks import KfpSink
-from stream_app.alerts.sinks.hooks.target import Api, Phase, Place, Seen, Stop
+from stream_app.alerts.sinks.hooks.target import Orchestrator, Phase, Place, Seen, Stop, accepted
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.sink import Result, cleaned
 
@@ -32,7 +32,7 @@ _PHASES = {
 }
 
 
-class Kfp:
+class Kfp(Orchestrator):
     """The API of Kubeflow Pipelines; see `Target`.
 
     Parameters
@@ -50,12 +50,10 @@ class Kfp:
     name = "Kubeflow Pipelines"
     #: A run has nothing that a stop could write to.
     keeps_mark = False
-    answer_confirms = False
 
     def __init__(self, http: HttpClient, sink: KfpSink, headers: Mapping[str, str], now: Callable[[], float]) -> None:
-        self._api = Api(http, sink.url, headers)
+        super().__init__(http, sink.url, headers, now)
         self._label = sink.run_label
-        self._now = now
 
     def find(self, record: FlagRecord) -> Place | str:
         """The run of the flag, or the label of the settings, is the id; see `Target.find`."""
@@ -91,16 +89,9 @@ class Kfp:
             return Result(f"the state {cleaned(state.encode())} of run {place.run} is not known")
         return Seen(_PHASES[state], state, pipeline=_pipeline(run))
 
-    async def prepare(self, place: Place, stop: Stop) -> Result:  # noqa: ARG002
-        """There is nothing to prepare; see `Target.prepare`."""
-        return Result()
-
     async def stop(self, place: Place, stop: Stop) -> Result:  # noqa: ARG002
         """Terminates the run; see `Target.stop`."""
-        found = await self._api.call(self._now(), "POST", f"{_RUNS}/{place.run}:terminate")
-        if isinstance(found, Result):
-            return found
-        return Result() if found[0] != 404 else Result(f"there is no run {place.run} any more")
+        return accepted(place.run, await self._api.call(self._now(), "POST", f"{_RUNS}/{place.run}:terminate"))
 
 
 def _pipeline(run: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from stream_app.alerts.flags import FlagRecord
 from stream_app.alerts.hook_sinks import MlflowSink
-from stream_app.alerts.sinks.hooks.target import Api, Phase, Place, Seen, Stop
+from stream_app.alerts.sinks.hooks.target import Orchestrator, Phase, Place, Seen, Stop, accepted
 from stream_app.alerts.sinks.http import HttpClient
 from stream_app.alerts.sinks.sink import Result, cleaned
 
@@ -33,7 +33,7 @@ _PHASES = {
 TAG = "stream_app.pruned_by"
 
 
-class Mlflow:
+class Mlflow(Orchestrator):
     """The API of a tracking server; see `Target`.
 
     Parameters
@@ -50,13 +50,11 @@ class Mlflow:
 
     name = "MLflow"
     keeps_mark = True
-    answer_confirms = False
 
     def __init__(
         self, http: HttpClient, sink: MlflowSink, headers: Mapping[str, str], now: Callable[[], float]
     ) -> None:
-        self._api = Api(http, sink.url, headers)
-        self._now = now
+        super().__init__(http, sink.url, headers, now)
 
     def find(self, record: FlagRecord) -> Place | str:
         """Runs and trainings have the ids of their runs in MLflow; see `Target.find`."""
@@ -70,10 +68,6 @@ class Mlflow:
     async def look(self, place: Place) -> Seen | Result:
         """See `Target.look`."""
         return await self._look(place.run)
-
-    async def prepare(self, place: Place, stop: Stop) -> Result:  # noqa: ARG002
-        """There is nothing to prepare; see `Target.prepare`."""
-        return Result()
 
     async def stop(self, place: Place, stop: Stop) -> Result:
         """Ends the flagged trainings that run, and then their run; see `Target.stop`."""
@@ -109,11 +103,9 @@ class Mlflow:
         tag = {"run_id": run_id, "key": TAG, "value": verdict}
         end = {"run_id": run_id, "status": "KILLED", "end_time": round(self._now() * 1000)}
         for path, body in (("set-tag", tag), ("update", end)):
-            found = await self._api.call(self._now(), "POST", f"{_RUNS}/{path}", body)
-            if isinstance(found, Result):
-                return found
-            if found[0] == 404:
-                return Result(f"there is no run {run_id} any more")
+            done = accepted(run_id, await self._api.call(self._now(), "POST", f"{_RUNS}/{path}", body))
+            if not done.succeeded:
+                return done
         return Result()
 
 

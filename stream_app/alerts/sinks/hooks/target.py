@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -182,6 +182,47 @@ class Api:
                 f"the answer is no JSON object: {cleaned(answer.body)}; is {self._url} the address of the API?"
             )
         return answer.status, found
+
+
+class Orchestrator:
+    """What orchestrators with an API share: they are asked how a run stands, and nothing comes before a stop.
+
+    Parameters
+    ----------
+    http
+        The client.
+    url
+        The address of the API.
+    headers
+        Headers of each request.
+    now
+        The clock, in seconds since 1970 UTC.
+    """
+
+    answer_confirms = False
+
+    def __init__(self, http: HttpClient, url: str, headers: Mapping[str, str], now: Callable[[], float]) -> None:
+        self._api = Api(http, url, headers)
+        self._now = now
+
+    async def prepare(self, place: Place, stop: Stop) -> Result:  # noqa: ARG002
+        """There is nothing to prepare; see `Target.prepare`."""
+        return Result()
+
+
+def accepted(run: object, found: tuple[int, dict[str, Any]] | Result) -> Result:
+    """What became of a request to change a run.
+
+    Parameters
+    ----------
+    run
+        The run, in words.
+    found
+        As `Api.call` returns it; a run that is not found is gone.
+    """
+    if isinstance(found, Result):
+        return found
+    return Result() if found[0] != 404 else Result(f"there is no run {run} any more")
 
 
 def document_of(body: bytes) -> dict[str, Any] | None:
